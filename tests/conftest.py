@@ -1,0 +1,55 @@
+"""Shared fixtures: tiny videos made with PyAV, and the real ones where VIDAUG_TEST_DATA names them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+MakeVideo = Callable[..., Path]
+
+
+def write_video(
+    path: Path,
+    frames: int = 20,
+    size: tuple[int, int] = (64, 48),
+    fps: int = 30,
+    codec: str = "mpeg4",
+    pix_fmt: str = "yuv420p",
+    level: Callable[[int], int] = lambda number: 20 + 8 * (number % 28),
+) -> Path:
+    """A video of (width, height) `size` whose frame n is flat grey `level(n)`, so that a test can tell frames apart."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps))
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        for number in range(frames):
+            picture = np.full((height, width, 3), level(number), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> MakeVideo:
+    """`write_video` with paths below the test's own folder."""
+
+    def make(name: str = "video.mp4", **options: object) -> Path:
+        return write_video(tmp_path / name, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real videos; the test is skipped where VIDAUG_TEST_DATA does not name one."""
+    folder = os.environ.get("VIDAUG_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("VIDAUG_TEST_DATA names no folder of real videos")
+    return Path(folder)

@@ -1,0 +1,111 @@
+"""The manifest: one JSON line per video, self-contained, so that `grep` may pick lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import Any, TextIO
+
+from vidaug_cli.errors import VidaugError, VideoError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One video as `vidaug scan` found it."""
+
+    path: str  # relative to root, with forward slashes; a file, or a folder of frame images
+    root: str  # absolute folder of the data set
+    label: str | None  # class name; None in a list without labels
+    class_id: int | None = None  # the number the data set gives the class, where it gives one
+    split: str | None = None  # train, validation, test ...
+    frames: int  # decoded frames (probe = full), or an estimate
+    fps: float
+    width: int  # as displayed: after rotation
+    height: int
+    codec: str
+    rotation: int = 0  # degrees counter-clockwise that turn the stored picture upright: 0, 90, 180, 270
+    corrupt: int = 0  # frames the decoder marked as damaged
+    bytes: int = 0
+    probe: str = "full"  # how `frames` was found: full, packets, header
+
+    @property
+    def file(self) -> Path:
+        """Where the video lies. Raises VideoError when that is not inside `root`."""
+        return resolve_inside(Path(self.root), self.path)
+
+
+def resolve_inside(root: Path, path: str) -> Path:
+    """`root / path`, refused when it leaves `root` by `..`, an absolute path or a link."""
+    base = root.resolve()
+    found = (base / PurePosixPath(path)).resolve()
+    if not found.is_relative_to(base):
+        raise VideoError("lies outside the data set's folder", where=path, hint=f"copy it into {root}")
+    return found
+
+
+def write_rows(rows: Iterable[Row], file: TextIO) -> None:
+    """One JSON object a line, non-ASCII names as they are."""
+    for row in rows:
+        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+
+
+def read_rows(lines: Iterable[str], name: str) -> list[Row]:
+    """Rows of a manifest; `name` is what an error calls it. Blank lines are passed over.
+
+    Raises VidaugError with the line number on anything that is not a row.
+    """
+    rows = [parse_row(line, f"{name}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
+        raise VidaugError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
+    return rows
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "float": (int, float),
+}
+
+
+def parse_row(line: str, where: str) -> Row:
+    """A `Row` from one line; unknown keys are passed over, so that newer manifests stay readable."""
+    hint = "a manifest is what 'vidaug scan' writes: one JSON object a line"
+    try:
+        found: Any = json.loads(line)
+    except ValueError as error:
+        raise VidaugError("is not JSON", where=where, hint=hint) from error
+    if not isinstance(found, dict):
+        raise VidaugError("is not a JSON object", where=where, hint=hint)
+    known = {field.name: field for field in fields(Row)}
+    for name, field in known.items():
+        if name not in found:
+            if name in ("path", "root", "label", "frames", "fps", "width", "height", "codec"):
+                raise VidaugError(f"has no {name!r}", where=where, hint=hint)
+            continue
+        value = found[name]
+        if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool):
+            raise VidaugError(f"{name} = {value!r} should be {field.type}", where=where, hint=hint)
+    row = Row(**{name: value for name, value in found.items() if name in known})
+    if min(row.frames, row.width, row.height) < 1:
+        raise VidaugError("frames, width and height should be at least 1", where=where, hint=hint)
+    return row
+
+
+def classes_of(rows: Iterable[Row]) -> list[str]:
+    """Class names in label order: by the data set's own number where it has one, else by name."""
+    found = {(row.class_id if row.class_id is not None else -1, row.label) for row in rows if row.label is not None}
+    return list(dict.fromkeys(name for _, name in sorted(found)))
+
+
+def hash_rows(rows: Iterable[Row]) -> str:
+    """sha256 of everything in the rows but where the data set lies, so that a moved folder is the same data set."""
+    digest = hashlib.sha256()
+    for row in rows:
+        content = {name: value for name, value in asdict(row).items() if name != "root"}
+        digest.update(json.dumps(content, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()

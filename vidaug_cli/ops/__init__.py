@@ -1,0 +1,1 @@
+"""Tensor mathematics: imports torch and numpy only."""

@@ -1,0 +1,75 @@
+"""`Clips`, the batch that flows through everything, and what an op is.
+
+Videos are channels last from the decoder to the tensor core: `uint8 (B, T, H, W, C)`. Permuted without a copy that is
+torch's `channels_last_3d`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Video = Annotated[Tensor, "uint8 (B, T, H, W, C)"]
+Frames = Annotated[Tensor, "uint8 (N, H, W, C)"]
+Target = Annotated[Tensor, "float32 (B, K)"]  # soft label, rows sum to 1
+FrameWeights = Annotated[Tensor, "float32 (B, T)"]  # share of the clip's own video in each frame
+Draw = dict[str, Any]  # plain numbers, strings, lists and dicts: what JSON holds
+
+
+class Shape(NamedTuple):
+    """Frames, rows and columns of one clip."""
+
+    t: int
+    h: int
+    w: int
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A batch of clips with their soft labels."""
+
+    video: Video
+    target: Target
+    weights: FrameWeights
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+
+class ClipOp(ABC):
+    """An augmentation of one clip by itself. Its dataclass fields are the keys of the recipe."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
+        """The random numbers for one clip, as JSON can hold them."""
+
+    @abstractmethod
+    def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
+        """A new batch: clip i of `video` augmented as `draws[i]` says. The argument is left as it was.
+
+        A clip does not know its batch: the result for one clip is the same alone and among others.
+        """
+
+
+def frame_blocks(count: int, device: torch.device) -> range:
+    """Starts of the blocks in which `count` frames are worked off, `range.step` frames at a time.
+
+    One frame fits the CPU's cache, where batch-sized temporaries would go through memory; a GPU wants many at once.
+    """
+    return range(0, count, 1 if device.type == "cpu" else 256)
+
+
+def map_frames(op: Callable[..., Frames], frames: Frames, *per_frame: Tensor) -> Frames:
+    """`op(block, *values)` over blocks of frames, with `per_frame` tensors of first dimension N cut alike."""
+    out = torch.empty_like(frames)
+    blocks = frame_blocks(len(frames), frames.device)
+    for start in blocks:
+        cut = slice(start, start + blocks.step)
+        out[cut] = op(frames[cut], *(value[cut] for value in per_frame))
+    return out

@@ -1,0 +1,28 @@
+"""Random numbers that depend on nothing but (seed, copy, clip, step): rule 2 of the design."""
+
+from enum import IntEnum
+
+import numpy as np
+
+MAX_SEED = 2**32 - 1  # one 32-bit word of entropy, so that (seed, copy, clip, step) never run into each other
+
+
+class Step(IntEnum):
+    """What a generator is for; every use has its own stream, so that one more draw here moves nothing there."""
+
+    SHUFFLE = 0
+    SAMPLE = 1
+    MIX = 2
+    AUGMENT = 3  # the first augment op; the next ones count up from here
+
+
+def generator(seed: int, copy: int, clip: int, step: int) -> np.random.Generator:
+    """The generator for one step of one clip.
+
+    Args:
+        seed: the seed of the whole plan, 0 to `MAX_SEED`.
+        copy: which copy of the data set, from 0.
+        clip: position of the clip in the plan, from 0.
+        step: a `Step`, or `Step.AUGMENT` plus the position of an augment op.
+    """
+    return np.random.default_rng([seed, copy, clip, step])
