@@ -74,7 +74,7 @@ class Sample:
 def frame_numbers(sample: Sample, spec: ClipSpec, frames: int) -> NDArray[np.int32]:
     """The decoded frame numbers of a clip, int32 (T,), for a video of `frames` frames."""
     wanted = sample.start + np.floor(np.arange(spec.frames) * sample.step + 1e-6).astype(np.int64)
-    held = wanted % frames if spec.short == "loop" else np.minimum(wanted, frames - 1)
+    held: NDArray[np.int64] = wanted % frames if spec.short == "loop" else np.minimum(wanted, frames - 1)
     return held.astype(np.int32)
 
 
