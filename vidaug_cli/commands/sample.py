@@ -1,0 +1,32 @@
+"""`vidaug sample`: videos to try everything with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vidaug_cli.commands.options import note, quiet_option, seed_option, show_progress
+
+
+@click.command("sample")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--per-class", type=click.IntRange(1, 1000), default=8, show_default=True, help="Videos of each class.")
+@seed_option
+@click.option("--overwrite", is_flag=True, help="Write a sample that is there already anew.")
+@quiet_option
+def command(folder: Path, per_class: int, seed: int, overwrite: bool, quiet: bool) -> None:
+    """Write a small labelled folder of videos made by the program, and print its path.
+
+    Six classes (left, right, up, down, grow, turn) that single frames do not tell apart, only their order does. Most
+    are 320x240, some of another size or rate, H.264 and MPEG-4; with split lists as UCF101 has them.
+    """
+    from tqdm import tqdm
+
+    from vidaug_cli.data.sample import MOTIONS, write_sample
+
+    videos = write_sample(folder, per_class, seed, overwrite=overwrite)
+    written = list(tqdm(videos, "sample", len(MOTIONS) * per_class, unit="video", disable=not show_progress(quiet)))
+    click.echo(folder)
+    note(f"{len(written)} videos in {len(MOTIONS)} classes; next: vidaug scan {folder} -o manifest.jsonl", quiet=quiet)
+    note("A flip turns left into right: augment these with --flip 0 if you mean to train on them.", quiet=quiet)

@@ -1,0 +1,67 @@
+"""Any text, a file name in any script too, drawn legibly within a given width."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+from PIL import ImageDraw, ImageFont
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+# Pillow's own font, always there, has little beyond ASCII. These are common on Linux, macOS and Windows.
+WIDER_FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc")
+
+
+def write(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    *,
+    size: int,
+    colour: tuple[int, int, int],
+    width: float,
+    anchor: str = "la",
+) -> int:
+    """Draws one line of text, shortened in the middle to `width` pixels, and returns the pixels it takes.
+
+    `anchor` is Pillow's: which point of the text lies at `place`. A character that no font at hand has is drawn as its
+    plain letter, or as Python escapes it.
+    """
+    font = min(_fonts(size), key=lambda font: sum(not _has(font, character) for character in text))
+    line = shorten("".join(c if _has(font, c) else _plain(font, c) for c in text), font, width)
+    draw.text(place, line, fill=colour, font=font, anchor=anchor)
+    return round(font.getlength(line))
+
+
+def shorten(text: str, font: Font, width: float) -> str:
+    """`text`, or as much of its two ends as fits into `width` pixels with an ellipsis between them."""
+    if font.getlength(text) <= width:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        line = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+        if font.getlength(line) <= width:
+            return line
+    return ""
+
+
+@cache
+def _fonts(size: int) -> list[Font]:
+    found: list[Font] = [ImageFont.load_default(size)]
+    for name in WIDER_FONTS:
+        try:
+            found.append(ImageFont.truetype(name, size))
+        except OSError:  # not on this machine
+            continue
+    return found
+
+
+@cache
+def _has(font: Font, character: str) -> bool:
+    """Whether the font has a glyph of its own for it: U+10FFFF is no character, so it gets the "missing" glyph."""
+    return character.isprintable() and bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
+
+
+def _plain(font: Font, character: str) -> str:
+    letter = unicodedata.normalize("NFKD", character)[0]
+    return letter if _has(font, letter) else character.encode("ascii", "backslashreplace").decode()

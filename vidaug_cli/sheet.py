@@ -1,0 +1,212 @@
+"""What clips look like: a contact sheet of their frames, or a grid of them playing, with their weights over time.
+
+Under a clip lies a bar with one bin per frame: the own video's colour from below, as high as its share in that frame,
+and the partner's above. The two colours are blue and orange of Okabe and Ito's palette, which colour-blind readers
+tell apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from vidaug_cli.data.encode import write_video
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.lettering import write
+
+Colour = tuple[int, int, int]
+
+OWN: Colour = (0, 114, 178)
+PARTNER: Colour = (230, 159, 0)
+INK: Colour = (20, 20, 20)
+FAINT: Colour = (100, 100, 100)
+PAPER: Colour = (255, 255, 255)
+
+MARGIN, GAP, BAR = 16, 4, 24  # pixels
+TITLE, TEXT = 16, 13  # font sizes
+HEADING = 46  # pixels above the frames of a row: title, and sources side by side
+CELL_HEADING = 60  # the same while playing: sources one below the other
+CAPTION = 22  # pixels under a bar: a tick and a line of text
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """One clip and what is written beside it."""
+
+    video: NDArray[np.uint8]  # (T, H, W, 3)
+    weights: NDArray[np.floating] | None  # (T,), share of the own video in each frame; None: nothing is mixed in
+    title: str  # "left 62 % + turn 38 %"
+    own: str  # names of the two sources
+    partner: str | None = None
+    note: str = ""  # the ops drawn, for instance
+
+    @property
+    def shares(self) -> NDArray[np.floating]:
+        return np.ones(len(self.video)) if self.weights is None else self.weights
+
+    @property
+    def sources(self) -> list[tuple[str, Colour]]:
+        return [(self.own, OWN)] + ([(self.partner, PARTNER)] if self.partner is not None else [])
+
+    def caption(self, frame: int) -> str:
+        return str(frame) if self.weights is None else f"{frame}: {100 * self.weights[frame]:.0f} %"
+
+
+def contact_sheet(strips: Sequence[Strip], columns: int = 8, thumb: int = 128) -> Image.Image:
+    """A row for each clip: frames evenly spread from the first to the last, and the weights of all frames under them.
+
+    Args:
+        strips: the clips; they may differ in length and size.
+        columns: frames of a clip to show; all of them where it has fewer.
+        thumb: width of a shown frame in pixels; its height keeps the clip's proportions.
+    """
+    width = columns * (thumb + GAP) - GAP
+    rows = [_legend(width), *(_row(strip, columns, thumb, width) for strip in strips)]
+    sheet = Image.new("RGB", (width + 2 * MARGIN, sum(row.height + MARGIN for row in rows) + MARGIN), PAPER)
+    top = MARGIN
+    for row in rows:
+        sheet.paste(row, (MARGIN, top))
+        top += row.height + MARGIN
+    return sheet
+
+
+def animate(
+    strips: Sequence[Strip], path: Path, fps: float = 30.0, columns: int | None = None, thumb: int = 192
+) -> None:
+    """Writes the clips playing side by side, as a GIF that loops or as MP4, by the suffix of `path`.
+
+    Clips shorter than the longest wait on their last frame. A frame of a GIF lasts whole hundredths of a second.
+
+    Args:
+        strips: the clips; they may differ in length and size.
+        fps: frames per second.
+        columns: clips beside each other; None: what makes a square, 4 at most.
+        thumb: width of a clip in pixels.
+
+    Raises VidaugError for another suffix, and when the file cannot be written.
+    """
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise VidaugError("is neither .gif nor .mp4", where=path, hint="name a file with one of these suffixes")
+    columns = columns or min(4, math.ceil(math.sqrt(len(strips))))
+    cells = [_blank_cell(strip, thumb) for strip in strips]
+    pitch = thumb + MARGIN, max(cell.height for cell in cells) + MARGIN
+    size = columns * pitch[0] + MARGIN, math.ceil(len(strips) / columns) * pitch[1] + MARGIN
+    grid = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), PAPER)  # H.264 takes even sizes only
+    places = [(MARGIN + n % columns * pitch[0], MARGIN + n // columns * pitch[1]) for n in range(len(strips))]
+
+    def picture(frame: int) -> Image.Image:
+        for strip, cell, place in zip(strips, cells, places, strict=True):
+            grid.paste(_cell(cell, strip, min(frame, len(strip.video) - 1)), place)
+        return grid.copy()
+
+    writer(path, (picture(frame) for frame in range(max(len(strip.video) for strip in strips))), fps)
+
+
+def weight_bar(shares: NDArray[np.floating], width: int, height: int) -> Image.Image:
+    """The weights over time: the t-th of T equal parts of the width is frame t's."""
+    frame = np.arange(width) * len(shares) // width
+    own = np.arange(height)[::-1, None] < np.round(shares[frame] * height)
+    return Image.fromarray(np.where(own[..., None], OWN, PARTNER).astype(np.uint8))
+
+
+def _legend(width: int) -> Image.Image:
+    picture = Image.new("RGB", (width, TEXT + 4), PAPER)
+    draw = ImageDraw.Draw(picture)
+    left = _write_key(draw, 0, 0, "own video", OWN, width)
+    left = _write_key(draw, left, 0, "partner", PARTNER, width)
+    text = "bar: share of each in every frame; below it: number of the frame shown, and the own video's share in it"
+    write(draw, (left, 0), text, size=TEXT, colour=FAINT, width=width - left)
+    return picture
+
+
+def _row(strip: Strip, columns: int, thumb: int, width: int) -> Image.Image:
+    last = len(strip.video) - 1
+    shown = np.linspace(0, last, min(columns, last + 1)).round().astype(int).tolist()
+    thumbs = [_thumb(strip, frame, thumb) for frame in shown]
+    below = HEADING + thumbs[0].height + GAP
+    row = Image.new("RGB", (width, below + BAR + CAPTION), PAPER)
+    draw = ImageDraw.Draw(row)
+
+    end = write(draw, (0, 0), strip.title, size=TITLE, colour=INK, width=width) + MARGIN
+    write(draw, (end, 3), strip.note, size=TEXT, colour=FAINT, width=width - end)
+    left = 0.0
+    for name, colour in strip.sources:
+        left = _write_key(draw, left, 23, name, colour, width / 2)
+
+    pitch = thumb + GAP
+    bin_width = (len(shown) - 1) * pitch / last if last else thumb  # a shown frame's bin lies under its middle
+    bar = weight_bar(strip.shares, round(bin_width * (last + 1)), BAR)
+    row.paste(bar, (round((thumb - bin_width) / 2), below))
+    for column, (frame, picture) in enumerate(zip(shown, thumbs, strict=True)):
+        row.paste(picture, (column * pitch, HEADING))
+        middle = thumb / 2 + frame * bin_width
+        draw.line((middle, below + BAR, middle, below + BAR + 3), INK)
+        write(draw, (middle, below + BAR + 5), strip.caption(frame), size=TEXT, colour=INK, width=pitch, anchor="ma")
+    return row
+
+
+def _blank_cell(strip: Strip, thumb: int) -> Image.Image:
+    """What stays the same while a clip plays: its title, sources and bar."""
+    below = CELL_HEADING + _thumb(strip, 0, thumb).height + GAP
+    cell = Image.new("RGB", (thumb, below + BAR + CAPTION), PAPER)
+    draw = ImageDraw.Draw(cell)
+    write(draw, (0, 0), strip.title, size=TEXT, colour=INK, width=thumb)
+    for line, (name, colour) in enumerate(strip.sources, 1):
+        _write_key(draw, 0, 2 + 18 * line, name, colour, thumb)
+    cell.paste(weight_bar(strip.shares, thumb, BAR), (0, below))
+    return cell
+
+
+def _cell(blank: Image.Image, strip: Strip, frame: int) -> Image.Image:
+    cell = blank.copy()
+    cell.paste(_thumb(strip, frame, cell.width), (0, CELL_HEADING))
+    draw = ImageDraw.Draw(cell)
+    now = (frame + 0.5) * cell.width / len(strip.video)
+    bottom = cell.height - CAPTION
+    draw.line((now, bottom - BAR, now, bottom + 3), INK, 5)
+    draw.line((now, bottom - BAR, now, bottom + 1), PAPER, 3)
+    middle = cell.width / 2
+    write(draw, (middle, bottom + 5), strip.caption(frame), size=TEXT, colour=INK, width=cell.width, anchor="ma")
+    return cell
+
+
+def _write_key(draw: ImageDraw.ImageDraw, left: float, top: float, name: str, colour: Colour, width: float) -> float:
+    """A swatch and what it stands for, in `width` pixels; returns where the next one may begin."""
+    draw.rectangle((left, top + 2, left + 11, top + 13), colour)
+    taken = write(draw, (left + 16, top), name, size=TEXT, colour=FAINT, width=width - 16 - MARGIN)
+    return left + 16 + taken + MARGIN
+
+
+def _thumb(strip: Strip, frame: int, width: int) -> Image.Image:
+    picture = Image.fromarray(strip.video[frame])
+    return picture.resize((width, max(1, round(width * picture.height / picture.width))), Image.Resampling.LANCZOS)
+
+
+def _write_gif(path: Path, pictures: Iterator[Image.Image], fps: float) -> None:
+    """One palette for all frames, so that what stands still does not flicker: ours, and those found."""
+    frames = list(pictures)
+    few = frames[:: math.ceil(len(frames) / 8)]
+    montage = Image.new("RGB", (few[0].width, sum(frame.height for frame in few)))
+    for number, frame in enumerate(few):
+        montage.paste(frame, (0, number * frame.height))
+    palette = montage.quantize(252)
+    palette.putpalette([*OWN, *PARTNER, *INK, *PAPER, *(palette.getpalette() or [])])
+    indexed = [frame.quantize(palette=palette) for frame in frames]
+    try:
+        indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=max(20, round(1000 / fps)), loop=0)
+    except OSError as error:
+        raise VidaugError(f"cannot be written: {error.strerror or error}", where=path) from error
+
+
+def _write_mp4(path: Path, pictures: Iterator[Image.Image], fps: float) -> None:
+    write_video(path, (np.asarray(picture) for picture in pictures), fps)
+
+
+_WRITERS: dict[str, Callable[[Path, Iterator[Image.Image], float], None]] = {".gif": _write_gif, ".mp4": _write_mp4}
