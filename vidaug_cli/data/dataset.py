@@ -1,0 +1,74 @@
+"""Shards as a data set of torch."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vidaug_cli.data.done import done_path
+from vidaug_cli.data.shards import Shard
+from vidaug_cli.errors import ShardError
+
+
+class ShardDataset(Dataset[tuple[Tensor, ...]]):
+    """All clips of an output folder, or of the shards named, in the order of their file names or as given.
+
+    An item is `(video, target)`: uint8 (T, H, W, 3), float32 (K,); with `with_weights` a third: float32 (T,), the
+    share of the clip's own video in each frame, from which frame labels follow. It holds paths: each process opens
+    its own files when it first needs them, so it pickles and works with any number of DataLoader workers.
+
+    Raises ShardError when there is no finished shard, or shards differ in their classes or the shape of a clip.
+    """
+
+    def __init__(self, shards: Path | str | Iterable[Path | str], *, with_weights: bool = False) -> None:
+        self.paths = _finished(Path(shards)) if isinstance(shards, Path | str) else [Path(path) for path in shards]
+        self.with_weights = with_weights
+        if not self.paths:
+            raise ShardError("holds no finished shard", where=shards, hint="make some with 'vidaug augment'")
+        kinds, counts = [], []
+        for path in self.paths:
+            with Shard(path) as shard:
+                kinds.append((shard.header.classes, shard.header.shape))
+                counts.append(len(shard))
+            if kinds[-1] != kinds[0]:
+                what = f"has other classes or another shape of clip than {self.paths[0]}"
+                raise ShardError(what, where=path, hint="make one data set of each")
+        self.classes = kinds[0][0]
+        self._ends = list(itertools.accumulate(counts))
+        self._open: dict[Path, Shard] = {}
+        self._process = os.getpid()
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        index %= len(self)
+        number = bisect.bisect_right(self._ends, index)
+        shard, i = self._shard(self.paths[number]), index - (self._ends[number - 1] if number else 0)
+        names = ["labels", "weights"] if self.with_weights else ["labels"]
+        return tuple(torch.from_numpy(array) for array in (shard.video(i), *(shard.row(name, i) for name in names)))
+
+    def _shard(self, path: Path) -> Shard:
+        if self._process != os.getpid():  # after a fork: HDF5 files must not be shared between processes
+            self._open, self._process = {}, os.getpid()
+        if path not in self._open:
+            self._open[path] = Shard(path)
+        return self._open[path]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_open": {}}
+
+
+def _finished(out: Path) -> list[Path]:
+    """The shards of an output folder that have their done record."""
+    return sorted(path for path in (out / "shards").glob("shard-*.h5") if done_path(path).is_file())

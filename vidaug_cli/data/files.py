@@ -1,0 +1,42 @@
+"""Files that are either whole or not there: written beside their place, synced, then renamed into it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name no other process uses, hidden, in the folder of `path`: only there is a rename atomic."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished file its name: once this returns, neither a crash nor a power cut takes it back."""
+    _sync(temporary)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """`text` as UTF-8 with the newlines it has; readers see the old file or the new one, never a part."""
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What killed writers left in `folder`; those of writers still at work look the same."""
+    return sorted(folder.glob(".*.*-*.tmp"))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
