@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import Any
 
 from vidaug_cli.errors import VidaugError, VideoError
 
@@ -46,10 +46,9 @@ def resolve_inside(root: Path, path: str) -> Path:
     return found
 
 
-def write_rows(rows: Iterable[Row], file: TextIO) -> None:
+def rows_text(rows: Iterable[Row]) -> str:
     """One JSON object a line, non-ASCII names as they are."""
-    for row in rows:
-        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_rows(lines: Iterable[str], name: str) -> list[Row]:

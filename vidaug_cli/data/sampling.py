@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from vidaug_cli.data.manifest import Row
 from vidaug_cli.errors import VidaugError
 
 Short = Literal["repeat", "loop", "stretch"]
@@ -78,25 +79,23 @@ def frame_numbers(sample: Sample, spec: ClipSpec, frames: int) -> NDArray[np.int
     return held.astype(np.int32)
 
 
-def draw_sample(
-    rng: np.random.Generator, spec: ClipSpec, *, frames: int, fps: float, width: int, height: int
-) -> Sample:
-    """A random stretch, square and flip of a video with this many frames and this size as displayed."""
-    step = _step(spec, frames, fps)
-    start = int(rng.integers(0, max(0, frames - _span(spec, step)) + 1))
-    low, high = spec.crop
-    short = min(width, height)
-    side = min(short, max(1, round(short * rng.uniform(low, high))))
-    crop = Crop(x=int(rng.integers(0, width - side + 1)), y=int(rng.integers(0, height - side + 1)), side=side)
+def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
+    """A random stretch, square and flip of a video."""
+    step = _step(spec, video)
+    start = int(rng.integers(0, max(0, video.frames - _span(spec, step)) + 1))
+    short = min(video.width, video.height)
+    side = max(1, round(short * rng.uniform(*spec.crop)))
+    x, y = (int(rng.integers(0, length - side + 1)) for length in (video.width, video.height))
+    crop = Crop(x=x, y=y, side=side)
     return Sample(start=start, step=step, crop=crop, flip=bool(rng.random() < spec.flip))
 
 
-def clean_sample(spec: ClipSpec, *, frames: int, fps: float, width: int, height: int) -> Sample:
+def clean_sample(spec: ClipSpec, video: Row) -> Sample:
     """The middle of the video in time and space, at the largest side `spec.crop` allows, unflipped: no chance in it."""
-    step = _step(spec, frames, fps)
-    side = max(1, round(min(width, height) * spec.crop[1]))
-    crop = Crop(x=(width - side) // 2, y=(height - side) // 2, side=side)
-    return Sample(start=max(0, frames - _span(spec, step)) // 2, step=step, crop=crop, flip=False)
+    step = _step(spec, video)
+    side = max(1, round(min(video.width, video.height) * spec.crop[1]))
+    crop = Crop(x=(video.width - side) // 2, y=(video.height - side) // 2, side=side)
+    return Sample(start=max(0, video.frames - _span(spec, step)) // 2, step=step, crop=crop, flip=False)
 
 
 def _span(spec: ClipSpec, step: float) -> int:
@@ -104,9 +103,9 @@ def _span(spec: ClipSpec, step: float) -> int:
     return math.floor((spec.frames - 1) * step + 1e-6) + 1
 
 
-def _step(spec: ClipSpec, frames: int, fps: float) -> float:
-    step = float(spec.stride) if spec.fps is None else (fps or spec.fps) / spec.fps
+def _step(spec: ClipSpec, video: Row) -> float:
+    step = float(spec.stride) if spec.fps is None else (video.fps or spec.fps) / spec.fps
     if spec.short == "stretch":
-        while _span(spec, step) > frames and step > 1 / spec.frames:
+        while _span(spec, step) > video.frames and step > 1 / spec.frames:
             step /= 2  # the authors slow a short video down by 2 or 4
     return step

@@ -1,0 +1,40 @@
+"""`vidaug demo`: the whole road on videos the program makes itself."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from vidaug_cli.commands import augment, inspect, preview, sample, scan
+from vidaug_cli.commands.options import note
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default="vidaug-demo")
+def command(folder: Path) -> None:
+    """Make sample videos in DIR and run scan, augment, inspect and preview on them.
+
+    Every step is shown as the command that does it, to be copied and changed. DIR is vidaug-demo unless given.
+    """
+    videos, manifest, shards = folder / "videos", folder / "manifest.jsonl", folder / "shards"
+    steps: list[tuple[click.Command, list[object]]] = [
+        (scan.command, [videos, "-o", manifest]),
+        (augment.command, [manifest, "-o", shards, "--recipe", "fademixup", "--copies", "2"]),
+        (inspect.command, [shards]),
+        (preview.command, [shards, "-o", folder / "preview.png", "-o", folder / "preview.gif"]),
+    ]
+    if not videos.exists():  # a second demo looks again at what the first made
+        steps.insert(0, (sample.command, [videos]))
+    for step, arguments in steps:
+        name = step.callback.__module__.rpartition(".")[2] if step.callback else ""
+        words = list(map(str, arguments))
+        note(f"\n$ vidaug {shlex.join([name, *words])}")
+        try:
+            step.main(words, prog_name=f"vidaug {name}", standalone_mode=False)
+        except SystemExit as end:
+            if end.code:
+                raise
+    note(f"\nAll of it is in {folder}: look at preview.png and preview.gif.")
+    click.echo(folder)

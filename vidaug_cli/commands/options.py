@@ -1,0 +1,137 @@
+"""Options that several commands share: the same name, meaning and help everywhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from vidaug_cli.data.sampling import ClipSpec
+    from vidaug_cli.plan import Plan
+    from vidaug_cli.render import Engine
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+
+def group(*options: Decorator[Any]) -> Decorator[Any]:
+    """Several options as one decorator, listed in `--help` in this order."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def out_option(help: str, *, required: bool = True) -> Decorator[Any]:  # noqa: A002 (click's own word)
+    return click.option("-o", "--out", type=click.Path(path_type=Path), required=required, help=help)
+
+
+workers_option = click.option(
+    "-j", "--workers", type=click.IntRange(0), default=0, help="Processes; 0 takes one per core.  [default: 0]"
+)
+seed_option = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed.")
+device_option = click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where ops are computed."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary on stderr.")
+recipe_option = click.option(
+    "-r",
+    "--recipe",
+    "recipes",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="A recipe; given more than once, they are combined. 'vidaug recipes' lists them.",
+)
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key: augment.0.m=7, fademixup.beta=0.4."
+)
+clip_options = group(
+    click.option("--frames", type=int, default=64, show_default=True, help="Frames of a clip."),
+    click.option("--stride", type=int, default=1, show_default=True, help="Take every n-th frame of the video."),
+    click.option("--fps", type=float, help="Resample to this rate, instead of --stride."),
+    click.option("--size", type=int, default=160, show_default=True, help="Height and width of a clip in pixels."),
+    click.option(
+        "--crop",
+        type=float,
+        nargs=2,
+        default=(2 / 3, 5 / 6),
+        metavar="LOW HIGH",
+        help="Side of the random square, as a share of the short side.  [default: 2/3 to 5/6]",
+    ),
+    click.option("--flip", type=float, default=0.5, show_default=True, help="Chance of a left-right flip."),
+    click.option(
+        "--short",
+        type=click.Choice(["repeat", "loop", "stretch"]),
+        default="repeat",
+        show_default=True,
+        help="What a video shorter than the clip does: repeat its last frame, loop, or run slower.",
+    ),
+)
+input_options = group(
+    click.option("--layout", help="Layout of a folder INPUT, instead of looking; see 'vidaug scan --help'."),
+    click.option("--split", type=click.IntRange(1, 3), help="Which official split of a folder INPUT."),
+    click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test."),
+    click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
+)
+
+
+def clip_spec(options: dict[str, Any]) -> ClipSpec:
+    """Take the clip options out of a command's keyword arguments."""
+    from vidaug_cli.data.sampling import ClipSpec
+
+    return ClipSpec(**{name: options.pop(name) for name in ClipSpec.__dataclass_fields__})
+
+
+def engine(options: dict[str, Any]) -> Engine:
+    """Take --device and --batch-size, and check that the device is there."""
+    from vidaug_cli.render import Engine, resolve_device
+
+    return Engine(device=resolve_device(options.pop("device")), batch=options.pop("batch_size", 8))
+
+
+def workers(options: dict[str, Any]) -> int:
+    """Take --workers, with 0 as the number of cores this process may use."""
+    from joblib import cpu_count
+
+    return options.pop("workers") or int(cpu_count())
+
+
+def plan(source: str, options: dict[str, Any], *, quiet: bool) -> tuple[Plan, int]:
+    """The plan of INPUT and a command's options, and how many videos of INPUT cannot be used (they are named)."""
+    from vidaug_cli.augment import read_input
+    from vidaug_cli.plan import Plan, select
+    from vidaug_cli.recipe import load_recipe
+
+    recipes = options.pop("recipes")
+    if not recipes:
+        raise click.UsageError("which recipe? Give --recipe NAME; 'vidaug recipes' lists them.")
+    recipe = load_recipe(*recipes, overrides=options.pop("overrides"))
+    spec = clip_spec(options)
+    found = read_input(source, layout=options.pop("layout"), split=options.pop("split"), progress=show_progress(quiet))
+    for line in found.notes:
+        note(line, quiet=quiet)
+    for video in found.quarantined:
+        note(f"left out: {video.path}: {video.reason}")
+    rows = select(found.rows, subset=options.pop("subset"), limit=options.pop("limit"), seed=options["seed"])
+    splits = sorted({row.split for row in rows if row.split})
+    if len(splits) > 1:
+        note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split", quiet=quiet)
+    return Plan(rows=tuple(rows), recipe=recipe, spec=spec, **options), len(found.quarantined)
+
+
+def note(message: str, *, quiet: bool = False) -> None:
+    """One line for a person, on stderr."""
+    if not quiet:
+        click.echo(message, err=True)
+
+
+def show_progress(quiet: bool) -> bool:
+    return not quiet and sys.stderr.isatty()

@@ -1,0 +1,61 @@
+"""`vidaug recipes`: list, show, check."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import click
+
+from vidaug_cli.commands.options import json_option, note
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the recipes that ship, with their summary and reference."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from vidaug_cli.recipe import read_recipe, shipped_recipes
+
+    tables = {name: tomllib.loads(read_recipe(name)) for name in shipped_recipes()}
+    if as_json:
+        found = [
+            {"name": name, **{k: table.get(k, "") for k in ("summary", "reference")}} for name, table in tables.items()
+        ]
+        click.echo(json.dumps(found, indent=2))
+        return
+    width = max(map(len, tables))
+    for name, table in tables.items():
+        reference = f"  [{table['reference']}]" if "reference" in table else ""
+        click.echo(f"{name:{width}}  {table['summary']}{reference}")
+
+
+@command.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a recipe's TOML, to copy and edit."""
+    from vidaug_cli.recipe import read_recipe
+
+    click.echo(read_recipe(name), nl=False)
+
+
+@command.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE|NAME...")
+def check(files: tuple[str, ...]) -> None:
+    """Report every fault of recipes, each with its place; exit 1 if there is one."""
+    from vidaug_cli.errors import RecipeError
+    from vidaug_cli.recipe import load_recipe
+
+    faulty = 0
+    for name in files:
+        try:
+            load_recipe(name)
+        except RecipeError as error:
+            click.echo(str(error))
+            faulty += 1
+        else:
+            note(f"{name}: good")
+    if faulty:
+        raise SystemExit(1)

@@ -1,0 +1,257 @@
+"""Looking into an output folder: what is in it, whether it is whole, and whether its clips can be made again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vidaug_cli.data.check import check_shard
+from vidaug_cli.data.done import done_path, read_done, shard_path
+from vidaug_cli.data.header import Record
+from vidaug_cli.data.jpeg import decode_frames, encode_frames
+from vidaug_cli.data.shards import Shard
+from vidaug_cli.errors import ShardError, VideoError
+from vidaug_cli.output import human_bytes
+from vidaug_cli.plan import Plan, read_plan
+from vidaug_cli.render import Engine, replay
+from vidaug_cli.workers import in_processes
+
+BINS = 10  # of the histogram of own weights
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def shard_files(source: Path) -> list[Path]:
+    """The finished shards of an output folder in order, or the one shard `source` is. Raises ShardError for none."""
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise ShardError("does not exist", where=source, hint="name a folder written by 'vidaug augment'")
+    found = sorted(path for path in (source / "shards").glob("shard-*.h5") if done_path(path).exists())
+    if not found:
+        raise ShardError("holds no finished shard", where=source, hint="name a folder written by 'vidaug augment'")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What is in an output folder or a shard."""
+
+    source: str
+    shards: int
+    clips: int
+    originals: int
+    mixed: int
+    bytes: int
+    frames: int
+    size: int
+    codec: str
+    device: str
+    seed: int
+    recipe: str  # TOML text
+    label_mass: dict[str, float]  # per class: the sum of its label weights over all clips
+    own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
+    ops: dict[str, int]  # how often each op was drawn
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @property
+    def text(self) -> str:
+        mass = sorted(self.label_mass.items(), key=lambda item: -item[1])
+        width = max(len(name) for name in [*self.label_mass, *self.ops, "own weight"])
+        tallest = max(1, *self.own_weight)
+        bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
+        lines = [
+            f"{self.source}: {self.clips} clips in {self.shards} shards, {human_bytes(self.bytes)}",
+            f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
+            f"{self.originals} clean originals; seed {self.seed}, rendered on {self.device}",
+            "",
+            f"label mass of {len(mass)} classes",
+            *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
+        ]
+        if self.mixed:
+            lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
+        if self.ops:
+            lines += ["", "ops drawn", *(f"  {name:{width}} {count:6}" for name, count in self.ops.items())]
+        return "\n".join([*lines, "", "recipe", *(f"  {line}".rstrip() for line in self.recipe.splitlines())])
+
+
+def summarise(source: Path) -> Summary:
+    """Add up an output folder or one shard. Raises ShardError when it is damaged or foreign."""
+    files = shard_files(source)
+    mass: np.ndarray[Any, Any] | float = 0.0
+    own_weights: list[float] = []
+    ops: Counter[str] = Counter()
+    clips = originals = 0
+    for path in files:
+        with Shard(path) as shard:
+            header = shard.header
+            clips += len(shard)
+            originals += int((shard.column("copy") < 0).sum())
+            mass = mass + shard.column("labels").sum(0, dtype=np.float64)
+            mixed = shard.column("sources")[:, 1] >= 0
+            own_weights += shard.column("weights").mean(1)[mixed].tolist()
+            for index in range(len(shard)):
+                ops.update(op_names(shard.params(index)))
+    return Summary(
+        source=str(source),
+        shards=len(files),
+        clips=clips,
+        originals=originals,
+        mixed=len(own_weights),
+        bytes=sum(path.stat().st_size for path in files),
+        frames=header.frames,
+        size=header.size,
+        codec=header.codec,
+        device=header.device,
+        seed=header.seed,
+        recipe=header.recipe,
+        label_mass=dict(zip(header.classes, np.atleast_1d(mass).tolist(), strict=True)),
+        own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),
+        ops=dict(sorted(ops.items(), key=lambda item: -item[1])),
+    )
+
+
+def op_names(params: dict[str, Any]) -> list[str]:
+    """Names of the ops a clip went through, as its stored numbers say: its own augment ops, then its mix."""
+    names = []
+    for step in params["own"]["augment"]:
+        if step["draw"] is not None:
+            layers = step["draw"].get("layers")
+            names += [layer["op"] for layer in layers] if layers else [step["op"]]
+    return names + ([params["mix"]["op"]] if params["mix"] else [])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with a file of an output folder."""
+
+    path: str
+    what: str
+
+
+def verify(out: Path, *, deep: bool = True, workers: int = 0, progress: bool = False) -> tuple[list[Fault], int]:
+    """Every fault of an output folder, and how many shards were looked at.
+
+    Raises ShardError when the plan itself cannot be read.
+    """
+    plan = read_plan(out)
+    tasks = [(out, index, deep) for index in range(len(plan.shards))]
+    faults: dict[int, list[str]] = {}
+    bar = tqdm(in_processes(_verify_shard, tasks, workers), total=len(tasks), unit="shard", disable=not progress)
+    for index, found in bar:
+        faults[index] = found
+    known = {shard_path(out, index) for index in range(len(plan.shards))}
+    strangers = sorted(set((out / "shards").glob("*.h5")) - known)
+    return [
+        *(Fault(str(shard_path(out, index)), what) for index in sorted(faults) for what in faults[index]),
+        *(Fault(str(path), "is not a shard of this plan") for path in strangers),
+    ], len(tasks)
+
+
+def _verify_shard(out: Path, index: int, deep: bool) -> tuple[int, list[str]]:
+    plan = read_plan(out)
+    path = shard_path(out, index)
+    if not done_path(path).exists():
+        return index, ["is not finished; the same 'vidaug augment' command continues"]
+    try:
+        done = read_done(done_path(path))
+        faults = check_shard(path, done, deep=deep, row_labels=plan.labels)
+        return index, faults or list(_against_plan(plan, index, path, {failure.clip for failure in done.failures}))
+    except ShardError as error:
+        return index, [str(error)]
+
+
+def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Iterator[str]:
+    """Whether a shard that is whole in itself is the one the plan says."""
+    wanted = [slot for group in plan.shards[index] for slot in group if slot.clip not in left_out]
+    with Shard(path) as shard:
+        header = shard.header
+        for name, value in (
+            ("plan_sha256", plan.sha256),
+            ("recipe", plan.recipe.text),
+            ("classes", plan.classes),
+            ("seed", plan.seed),
+            ("frames", plan.spec.frames),
+            ("size", plan.spec.size),
+            ("codec", plan.codec),
+        ):
+            if getattr(header, name) != value:
+                yield f"{name} is not the plan's"
+        stored = zip(*(shard.column(name).tolist() for name in ("clip", "copy")), shard.column("sources"), strict=True)
+        if [(clip, copy, int(row)) for clip, copy, (row, _) in stored] != [tuple(slot) for slot in wanted]:
+            yield "its clips are not the plan's"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How a clip compares with itself rendered again."""
+
+    clip: int
+    equal: bool
+    what: str
+
+
+def replay_clips(
+    out: Path, wanted: Sequence[int] | int | None, engine: Engine, *, root: Path | None = None, progress: bool = False
+) -> Iterator[Replayed]:
+    """Render clips again from their sources and stored numbers, and compare.
+
+    Args:
+        out: an output folder.
+        wanted: numbers of clips, or how many spread evenly, or None for all.
+        root: folder of the videos, if they were moved.
+
+    Raises ShardError when a clip is not there.
+    """
+    plan = read_plan(out)
+    if root is not None:
+        plan = replace(plan, rows=tuple(replace(row, root=str(root.resolve())) for row in plan.rows))
+    found = find_clips(out, wanted)
+    for path, index in tqdm(found, unit="clip", disable=not progress):
+        with Shard(path) as shard:
+            yield _replay_one(plan, engine, shard, shard.record(index))
+
+
+def find_clips(out: Path, wanted: Sequence[int] | int | None) -> list[tuple[Path, int]]:
+    """Shard and place in it of clips: by their number in the plan, or so many spread evenly, or None for all.
+
+    Raises ShardError when one is not there.
+    """
+    places: dict[int, tuple[Path, int]] = {}
+    for path in shard_files(out):
+        with Shard(path) as shard:
+            places |= {clip: (path, index) for index, clip in enumerate(shard.column("clip").tolist())}
+    known = sorted(places)
+    if wanted is None:
+        wanted = known
+    elif isinstance(wanted, int):
+        wanted = [known[place] for place in np.linspace(0, len(known) - 1, min(wanted, len(known))).round().astype(int)]
+    if missing := [clip for clip in wanted if clip not in places]:
+        raise ShardError(
+            f"has no clip {missing[0]}", where=out, hint=f"it has {len(known)}, {known[:1]} to {known[-1:]}"
+        )
+    return [places[clip] for clip in wanted]
+
+
+def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Replayed:
+    try:
+        again = replay(plan, engine, stored)
+    except VideoError as error:
+        return Replayed(stored.clip, False, str(error))
+    video = again.video
+    if shard.header.codec == "jpeg":
+        video = decode_frames(encode_frames(video, shard.header.quality), shard.header)
+    numbers = all(np.array_equal(getattr(again, name), getattr(stored, name)) for name in ("label", "weights"))
+    off = int(np.abs(video.astype(np.int16) - stored.video).max())
+    if off == 0 and numbers:
+        return Replayed(stored.clip, True, "equal bytes")
+    what = f"pixels differ by up to {off} of 255" if off else "label or weights differ"
+    other = "" if shard.header.device == engine.kind else f" (it was rendered on {shard.header.device})"
+    return Replayed(stored.clip, False, what + other)

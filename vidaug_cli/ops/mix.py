@@ -1,0 +1,325 @@
+"""The CutMix / MixUp family and the cutouts: short draws over one weight field and one kernel.
+
+Every mix is a weight field `W(t, h, w)` for the clip's own video: a ramp over time, and a box in which another value
+holds. The pixels are `W * own + (1 - W) * partner`, the soft label is `mean(W)` of the own label plus the rest of the
+partner's, and the label of a frame is the mean of `W` over that frame. All three come from the same `Blend`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.clips import ClipOp, Clips, Draw, Frames, Shape, Video, map_frames
+
+BoxRule = Literal["clip", "inside"]
+
+
+class Span(NamedTuple):
+    """Half-open stretch of one axis."""
+
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+
+class Box(NamedTuple):
+    """Frames, rows and columns."""
+
+    t: Span = Span(0, 0)
+    y: Span = Span(0, 0)
+    x: Span = Span(0, 0)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        return slice(*self.t), slice(*self.y), slice(*self.x)
+
+
+class Blend(NamedTuple):
+    """One clip's weights: a ramp over time, and a box in which `inside` replaces it."""
+
+    first: float = 1.0  # weight of the clip's own video at its first frame
+    last: float = 1.0  # ... and at its last
+    box: Box = Box()
+    inside: float = 0.0
+
+    @classmethod
+    def from_json(cls, stored: Draw) -> Blend:
+        box = Box(*(Span(*stored["box"][axis]) for axis in Box._fields))
+        return cls(stored["first"], stored["last"], box, stored["inside"])
+
+    def as_json(self) -> Draw:
+        return self._asdict() | {"box": {axis: list(span) for axis, span in self.box._asdict().items()}}
+
+
+UNMIXED = Blend()
+
+
+class Mix(ABC):
+    """A member of the mixing family. Its dataclass fields are the keys of the recipe."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        """The weights for one clip."""
+
+
+def ramp_weights(blend: Blend, frames: int) -> NDArray[np.float64]:
+    """Weight of the own video outside the box, float64 (T,)."""
+    return np.linspace(blend.first, blend.last, frames)
+
+
+def frame_weights(blend: Blend, shape: Shape) -> NDArray[np.float64]:
+    """Share of the own video in each frame, float64 (T,): the mean of the weight field over rows and columns."""
+    weights = ramp_weights(blend, shape.t)
+    share = blend.box.y.size * blend.box.x.size / (shape.h * shape.w)
+    covered = slice(*blend.box.t)
+    weights[covered] += share * (blend.inside - weights[covered])
+    return weights
+
+
+def weight_field(blend: Blend, shape: Shape) -> NDArray[np.float64]:
+    """The whole field, float64 (T, H, W). The kernel never builds it; drawings and tests do."""
+    field = np.broadcast_to(ramp_weights(blend, shape.t)[:, None, None], shape).copy()
+    field[blend.box.slices] = blend.inside
+    return field
+
+
+def mix(own: Clips, partner: Clips, blends: Sequence[Blend]) -> Clips:
+    """Blend pixels, soft labels and frame weights of two batches, clip by clip.
+
+    Args:
+        own, partner: batches of the same shape on the same device; neither is changed.
+        blends: one per clip.
+
+    Returns:
+        A new batch. `weights` is the share of what `own` was; a label weight is the mean of it over the clip.
+    """
+    if own.video.shape != partner.video.shape or len(blends) != len(own):
+        raise ValueError(f"mix: {own.video.shape} with {partner.video.shape} and {len(blends)} blends")
+    device, shape = own.video.device, Shape(*own.video.shape[1:4])
+    weights = torch.from_numpy(np.stack([frame_weights(blend, shape) for blend in blends])).to(device)
+    share = weights.mean(1, keepdim=True)
+    target = share * own.target + (1 - share) * partner.target  # in float64, so that rows sum to 1
+    return Clips(
+        video=torch.stack([_blend(a, b, blend) for a, b, blend in zip(own.video, partner.video, blends, strict=True)]),
+        target=target.to(own.target.dtype),
+        weights=(weights * own.weights).to(own.weights.dtype),
+    )
+
+
+def _blend(own: Frames, partner: Frames, blend: Blend) -> Frames:
+    """The one kernel: (T, H, W, C) pixels of one clip."""
+    mixed = _fade(own, partner, ramp_weights(blend, len(own)))
+    box = blend.box.slices
+    if min(mixed[box].shape) > 0:
+        mixed[box] = _fade(own[box], partner[box], np.full(blend.box.t.size, blend.inside))
+    return mixed
+
+
+def _fade(own: Frames, partner: Frames, weights: NDArray[np.float64]) -> Frames:
+    """`weights * own + (1 - weights) * partner`, rounded; weights (T,)."""
+    if (weights == 1).all() or (weights == 0).all():
+        return (own if weights[0] else partner).clone()
+    return map_frames(_fade_block, own, partner, torch.from_numpy(weights).to(own.device, torch.float32))
+
+
+def _fade_block(own: Frames, partner: Frames, weights: torch.Tensor) -> Frames:
+    # Apart, not fused into one multiply-add, so that every device rounds alike.
+    base = partner.float()
+    return own.float().sub_(base).mul_(weights.view(-1, 1, 1, 1)).add_(base).round_().to(torch.uint8)
+
+
+def _check(name: str, value: float, good: bool, range_: str) -> None:
+    if not good:
+        raise VidaugError(f"{name} = {value!r} should be {range_}")
+
+
+def _check_beta(**values: float) -> None:
+    for name, value in values.items():
+        _check(name, value, 0 < value < float("inf"), "a number above 0")
+
+
+def _check_box(box: str) -> None:
+    _check("box", box, box in ("clip", "inside"), '"clip" or "inside"')  # type: ignore[arg-type]
+
+
+def _draw_box(rng: np.random.Generator, shape: Shape, axes: str, share: float, rule: BoxRule) -> Box:
+    """A box that takes up `share` of the volume spanned by `axes` ("t", "yx", "tyx") and all of the other axes.
+
+    Its centre is uniform over the integers of each axis; what sticks out is cut off (`clip`), or the box is shifted
+    to lie inside (`inside`).
+    """
+    factor = share ** (1 / len(axes))
+
+    def span(axis: str, size: int) -> Span:
+        if axis not in axes:
+            return Span(0, size)
+        side, centre = int(size * factor), int(rng.integers(size))
+        if rule == "clip":
+            return Span(max(0, centre - side // 2), min(size, centre + side // 2))
+        start = min(max(0, centre - side // 2), size - side)
+        return Span(start, start + side)
+
+    return Box(*(span(axis, size) for axis, size in zip("tyx", shape, strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutMix(Mix):
+    """A box of all frames shows the partner. Yun et al. 2019, arXiv:1905.04899."""
+
+    beta: float = 1.0
+    box: BoxRule = "clip"
+    axes: ClassVar[str] = "yx"
+
+    def __post_init__(self) -> None:
+        _check_beta(beta=self.beta)
+        _check_box(self.box)
+
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        lam = rng.beta(self.beta, self.beta)
+        return Blend(box=_draw_box(rng, shape, self.axes, 1 - lam, self.box))
+
+
+class FrameCutMix(CutMix):
+    """Some frames in a row show the partner. Kim et al. 2020, arXiv:2008.05721."""
+
+    axes = "t"
+
+
+class CubeCutMix(CutMix):
+    """A box of some frames in a row shows the partner. Kim et al. 2020, arXiv:2008.05721."""
+
+    axes = "tyx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixUp(Mix):
+    """Both videos, transparent. Zhang et al. 2018, arXiv:1710.09412."""
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_beta(beta=self.beta)
+
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        lam = rng.beta(self.beta, self.beta)
+        return Blend(lam, lam)
+
+
+class FadeMixUp(MixUp):
+    """Two videos cross-fade. Kim et al. 2020, arXiv:2008.05721."""
+
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        lam = rng.beta(self.beta, self.beta)
+        swing = rng.uniform(-1, 1) * min(lam, 1 - lam)  # keeps the ramp in [0, 1]
+        return Blend(lam - swing, lam + swing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutMixUp(CutMix):
+    """MixUp with a box that is one video pure, or plain MixUp. Kim et al. 2020, arXiv:2008.05721."""
+
+    mixup_beta: float = 2.0
+    mixup_p: float = 0.5  # chance of plain MixUp
+    blend: Literal["outside", "inside"] = "outside"  # inside: blended in the box, the own video pure around it
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_beta(mixup_beta=self.mixup_beta)
+        _check("mixup_p", self.mixup_p, 0 <= self.mixup_p <= 1, "a chance, 0 to 1")
+        _check("blend", self.blend, self.blend in ("outside", "inside"), '"outside" or "inside"')  # type: ignore[arg-type]
+
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        lam = rng.beta(self.mixup_beta, self.mixup_beta)
+        if rng.random() < self.mixup_p:
+            return Blend(lam, lam)
+        cut = super().draw(rng, shape)
+        if self.blend == "inside":
+            return cut._replace(inside=lam)
+        return Blend(lam, lam, cut.box, inside=float(lam < 0.5))
+
+
+class FrameCutMixUp(CutMixUp):
+    """CutMixUp whose box is some whole frames. Kim et al. 2020, arXiv:2008.05721."""
+
+    axes = "t"
+
+
+class CubeCutMixUp(CutMixUp):
+    """CutMixUp whose box spans some frames. Kim et al. 2020, arXiv:2008.05721."""
+
+    axes = "tyx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutout(ClipOp):
+    """A box is deleted; the label stays. DeVries and Taylor 2017, arXiv:1708.04552."""
+
+    t: float = 1.0  # sides of the box as shares of the clip's
+    h: float = 0.5
+    w: float = 0.5
+    fill: int = 128  # becomes zero after the (x - 128) / 128 normalisation
+
+    def __post_init__(self) -> None:
+        for name in "thw":
+            _check(name, getattr(self, name), 0 < getattr(self, name) <= 1, "a share, above 0 and up to 1")
+        _check("fill", self.fill, 0 <= self.fill <= 255, "a grey level, 0 to 255")
+
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
+        spans = {}
+        for axis, size, share in zip("tyx", shape, (self.t, self.h, self.w), strict=True):
+            side = int(size * share)
+            start = int(rng.integers(size - side + 1))
+            spans[axis] = [start, start + side]
+        return {"box": spans}
+
+    def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
+        out = video.clone()
+        for clip, draw in zip(out, draws, strict=True):
+            clip[Box(*(Span(*draw["box"][axis]) for axis in Box._fields)).slices] = self.fill
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameCutout(Cutout):
+    """Some whole frames in a row are deleted. Kim et al. 2020, arXiv:2008.05721."""
+
+    t: float = 0.25
+    h: float = 1.0
+    w: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CubeCutout(Cutout):
+    """A box is deleted in some frames in a row. Kim et al. 2020, arXiv:2008.05721."""
+
+    t: float = 0.5
+
+
+MIXES: dict[str, type[Mix]] = {
+    "cutmix": CutMix,
+    "framecutmix": FrameCutMix,
+    "cubecutmix": CubeCutMix,
+    "mixup": MixUp,
+    "fademixup": FadeMixUp,
+    "cutmixup": CutMixUp,
+    "framecutmixup": FrameCutMixUp,
+    "cubecutmixup": CubeCutMixUp,
+}
+CUTOUTS: dict[str, type[ClipOp]] = {"cutout": Cutout, "framecutout": FrameCutout, "cubecutout": CubeCutout}
+ALIASES = {
+    "framemix": "framecutmix",
+    "cubemix": "cubecutmix",
+    "framemixup": "framecutmixup",
+    "cubemixup": "cubecutmixup",
+}

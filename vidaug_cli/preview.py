@@ -1,0 +1,65 @@
+"""Clips made ready for drawing: from shards, or rendered on the spot from a plan that is never written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidaug_cli.data.done import Failure
+from vidaug_cli.data.header import Record
+from vidaug_cli.data.shards import Shard
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.inspection import find_clips, op_names
+from vidaug_cli.plan import Plan, read_plan
+from vidaug_cli.render import Engine, render_group
+from vidaug_cli.sheet import Strip, animate, contact_sheet
+
+
+def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
+    """Clips of an output folder: by number, or so many evenly spread. Raises ShardError when one is not there."""
+    plan = read_plan(out)
+    strips = []
+    for path, index in find_clips(out, wanted):
+        with Shard(path) as shard:
+            strips.append(_strip(plan, shard.record(index)))
+    return strips
+
+
+def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
+    """The first clips the plan would make. Raises VidaugError when no video can be read."""
+    failures: list[Failure] = []
+    # One clip more than is shown, as the partner of the last.
+    group = plan.shards[0][0][: count + 1]
+    records = list(render_group(plan, engine, group, failures))[:count]
+    if not records:
+        raise VidaugError(failures[0].reason, where=failures[0].path)
+    return [_strip(plan, record) for record in records]
+
+
+def draw_pictures(strips: Sequence[Strip], paths: Sequence[Path], *, columns: int, thumb: int) -> Iterator[Path]:
+    """Write a contact sheet to each .png and an animation to each other path; yields what was written."""
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".png":
+            contact_sheet(strips, columns=columns, thumb=thumb).save(path)
+        else:
+            animate(strips, path)
+        yield path
+
+
+def _strip(plan: Plan, record: Record) -> Strip:
+    own, partner = (plan.rows[row] if row >= 0 else None for row in record.sources)
+    shares = sorted(zip(record.label.tolist(), plan.classes, strict=True), reverse=True)
+    return Strip(
+        video=record.video,
+        weights=record.weights if partner else None,
+        title=f"{record.clip}: " + " + ".join(f"{name} {share:.0%}" for share, name in shares if share > 0),
+        own=own.path if own else "",
+        partner=partner.path if partner else None,
+        note=_note(record.params),
+    )
+
+
+def _note(params: dict[str, Any]) -> str:
+    return ", ".join(op_names(params)) or "crop and flip only"

@@ -1,0 +1,42 @@
+"""Values held against type hints, with faults in words: what strict recipes are checked with."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+_WANTED = {str: "a string", float: "a number", int: "a whole number", bool: "true or false", list: "a list"}
+
+
+def type_fault(value: Any, hint: Any) -> str:
+    """What is wrong with `value` for a field of this type; empty if nothing is."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        faults = [type_fault(value, arg) for arg in args if arg is not NoneType]
+        return "" if "" in faults else " or ".join(dict.fromkeys(faults))
+    if origin is Literal:
+        return "" if value in args else f"{value!r} should be {', '.join(map(repr, args))}{nearest(str(value), args)}"
+    if origin is tuple:
+        if not isinstance(value, list):
+            return f"{value!r} should be a list"
+        wanted = args[:1] * len(value) if Ellipsis in args else args
+        if len(wanted) != len(value):
+            return f"{value!r} should have {len(wanted)} entries"
+        return next(filter(None, map(type_fault, value, wanted)), "")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    good = {float: number and math.isfinite(value), int: number and isinstance(value, int)}
+    return "" if good.get(hint, isinstance(value, hint)) else f"{value!r} should be {_WANTED.get(hint, hint)}"
+
+
+def as_tuples(value: Any) -> Any:
+    """Lists, also within lists, as tuples: what a frozen dataclass can hold."""
+    return tuple(as_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def nearest(name: str, names: Iterable[Any]) -> str:
+    """`; did you mean 'fademixup'?`, or nothing when no name is near."""
+    close = difflib.get_close_matches(name, [str(other) for other in names], 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
