@@ -1,0 +1,129 @@
+"""`vidaug scan`: a folder or list of videos becomes a manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vidaug_cli.commands.options import json_option, note, out_option, quiet_option, workers_option
+from vidaug_cli.errors import VidaugError
+
+if TYPE_CHECKING:
+    from vidaug_cli.data.scan import How
+
+SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
+
+
+@click.command()
+@click.argument("input", type=click.Path(path_type=Path))
+@out_option("Manifest to write; without it, rows go to stdout.", required=False)
+@click.option(
+    "--layout",
+    metavar="NAME",
+    help="folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list, instead of looking.",
+)
+@click.option("--split", type=click.IntRange(1), metavar="N", help="Which split lists of ucf101 or hmdb51 to use.")
+@click.option("--lists", type=click.Path(path_type=Path), metavar="DIR", help="Where the split lists lie.")
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="What paths in a list are relative to.")
+@click.option(
+    "--probe",
+    type=click.Choice(["full", "packets", "header"]),
+    default="full",
+    show_default=True,
+    help="Decode every frame; or estimate their number from the packets or the header.",
+)
+@workers_option
+@click.option("--cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep what is found here between scans.")
+@click.option("--no-cache", is_flag=True, help="Keep nothing, and look into every video anew.")
+@click.option("--quarantine", type=click.Path(path_type=Path), metavar="FILE", help="List unusable videos here.")
+@json_option
+@quiet_option
+@click.option("-v", "--verbose", is_flag=True, help="List every class and every unusable video.")
+def command(
+    input: Path,  # noqa: A002
+    out: Path | None,
+    layout: str | None,
+    split: int | None,
+    lists: Path | None,
+    root: Path | None,
+    probe: How,
+    workers: int,
+    cache: Path | None,
+    no_cache: bool,
+    quarantine: Path | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Look into every video of INPUT and write a manifest, one JSON line a video.
+
+    INPUT is a folder (class folders of videos or of frame images, UCF101, HMDB51, Kinetics, mod-UCF101 of VIPriors
+    2020) or a list with 'path label' on each line. What cannot be used is left out, with the reason, and the exit code
+    is then 3.
+    """
+    from vidaug_cli.data.manifest import rows_text
+    from vidaug_cli.data.scan import scan
+    from vidaug_cli.data.summary import describe, summarise
+
+    if as_json and out is None:
+        raise click.UsageError("--json needs -o FILE: without it the manifest goes to stdout.")
+    if cache and no_cache:
+        raise click.UsageError("--cache and --no-cache exclude each other.")
+    for file, keys in ((out, {"path", "frames"}), (quarantine, {"path", "reason"})):
+        if file is not None:
+            _check_place(file, keys)
+    found = scan(
+        input,
+        layout=layout,
+        split=split,
+        lists=lists,
+        root=root,
+        probe=probe,
+        workers=workers,
+        cache=cache or not no_cache,
+        progress=not quiet,
+    )
+    for line in describe(found, verbose):
+        note(line, quiet=quiet)
+    if quarantine:
+        lines = (json.dumps(entry._asdict(), ensure_ascii=False) + "\n" for entry in found.quarantined)
+        _write(quarantine, "".join(lines))
+    manifest = rows_text(found.usable())
+    if out is None:
+        click.echo(manifest.encode(), nl=False)
+    else:
+        _write(out, manifest)
+    if as_json:
+        click.echo(json.dumps(summarise(found), ensure_ascii=False, indent=2))
+    if found.quarantined:
+        raise SystemExit(SKIPPED)
+
+
+def _check_place(file: Path, keys: set[str]) -> None:
+    """Before hours of work: the folder is there, and nothing is overwritten but what an earlier scan wrote."""
+    if not file.parent.is_dir():
+        raise VidaugError("no such folder", where=file.parent)
+    if file.is_dir():
+        raise VidaugError("is a folder", where=file, hint="name a file in it")
+    if not file.is_file() or not file.stat().st_size:
+        return
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        first = lines.readline(1_000_000)
+    try:
+        ours = keys <= json.loads(first).keys()
+    except (ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name or remove it")
+
+
+def _write(file: Path, text: str) -> None:
+    from vidaug_cli.data.files import write_text_atomically
+
+    if file.exists() and not file.is_file():  # a pipe or /dev/null has no place to be renamed into
+        file.write_text(text, encoding="utf-8")
+    else:
+        write_text_atomically(file, text)

@@ -1,0 +1,107 @@
+"""What probes found, kept between scans: a second scan of unchanged files opens none of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vidaug_cli.data.tree import IMAGES
+from vidaug_cli.errors import VidaugError, VideoError
+
+VERSION = 1  # of what a probe finds; a new one forgets the old
+
+Found = dict[str, Any]  # the fields of a manifest row that come from the file, or {"error": reason}
+
+
+class Stamp(NamedTuple):
+    """What tells an unchanged video from a changed one."""
+
+    files: int  # 1, or the images in a folder
+    bytes: int
+    mtime_ns: int  # the newest
+
+
+def stamp(file: Path) -> Stamp:
+    """The stamp of a video file or a folder of images. Raises VideoError when it is neither, or cannot be read."""
+    try:
+        about = file.stat()
+        if stat.S_ISREG(about.st_mode):
+            return Stamp(1, about.st_size, about.st_mtime_ns)
+        if not stat.S_ISDIR(about.st_mode):
+            raise VideoError("is neither a file nor a folder", where=file)
+        with os.scandir(file) as entries:
+            images = [entry.stat() for entry in entries if Path(entry.name).suffix.lower() in IMAGES]
+    except FileNotFoundError as error:
+        raise VideoError("is a link to nothing", where=file) from error
+    except OSError as error:
+        raise VideoError(f"cannot be read: {error.strerror}", where=file) from error
+    newest = max([about.st_mtime_ns, *(image.st_mtime_ns for image in images)])
+    return Stamp(len(images), sum(image.st_size for image in images), newest)
+
+
+def default_file() -> Path:
+    """`vidaug/probes.sqlite3` in the user's cache folder."""
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(folder) if folder.startswith("/") else Path.home() / ".cache"
+    return base / "vidaug" / "probes.sqlite3"
+
+
+class ProbeCache:
+    """A table of probes by path, kind of probe and stamp; one row a video, replaced when the video changes.
+
+    Every `put` is committed by itself, so a scan that is killed goes on where it was. Without a file nothing is kept.
+
+    Raises:
+        VidaugError: the file cannot be opened or written, or is something else.
+    """
+
+    def __init__(self, file: Path | None, kind: str) -> None:
+        self.file, self.fault = file, ""
+        self._kind = f"{kind} {VERSION} av {version('av')}"  # another decoder finds other frames
+        self._table: sqlite3.Connection | None = None
+        if file is None:
+            return
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._table = sqlite3.connect(file, timeout=30, isolation_level=None)
+            self._table.execute("PRAGMA synchronous = OFF")  # outlives a killed process, and need not outlive more
+            self._table.execute(
+                "CREATE TABLE IF NOT EXISTS probes"
+                " (path TEXT, kind TEXT, stamp TEXT, found TEXT, PRIMARY KEY (path, kind))"
+            )
+        except (sqlite3.Error, OSError) as error:
+            hint = "name another with --cache FILE, or go without: --no-cache"
+            raise VidaugError(f"cannot keep probes here: {error}", where=file, hint=hint) from error
+
+    def get(self, file: Path, seen: Stamp) -> Found | None:
+        """What was found in `file` when it had this stamp."""
+        rows = self._run(
+            "SELECT found FROM probes WHERE path = ? AND kind = ? AND stamp = ?",
+            (str(file), self._kind, json.dumps(seen)),
+        )
+        return json.loads(rows[0][0]) if rows else None
+
+    def put(self, file: Path, seen: Stamp, found: Found) -> None:
+        row = (str(file), self._kind, json.dumps(seen), json.dumps(found))
+        self._run("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?)", row)
+
+    def _run(self, statement: str, values: tuple[str, ...]) -> list[Any]:
+        """What the statement yields. A cache that fails midway is no reason to lose the scan: the rest goes without."""
+        if self._table is None:
+            return []
+        try:
+            return self._table.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            self.fault = f"{self.file}: cannot keep probes here any more: {error}"
+            self.close()
+            self._table = None
+            return []
+
+    def close(self) -> None:
+        if self._table is not None:
+            self._table.close()
