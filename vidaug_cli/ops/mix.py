@@ -110,27 +110,30 @@ def mix(own: Clips, partner: Clips, blends: Sequence[Blend]) -> Clips:
     weights = torch.from_numpy(np.stack([frame_weights(blend, shape) for blend in blends])).to(device)
     share = weights.mean(1, keepdim=True)
     target = share * own.target + (1 - share) * partner.target  # in float64, so that rows sum to 1
+    video = torch.empty_like(own.video)
+    for out, *pair, blend in zip(video, own.video, partner.video, blends, strict=True):
+        _blend(*pair, blend, out)
     return Clips(
-        video=torch.stack([_blend(a, b, blend) for a, b, blend in zip(own.video, partner.video, blends, strict=True)]),
+        video=video,
         target=target.to(own.target.dtype),
         weights=(weights * own.weights).to(own.weights.dtype),
     )
 
 
-def _blend(own: Frames, partner: Frames, blend: Blend) -> Frames:
+def _blend(own: Frames, partner: Frames, blend: Blend, out: Frames) -> None:
     """The one kernel: (T, H, W, C) pixels of one clip."""
-    mixed = _fade(own, partner, ramp_weights(blend, len(own)))
+    _fade(own, partner, ramp_weights(blend, len(own)), out)
     box = blend.box.slices
-    if min(mixed[box].shape) > 0:
-        mixed[box] = _fade(own[box], partner[box], np.full(blend.box.t.size, blend.inside))
-    return mixed
+    _fade(own[box], partner[box], np.full(blend.box.t.size, blend.inside), out[box])
 
 
-def _fade(own: Frames, partner: Frames, weights: NDArray[np.float64]) -> Frames:
+def _fade(own: Frames, partner: Frames, weights: NDArray[np.float64], out: Frames) -> None:
     """`weights * own + (1 - weights) * partner`, rounded; weights (T,)."""
-    if (weights == 1).all() or (weights == 0).all():
-        return (own if weights[0] else partner).clone()
-    return map_frames(_fade_block, own, partner, torch.from_numpy(weights).to(own.device, torch.float32))
+    values = set(weights.tolist())
+    if values in ({0}, {1}):
+        out.copy_(own if values == {1} else partner)
+    elif out.numel():
+        map_frames(_fade_block, own, partner, torch.from_numpy(weights).to(own.device, torch.float32), out=out)
 
 
 def _fade_block(own: Frames, partner: Frames, weights: torch.Tensor) -> Frames:
