@@ -1,1 +1,73 @@
-"""Temporal video augmentation with soft labels, from raw videos to HDF5 shards."""
+"""Temporal video augmentation with soft labels, from raw videos to HDF5 shards.
+
+    from vidaug_cli import Clips, ShardDataset, load_recipe, mix
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidaug_cli.cookbook import load_recipe
+    from vidaug_cli.data.dataset import ShardDataset
+    from vidaug_cli.data.sampling import ClipSpec
+    from vidaug_cli.errors import RecipeError, ShardError, VidaugError, VideoError
+    from vidaug_cli.online import augment_batch
+    from vidaug_cli.ops.clips import ClipOp, Clips, Shape
+    from vidaug_cli.ops.mix import Blend, Mix, mix
+    from vidaug_cli.ops.randaugment import RandAugmentT
+    from vidaug_cli.plan import Plan
+    from vidaug_cli.recipe import Recipe
+
+_HOMES = {
+    "Blend": "ops.mix",
+    "ClipOp": "ops.clips",
+    "ClipSpec": "data.sampling",
+    "Clips": "ops.clips",
+    "Mix": "ops.mix",
+    "Plan": "plan",
+    "RandAugmentT": "ops.randaugment",
+    "Recipe": "recipe",
+    "RecipeError": "errors",
+    "Shape": "ops.clips",
+    "ShardDataset": "data.dataset",
+    "ShardError": "errors",
+    "VidaugError": "errors",
+    "VideoError": "errors",
+    "augment_batch": "online",
+    "load_recipe": "cookbook",
+    "mix": "ops.mix",
+}
+
+__all__ = [
+    "Blend",
+    "ClipOp",
+    "ClipSpec",
+    "Clips",
+    "Mix",
+    "Plan",
+    "RandAugmentT",
+    "Recipe",
+    "RecipeError",
+    "Shape",
+    "ShardDataset",
+    "ShardError",
+    "VidaugError",
+    "VideoError",
+    "augment_batch",
+    "load_recipe",
+    "mix",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"vidaug_cli.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

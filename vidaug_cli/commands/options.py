@@ -107,8 +107,8 @@ def workers(options: dict[str, Any]) -> int:
 def plan(source: str, options: dict[str, Any], *, quiet: bool) -> tuple[Plan, int]:
     """The plan of INPUT and a command's options, and how many videos of INPUT cannot be used (they are named)."""
     from vidaug_cli.augment import read_input
+    from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.plan import Plan, select
-    from vidaug_cli.recipe import load_recipe
 
     recipes = options.pop("recipes")
     if not recipes:

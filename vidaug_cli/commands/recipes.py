@@ -17,7 +17,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """List the recipes that ship, with their summary and reference."""
     if ctx.invoked_subcommand is not None:
         return
-    from vidaug_cli.recipe import read_recipe, shipped_recipes
+    from vidaug_cli.cookbook import read_recipe, shipped_recipes
 
     tables = {name: tomllib.loads(read_recipe(name)) for name in shipped_recipes()}
     if as_json:
@@ -36,7 +36,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a recipe's TOML, to copy and edit."""
-    from vidaug_cli.recipe import read_recipe
+    from vidaug_cli.cookbook import read_recipe
 
     click.echo(read_recipe(name), nl=False)
 
@@ -45,8 +45,8 @@ def show(name: str) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE|NAME...")
 def check(files: tuple[str, ...]) -> None:
     """Report every fault of recipes, each with its place; exit 1 if there is one."""
+    from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.errors import RecipeError
-    from vidaug_cli.recipe import load_recipe
 
     faulty = 0
     for name in files:

@@ -1,0 +1,233 @@
+"""Recipes: what ships, what is refused and how, overrides, combining, ops of other packages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vidaug_cli import cookbook
+from vidaug_cli.cookbook import load_recipe, parse_recipe, read_recipe, shipped_recipes
+from vidaug_cli.errors import RecipeError
+from vidaug_cli.ops.clips import Shape
+from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
+from vidaug_cli.rng import Step, generator
+
+SHAPE = Shape(6, 16, 16)
+
+
+def faults_of(text: str) -> list[str]:
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(text, "my.toml")
+    return str(error.value).splitlines()
+
+
+def test_the_recipes_of_the_paper_ship() -> None:
+    paper = {"none", "randaugment", "randaugment_t", "randaugment_temporal", "randaugment_mix", "randaugment_fixed"}
+    assert paper | set(MIXES) | set(CUTOUTS) | {"vipriors2020"} == set(shipped_recipes())
+
+
+@pytest.mark.parametrize("name", [*shipped_recipes(), *ALIASES])
+def test_every_shipped_recipe_loads_and_renders(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.summary
+    video = torch.randint(0, 256, (2, *SHAPE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    draws = [
+        recipe.draw_augment(lambda i, clip=clip: generator(0, 0, clip, Step.AUGMENT + i), SHAPE) for clip in (0, 1)
+    ]
+    out = recipe.apply_augment(video, json.loads(json.dumps(draws)))
+    assert out.shape == video.shape
+    assert (recipe.draw_mix(generator(0, 0, 0, Step.MIX), SHAPE) is None) == (not recipe.mix)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_stored_text_is_the_same_recipe(name: str) -> None:
+    recipe = load_recipe(name)
+    again = parse_recipe(recipe.text, "stored")
+    assert again == recipe
+    assert again.text == recipe.text
+
+
+def test_an_alias_is_the_recipe_it_names() -> None:
+    assert read_recipe("framemix") == read_recipe("framecutmix")
+
+
+def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
+    found = faults_of("""
+        summary = "wrong"
+        [[augment]]
+        op = "randaugmnt_t"
+        [[augment]]
+        op = "randaugment_t"
+        tabel = "official"
+        n = 2.5
+        [[mix]]
+        op = "cutmix"
+        beta = -1
+        weight = -2
+        [[mix]]
+        op = "cutout"
+    """)
+    assert found == [
+        "my.toml: augment.0.op: no op 'randaugmnt_t'; did you mean 'randaugment_t'?",
+        "my.toml: augment.1 (randaugment_t): tabel: unknown key; did you mean 'table'?",
+        "my.toml: augment.1 (randaugment_t): n: 2.5 should be a whole number",
+        "my.toml: mix.0.weight: -2 should be 0 to 1e+06",
+        "my.toml: mix.0 (cutmix): beta = -1 should be a number above 0",
+        "my.toml: mix.1.op: no op 'cutout'; cutout stands under [[augment]]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("mix = 3", "mix: 3 should be a list"),
+        ("mix = [3]", "mix: should be tables, [[mix]]"),
+        ("mixp = 1", "mixp: unknown key; did you mean 'mix_p'?"),
+        ("mix_p = 2", "mix_p: 2 should be a chance, 0 to 1"),
+        ("mix_p = nan", "mix_p: nan should be a number"),
+        ("summary = 3", "summary: 3 should be a string"),
+        ("[[mix]]\nop = 'mixup'\nweight = 0", "mix: every weight is 0"),
+        ("[[augment]]", "augment.0.op: is missing"),
+        ("[[augment]]\nop = 'cutout'\np = 'often'", "augment.0.p: 'often' should be a number"),
+        ("[[augment]]\nop = 'cutout'\nfill = true", "augment.0 (cutout): fill: True should be a whole number"),
+    ],
+)
+def test_single_faults(text: str, fault: str) -> None:
+    assert faults_of(text) == [f"my.toml: {fault}"]
+
+
+def test_broken_toml_says_where() -> None:
+    assert faults_of("mix = [")[0].startswith("my.toml: is not TOML: ")
+
+
+def test_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="no recipe 'fademix'; did you mean 'fademixup'"):
+        load_recipe("fademix")
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    binary = tmp_path / "video.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="is not a text file"):
+        load_recipe(str(binary))
+    with pytest.raises(RecipeError, match="No such file"):
+        load_recipe(str(tmp_path / "gone.toml"))
+
+
+def test_overrides() -> None:
+    recipe = load_recipe("randaugment_t", "fademixup", overrides=["augment.0.m=7", "fademixup.beta=0.4", "mix_p=0.5"])
+    assert recipe.augment[0].op.m == 7
+    assert recipe.mix[0].op.beta == 0.4
+    assert recipe.mix_p == 0.5
+    assert load_recipe("cutmix", overrides=["mix.0.box=inside"]).mix[0].op.box == "inside"
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("augment.0.m", "--set augment.0.m: should be KEY=VALUE, such as fademixup.beta=0.4"),
+        ("augment.3.m=7", "--set augment.3.m: the recipe has no such place; did you mean 'augment.0'?"),
+        ("fadmixup.beta=1", "--set fadmixup.beta: the recipe has no such place; did you mean 'fademixup'?"),
+        ("fademixup.bta=1", "fademixup): bta: unknown key; did you mean 'beta'?"),
+        ("mix_p=7", "--set mix_p: 7 should be a chance, 0 to 1"),
+    ],
+)
+def test_wrong_overrides(override: str, fault: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_recipe("randaugment_t", "fademixup", overrides=[override])
+    assert fault in str(error.value)
+
+
+def test_combined_recipes_run_in_order_and_pool_their_mixes() -> None:
+    recipe = load_recipe("randaugment_t", "cutout", "cutmix", "mixup")
+    assert recipe.name == "randaugment_t+cutout+cutmix+mixup"
+    assert [step.name for step in recipe.augment] == ["randaugment_t", "cutout"]
+    assert [member.name for member in recipe.mix] == ["cutmix", "mixup"]
+
+
+def test_recipes_that_disagree_on_mix_p_are_refused(tmp_path: Path) -> None:
+    half = tmp_path / "half.toml"
+    half.write_text("mix_p = 0.5\n[[mix]]\nop = 'mixup'\n")
+    with pytest.raises(RecipeError, match=r"different mix_p: \[0.5, 1.0\]"):
+        load_recipe(str(half), "cutmix")
+
+
+def test_chances_and_weights_are_kept() -> None:
+    text = (
+        "mix_p = 0.5\n[[augment]]\nop = 'cutout'\np = 0.25\n[[mix]]\nop = 'mixup'\nweight = 3\n[[mix]]\nop = 'cutmix'\n"
+    )
+    recipe = parse_recipe(text, "chances")
+    mixes = [recipe.draw_mix(generator(0, 0, clip, Step.MIX), SHAPE) for clip in range(4000)]
+    names = [drawn[0] for drawn in mixes if drawn]
+    assert len(names) / 4000 == pytest.approx(0.5, abs=0.03)
+    assert names.count("mixup") / len(names) == pytest.approx(0.75, abs=0.03)
+    cut = [recipe.draw_augment(lambda i, clip=clip: generator(0, 0, clip, 3 + i), SHAPE)[0] for clip in range(4000)]
+    assert np.mean([draw is not None for draw in cut]) == pytest.approx(0.25, abs=0.03)
+    video = torch.full((2, *SHAPE, 3), 7, dtype=torch.uint8)
+    out = recipe.apply_augment(video, [[None], [next(draw for draw in cut if draw)]])
+    assert out[0].unique().tolist() == [7]
+    assert out[1].unique().tolist() == [7, 128]
+    assert video.unique().tolist() == [7]
+
+
+PACKAGE = """
+from dataclasses import dataclass
+from vidaug_cli import Blend, ClipOp, Mix
+
+@dataclass(frozen=True, kw_only=True)
+class Darken(ClipOp):
+    by: int = 2
+
+    def draw(self, rng, shape):
+        return {"by": self.by}
+
+    def apply(self, video, draws):
+        return video // draws[0]["by"]
+
+@dataclass(frozen=True, kw_only=True)
+class Half(Mix):
+    def draw(self, rng, shape):
+        return Blend(0.5, 0.5)
+"""
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package that offers two ops, installed as pip would leave it."""
+    (tmp_path / "darkness.py").write_text(PACKAGE)
+    info = tmp_path / "darkness-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: darkness\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vidaug.ops]\ndarken = darkness:Darken\nhalf = darkness:Half\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    forget = [cookbook.augment_ops, cookbook.mix_ops]
+    for cached in forget:
+        cached.cache_clear()
+    yield "[[augment]]\nop = 'darken'\nby = 4\n[[mix]]\nop = 'half'\n"
+    monkeypatch.undo()
+    for cached in forget:
+        cached.cache_clear()
+    sys.modules.pop("darkness", None)
+
+
+def test_ops_of_other_packages(other_package: str) -> None:
+    assert {entry.name for entry in metadata.entry_points(group="vidaug.ops")} >= {"darken", "half"}
+    recipe = parse_recipe(other_package, "dark.toml")
+    video = torch.full((1, *SHAPE, 3), 100, dtype=torch.uint8)
+    assert recipe.apply_augment(video, [[{"by": 4}]]).unique().tolist() == [25]
+    name, blend = recipe.draw_mix(generator(0, 0, 0, Step.MIX), SHAPE)
+    assert (name, blend.first) == ("half", 0.5)
+    assert "by = 4" in recipe.text
+
+
+def test_a_package_whose_op_cannot_be_loaded_is_named(other_package: str, tmp_path: Path) -> None:
+    (tmp_path / "darkness.py").write_text("raise ImportError('no light')")
+    cookbook.augment_ops.cache_clear()
+    with pytest.raises(RecipeError, match="darkness:Darken: op 'darken' cannot be loaded: no light"):
+        parse_recipe(other_package, "dark.toml")
