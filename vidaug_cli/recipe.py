@@ -84,7 +84,7 @@ class Recipe:
         return member.name, member.op.draw(rng, shape)
 
 
-def _settings(op: Any) -> Table:
+def _settings(op: Any) -> dict[str, Any]:
     """The keys of an op with their values; None stands for a key left out."""
     found = {field.name: getattr(op, field.name) for field in fields(op)}
     return {name: value for name, value in found.items() if value is not None}
