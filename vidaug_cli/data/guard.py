@@ -1,0 +1,199 @@
+"""A process of its own for decoding: broken and hostile files hang and crash decoders, and that must not end the job.
+
+The child is a bare Python with av and numpy, not a copy of the caller's `__main__`: it starts in a quarter of a second,
+needs no `if __name__ == "__main__"` and works inside any worker. Pixels come back in memory that both map. POSIX only.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any, ParamSpec, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidaug_cli.data import videos
+from vidaug_cli.data.sampling import Crop
+from vidaug_cli.data.videos import How, Limits, Probe
+from vidaug_cli.errors import VidaugError, VideoError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CHILD = "import sys; from vidaug_cli.data.guard import serve; serve(int(sys.argv[1]), float(sys.argv[2]))"
+
+
+class Guard:
+    """`videos.probe` and `videos.read_clip`, run in one child process that is killed when it takes too long.
+
+    The child starts with the first call, and again after one that killed it. It ends with `close`, with the `with`
+    block, or with this process, however that dies. Serves one thread at a time.
+    """
+
+    def __init__(self, limits: Limits = videos.LIMITS) -> None:
+        self.limits = limits
+        self._end: Callable[[], object] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child; another call would start another."""
+        if self._end is not None:
+            self._end()
+            self._end = None
+
+    def probe(self, path: Path, how: How = "full") -> Probe:
+        """As `videos.probe`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`."""
+        return self._call(videos.probe, path, how, self.limits)
+
+    def read_clip(
+        self,
+        path: Path,
+        wanted: NDArray[np.int32],
+        crop: Crop | None,
+        size: int,
+        *,
+        flip: bool = False,
+        out: NDArray[np.uint8] | None = None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """As `videos.read_clip`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`.
+
+        Without `out`, the clip is memory that the next call writes over.
+        """
+        if self._end is None:
+            self._start()
+        clip = self._pixels.array((len(wanted), size, size, 3))
+        taken = self._call(_read_clip, path, wanted, crop, size, flip, self.limits, self._pixels.file)
+        if out is None:
+            return clip, taken
+        out[...] = clip
+        return out, taken
+
+    def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`function(*args, **kwargs)` in the child; errors name the first argument."""
+        if self._end is None:
+            self._start()
+        try:
+            self._link.send((function, args, kwargs))
+            if not self._link.poll(self.limits.seconds):
+                what = f"took longer than {self.limits.seconds:g} s and was stopped"
+                raise VideoError(what, where=args[0])
+            error, value = self._link.recv()
+        except (EOFError, ConnectionError) as gone:
+            status = self._process.wait()
+            self.close()
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
+            raise VideoError(f"the decoder crashed ({how})", where=args[0]) from gone
+        except BaseException:  # an answer that comes now must not be taken for the next one
+            self.close()
+            raise
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]
+
+    def _start(self) -> None:
+        ours, theirs = Pipe()
+        self._link, self._pixels = ours, _Pixels(_nameless_file())
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), str(self.limits.seconds + 1)],
+                pass_fds=(theirs.fileno(), self._pixels.file),  # under the same numbers
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is the parent's to answer
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+            )
+        self._end = weakref.finalize(self, _end, self._process, ours, self._pixels)
+        try:
+            ours.recv()
+        except EOFError as error:
+            self.close()
+            raise VidaugError("the decoding process did not start", hint="its own message stands above") from error
+
+
+def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _Pixels) -> None:
+    link.close()
+    os.close(pixels.file)
+    process.kill()
+    process.wait()
+
+
+def serve(link: int, seconds: float) -> None:
+    """The child: answers calls until the parent is gone. One that outlives its time by itself is ended by the alarm."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    calls: Connection[Any, Any] = Connection(link)
+    parent = os.getppid()
+    try:
+        calls.send("ready")
+        while True:
+            while not calls.poll(1):
+                if os.getppid() != parent:  # a fork of the parent may still hold the pipe open
+                    return
+            function, args, kwargs = calls.recv()
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            calls.send(_answer(function, *args, **kwargs))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except (EOFError, ConnectionError):
+        return
+
+
+def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Exception | None, T | None]:
+    try:
+        return None, function(*args, **kwargs)
+    except VidaugError as error:
+        return error, None
+    except Exception as error:  # a bug: its traceback would end here
+        error.add_note(traceback.format_exc())
+        return error, None
+
+
+class _Pixels:
+    """Memory of parent and child: a file without a name, which is gone with its last user."""
+
+    def __init__(self, file: int) -> None:
+        self.file = file
+        self.memory: mmap.mmap | None = None
+
+    def array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        size = math.prod(shape)
+        if self.memory is None or len(self.memory) < size:
+            if os.fstat(self.file).st_size < size:  # never smaller: the other side maps it
+                os.ftruncate(self.file, size)
+            self.memory = mmap.mmap(self.file, size)
+        return np.frombuffer(self.memory, np.uint8, size).reshape(shape)
+
+
+@lru_cache(maxsize=1)
+def _child_pixels(file: int) -> _Pixels:
+    return _Pixels(file)
+
+
+def _read_clip(
+    path: Path, wanted: NDArray[np.int32], crop: Crop | None, size: int, flip: bool, limits: Limits, file: int
+) -> NDArray[np.int32]:
+    """What `Guard.read_clip` runs in the child."""
+    out = _child_pixels(file).array((len(wanted), size, size, 3))
+    return videos.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]
+
+
+def _nameless_file() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("vidaug")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -1,0 +1,145 @@
+"""What a video holds, and the frames of a clip from it. A video is a file, or a folder of JPEG or PNG frames.
+
+Runs in a child process that can be killed (see `guard`), so neither this nor what it imports may import torch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from vidaug_cli.data.decoder import Limits, open_video
+from vidaug_cli.data.pictures import Pictures, orientation
+from vidaug_cli.data.sampling import Crop
+from vidaug_cli.errors import VideoError
+
+__all__ = ["How", "Limits", "Probe", "probe", "read_clip"]
+
+How = Literal["full", "packets", "header"]
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """The fields of `manifest.Row` that come from the file itself."""
+
+    frames: int
+    fps: float  # mean rate; 0 where there is none: frame images, a single frame
+    width: int  # as displayed: after rotation. Pixels count as square, whatever aspect the file gives them
+    height: int
+    codec: str
+    rotation: int
+    corrupt: int  # frames the decoder marked as damaged, and packets it could not decode
+    bytes: int
+    probe: How  # how `frames` was found: "packets" if asked for, and where the header does not say
+
+
+def probe(path: Path, how: How = "full", limits: Limits = LIMITS) -> Probe:
+    """What the video at `path` holds.
+
+    Args:
+        path: a file, or a folder of frame images.
+        how: "full" decodes every frame once, and only then `frames` and `corrupt` are true. "packets" counts packets
+            instead, "header" believes the header; both decode the first frame, for its size and rotation.
+        limits: caps on pixels and frames.
+
+    Raises:
+        VideoError: it cannot be used, and why.
+    """
+    with open_video(path, limits) as video:
+        frames = video.frames()
+        first = next(frames)
+        rotation, turn = orientation(first)
+        if how == "header" and not video.announced:
+            how = "packets"
+        count, rate = video.announced, video.rate
+        if how == "packets":
+            deque(video.packets(), maxlen=0)
+            count = video.read
+        elif how == "full":
+            times = [first.time, *(frame.time for frame in frames)]
+            count, rate = len(times), _mean_rate([time for time in times if time is not None], rate)
+            if video.marked == count:
+                raise VideoError("is damaged: not one frame is whole", where=path)
+        return Probe(
+            frames=count,
+            fps=rate if count > 1 else 0.0,
+            width=first.height if turn.swap else first.width,
+            height=first.width if turn.swap else first.height,
+            codec=video.decoder.codec.canonical_name,
+            rotation=rotation,
+            corrupt=video.marked + video.lost,
+            bytes=video.bytes,
+            probe=how,
+        )
+
+
+def _mean_rate(times: list[float], rate: float) -> float:
+    """Frames per second by the time stamps, which jump about but span the right time; `rate` if that is much the same.
+
+    Headers can be far off: 1000 for 30 where the unit is a millisecond.
+    """
+    span = max(times, default=0.0) - min(times, default=0.0)
+    measured = (len(times) - 1) / span if span else rate
+    return rate if abs(measured - rate) < 0.05 * rate else round(measured, 3)
+
+
+def read_clip(
+    path: Path,
+    wanted: NDArray[np.int32],
+    crop: Crop | None,
+    size: int,
+    *,
+    flip: bool = False,
+    limits: Limits = LIMITS,
+    out: NDArray[np.uint8] | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The wanted frames of a video, cropped, scaled, upright and in RGB.
+
+    Every frame up to the last one wanted is decoded; each one taken is converted once. Colours follow the matrix and
+    range that the file names (BT.601 where it names none); HDR is not tone-mapped.
+
+    Args:
+        path: a file, or a folder of frame images.
+        wanted: int32 (T,), decoded frame numbers from 0, in any order; they may repeat.
+        crop: a square of the upright picture; None takes the whole picture and does not keep its aspect.
+        size: pixels, height and width of the result.
+        flip: mirror left-right, after the crop.
+        limits: caps on pixels and frames.
+        out: uint8 (T, size, size, 3) to write into, instead of a new array.
+
+    Returns:
+        uint8 (T, size, size, 3), and int32 (T,): the frame numbers taken. They differ from `wanted` where the video
+        ends early: there its last frame is taken.
+
+    Raises:
+        VideoError: it cannot be used, and why.
+    """
+    clip = np.empty((len(wanted), size, size, 3), np.uint8) if out is None else out
+    taken = np.empty(len(wanted), np.int32)
+    picture_of = Pictures(path, crop, size, flip)
+    order = np.argsort(wanted, kind="stable")  # places in the clip, in the order in which the video reaches them
+    reached = np.searchsorted(wanted[order], np.arange(int(wanted.max()) + 1), side="right")
+
+    def take(frame: VideoFrame, number: int, places: NDArray[np.intp]) -> None:
+        if len(places):
+            clip[places[0]] = picture_of(frame)
+            clip[places[1:]] = clip[places[0]]
+            taken[places] = number
+
+    done = 0
+    with open_video(path, limits) as video:
+        for number, frame in enumerate(video.frames()):
+            take(frame, number, order[done : reached[number]])
+            done = reached[number]
+            if done == len(order):
+                break
+        else:
+            take(frame, number, order[done:])
+    return clip, taken
