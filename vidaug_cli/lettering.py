@@ -64,4 +64,4 @@ def _has(font: Font, character: str) -> bool:
 
 def _plain(font: Font, character: str) -> str:
     letter = unicodedata.normalize("NFKD", character)[0]
-    return letter if _has(font, letter) else character.encode("ascii", "backslashreplace").decode()
+    return letter if _has(font, letter) else character.encode("unicode_escape").decode()

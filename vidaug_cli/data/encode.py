@@ -17,7 +17,7 @@ from vidaug_cli.errors import VidaugError
 Codec = Literal["h264", "mpeg4"]
 
 OPTIONS: dict[Codec, dict[str, str]] = {
-    "h264": {"preset": "veryfast", "crf": "20"},
+    "h264": {"preset": "veryfast", "crf": "24", "mbtree": "0"},  # x264's tree differs when two encoders run at once
     "mpeg4": {"qmin": "2", "qmax": "5", "b": "2M"},
 }
 

@@ -149,7 +149,9 @@ def _check_folder(folder: Path, own: set[str], overwrite: bool) -> None:
             what = f"holds {name!r}, which is not of the sample to be written"
             raise VidaugError(what, where=folder, hint="name a new or an empty folder")
     if not (empty or overwrite):
-        raise VidaugError("holds a sample already", where=folder, hint="use it, or write it anew with --overwrite")
+        raise VidaugError(
+            "holds a sample, or part of one", where=folder, hint="use it, or write it anew with --overwrite"
+        )
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
