@@ -1,0 +1,206 @@
+"""The decoding process: hangs, crashes, ends and comes back, and costs little."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+
+from vidaug_cli.data.guard import Guard
+from vidaug_cli.data.sampling import Crop
+from vidaug_cli.data.videos import Limits, probe, read_clip
+from vidaug_cli.errors import VideoError
+
+FIRST_8 = np.arange(8, dtype=np.int32)
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    with Guard(Limits(seconds=20)) as guard:
+        yield guard
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Running; a zombie that its new parent has not collected does not count."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def modules_of(guard: Guard) -> set[str]:
+    """By a builtin, as a function of this file would bring this file's imports into the child."""
+    return set(guard._call(eval, "list(__import__('sys').modules)"))
+
+
+def open_files() -> set[str]:
+    return {file.name for file in Path("/proc/self/fd").iterdir()}
+
+
+def read_in_worker(path: Path) -> tuple[int, int]:
+    with Guard() as guard:
+        clip, _ = guard.read_clip(path, FIRST_8, None, 16)
+        return int(clip.sum()), guard.probe(path).frames
+
+
+def test_gives_what_a_direct_call_gives(guard: Guard, make_video: Callable[..., Path]) -> None:
+    path = make_video(size=(64, 48))
+    crop = Crop(x=5, y=3, side=40)
+    for numbers, size in ((FIRST_8, 32), (FIRST_8[::-1].copy(), 16), (np.arange(30, dtype=np.int32), 64)):
+        clip, taken = guard.read_clip(path, numbers, crop, size, flip=True)
+        expected, expected_taken = read_clip(path, numbers, crop, size, flip=True)
+        assert np.array_equal(clip, expected)
+        assert np.array_equal(taken, expected_taken)
+    assert guard.probe(path) == probe(path)
+    assert guard.probe(path, "header") == probe(path, "header")
+
+
+def test_a_clip_is_valid_until_the_next_call_and_for_good_in_out(guard: Guard, make_video: Callable[..., Path]) -> None:
+    dark, bright = make_video("dark.mp4", level=lambda _: 20), make_video("bright.mp4", level=lambda _: 220)
+    kept = np.empty((8, 16, 16, 3), np.uint8)
+    given, _ = guard.read_clip(dark, FIRST_8, None, 16, out=kept)
+    assert given is kept
+    view, _ = guard.read_clip(dark, FIRST_8, None, 16)
+    guard.read_clip(bright, FIRST_8, None, 16)
+    assert kept.max() < 40
+    assert view.min() > 200
+
+
+def test_video_errors_arrive_as_they_are(guard: Guard, tmp_path: Path) -> None:
+    (tmp_path / "empty.avi").touch()
+    with pytest.raises(VideoError, match=r"empty\.avi: is empty$"):
+        guard.probe(tmp_path / "empty.avi")
+    with pytest.raises(VideoError, match="No such file"):
+        guard.read_clip(tmp_path / "missing.avi", FIRST_8, None, 16)
+
+
+def test_a_bug_in_the_child_keeps_its_traceback(guard: Guard) -> None:
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        guard._call(int, "seven")
+    assert "in _answer" in caught.value.__notes__[0]
+
+
+def test_a_hanging_decoder_is_stopped_and_the_next_file_read(make_video: Callable[..., Path]) -> None:
+    with Guard(Limits(seconds=0.5)) as guard:
+        started = time.monotonic()
+        with pytest.raises(VideoError, match=r"^1000: took longer than 0\.5 s and was stopped$"):
+            guard._call(time.sleep, 1000)
+        assert time.monotonic() - started < 5
+        assert guard.probe(make_video()).frames == 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+def test_a_crashing_decoder_is_an_error_of_that_file_alone(
+    guard: Guard, make_video: Callable[..., Path], number: signal.Signals
+) -> None:
+    with pytest.raises(VideoError, match=rf"the decoder crashed \(signal {int(number)}\)$"):
+        guard._call(signal.raise_signal, number)
+    clip, _ = guard.read_clip(make_video(), FIRST_8, None, 16)
+    assert clip[0].mean() < clip[7].mean()
+
+
+def test_an_exit_of_the_child_is_reported(guard: Guard) -> None:
+    with pytest.raises(VideoError, match=r"crashed \(exit status 7\)"):
+        guard._call(os._exit, 7)
+
+
+def test_an_interrupted_call_leaves_no_answer_for_the_next(guard: Guard) -> None:
+    assert guard._call(len, "abc") == 3
+    pid = guard._call(os.getpid)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            guard._call(time.sleep, 0.6)
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert not alive(pid)
+    assert guard._call(len, "abcde") == 5
+
+
+def test_the_child_is_light_and_ignores_ctrl_c(guard: Guard, make_video: Callable[..., Path]) -> None:
+    guard.read_clip(make_video(), FIRST_8, None, 16)
+    modules = modules_of(guard)
+    assert "av" in modules
+    assert not modules & {"torch", "torchvision", "h5py", "click", "joblib"}
+    pid = guard._call(os.getpid)
+    os.kill(pid, signal.SIGINT)
+    assert guard._call(os.getpid) == pid
+    assert os.getpgid(pid) != os.getpgrp()
+
+
+def test_the_child_starts_late_is_kept_and_ends_with_close() -> None:
+    before = open_files()
+    guard = Guard()
+    assert open_files() == before
+    pid = guard._call(os.getpid)
+    assert guard._call(os.getpid) == pid
+    guard.close()
+    guard.close()
+    assert not alive(pid)
+    assert open_files() == before
+
+
+def test_a_forgotten_guard_ends_its_child() -> None:
+    guard = Guard()
+    pid = guard._call(os.getpid)
+    del guard
+    assert not alive(pid)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_child_does_not_outlive_a_killed_parent(busy: bool) -> None:
+    code = (
+        "import os, time; from vidaug_cli.data.guard import Guard; from vidaug_cli.data.videos import Limits\n"
+        "guard = Guard(Limits(seconds=1)); print(guard._call(os.getpid), flush=True)\n"
+        f"guard._call(time.sleep, 1000) if {busy} else time.sleep(1000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        time.sleep(0.2)
+        assert alive(child)
+        parent.kill()
+    wait_until(lambda: not alive(child))
+
+
+def test_works_in_a_script_without_a_main_guard(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys; from pathlib import Path; from vidaug_cli.data.guard import Guard\n"
+        "print('once'); guard = Guard(); print(guard.probe(Path(sys.argv[1])).frames)\n"
+    )
+    command = [sys.executable, "-W", "error", str(script), str(make_video())]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("once\n20\n", "")
+
+
+def test_works_in_a_joblib_worker(make_video: Callable[..., Path]) -> None:
+    path = make_video()
+    direct = int(read_clip(path, FIRST_8, None, 16)[0].sum()), 20
+    found = joblib.Parallel(n_jobs=2)(joblib.delayed(read_in_worker)(path) for _ in range(3))
+    assert found == [direct] * 3
+
+
+def test_a_module_named_like_ours_in_the_current_folder_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "av.py").write_text("raise SystemExit('a file of the data set was run')")
+    monkeypatch.chdir(tmp_path)
+    with Guard() as guard:
+        assert "av" in modules_of(guard)
