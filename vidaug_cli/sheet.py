@@ -148,7 +148,8 @@ def _row(strip: Strip, columns: int, thumb: int, width: int) -> Image.Image:
         row.paste(picture, (column * pitch, HEADING))
         middle = thumb / 2 + frame * bin_width
         draw.line((middle, below + BAR, middle, below + BAR + 3), INK)
-        write(draw, (middle, below + BAR + 5), strip.caption(frame), size=TEXT, colour=INK, width=pitch, anchor="ma")
+        caption = strip.caption(frame) if thumb >= 64 else str(frame)
+        write(draw, (middle, below + BAR + 5), caption, size=TEXT, colour=INK, width=pitch, anchor="ma")
     return row
 
 
