@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 MakeVideo = Callable[..., Path]
 
@@ -53,3 +54,11 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("VIDAUG_TEST_DATA names no folder of real videos")
     return Path(folder)
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Every device that ops run on; the GPU's turn is skipped where there is none."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    return torch.device(request.param)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Video = Annotated[Tensor, "uint8 (B, T, H, W, C)"]
@@ -57,18 +58,25 @@ class ClipOp(ABC):
         """
 
 
-def frame_blocks(count: int, device: torch.device) -> range:
-    """Starts of the blocks in which `count` frames are worked off, `range.step` frames at a time.
+# What fits a core's cache, where batch-sized temporaries would go through memory; a GPU wants much at once.
+CPU_BLOCK, GPU_BLOCK = 320_000, 32_000_000  # bytes
 
-    One frame fits the CPU's cache, where batch-sized temporaries would go through memory; a GPU wants many at once.
+
+def frame_blocks(frames: Frames) -> range:
+    """Starts of the blocks in which frames are worked off, `range.step` of them at a time."""
+    size = CPU_BLOCK if frames.device.type == "cpu" else GPU_BLOCK
+    return range(0, len(frames), max(1, size // max(1, frames[:1].numel())))
+
+
+def map_frames(
+    op: Callable[..., Frames], frames: Frames, *per_frame: Tensor | NDArray[Any], out: Frames | None = None
+) -> Frames:
+    """`op(block, *values)` over blocks of frames, with `per_frame` arrays of first dimension N cut alike.
+
+    The result goes into `out` where one is given, which saves a copy into a batch.
     """
-    return range(0, count, 1 if device.type == "cpu" else 256)
-
-
-def map_frames(op: Callable[..., Frames], frames: Frames, *per_frame: Tensor) -> Frames:
-    """`op(block, *values)` over blocks of frames, with `per_frame` tensors of first dimension N cut alike."""
-    out = torch.empty_like(frames)
-    blocks = frame_blocks(len(frames), frames.device)
+    out = torch.empty_like(frames) if out is None else out
+    blocks = frame_blocks(frames)
     for start in blocks:
         cut = slice(start, start + blocks.step)
         out[cut] = op(frames[cut], *(value[cut] for value in per_frame))

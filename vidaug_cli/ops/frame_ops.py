@@ -1,0 +1,175 @@
+"""The table of frame ops: what each does, what its magnitudes mean, and how clips are sent through several of them.
+
+A new frame op is one function and one row of `OPS`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops import geometric, photometric
+from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Video, map_frames
+from vidaug_cli.ops.geometric import Interpolation, Sampling
+from vidaug_cli.ops.schedule import Values, ramp
+
+Table = Literal["official", "monotone"]
+Fill = int | tuple[int, int, int]
+
+TOP = 30  # the highest magnitude
+
+
+class Scale(NamedTuple):
+    """What a magnitude means to an op: `base + sign * (lo at magnitude 0 .. hi at 30)`, in the op's own units."""
+
+    lo: float = 0.0
+    hi: float = 0.0
+    signed: bool = False  # the sign is drawn, once per clip and op; otherwise it is +
+    base: float = 0.0
+
+    def values(self, magnitudes: Values, sign: int) -> Values:
+        """The op's values; magnitudes beyond the scale count as its end."""
+        return self.base + sign * (self.lo + magnitudes.clip(0, TOP) / TOP * (self.hi - self.lo))
+
+
+@dataclass(frozen=True)
+class FrameOp:
+    """A row of `OPS`."""
+
+    function: Callable[..., Frames]  # (frames, values), and the sampling where the op moves pixels
+    scales: dict[Table, Scale]  # "official": as released with the paper; "monotone": stronger with the magnitude
+    limits: tuple[float, float] = (0, 0)  # values that make sense
+    moves: bool = False  # moves pixels, so that interpolation and fill matter
+
+
+def _both(scale: Scale) -> dict[Table, Scale]:
+    return {"official": scale, "monotone": scale}
+
+
+_NO_VALUE = _both(Scale())
+_TURN = _both(Scale(0, 30, signed=True))
+_SLANT = _both(Scale(0, 0.3, signed=True))
+_SHIFT: dict[Table, Scale] = {
+    "official": Scale(0, 100 / 160, signed=True),
+    "monotone": Scale(0, 150 / 331, signed=True),
+}
+_FACTOR: dict[Table, Scale] = {"official": Scale(0.1, 1.9), "monotone": Scale(0, 0.9, signed=True, base=1)}
+
+OPS: dict[str, FrameOp] = {
+    "identity": FrameOp(photometric.identity, _NO_VALUE),
+    "autocontrast": FrameOp(photometric.autocontrast, _NO_VALUE),
+    "equalize": FrameOp(photometric.equalize, _NO_VALUE),
+    "invert": FrameOp(photometric.invert, {"official": Scale()}),
+    "rotate": FrameOp(geometric.rotate, _TURN, (-360, 360), moves=True),
+    "shear_x": FrameOp(geometric.shear_x, _SLANT, (-2, 2), moves=True),
+    "shear_y": FrameOp(geometric.shear_y, _SLANT, (-2, 2), moves=True),
+    "translate_x": FrameOp(geometric.translate_x, _SHIFT, (-1, 1), moves=True),
+    "translate_y": FrameOp(geometric.translate_y, _SHIFT, (-1, 1), moves=True),
+    "posterize": FrameOp(photometric.posterize, {"official": Scale(0, 4), "monotone": Scale(8, 4)}, (1, 8)),
+    "solarize": FrameOp(photometric.solarize, {"official": Scale(0, 256), "monotone": Scale(255, 0)}, (0, 256)),
+    "color": FrameOp(photometric.color, _FACTOR, (0, 10)),
+    "contrast": FrameOp(photometric.contrast, _FACTOR, (0, 10)),
+    "brightness": FrameOp(photometric.brightness, _FACTOR, (0, 10)),
+    "sharpness": FrameOp(photometric.sharpness, _FACTOR, (0, 10)),
+}
+
+
+def op_names(table: Table) -> tuple[str, ...]:
+    """Names of the ops that a table has."""
+    return tuple(name for name, op in OPS.items() if table in op.scales)
+
+
+Layer = tuple[str, Values]  # name of a frame op and its values over the clip
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOps(ClipOp):
+    """Frame ops one after the other, each with values over time. How pixels are sampled is common to all of them."""
+
+    interpolation: Interpolation = "nearest"
+    fill: Fill = 0  # colour of what moves in from outside the frame: a level for all channels, or red, green, blue
+
+    def __post_init__(self) -> None:
+        levels = self.fill if isinstance(self.fill, tuple) else (self.fill,)
+        check(
+            self,
+            interpolation=(self.interpolation in get_args(Interpolation), " or ".join(get_args(Interpolation))),
+            fill=(len(levels) in (1, 3) and all(0 <= level <= 255 for level in levels), "0 to 255, one level or three"),
+            **self.rules(),
+        )
+
+    @abstractmethod
+    def rules(self) -> Rules:
+        """Whether each setting is good, and in words what is."""
+
+    @abstractmethod
+    def layers(self, draw: Draw, frames: int) -> list[Layer]:
+        """The drawn ops of a clip of so many frames, in order."""
+
+    def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
+        out = torch.empty_like(video)
+        for clip, made, draw in zip(video, out, draws, strict=True):
+            names, values = zip(*self.layers(draw, len(clip)), strict=True)
+            # All ops on one block of frames, then on the next, so that a block stays in the cache.
+            map_frames(partial(_chain, [self._bound(name) for name in names]), clip, *values, out=made)
+        return out
+
+    def _bound(self, name: str) -> Callable[..., Frames]:
+        op, fill = OPS[name], self.fill if isinstance(self.fill, tuple) else (self.fill,)
+        return partial(op.function, sampling=Sampling(self.interpolation, fill)) if op.moves else op.function
+
+
+def _chain(ops: Iterable[Callable[..., Frames]], frames: Frames, *values: Values) -> Frames:
+    for op, value in zip(ops, values, strict=True):
+        frames = op(frames, value)
+    return frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ramp(FrameOps):
+    """One frame op whose value, in the op's own units, runs evenly from the first frame to the last."""
+
+    name: str  # of a row of `OPS`
+    first: float = 0.0
+    last: float = 0.0
+
+    def rules(self) -> Rules:
+        low, high = OPS[self.name].limits if self.name in OPS else (-np.inf, np.inf)
+        return {
+            "name": (self.name in OPS, f"a frame op{nearest(self.name, OPS)}"),
+            "first": (low <= self.first <= high, f"{low} to {high}"),
+            "last": (low <= self.last <= high, f"{low} to {high}"),
+        }
+
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
+        """`{"op", "first", "last"}`: nothing is left to chance."""
+        return {"op": self.name, "first": self.first, "last": self.last}
+
+    def layers(self, draw: Draw, frames: int) -> list[Layer]:
+        return [(draw["op"], ramp(draw["first"], draw["last"], frames))]
+
+
+Rules = dict[str, tuple[bool, str]]
+
+
+def check(settings: object, **rules: tuple[bool, str]) -> None:
+    """Raise VidaugError with a line for each setting that breaks its rule: its name, its value and what is good."""
+    faults = [
+        f"{name} = {getattr(settings, name)!r} should be {good}" for name, (holds, good) in rules.items() if not holds
+    ]
+    if faults:
+        raise VidaugError("\n".join(faults))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A way out of a wrong name, to end a message with: the nearest of `names`, or else all of them."""
+    close = get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]!r}?" if close else f" (there are {', '.join(names)})"

@@ -1,0 +1,127 @@
+"""Colour ops on blocks of frames, each with Pillow's definition (`ImageOps`, `ImageEnhance`).
+
+Every op takes frames, uint8 (N, H, W, C) with C = 3 (RGB) or 1 (grey), and a value for each frame, and returns new
+frames. Statistics are each frame's own. Tables and sums are integers or float64, and a product is rounded before it is
+added to anything, so that all devices give the same pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidaug_cli.ops.clips import Frames
+from vidaug_cli.ops.schedule import Values
+
+LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # ITU-R 601-2 as Pillow rounds it; exact in float32
+
+
+def identity(frames: Frames, values: Values) -> Frames:
+    """The same pixels; takes no value."""
+    return frames.clone()
+
+
+def invert(frames: Frames, values: Values) -> Frames:
+    """255 - pixel; takes no value."""
+    return frames.bitwise_not()
+
+
+def posterize(frames: Frames, values: Values) -> Frames:
+    """Keep the highest bits of each pixel. Value: how many, cut to a whole number and to 1..8."""
+    bits = values.astype(np.int64).clip(1, 8)
+    return frames & _per_frame(256 - 2 ** (8 - bits), frames, torch.uint8)
+
+
+def solarize(frames: Frames, values: Values) -> Frames:
+    """Invert the pixels that are not below the threshold. Value: the threshold, 0 (all) to 256 (none)."""
+    bright = frames >= _per_frame(np.ceil(values), frames, torch.int16)
+    return frames ^ (bright.view(torch.uint8) * 255)
+
+
+def brightness(frames: Frames, values: Values) -> Frames:
+    """Away from black. Value: the factor, 0 black, 1 unchanged."""
+    return _blend(torch.zeros((), device=frames.device), frames, values)
+
+
+def contrast(frames: Frames, values: Values) -> Frames:
+    """Away from the frame's mean grey. Value: the factor, 0 flat grey, 1 unchanged."""
+    mean = _luma(frames).mean((1, 2, 3), dtype=torch.float64, keepdim=True)
+    return _blend((mean + 0.5).floor_().float(), frames, values)
+
+
+def color(frames: Frames, values: Values) -> Frames:
+    """Away from each pixel's grey; grey frames have no colour to change. Value: the factor, 0 grey, 1 unchanged."""
+    if frames.shape[-1] == 1:
+        return frames.clone()
+    return _blend(_luma(frames).expand(frames.shape).contiguous(), frames, values)
+
+
+def sharpness(frames: Frames, values: Values) -> Frames:
+    """Away from the smoothed frame; the outermost pixels stay. Value: the factor, 0 smoothed, 1 unchanged."""
+    out = frames.clone(memory_format=torch.contiguous_format)
+    # Rows of pixels and channels alike, so that the neighbour to the right is c further on in one long run.
+    rows, c = frames.flatten(2).float(), frames.shape[-1]
+    if min(frames.shape[1:3]) < 3:
+        return out
+    inner = rows[:, 1:-1, c:-c]
+    sums = (rows[:, :-2] + rows[:, 1:-1]).add_(rows[:, 2:])
+    sums = (sums[..., : -2 * c] + sums[..., c:-c]).add_(sums[..., 2 * c :]).add_(inner, alpha=4)
+    # The kernel's weights sum to 13: (sums + 6) // 13, where the half keeps the product off the whole numbers.
+    smooth = sums.add_(6.5).mul_(1 / 13).floor_()
+    out.flatten(2)[:, 1:-1, c:-c] = _blend(smooth[..., None], inner[..., None], values)[..., 0]
+    return out
+
+
+def autocontrast(frames: Frames, values: Values) -> Frames:
+    """Stretch each channel to 0..255; takes no value."""
+    n, _, w, c = frames.shape
+    darkest = frames.flatten(2).amin(1).view(n, w, c).amin(1)[..., None].double()
+    brightest = frames.flatten(2).amax(1).view(n, w, c).amax(1)[..., None].double()
+    levels = torch.arange(256, device=frames.device, dtype=torch.float64)
+    scale = 255.0 / (brightest - darkest).clamp_(min=1)
+    stretched = (levels * scale).add_(-darkest * scale).trunc_().clamp_(0, 255)
+    return _look_up(_codes(frames), torch.where(brightest > darkest, stretched, levels)).view(frames.shape)
+
+
+def equalize(frames: Frames, values: Values) -> Frames:
+    """Make each channel's levels equally frequent; takes no value."""
+    n, h, w, c = frames.shape
+    codes = _codes(frames)
+    counts = torch.bincount(codes, minlength=n * c * 256).view(n, c, 256)
+    below = counts.cumsum(-1) - counts
+    step = torch.where(below < h * w, below, 0).amax(-1, keepdim=True) // 255
+    equal = ((step // 2 + below) // step.clamp(min=1)).clamp_(max=255)
+    levels = torch.arange(256, device=frames.device)
+    return _look_up(codes, torch.where(step > 0, equal, levels)).view(frames.shape)
+
+
+def _per_frame(values: Values, frames: Frames, dtype: torch.dtype) -> Tensor:
+    """(N,) on the host -> (N, 1, 1, 1) beside the frames."""
+    return torch.from_numpy(values).to(frames.device, dtype).view(-1, 1, 1, 1)
+
+
+def _blend(base: Tensor, frames: Tensor, values: Values) -> Frames:
+    """`base + factor * (frames - base)`, clipped and cut to whole numbers: `Image.blend`."""
+    factor = _per_frame(values, frames, torch.float32)
+    out = (frames.float() - base).mul_(factor).add_(base).clamp_(0, 255)
+    return out.to(torch.int16).to(torch.uint8)  # by way of int16, as torch's direct way is three times slower
+
+
+def _luma(frames: Frames) -> Tensor:
+    """Whole grey levels, float32 (N, H, W, 1). Every step is exact in float32."""
+    if frames.shape[-1] == 1:
+        return frames.float()
+    red, green, blue = (frames[..., channel].float().mul_(weight) for channel, weight in enumerate(LUMA))
+    return red.add_(green).add_(blue).add_(0.5).floor_()[..., None]
+
+
+def _codes(frames: Frames) -> Tensor:
+    """level + 256 * (channel + C * frame) of every pixel: where it stands in tables (N, C, 256). int32, flat."""
+    n, _, w, c = frames.shape
+    starts = torch.arange(0, n * c * 256, 256, device=frames.device, dtype=torch.int32).view(n, 1, 1, c)
+    return (frames.flatten(2) + starts.expand(n, 1, w, c).flatten(2)).flatten()
+
+
+def _look_up(codes: Tensor, tables: Tensor) -> Tensor:
+    return tables.to(torch.uint8).flatten().index_select(0, codes)

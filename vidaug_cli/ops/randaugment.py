@@ -1,0 +1,78 @@
+"""RandAugment-T: frame ops drawn from the table, with magnitudes that change over the clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from vidaug_cli.ops.clips import ClipOp, Draw, Shape
+from vidaug_cli.ops.frame_ops import OPS, TOP, FrameOps, Layer, Ramp, Rules, Table, nearest, op_names
+from vidaug_cli.ops.schedule import SCHEDULES, Ends, ramp
+
+Variant = Literal["spatial", "temporal_plus", "temporal", "mix", "fixed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandAugmentT(FrameOps):
+    """`n` frame ops for each clip, drawn with replacement, each with its own magnitudes at the two ends of the clip.
+
+    Kim et al. 2020, arXiv:2008.05721, section 3.2. Raises VidaugError with a line for each wrong setting.
+    """
+
+    n: int = 2  # ops per clip
+    m: float = 5.0  # magnitude, 0 to 30; "fixed" has m1 and m2 instead
+    variant: Variant = "temporal_plus"  # "mix" draws spatial or temporal_plus for each clip
+    range: float = 1.0  # "temporal_plus": the ends are up to 0.5 * range * m away from m
+    m1: float | None = None  # "fixed": magnitude of the first frame
+    m2: float | None = None  # ... and of the last
+    table: Table = "official"  # what a magnitude means to each op
+    ops: tuple[str, ...] = ()  # names of the ops to draw from; none: all of the table
+
+    def rules(self) -> Rules:
+        fixed = self.variant == "fixed"
+        names = op_names(self.table)
+        unknown = [f"{name!r} is not{nearest(name, names)}" for name in self.ops if name not in names]
+        ends = f'0 to {TOP} with variant = "fixed"' if fixed else 'left out unless variant = "fixed"'
+
+        def fits(end: float | None) -> bool:
+            return (end is not None and 0 <= end <= TOP) if fixed else end is None
+
+        return {
+            "n": (1 <= self.n <= 32, "1 to 32"),
+            "m": (0 <= self.m <= TOP, f"0 to {TOP}"),
+            "variant": (self.variant in get_args(Variant), ", ".join(get_args(Variant))),
+            "range": (0 <= self.range <= 2, "0 to 2"),
+            "m1": (fits(self.m1), ends),
+            "m2": (fits(self.m2), ends),
+            "table": (self.table in get_args(Table), " or ".join(get_args(Table))),
+            "ops": (not names or not unknown, f"ops of the table: {', '.join(unknown)}"),
+        }
+
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
+        """`{"variant", "layers": [{"op", "first", "last", "sign"}, ...]}`; first and last are magnitudes."""
+        variant = ("spatial", "temporal_plus")[rng.integers(2)] if self.variant == "mix" else self.variant
+        return {"variant": variant, "layers": [self._draw_layer(rng, variant) for _ in range(self.n)]}
+
+    def _draw_layer(self, rng: np.random.Generator, variant: str) -> Draw:
+        names = self.ops or op_names(self.table)
+        name = names[rng.integers(len(names))]
+        first, last = self._draw_ends(rng, variant)
+        sign = 1 - 2 * int(rng.integers(2)) if OPS[name].scales[self.table].signed else 1
+        return {"op": name, "first": first, "last": last, "sign": sign}
+
+    def _draw_ends(self, rng: np.random.Generator, variant: str) -> Ends:
+        if self.m1 is not None and self.m2 is not None:
+            return self.m1, self.m2
+        return SCHEDULES[variant](rng, self.m, self.range)
+
+    def layers(self, draw: Draw, frames: int) -> list[Layer]:
+        return [
+            (layer["op"], OPS[layer["op"]].scales[self.table].values(magnitudes, layer["sign"]))
+            for layer in draw["layers"]
+            for magnitudes in [ramp(layer["first"], layer["last"], frames)]
+        ]
+
+
+RANDAUGMENT: dict[str, type[ClipOp]] = {"randaugment_t": RandAugmentT, "ramp": Ramp}
