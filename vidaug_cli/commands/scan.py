@@ -36,7 +36,9 @@ SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
     help="Decode every frame; or estimate their number from the packets or the header.",
 )
 @workers_option
-@click.option("--cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep what is found here between scans.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep probes here, not in your cache folder."
+)
 @click.option("--no-cache", is_flag=True, help="Keep nothing, and look into every video anew.")
 @click.option("--quarantine", type=click.Path(path_type=Path), metavar="FILE", help="List unusable videos here.")
 @json_option

@@ -81,21 +81,22 @@ def list_videos(source: Source, name: str | None = None) -> tuple[str, Listing]:
         raise VidaugError(f"layout {name} needs {LAYOUTS[name].looks_for}", where=place, hint=_where_lists(name))
     layout = LAYOUTS[name]
     for given, meant, option in (
-        (source.split, layout.numbered, "--split"),
         (source.lists, layout.listed, "--lists"),
+        (source.split, layout.numbered, "--split"),
     ):
         if given is not None and not meant:
-            wanted = [f"{other.looks_for} ({key})" for key, other in LAYOUTS.items() if other.numbered]
             raise VidaugError(
-                f"{option} needs split lists, and the layout here is {name}",
+                f"layout {name} takes no {option}",
                 where=source.lists or source.input,
-                hint=f"looked for {', '.join(wanted)}; --lists DIR says where they lie",
+                hint=f"looked for {_looked_for(numbered=True)}; --lists DIR says where they lie",
             )
     return name, layout.list(source)
 
 
-def _looked_for() -> str:
-    return ", ".join(f"{layout.looks_for} ({name})" for name, layout in LAYOUTS.items())
+def _looked_for(*, numbered: bool = False) -> str:
+    return ", ".join(
+        f"{layout.looks_for} ({name})" for name, layout in LAYOUTS.items() if layout.numbered or not numbered
+    )
 
 
 def _where_lists(name: str) -> str:
@@ -111,7 +112,7 @@ def source_of(input: Path, root: Path | None, split: int | None, lists: Path | N
     """The user's words, checked. Raises VidaugError when a path is not what it should be."""
     for path in (input, root, lists):
         if path is not None and not path.exists():
-            raise VidaugError("not found", where=path)
+            raise VidaugError("not found", where=path, hint="INPUT is a folder or a list" if path is input else "")
     for path in (root, lists):
         if path is not None and not path.is_dir():
             raise VidaugError("is not a folder", where=path)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
-from vidaug_cli.data.candidates import count
+from vidaug_cli.data.candidates import SPLITS, count
 from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
 
@@ -29,7 +29,7 @@ def summarise(scan: Scan) -> dict[str, Any]:
         "videos": len(rows),
         "classes": {name: labels[name] for name in classes_of(rows)},
         "unlabelled": labels[None],
-        "splits": dict(splits.most_common()),
+        "splits": {name: splits[name] for name in dict.fromkeys([*SPLITS.values(), *splits]) if name in splits},
         "frames": {name: of(frames) for name, of in _FRAMES.items()} if rows else {},
         "estimated": sum(row.probe != "full" for row in rows),
         "sizes": {"count": len(sizes), "smallest": sizes[0], "largest": sizes[-1]} if rows else {},

@@ -80,8 +80,8 @@ def walk(root: Path) -> Tree:
 
     for folder, folders, files in os.walk(root, onerror=refuse):
         here = Path(folder).relative_to(root)
-        folders[:] = [name for name in folders if _enters(tree, root, (here / name).as_posix())]
-        for name in files:
+        folders[:] = [name for name in sorted(folders) if _enters(tree, root, (here / name).as_posix())]
+        for name in sorted(files):
             path, kind = (here / name).as_posix(), PurePosixPath(name).suffix.lower()
             if name.startswith("."):
                 tree.seen[HIDDEN] += 1

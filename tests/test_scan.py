@@ -1,0 +1,357 @@
+"""`vidaug scan` as a user meets it, and what it must never do: look twice, lose a video, follow a link out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import MakeVideo, write_video
+
+from vidaug_cli.commands.scan import command
+from vidaug_cli.data.manifest import read_rows
+from vidaug_cli.data.scan import scan
+from vidaug_cli.data.videos import Limits, Probe
+from vidaug_cli.errors import VidaugError, VideoError
+
+
+class FakeGuard:
+    """Stands for the decoder: 7 frames in every file, unless its text is a reason against it."""
+
+    opened: list[str]
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def __enter__(self) -> FakeGuard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def probe(self, path: Path, how: str = "full") -> Probe:
+        FakeGuard.opened.append(path.name)
+        if path.is_file() and (reason := path.read_text()):
+            raise VideoError(reason, where=path)
+        return Probe(
+            frames=7,
+            fps=30.0,
+            width=64,
+            height=48,
+            codec="h264",
+            rotation=0,
+            corrupt=0,
+            bytes=9,
+            probe=how,  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that were opened; nothing is decoded."""
+    FakeGuard.opened = []
+    monkeypatch.setattr("vidaug_cli.data.guard.Guard", FakeGuard)
+    return FakeGuard.opened
+
+
+Fill = Callable[..., Path]
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Fill:
+    """Write files with these texts into a folder; an empty one is a good video to `FakeGuard`."""
+
+    def make(**files: str) -> Path:
+        for name, text in files.items():
+            path = tmp_path / "data" / name.replace("__", "/")
+            path = path if path.suffix else path.with_suffix(".avi")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path / "data"
+
+    return make
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_real_videos(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video("data/wave/b10.mp4", frames=5)
+    make_video("data/wave/b9.mp4", frames=12, size=(32, 48))
+    make_video("data/run/a.avi", frames=3, fps=10)
+    (tmp_path / "data/run/broken.avi").write_bytes(b"RIFF nothing")
+    found = scan(tmp_path / "data", progress=False)
+    assert [(row.path, row.label, row.frames, row.width, row.height) for row in found.rows] == [
+        ("run/a.avi", "run", 3, 64, 48),
+        ("wave/b9.mp4", "wave", 12, 32, 48),
+        ("wave/b10.mp4", "wave", 5, 64, 48),
+    ]
+    assert found.rows[0].root == str(tmp_path / "data")
+    assert [path for path, _ in found.quarantined] == ["run/broken.avi"]
+
+
+def test_the_order_does_not_depend_on_the_workers(fill: Fill, opened: list[str]) -> None:
+    data = fill(**{f"wave__v{number}": "" for number in range(23)}, run__x="", run__bad="is bad", walk__bad="is bad")
+    alone, many = (scan(data, workers=workers, cache=False) for workers in (1, 5))
+    assert alone == many
+    assert [row.path for row in alone.rows][:4] == ["run/x.avi", "wave/v0.avi", "wave/v1.avi", "wave/v2.avi"]
+    assert alone.quarantined == [("run/bad.avi", "is bad"), ("walk/bad.avi", "is bad")]
+    assert len(opened) == 2 * 26
+
+
+def test_a_second_scan_opens_only_what_changed(fill: Fill, opened: list[str]) -> None:
+    data = fill(wave__a="", wave__b="is bad", run__c="")
+    first = scan(data)
+    assert sorted(opened) == ["a.avi", "b.avi", "c.avi"]
+    opened.clear()
+    assert scan(data).rows == first.rows
+    assert scan(data).quarantined == first.quarantined == [("wave/b.avi", "is bad")]
+    assert not opened
+    (data / "wave/b.avi").write_text("")
+    assert len(scan(data).rows) == 3
+    assert opened == ["b.avi"]
+    scan(data, probe="header")
+    assert len(opened) == 4
+    scan(data, limits=Limits(frames=10))
+    assert len(opened) == 7
+
+
+def test_a_folder_of_images_is_cached_by_its_images(fill: Fill, opened: list[str]) -> None:
+    data = fill(**{"wave__clip__1.jpg": "", "wave__clip__2.jpg": ""})
+    assert [row.path for row in scan(data).rows] == ["wave/clip"]
+    scan(data)
+    assert opened == ["clip"]
+    (data / "wave/clip/3.jpg").touch()
+    scan(data)
+    assert opened == ["clip", "clip"]
+
+
+def test_a_scan_that_fails_midway_keeps_what_it_found(
+    fill: Fill, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = fill(**{f"wave__v{number}": "" for number in range(9)})
+
+    def probe(self: FakeGuard, path: Path, how: str = "full") -> Probe:
+        if len(opened) == 5:
+            raise KeyboardInterrupt
+        return original(self, path, how)
+
+    original = FakeGuard.probe
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeGuard, "probe", probe)
+        with pytest.raises(KeyboardInterrupt):
+            scan(data, workers=1)
+    kept = len(opened)
+    assert kept == 5
+    opened.clear()
+    found = scan(data, workers=1)
+    assert len(found.rows) == 9
+    assert found.cached + len(opened) == 9
+    assert found.cached >= 3  # the last ones may have been under way
+
+
+def test_a_scan_that_is_cached_loads_no_decoder(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video("data/wave/a.mp4", frames=3)
+    assert len(scan(tmp_path / "data").rows) == 1
+    code = (
+        "import sys; from pathlib import Path; from vidaug_cli.data.scan import scan;"
+        f"assert len(scan(Path({str(tmp_path / 'data')!r})).rows) == 1;"
+        "print([name for name in ('av', 'torch', 'joblib', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_cache_that_cannot_be_used(fill: Fill, opened: list[str], own_cache: Path, tmp_path: Path) -> None:
+    data = fill(wave__a="")
+    own_cache.joinpath("vidaug").write_text("a file where the folder should be")
+    found = scan(data)
+    assert len(found.rows) == 1
+    assert "nothing is kept for the next scan" in found.notes[0]
+    foreign = tmp_path / "notes.txt"
+    foreign.write_text("mine, and long enough to be taken for a data base" * 20)
+    with pytest.raises(VidaugError, match="cannot keep probes here: file is not a database; name another"):
+        scan(data, cache=foreign)
+    assert scan(data, cache=tmp_path / "new/c.sqlite3").cached == 0
+    assert scan(data, cache=tmp_path / "new/c.sqlite3").cached == 1
+
+
+def test_nothing_outside_is_opened(fill: Fill, opened: list[str], tmp_path: Path) -> None:
+    data = fill(wave__a="", wave__z="")
+    (tmp_path / "secret.avi").touch()
+    (data / "wave/b.avi").symlink_to(tmp_path / "secret.avi")
+    (data / "wave/c.avi").symlink_to(data / "wave/a.avi")
+    (data / "wave/d.avi").symlink_to(data / "nowhere.avi")
+    (data / "wave/e.avi").symlink_to(data / "wave/e.avi")
+    os.mkfifo(data / "wave/f.avi")
+    found = scan(data)
+    assert [row.path for row in found.rows] == ["wave/a.avi", "wave/c.avi", "wave/z.avi"]
+    assert found.quarantined == [
+        ("wave/b.avi", f"lies outside the data set's folder; copy it into {data}"),
+        ("wave/d.avi", "is a link to nothing"),
+        ("wave/e.avi", "is a link to itself"),
+        ("wave/f.avi", "is neither a file nor a folder"),
+    ]
+    assert sorted(opened) == ["a.avi", "z.avi"]
+    listed = data / "l.txt"
+    listed.write_text(
+        f"../secret.avi 1\n{tmp_path}/secret.avi 1\nwave/../wave/a.avi 1\nconcat:wave/a.avi|wave/z.avi 1\n"
+    )
+    found = scan(listed)
+    assert [row.path for row in found.rows] == ["wave/../wave/a.avi"]
+    assert [reason.split(";")[0] for _, reason in found.quarantined] == [
+        "listed in l.txt:4 but not found",
+        "lies outside the data set's folder",
+        "lies outside the data set's folder",
+    ]
+
+
+def test_rows_on_stdout_words_on_stderr(fill: Fill, opened: list[str]) -> None:
+    done = run(fill(wave__a="", run__b="", notes__x="is bad"))
+    assert done.exit_code == 3
+    rows = read_rows(done.stdout.splitlines(), "stdout")
+    assert [(row.path, row.label) for row in rows] == [("run/b.avi", "run"), ("wave/a.avi", "wave")]
+    assert "2 in 2 classes, 1 each" in done.stderr
+    assert "quarantined 1:\n  notes/x.avi: is bad\n" in done.stderr
+
+
+def test_out_quarantine_and_json(fill: Fill, opened: list[str], tmp_path: Path) -> None:
+    data = fill(wave__a="", run__b="", **{f"run__bad{number}": "is bad" for number in range(25)})
+    out, reasons = tmp_path / "m.jsonl", tmp_path / "q.jsonl"
+    done = run(data, "-o", out, "--quarantine", reasons, "--json")
+    assert done.exit_code == 3
+    assert len(read_rows(out.read_text().splitlines(), "m")) == 2
+    assert json.loads(reasons.read_text().splitlines()[1]) == {"path": "run/bad1.avi", "reason": "is bad"}
+    summary = json.loads(done.stdout)
+    assert (summary["videos"], summary["classes"], summary["quarantined"]) == (2, {"run": 1, "wave": 1}, 25)
+    assert summary["frames"] == {"min": 7, "median": 7, "max": 7, "sum": 14}
+    assert "  ... and 5 more: --quarantine FILE writes them all" in done.stderr
+    assert run(data, "-o", out, "-q").stderr == ""
+    assert run(data, "-o", out, "-v").stderr.count("is bad") == 25
+    assert run(data, "-o", "/dev/null").exit_code == 3
+    assert not Path("/dev/null").is_file()
+
+
+def test_only_a_manifest_is_overwritten(fill: Fill, opened: list[str], tmp_path: Path) -> None:
+    data = fill(wave__a="")
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("do not lose me")
+    for option in ("-o", "--quarantine"):
+        done = run(data, option, thesis)
+        assert isinstance(done.exception, VidaugError)
+        assert str(done.exception) == f"{thesis}: exists, and no scan wrote it; choose another name or remove it"
+    assert thesis.read_text() == "do not lose me"
+    assert not opened
+    assert run(data, "-o", tmp_path / "m.jsonl").exit_code == 0
+    assert run(data, "-o", tmp_path / "m.jsonl").exit_code == 0
+    assert str(run(data, "-o", tmp_path / "none/m.jsonl").exception) == f"{tmp_path}/none: no such folder"
+
+
+def test_no_usable_video_is_an_error_with_reasons(fill: Fill, opened: list[str], tmp_path: Path) -> None:
+    data = fill(wave__a="is bad", wave__b="is worse")
+    done = run(data, "-o", tmp_path / "m.jsonl", "--quarantine", tmp_path / "q.jsonl")
+    assert isinstance(done.exception, VidaugError)
+    assert str(done.exception) == f"{data}: no usable video, 2 quarantined; the first, wave/a.avi: is bad"
+    assert "  wave/b.avi: is worse" in done.stderr
+    assert len((tmp_path / "q.jsonl").read_text().splitlines()) == 2
+    assert not (tmp_path / "m.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--json"], "--json needs -o FILE"),
+        (["--cache", "c", "--no-cache"], "exclude each other"),
+        (["--split", "0"], "--split"),
+        (["--probe", "most"], "--probe"),
+    ],
+)
+def test_usage_errors(fill: Fill, options: list[str], message: str) -> None:
+    done = run(fill(wave__a=""), *options)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_names_cannot_drive_the_terminal(fill: Fill, opened: list[str]) -> None:
+    data = fill(wave__a="", **{"wave__b\x1b[2Jc": "is bad"})
+    done = run(data)
+    assert "\x1b" not in done.stderr
+    assert r"wave/b\x1b[2Jc.avi: is bad" in done.stderr
+
+
+def test_names_that_are_not_utf8(fill: Fill, opened: list[str]) -> None:
+    data = fill(wave__a="")
+    Path(os.fsdecode(os.fsencode(data) + b"/wave/\xff.avi")).touch()
+    (data / "l.txt").write_bytes(b"wave/\xff.avi x\nwave/a.avi \xe9\nwave/a.avi x\n")
+    assert run(data).exit_code == 3
+    found = scan(data / "l.txt")
+    assert [path for path, _ in found.quarantined] == [r"wave/\xff.avi", "wave/a.avi"]
+
+
+def test_ctrl_c_ends_quickly_and_keeps_what_was_found(tmp_path: Path, own_cache: Path) -> None:
+    video = write_video(tmp_path / "wave/0.mp4", frames=300, size=(320, 240))
+    for number in range(1, 80):
+        shutil.copy(video, video.with_stem(str(number)))
+    code = "import sys; from vidaug_cli.commands.scan import command; command(sys.argv[1:])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), "-j", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        deadline = time.monotonic() + 20
+        while not _kept(own_cache) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        _, words = child.communicate(timeout=5)
+    assert child.returncode == 1  # click's own; `vidaug` makes it 130
+    assert "Traceback" not in words
+    assert 0 < scan(tmp_path).cached < 80
+
+
+def _kept(folder: Path) -> int:
+    try:
+        with closing(sqlite3.connect(folder / "vidaug/probes.sqlite3")) as table:
+            return int(table.execute("SELECT count(*) FROM probes").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def test_ut_interaction(real_data: Path, tmp_path: Path) -> None:
+    done = run(real_data / "ut-interaction", "-o", tmp_path / "m.jsonl", "--json")
+    summary = json.loads(done.stdout)
+    assert (done.exit_code, summary["videos"]) == (0, 120)
+    names = ["handshake", "hug", "kick", "point", "punch", "push"]
+    assert summary["classes"] == dict.fromkeys(names, 20)
+    assert (summary["frames"]["min"], summary["frames"]["max"], summary["sizes"]["count"]) == (52, 183, 116)
+    run(real_data / "ut-interaction", "-o", tmp_path / "m.jsonl", "--split", 1)
+    rows = read_rows((tmp_path / "m.jsonl").read_text().splitlines(), "m")
+    assert (sum(row.split == "train" for row in rows), sum(row.split == "test" for row in rows)) == (84, 36)
+
+
+def test_every_odd_file_is_used_or_has_a_reason(real_data: Path) -> None:
+    found = scan(real_data / "odd")
+    files = sum(path.is_file() for path in (real_data / "odd").rglob("*"))
+    assert len(found.rows) + len(found.quarantined) == files == 63
+    assert all(reason and "\n" not in reason for _, reason in found.quarantined)
+    assert {"derived/zero_byte.avi", "derived/audio_only.mp4", "derived/text_named.avi"} <= dict(
+        found.quarantined
+    ).keys()
