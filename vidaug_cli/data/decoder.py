@@ -74,7 +74,7 @@ class Video:
         Raises VideoError on none at all, too many, too large ones, and when their size changes.
         """
         self.decoder.thread_count = 1
-        self.decoder.options = {"max_pixels": str(self.limits.pixels)}
+        self.decoder.options = {"max_pixels": str(_allocated(self.limits))}
         self._check_size(self.decoder)
         shown = None
         number = 0
@@ -88,8 +88,8 @@ class Video:
                 shown = frame
                 yield frame
         if shown is None:
-            what = "is encrypted" if self.encrypted else "holds no frame that can be decoded"
-            raise VideoError(what, where=self.path)
+            what = f"holds no frame that can be decoded, or of no more than {self.limits.pixels} pixels"
+            raise VideoError("is encrypted" if self.encrypted else what, where=self.path)
 
     def packets(self) -> Iterator[Packet[Any]]:
         """Packets not yet read. One without bytes and time stands at the end and empties the decoder."""
@@ -131,7 +131,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
     head = _read(path, 256)
     if not head:
         raise VideoError("is empty", where=path)
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(limits.pixels)}
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(_allocated(limits))}
     try:  # after "file:" a name is a name, whatever stands in it
         container = av.open(f"file:{path}", metadata_errors="ignore", options=options)
     except av.FFmpegError as error:
@@ -166,11 +166,22 @@ def _images(folder: Path, limits: Limits) -> Video:
     return Video(
         folder,
         limits,
-        source=(Packet(_read(file) or b"?") for file in files),  # an empty packet would mean the end
+        source=map(_image_packet, files),
         decoder=cast(VideoCodecContext, VideoCodecContext.create(codecs.pop(), "r")),
         bytes=sum(file.stat().st_size for file in files),
         announced=len(files),
     )
+
+
+def _image_packet(file: Path) -> Packet[Any]:
+    packet: Packet[Any] = Packet(_read(file) or b"?")  # an empty one would mean the end
+    packet.is_keyframe = True  # otherwise the PNG decoder adds the picture to the one before
+    return packet
+
+
+def _allocated(limits: Limits) -> int:
+    """Pixels a decoder may allocate for a frame: some put a border around it."""
+    return 2 * limits.pixels + 2**16
 
 
 def _read(path: Path, count: int = -1) -> bytes:
