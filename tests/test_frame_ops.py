@@ -98,6 +98,16 @@ def test_pillow_gives_the_same_pixels(table: str, name: str, channels: int, devi
                 assert (apart > 0).mean() < 0.001, (magnitude, sign)
 
 
+@pytest.mark.parametrize("name", ["autocontrast", "equalize", "contrast"])
+def test_every_range_of_levels_as_pillow(name: str, device: torch.device) -> None:
+    rng = np.random.default_rng(2)
+    darkest = rng.integers(0, 256, 600)
+    brightest = rng.integers(darkest, 256)
+    levels = rng.integers(0, 256, (600, 24, 40, 3)).clip(darkest.reshape(-1, 1, 1, 1), brightest.reshape(-1, 1, 1, 1))
+    frames, factors = levels.astype(np.uint8), rng.uniform(0.1, 1.9, 600)
+    assert (run(name, frames, factors, device) == by_pillow(name, frames, factors)).all()
+
+
 @pytest.mark.parametrize("name", MOVING)
 def test_bilinear_as_pillow(name: str, device: torch.device) -> None:
     frames = pictures(3)

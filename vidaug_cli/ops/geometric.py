@@ -104,35 +104,42 @@ def _pad(frames: Frames, fill: tuple[int, ...]) -> Frames:
     return padded
 
 
-def _pick(padded: Frames, x: Tensor, y: Tensor) -> Tensor:
-    """Pixels (N*H*W, C) at whole columns `x` and rows `y` of the padded frames, int32 (N, H, W)."""
+def _pick(padded: Frames, index: Tensor) -> Tensor:
+    """Pixels (N*H*W, C) of the padded frames; index int32 (N, H, W), row * width + column, counted in each frame."""
     n, h, w, c = padded.shape
-    index = y.mul_(w).add_(x)
     if n > 1:
-        index += torch.arange(0, n * h * w, h * w, dtype=torch.int32, device=x.device).view(n, 1, 1)
+        index = index + torch.arange(0, n * h * w, h * w, dtype=torch.int32, device=index.device).view(n, 1, 1)
     return padded.view(-1, c).index_select(0, index.flatten())
 
 
 def _pick_nearest(padded: Frames, x: Tensor, y: Tensor) -> Tensor:
     _, h, w, _ = padded.shape
-    return _pick(padded, (x >> 16).clamp_(-1, w - 2).add_(1), (y >> 16).clamp_(-1, h - 2).add_(1))
+    columns = (x >> 16).clamp_(-1, w - 2)
+    return _pick(padded, (y >> 16).clamp_(-1, h - 2).mul_(w).add_(columns).add_(w + 1))
 
 
 def _pick_linear(padded: Frames, x: Tensor, y: Tensor) -> Tensor:
     """Between the four pixels around; next to an edge the edge's own, as in Pillow, and outside the fill colour."""
-    _, h, w, _ = padded.shape
+    _, h, w, c = padded.shape
     inside = (x >= 0) & (x < (w - 2) << 16) & (y >= 0) & (y < (h - 2) << 16)
-    columns, rows = ((position - 32768) >> 16 for position in (x, y))
-    share_x, share_y = (((position - 32768) & 65535).float().div_(65536).view(-1, 1) for position in (x, y))
+    (left, right, share_x), (upper, lower, share_y) = (_neighbours(*axis) for axis in ((x, w - 2), (y, h - 2)))
+    # Written out for each channel, as broadcasting over so short an axis is slow on the CPU.
+    share_x, share_y = (share.view(-1, 1).expand(-1, c).contiguous() for share in (share_x, share_y))
 
-    def corner(right: int, lower: int) -> Tensor:
-        column = torch.where(inside, (columns + right).clamp_(0, w - 3) + 1, 0)
-        row = torch.where(inside, (rows + lower).clamp_(0, h - 3) + 1, 0)
-        return _pick(padded, column, row).float()
+    def at(column: Tensor, row: Tensor) -> Tensor:
+        return _pick(padded, (row * w).add_(column).mul_(inside)).float()  # the first pixel of all is border
 
     def between(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         return b.sub_(a).mul_(share).add_(a)  # apart, not fused, so that every device rounds alike
 
-    upper = between(corner(0, 0), corner(1, 0), share_x)
-    lower = between(corner(0, 1), corner(1, 1), share_x)
-    return between(upper, lower, share_y).to(torch.uint8)
+    above = between(at(left, upper), at(right, upper), share_x)
+    below = between(at(left, lower), at(right, lower), share_x)
+    return between(above, below, share_y).to(torch.int16).to(torch.uint8)
+
+
+def _neighbours(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The padded pixels on either side of a position on an axis of `size` pixels, and the second one's share."""
+    position = position - 32768
+    first = position >> 16
+    share = (position & 65535).float().div_(65536)
+    return first.clamp(0, size - 1).add_(1), first.add_(1).clamp_(0, size - 1).add_(1), share

@@ -79,7 +79,8 @@ def autocontrast(frames: Frames, values: Values) -> Frames:
     darkest = frames.flatten(2).amin(1).view(n, w, c).amin(1)[..., None].double()
     brightest = frames.flatten(2).amax(1).view(n, w, c).amax(1)[..., None].double()
     levels = torch.arange(256, device=frames.device, dtype=torch.float64)
-    scale = 255.0 / (brightest - darkest).clamp_(min=1)
+    span = (brightest - darkest).clamp_(min=1)
+    scale = torch.full_like(span, 255) / span  # torch takes 255 / span as 255 * (1 / span), which rounds twice
     stretched = (levels * scale).add_(-darkest * scale).trunc_().clamp_(0, 255)
     return _look_up(_codes(frames), torch.where(brightest > darkest, stretched, levels)).view(frames.shape)
 
