@@ -131,7 +131,7 @@ def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
         return ProbeCache(cache or None, kind)
     try:
         return ProbeCache(default_file(), kind)
-    except VidaugError as error:
+    except (VidaugError, RuntimeError) as error:  # RuntimeError: a user without a home
         notes.append(f"nothing is kept for the next scan: {error}")
         return ProbeCache(None, kind)
 
