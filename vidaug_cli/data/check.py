@@ -59,8 +59,8 @@ def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[st
     known = (own >= 0) & (own < rows) & (partner >= -1) & (partner < rows)
 
     yield "label that does not sum to 1", ~(abs(labels.sum(1) - 1) <= TOLERANCE)
-    yield "label outside 0 to 1", ~((labels >= 0) & (labels <= 1 + TOLERANCE)).all(1)
-    yield "weight outside 0 to 1", ~((weights >= 0) & (weights <= 1 + TOLERANCE)).all(1)
+    yield "label outside 0 to 1", _outside(labels)
+    yield "weight outside 0 to 1", _outside(weights)
     yield "label that does not agree with the weights", known & ~_label_agrees(shard, labels, weights, row_labels)
     yield "source that is no row of the manifest", ~known
     yield "weight below 1 without a partner", alone & ~(weights >= 1 - TOLERANCE).all(1)
@@ -68,6 +68,10 @@ def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[st
     yield "frame number of a partner it does not have", alone & (frames[:, 1] != -1).any(1)
     yield "copy below -1", copies < -1
     yield "place in the plan that is negative or taken", (clips < 0) | ~_first_of_its_kind(clips)
+
+
+def _outside(values: NDArray[np.float64]) -> Mask:
+    return np.asarray(~((values >= 0) & (values <= 1 + TOLERANCE)).all(1))
 
 
 def _label_agrees(

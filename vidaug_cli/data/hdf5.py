@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.header import ShardHeader
+from vidaug_cli.data.heap import REFERENCE
 from vidaug_cli.errors import ShardError
 
 MAX_TEXT = 2**20  # bytes of one attribute, or of one clip's params
 FLETCHER32_BYTES = 4
-REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # a vlen value, as a chunk holds it
 
 Column = tuple[np.dtype[Any], tuple[int, ...]]  # type, and shape of one row
 
@@ -130,10 +130,10 @@ def open_file(path: Path) -> tuple[Any, ShardHeader, dict[str, Any]]:
         raise
 
 
-def picture_bytes(clips: Any, i: int) -> NDArray[np.int64]:
-    """The sizes of clip i's JPEGs, int64 (T,), taken from the chunk itself: HDF5 allocates what a size says."""
+def references(clips: Any, i: int) -> NDArray[Any]:
+    """Where clip i's JPEGs lie, `heap.REFERENCE` (T,), taken from the chunk itself."""
     _, chunk = clips.id.read_direct_chunk((i, 0))
-    return np.frombuffer(chunk, REFERENCE)["length"].astype(np.int64)
+    return np.frombuffer(chunk, REFERENCE)
 
 
 def _attributes(file: Any) -> dict[str, str | int]:

@@ -28,9 +28,10 @@ from vidaug_cli.data.hdf5 import (
     columns,
     create_file,
     open_file,
-    picture_bytes,
+    references,
 )
 from vidaug_cli.data.header import Record, ShardHeader, parse_json
+from vidaug_cli.data.heap import read_values
 from vidaug_cli.data.jpeg import decode_frames, encode_frames
 from vidaug_cli.errors import ShardError
 
@@ -142,10 +143,10 @@ class Shard:
         if self.header.codec == "raw":
             return np.asarray(self.row("clips", i))
         with _reading(self.path, i):
-            lengths = picture_bytes(self._datasets["clips"], i)
-            if lengths.sum() > self.path.stat().st_size or lengths.min() * PIXELS_PER_BYTE < self.header.size**2:
-                raise ShardError("has JPEGs of absurd sizes")
-            pictures = [picture.tobytes() for picture in self.row("clips", i)]
+            where = references(self._datasets["clips"], i)
+            if where["length"].min().astype(int) * PIXELS_PER_BYTE < self.header.size**2:
+                raise ShardError("has JPEGs too small for their pictures")
+            pictures = read_values(self.path, where)
             if [zlib.crc32(picture) for picture in pictures] != self.row("crc32", i).tolist():
                 raise ShardError("has a JPEG whose CRC-32 is wrong")
             return decode_frames(pictures, self.header)

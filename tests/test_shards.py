@@ -1,0 +1,271 @@
+"""Shards: what is written is what is read, whole or not at all, and the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from shard_makers import header_of, record_of, write_shard
+from torch.utils.data import DataLoader
+
+from vidaug_cli.data.check import check_shard
+from vidaug_cli.data.dataset import ShardDataset
+from vidaug_cli.data.done import Failure, done_path, read_done, shard_path
+from vidaug_cli.data.files import leftovers, write_text_atomically
+from vidaug_cli.data.header import Record
+from vidaug_cli.data.shards import Shard, ShardWriter
+from vidaug_cli.errors import ShardError
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "shard-format.md"
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+def test_what_is_written_is_what_is_read(tmp_path: Path, codec: str) -> None:
+    header = header_of(codec=codec, recipe='summary = "Größe"\n', classes=("walk", "run 走る"))
+    records = [record_of(header, number) for number in range(3)]
+    path = tmp_path / "shard-00000.h5"
+    done = write_shard(path, header, records)
+    assert check_shard(path, done, row_labels=[0, 1, 1, 0]) == []
+    with Shard(path) as shard:
+        assert shard.header == header
+        assert len(shard) == 3
+        for number, record in enumerate(records):
+            found = shard.record(number)
+            if codec == "raw":
+                np.testing.assert_array_equal(found.video, record.video)
+            else:
+                error = found.video.astype(float) - record.video
+                assert found.video.dtype == np.uint8
+                assert 20 * np.log10(255 / np.sqrt((error**2).mean())) > 30
+            for name in ("label", "weights", "frames"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(record, name))
+                assert getattr(found, name).dtype == getattr(record, name).dtype
+            for name in ("sources", "params", "copy", "clip"):
+                assert getattr(found, name) == getattr(record, name)
+        with pytest.raises(IndexError):
+            shard.record(3)
+
+
+def test_a_jpeg_is_the_quality_that_was_asked_for(tmp_path: Path) -> None:
+    sizes = []
+    for quality in (10, 95):
+        header = header_of(codec="jpeg", quality=quality, size=128)
+        sizes.append(write_shard(tmp_path / f"{quality}.h5", header, [record_of(header)]).bytes)
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+def test_a_shard_without_clips_is_whole(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "shard-00000.h5"
+    failure = Failure(clip=7, copy=0, path="a/b.avi", reason="has no frames")
+    with ShardWriter(path, header_of(codec=codec)) as writer:
+        writer.failures.append(failure)
+    assert writer.done is not None
+    assert writer.done.failures == (failure,)
+    assert read_done(done_path(path)) == writer.done
+    assert check_shard(path, writer.done, row_labels=[0]) == []
+    with Shard(path) as shard:
+        assert len(shard) == 0
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from shard_makers import header_of, record_of, write_shard
+header = header_of(codec=sys.argv[2])
+time.sleep(float(sys.argv[4]))
+print(write_shard(Path(sys.argv[3]), header, [record_of(header, number) for number in range(2)]).sha256)
+"""
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+def test_the_same_clips_are_the_same_bytes_in_another_process_at_another_time(tmp_path: Path, codec: str) -> None:
+    found = set()
+    for wait in ("0", "1.1"):  # seconds: HDF5 would store times in whole ones
+        arguments = [str(Path(__file__).parent), codec, str(tmp_path / f"{wait}.h5"), wait]
+        made = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True)
+        found.add(made.stdout.strip())
+    assert len(found) == 1
+    assert re.fullmatch("[0-9a-f]{64}", found.pop())
+
+
+def test_nothing_is_left_of_a_shard_that_failed(tmp_path: Path) -> None:
+    header = header_of()
+    held = []
+
+    def clips() -> Iterator[Record]:
+        yield record_of(header)
+        held.extend(leftovers(tmp_path))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_shard(tmp_path / "shard-00000.h5", header, clips())
+    assert len(held) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_the_shard_that_was_there(tmp_path: Path) -> None:
+    header = header_of()
+    path = tmp_path / "shard-00000.h5"
+    done = write_shard(path, header, [record_of(header)])
+    with pytest.raises(ValueError, match="weights has the shape"), ShardWriter(path, header) as writer:
+        writer.append(replace(record_of(header), weights=np.ones(3, np.float32)))
+    assert check_shard(path, done) == []
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"video": np.zeros((4, 16, 16, 3))}, "float64"),
+        ({"video": np.zeros((4, 16, 8, 3), np.uint8)}, "clips has the shape"),
+        ({"label": np.ones(3, np.float32)}, "labels has the shape"),
+        ({"params": {"lambda": float("nan")}}, "JSON"),
+        ({"params": {"text": "x" * 2**20}}, "more than 1048576"),
+    ],
+)
+def test_a_clip_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    header = header_of()
+    with pytest.raises(ValueError, match=message), ShardWriter(tmp_path / "x.h5", header) as writer:
+        writer.append(replace(record_of(header), **change))  # type: ignore[arg-type]
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("size", [100, 20_000, 51_000])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, size: int) -> None:
+    header = header_of(size=64)
+    with files_of_at_most(size), pytest.raises(ShardError, match="cannot be written") as caught:
+        write_shard(tmp_path / "shard-00000.h5", header, [record_of(header)])
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="is the folder there"), ShardWriter(tmp_path / "no" / "x.h5", header_of()):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"classes": ()}, "classes"),
+        ({"classes": ("a", "a")}, "classes"),
+        ({"codec": "png"}, "raw or jpeg"),
+        ({"quality": 0}, "1 to 100"),
+        ({"device": "tpu"}, "cpu or cuda"),
+        ({"plan_sha256": "x"}, "64 hexadecimal"),
+        ({"frames": 4096, "size": 2048}, "too large"),
+    ],
+)
+def test_a_header_that_no_shard_can_have(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ShardError, match=message):
+        header_of(**values)
+
+
+def test_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    write_text_atomically(path, "one\r\nß\n")
+    assert path.read_bytes() == "one\r\nß\n".encode()
+    with pytest.raises(UnicodeEncodeError):
+        write_text_atomically(path, "two \ud800")
+    assert path.read_bytes() == "one\r\nß\n".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    (tmp_path / "shards").mkdir()
+    for number, clips in enumerate((3, 0, 2)):
+        header = header_of(shard=number)
+        write_shard(shard_path(tmp_path, number), header, [record_of(header, 10 * number + i) for i in range(clips)])
+    return tmp_path
+
+
+def test_a_folder_of_shards_is_a_data_set(out: Path) -> None:
+    data = ShardDataset(out, with_weights=True)
+    assert len(data) == 5
+    assert data.classes == ("walk", "run")
+    for index, number in enumerate((0, 1, 2, 20, 21)):
+        record = record_of(header_of(), number)
+        for found, wanted in zip(data[index], (record.video, record.label, record.weights), strict=True):
+            assert torch.equal(found, torch.from_numpy(wanted))
+    assert torch.equal(data[-1][0], data[4][0])
+    with pytest.raises(IndexError):
+        data[5]
+
+
+def test_a_data_set_works_with_workers_and_pickles_after_use(out: Path) -> None:
+    data = ShardDataset([shard_path(out, 0), shard_path(out, 2)])
+    wanted = torch.stack([data[i][0] for i in range(5)])
+    loader = DataLoader(pickle.loads(pickle.dumps(data)), batch_size=2, num_workers=2)
+    batches = list(loader)
+    assert torch.equal(torch.cat([video for video, _ in batches]), wanted)
+    assert torch.cat([target for _, target in batches]).sum().item() == pytest.approx(5)
+
+
+def test_a_shard_without_its_record_is_not_finished(out: Path) -> None:
+    done_path(shard_path(out, 0)).unlink()
+    assert len(ShardDataset(out)) == 2
+    with pytest.raises(ShardError, match="no finished shard"):
+        ShardDataset(out / "shards")
+
+
+@pytest.mark.parametrize("change", [{"classes": ("run", "walk")}, {"size": 8}])
+def test_a_data_set_does_not_mix_kinds(out: Path, change: dict[str, object]) -> None:
+    header = header_of(shard=3, **change)
+    write_shard(shard_path(out, 3), header, [record_of(header)])
+    with pytest.raises(ShardError, match="other classes or another shape"):
+        ShardDataset(out)
+
+
+def test_reading_shards_does_not_import_torch() -> None:
+    code = "import sys, vidaug_cli.data.check; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_program_in_the_document_runs(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (program,) = re.findall("```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    before = Path.cwd()
+    os.chdir(out)
+    try:
+        exec(compile(program.replace("OUT/", ""), str(DOCUMENT), "exec"), {})
+    finally:
+        os.chdir(before)
+    record = record_of(header_of(), 0)
+    printed = capsys.readouterr().out
+    assert str(record.video.shape) in printed
+    assert "walk" in printed
+
+
+def test_the_document_names_every_dataset_and_attribute(out: Path) -> None:
+    text = DOCUMENT.read_text()
+    header = header_of(codec="jpeg")
+    write_shard(out / "jpeg.h5", header, [record_of(header)])
+    with h5py.File(out / "jpeg.h5") as file:
+        for name in (*file, *file.attrs):
+            assert f"| `{name}` |" in text, name
+    for name in json.loads(done_path(out / "jpeg.h5").read_text()):
+        assert f"`{name}`" in text, name
