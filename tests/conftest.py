@@ -62,3 +62,13 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
     return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """36 tiny videos in 3 classes, a group and a bit; frame f of video n is flat grey 10 + n + 15 f."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(36):
+        name = f"class_{number % 3}/video_{number:02d}.avi"
+        write_video(folder / name, frames=9 + number % 5, level=lambda frame, number=number: 10 + number + 15 * frame)
+    return folder

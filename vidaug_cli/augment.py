@@ -33,7 +33,15 @@ class Input:
     notes: Sequence[str] = ()
 
 
-def read_input(source: str, *, layout: str | None = None, split: int | None = None, progress: bool = False) -> Input:
+def read_input(
+    source: str,
+    *,
+    layout: str | None = None,
+    split: int | None = None,
+    lists: Path | None = None,
+    workers: int = 0,
+    progress: bool = False,
+) -> Input:
     """Videos of a folder (scanned), of a list (scanned), of a manifest, or of a manifest on stdin (`-`).
 
     Raises VidaugError when there is none.
@@ -46,8 +54,8 @@ def read_input(source: str, *, layout: str | None = None, split: int | None = No
     if path.is_file() and _is_manifest(path):
         with path.open(encoding="utf-8") as lines:
             return Input(read_rows(lines, source))
-    found = scan(path, layout=layout, split=split, progress=progress)
-    return Input(found.rows, found.quarantined, found.notes)
+    found = scan(path, layout=layout, split=split, lists=lists, workers=workers, progress=progress)
+    return Input(found.usable(), found.quarantined, found.notes)
 
 
 def _is_manifest(path: Path) -> bool:

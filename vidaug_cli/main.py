@@ -48,10 +48,10 @@ def main() -> NoReturn:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("vidaug: interrupted; the same command continues", err=True)
+        click.echo("vidaug: interrupted; what is finished is kept", err=True)
         code = INTERRUPTED
     except Terminated:
-        click.echo("vidaug: terminated; the same command continues", err=True)
+        click.echo("vidaug: terminated; what is finished is kept", err=True)
         code = TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails once more

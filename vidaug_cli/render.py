@@ -18,10 +18,10 @@ from vidaug_cli.data.header import Device, Record, ShardHeader
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shards import ShardWriter
 from vidaug_cli.data.videos import Limits
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
 from vidaug_cli.ops.mix import UNMIXED, Blend, mix
-from vidaug_cli.plan import ORIGINAL, Group, Plan, Slot, read_plan
+from vidaug_cli.plan import ORIGINAL, Group, Plan, Slot, read_header, read_plan
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.workers import in_processes
 
@@ -253,17 +253,22 @@ def render_shards(
 
     Plans travel as a path, frames not at all: a worker reads the plan from `out` and writes its shard there.
     """
-    return in_processes(_work, [(out, index, engine, on_error) for index in todo], workers)
+    sha256 = read_header(out)["plan_sha256"]
+    return in_processes(_work, [(out, sha256, index, engine, on_error) for index in todo], workers)
 
 
-def _work(out: Path, index: int, engine: Engine, on_error: OnError) -> DoneRecord:
+def _work(out: Path, sha256: str, index: int, engine: Engine, on_error: OnError) -> DoneRecord:
     """One shard in a worker process."""
     torch.set_num_threads(1)  # the workers share the cores among them
     if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so shards take them in turn
         engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
-    return render_shard(_plan(out), out, index, engine, on_error)
+    return render_shard(_plan(out, sha256), out, index, engine, on_error)
 
 
 @lru_cache(maxsize=1)
-def _plan(out: Path) -> Plan:
-    return read_plan(out)
+def _plan(out: Path, sha256: str) -> Plan:
+    """The plan in `out`, read once in a process for all its shards; the hash tells a later plan apart."""
+    plan = read_plan(out)
+    if plan.sha256 != sha256:
+        raise ShardError("got another plan while it was being worked on", where=out)
+    return plan

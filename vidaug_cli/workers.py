@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from threading import Thread
 from typing import Any, TypeVar
 
 from vidaug_cli.errors import VidaugError
@@ -45,7 +48,21 @@ def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
 
 
 def _work(parent: int, call: Callable[..., Result], task: tuple[Any, ...]) -> Result:
-    if os.getppid() != parent:  # the main process was killed: leave the rest to its rerun
-        raise SystemExit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to the main process, which ends its workers
+    _become_worker(parent)
     return call(*task)
+
+
+@cache
+def _become_worker(parent: int) -> None:
+    """Once in each worker process: it leaves Ctrl-C to the main process, and ends when that is gone.
+
+    A worker of a main process that was killed would sit idle for minutes, with the terminal and its memory held.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

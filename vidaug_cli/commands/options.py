@@ -77,7 +77,12 @@ clip_options = group(
 )
 input_options = group(
     click.option("--layout", help="Layout of a folder INPUT, instead of looking; see 'vidaug scan --help'."),
-    click.option("--split", type=click.IntRange(1, 3), help="Which official split of a folder INPUT."),
+    click.option("--split", type=click.IntRange(1), help="Which official split of a folder INPUT."),
+    click.option(
+        "--lists",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="Folder of a folder INPUT's split lists, if they lie elsewhere.",
+    ),
     click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test."),
     click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
 )
@@ -115,7 +120,8 @@ def plan(source: str, options: dict[str, Any], *, quiet: bool) -> tuple[Plan, in
         raise click.UsageError("which recipe? Give --recipe NAME; 'vidaug recipes' lists them.")
     recipe = load_recipe(*recipes, overrides=options.pop("overrides"))
     spec = clip_spec(options)
-    found = read_input(source, layout=options.pop("layout"), split=options.pop("split"), progress=show_progress(quiet))
+    scanning = {name: options.pop(name) for name in ("layout", "split", "lists")}
+    found = read_input(source, **scanning, progress=show_progress(quiet))
     for line in found.notes:
         note(line, quiet=quiet)
     for video in found.quarantined:

@@ -111,8 +111,8 @@ def mix(own: Clips, partner: Clips, blends: Sequence[Blend]) -> Clips:
     share = weights.mean(1, keepdim=True)
     target = share * own.target + (1 - share) * partner.target  # in float64, so that rows sum to 1
     video = torch.empty_like(own.video)
-    for out, *pair, blend in zip(video, own.video, partner.video, blends, strict=True):
-        _blend(*pair, blend, out)
+    for ours, theirs, blend, out in zip(own.video, partner.video, blends, video, strict=True):
+        _blend(ours, theirs, blend, out)
     return Clips(
         video=video,
         target=target.to(own.target.dtype),
