@@ -224,6 +224,22 @@ def test_scaling_agrees_with_pillow(tmp_path: Path) -> None:
     assert np.abs(clip[0].astype(int) - np.asarray(expected)).mean() < 1
 
 
+@pytest.mark.parametrize("x", [0, 1, 2, 3])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv411p", "yuv420p10le", "yuv444p10le", "nv12", "yuyv422"])
+def test_a_crop_at_any_column_keeps_the_colours(tmp_path: Path, pix_fmt: str, x: int) -> None:
+    codec = "rawvideo" if pix_fmt in ("nv12", "yuyv422") else "ffv1"
+    path = write(tmp_path / "a.avi" if codec == "rawvideo" else tmp_path / "a.mkv", [paint(80, 64)], codec, pix_fmt)
+    clip, _ = read_clip(path, FIRST, Crop(x=x, y=0, side=28), 28)
+    assert_colours(clip[0, 2:-2, 2:-2], np.broadcast_to(QUADRANTS[0, 0], (24, 24, 3)), 2)
+
+
+def test_white_is_white_and_black_black(tmp_path: Path) -> None:
+    ends = np.repeat(np.array([[[0], [255]], [[255], [0]]], np.uint8), 3, axis=2)
+    path = write(tmp_path / "a.mkv", [paint(96, 96, ends)], "ffv1", "yuv420p")
+    clip, _ = read_clip(path, FIRST, None, 32)
+    assert (corners(clip[0]) == ends).all()
+
+
 def test_a_crop_outside_the_picture_is_an_error(shared_video: Path) -> None:
     with pytest.raises(
         VideoError, match=r"frames of 64 x 48, which do not hold the square of 48 at 17, 0; scan it again"
