@@ -397,7 +397,7 @@ def write_sound(path: Path, cover: bool = False) -> Path:
         picture = container.add_stream("mjpeg", rate=1) if cover else None
         if picture is not None:
             picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
-            picture.disposition = av.stream.Disposition.attached_pic
+            picture.disposition = av.stream.Disposition.attached_pic.value
             container.mux(picture.encode(av.VideoFrame.from_ndarray(paint(64, 48)).reformat(format="yuvj420p")))
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 16000

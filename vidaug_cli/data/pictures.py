@@ -101,7 +101,8 @@ class Pictures:
             ("buffersink", ""),
         ]
         graph = Graph()
-        graph.threads = 1
+        if hasattr(graph, "threads"):  # not in PyAV 17.0
+            graph.threads = 1
         try:
             graph.link_nodes(*(graph.add(name, given) for name, given in steps if given is not None))
             graph.configure()
