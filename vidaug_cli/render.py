@@ -21,7 +21,7 @@ from vidaug_cli.data.videos import Limits
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
 from vidaug_cli.ops.mix import UNMIXED, Blend, mix
-from vidaug_cli.plan import ORIGINAL, Group, Plan, Slot, read_header, read_plan
+from vidaug_cli.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, read_plan
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.workers import in_processes
 
@@ -31,7 +31,7 @@ OnError = Literal["skip", "fail"]
 class Cut(NamedTuple):
     """One clip of one video, drawn and not yet mixed: with the ops of the recipe, all that its pixels follow from."""
 
-    row: int
+    slot: Slot
     sample: Sample
     frames: NDArray[np.int32]  # decoded frame numbers, (T,)
     augment: list[Draw | None]  # one per augment step
@@ -49,7 +49,7 @@ class Engine:
     """What renders: changes the speed and, between CPU and CUDA by a level at most, the pixels; nothing else."""
 
     device: str = "cpu"
-    batch: int = 8  # clips on the device at a time
+    batch: int = 4  # clips on the device at a time; on the CPU, few stay nearer to the cache
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -91,7 +91,7 @@ def draw_cut(plan: Plan, slot: Slot) -> Cut:
         at = (plan.seed, slot.copy, slot.clip)
         sample = draw_sample(generator(*at, Step.SAMPLE), plan.spec, row)
         draws = plan.recipe.draw_augment(lambda index: generator(*at, Step.AUGMENT + index), clip_shape(plan))
-    return Cut(slot.row, sample, frame_numbers(sample, plan.spec, row.frames), draws)
+    return Cut(slot, sample, frame_numbers(sample, plan.spec, row.frames), draws)
 
 
 def draw_mixture(plan: Plan, slot: Slot) -> Mixture | None:
@@ -112,7 +112,7 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
     Returns the cut with the frames really taken: of a video whose manifest row is an estimate, they may be fewer.
     Raises VideoError when the video cannot be read or is no longer what was scanned.
     """
-    row = plan.rows[cut.row]
+    row = plan.rows[cut.slot.row]
     sample = cut.sample
     _, taken = engine.guard.read_clip(row.file, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
     if row.probe == "full" and not np.array_equal(taken, cut.frames):
@@ -123,10 +123,11 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
 
 
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
-    """The clips of one group in plan order. Videos that fail are noted and left out; the ring closes without them."""
-    shape = clip_shape(plan)
-    pixels = np.empty((len(group), *shape, 3), np.uint8)
-    slots: list[Slot] = []
+    """The clips of one group in plan order. Videos that fail are noted and left out; the ring closes without them.
+
+    The pixels of a record are good until this process renders its next group.
+    """
+    pixels = _pixels(2 * GROUP, clip_shape(plan))[: len(group) + 1]
     cuts: list[Cut] = []
     for slot in group:
         try:
@@ -134,60 +135,55 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
         except VideoError as error:
             path, reason = plan.rows[slot.row].path, error.what
             failures.append(Failure(clip=slot.clip, copy=slot.copy, path=path, reason=reason))
-        else:
-            slots.append(slot)
-    video = torch.from_numpy(pixels[: len(cuts)]).to(engine.device)
-    steps = [slice(start, start + engine.batch) for start in range(0, len(cuts), engine.batch)]
-    for step in steps:
-        video[step] = plan.recipe.apply_augment(video[step], [cut.augment for cut in cuts[step]])
-    mixtures = [draw_mixture(plan, slot) if len(cuts) > 1 else None for slot in slots]
-    for step in steps:
-        own = list(range(len(cuts)))[step]
-        partners = [(index + 1) % len(cuts) for index in own]
-        labels = [plan.labels[cut.row] for cut in cuts]
-        clips = mix_pairs(video, labels, own, partners, [mixtures[index] for index in own], len(plan.classes))
-        for place, (index, other) in enumerate(zip(own, partners, strict=True)):
-            partner = cuts[other] if mixtures[index] else None
-            yield make_record(plan, slots[index], cuts[index], partner, mixtures[index], clips, place)
+    if not cuts:
+        return
+    video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
+    mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
+    starts = range(0, len(cuts), engine.batch)
+    for start in starts if plan.recipe.augment else ():
+        part = slice(start, min(start + engine.batch, len(cuts)))
+        video[part] = plan.recipe.apply_augment(video[part], [cut.augment for cut in cuts[part]])
+    ring = [*cuts, cuts[0]]
+    video[-1] = video[0]
+    for start in starts:
+        part, with_next = slice(start, start + engine.batch), slice(start, start + engine.batch + 1)
+        yield from _mix_neighbours(plan, video[with_next], ring[with_next], mixtures[part])
 
 
-def mix_pairs(
-    video: Video,
-    labels: Sequence[int],
-    own: Sequence[int],
-    partners: Sequence[int],
-    mixtures: Sequence[Mixture | None],
-    classes: int,
-) -> Clips:
-    """Clip `own[i]` of `video` mixed with clip `partners[i]` as `mixtures[i]` says."""
-    target = torch.nn.functional.one_hot(torch.tensor(labels, device=video.device), classes).float()
-    ones = torch.ones(len(own), video.shape[1], device=video.device)
-    if not any(mixtures):
-        return Clips(video[own], target[own], ones)
-    blends = [mixture.blend if mixture else UNMIXED for mixture in mixtures]
-    return mix(Clips(video[own], target[own], ones), Clips(video[partners], target[partners], ones), blends)
+@lru_cache(maxsize=1)
+def _pixels(clips: int, shape: Shape) -> NDArray[np.uint8]:
+    """This process's memory for a group: to get it anew each time would cost a tenth of the time in page faults."""
+    return np.empty((clips, *shape, 3), np.uint8)
 
 
-def make_record(
-    plan: Plan, slot: Slot, cut: Cut, partner: Cut | None, mixture: Mixture | None, clips: Clips, place: int
-) -> Record:
-    """What the shard stores of clip `place` of a batch."""
-    params = {
-        "own": _cut_json(plan, cut),
-        "partner": partner and _cut_json(plan, partner),
-        "mix": mixture and {"op": mixture.op, **mixture.blend.as_json()},
-    }
-    unused = np.full_like(cut.frames, -1)
-    return Record(
-        video=clips.video[place].cpu().numpy(),
-        label=clips.target[place].cpu().numpy(),
-        weights=clips.weights[place].cpu().numpy(),
-        sources=(cut.row, partner.row if partner else -1),
-        frames=np.stack([cut.frames, partner.frames if partner else unused]),
-        params=params,
-        copy=slot.copy,
-        clip=slot.clip,
-    )
+def _mix_neighbours(
+    plan: Plan, video: Video, cuts: Sequence[Cut], mixtures: Sequence[Mixture | None]
+) -> Iterator[Record]:
+    """Clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out."""
+    labels = torch.tensor([plan.labels[cut.slot.row] for cut in cuts], device=video.device)
+    target = torch.nn.functional.one_hot(labels, len(plan.classes)).float()
+    weights = torch.ones(video.shape[:2], device=video.device)
+    clips = Clips(video[:-1], target[:-1], weights[:-1])
+    if any(mixtures):
+        blends = [mixture.blend if mixture else UNMIXED for mixture in mixtures]
+        clips = mix(clips, Clips(video[1:], target[1:], weights[1:]), blends)
+    columns = (part.cpu().numpy() for part in (clips.video, clips.target, clips.weights))
+    for pixels, label, share, mixture, cut, following in zip(*columns, mixtures, cuts[:-1], cuts[1:], strict=True):
+        partner = following if mixture else None
+        yield Record(
+            video=pixels,
+            label=label,
+            weights=share,
+            sources=(cut.slot.row, partner.slot.row if partner else -1),
+            frames=np.stack([cut.frames, partner.frames if partner else np.full_like(cut.frames, -1)]),
+            params={
+                "own": _cut_json(plan, cut),
+                "partner": partner and _cut_json(plan, partner),
+                "mix": mixture and {"op": mixture.op, **mixture.blend.as_json()},
+            },
+            copy=cut.slot.copy,
+            clip=cut.slot.clip,
+        )
 
 
 def _cut_json(plan: Plan, cut: Cut) -> dict[str, Any]:
@@ -195,27 +191,27 @@ def _cut_json(plan: Plan, cut: Cut) -> dict[str, Any]:
     return {"sample": cut.sample.as_json(), "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
 
 
+def _cut_from_json(record: Record, index: int, params: dict[str, Any]) -> Cut:
+    """Own video (index 0) or partner (1) of a stored clip."""
+    slot = Slot(record.clip, record.copy, record.sources[index])
+    draws = [step["draw"] for step in params["augment"]]
+    return Cut(slot, Sample.from_json(params["sample"]), record.frames[index], draws)
+
+
 def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     """Render a stored clip again from its source videos and its stored numbers; nothing is drawn.
 
     Raises VideoError when a source is gone or changed.
     """
-    stored = [record.params["own"], record.params["partner"]]
-    cuts = [
-        Cut(row, Sample.from_json(params["sample"]), record.frames[index], [step["draw"] for step in params["augment"]])
-        for index, (row, params) in enumerate(zip(record.sources, stored, strict=True))
-        if params is not None
-    ]
-    pixels = np.empty((len(cuts), *clip_shape(plan), 3), np.uint8)
+    mixed, stored = record.params["mix"], [record.params["own"], record.params["partner"] or record.params["own"]]
+    cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
+    pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
         decode(plan, engine, cut, out)
     video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
-    mixed = record.params["mix"]
-    mixture = None if mixed is None else Mixture(mixed["op"], Blend.from_json(mixed))
-    labels = [plan.labels[cut.row] for cut in cuts]
-    clips = mix_pairs(video, labels, [0], [len(cuts) - 1], [mixture], len(plan.classes))
-    slot = Slot(record.clip, record.copy, record.sources[0])
-    return make_record(plan, slot, cuts[0], cuts[1] if mixture else None, mixture, clips, 0)
+    mixture = Mixture(mixed["op"], Blend.from_json(mixed)) if mixed else None
+    (again,) = _mix_neighbours(plan, video, cuts, [mixture])
+    return again
 
 
 def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: OnError = "skip") -> DoneRecord:

@@ -1,0 +1,98 @@
+"""How fast `vidaug augment` is against the straightforward way, and one worker against two; ratios within one run.
+
+    python benchmarks/augment.py VIDEOS
+
+makes the same clips of the videos of a folder both ways, in turn, several times, and prints the medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = str(Path(__file__).parent)
+PROCESSES = (1, 2)
+RECIPES = ("fademixup", "randaugment_t")
+YARDSTICKS = {"straightforward": False, "careful": True}  # careful: converts no frame that is not taken
+
+
+def timed(command: list[str]) -> float:
+    """Seconds of a whole process."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True)
+    return time.perf_counter() - started
+
+
+def straightforward(plan: Path, folder: Path, processes: int, careful: bool) -> float:
+    folder.mkdir()
+    code = f"make_shards(Path({str(plan)!r}), Path({str(folder)!r}), {processes}, {careful})"
+    seconds = timed(["-c", f"import sys; sys.path.insert(0, {HERE!r}); from straightforward import *; {code}"])
+    shutil.rmtree(folder)
+    return seconds
+
+
+def ours(manifest: Path, folder: Path, recipe: str, copies: int, processes: int) -> float:
+    shutil.rmtree(folder, ignore_errors=True)
+    options = f"-r {recipe} --copies {copies} -j {processes} --device cpu -q"
+    return timed(["-m", "vidaug_cli", "augment", str(manifest), "-o", str(folder), *options.split()])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", type=Path)
+    parser.add_argument("--copies", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--recipes", nargs="*", default=RECIPES)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        manifest = work / "manifest.jsonl"
+        timed(["-m", "vidaug_cli", "scan", str(options.videos), "-o", str(manifest), "-q", "--no-cache"])
+        clips = options.copies * len(manifest.read_text().splitlines())
+        startup = min(timed(["-c", "import torch, h5py, av, joblib"]) for _ in range(3))
+        print(
+            f"{clips} clips of 64 x 160 x 160, times of whole processes; starting Python with torch takes {startup:.1f} s"
+        )
+        for recipe in options.recipes:
+            times = measure(manifest, work, recipe, options.copies, options.rounds)
+            print(f"\n{recipe}, ms a clip: median (least to most)")
+            for (way, processes), seconds in times.items():
+                low, *_, high = each = sorted(1000 * value / clips for value in seconds)
+                middle = statistics.median(each)
+                print(
+                    f"  {way:16} {processes} process{'es'[: processes * 2 - 2]}  {middle:6.1f} ({low:.1f} to {high:.1f})"
+                )
+            print(f"{recipe}, how many times as fast, paired within a round")
+            for way in YARDSTICKS:
+                for processes in PROCESSES:
+                    print(
+                        f"  vidaug / {way}, -j {processes}: {ratio(times[way, processes], times['vidaug', processes])}"
+                    )
+            print(f"  two workers / one: {ratio(times['vidaug', 1], times['vidaug', 2])}")
+
+
+def measure(manifest: Path, work: Path, recipe: str, copies: int, rounds: int) -> dict[tuple[str, int], list[float]]:
+    """Seconds of each way with each number of processes, the ways in turn."""
+    times: dict[tuple[str, int], list[float]] = {}
+    for _ in range(rounds):
+        for processes in PROCESSES:
+            times.setdefault(("vidaug", processes), []).append(ours(manifest, work / "ours", recipe, copies, processes))
+            for way, careful in YARDSTICKS.items():
+                seconds = straightforward(work / "ours", work / "plain", processes, careful)
+                times.setdefault((way, processes), []).append(seconds)
+    return times
+
+
+def ratio(slow: list[float], fast: list[float]) -> str:
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+if __name__ == "__main__":
+    main()
