@@ -56,18 +56,14 @@ def main() -> None:
         timed(["-m", "vidaug_cli", "scan", str(options.videos), "-o", str(manifest), "-q", "--no-cache"])
         clips = options.copies * len(manifest.read_text().splitlines())
         startup = min(timed(["-c", "import torch, h5py, av, joblib"]) for _ in range(3))
-        print(
-            f"{clips} clips of 64 x 160 x 160, times of whole processes; starting Python with torch takes {startup:.1f} s"
-        )
+        print(f"{clips} clips of 64 x 160 x 160, whole processes; starting Python with torch takes {startup:.1f} s")
         for recipe in options.recipes:
             times = measure(manifest, work, recipe, options.copies, options.rounds)
             print(f"\n{recipe}, ms a clip: median (least to most)")
             for (way, processes), seconds in times.items():
-                low, *_, high = each = sorted(1000 * value / clips for value in seconds)
-                middle = statistics.median(each)
-                print(
-                    f"  {way:16} {processes} process{'es'[: processes * 2 - 2]}  {middle:6.1f} ({low:.1f} to {high:.1f})"
-                )
+                each = sorted(1000 * value / clips for value in seconds)
+                spread = f"{statistics.median(each):6.1f} ({each[0]:.1f} to {each[-1]:.1f})"
+                print(f"  {way:16} -j {processes}  {spread}")
             print(f"{recipe}, how many times as fast, paired within a round")
             for way in YARDSTICKS:
                 for processes in PROCESSES:
