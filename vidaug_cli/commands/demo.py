@@ -21,7 +21,10 @@ def command(folder: Path) -> None:
     videos, manifest, shards = folder / "videos", folder / "manifest.jsonl", folder / "shards"
     steps: list[tuple[click.Command, list[object]]] = [
         (scan.command, [videos, "-o", manifest]),
-        (augment.command, [manifest, "-o", shards, "--recipe", "fademixup", "--copies", "2"]),
+        (
+            augment.command,
+            [manifest, "-o", shards, "--recipe", "fademixup", "--flip", "0", "--copies", "2", "--codec", "jpeg"],
+        ),
         (inspect.command, [shards]),
         (preview.command, [shards, "-o", folder / "preview.png", "-o", folder / "preview.gif"]),
     ]
