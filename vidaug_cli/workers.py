@@ -1,4 +1,4 @@
-"""Tasks in processes: the only place that knows joblib."""
+"""Tasks in processes, and how many: the only place that knows joblib."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from vidaug_cli.errors import VidaugError
 Result = TypeVar("Result")
 
 
+def worker_count(asked: int) -> int:
+    """What `-j` asked for; 0 is one worker per core this process may use, with the limits of a container counted."""
+    from joblib import cpu_count
+
+    return asked or int(cpu_count())
+
+
 def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Result]:
     """`call(*task)` for each task, results as they come, in no order; one worker works in this very process.
 
@@ -23,15 +30,15 @@ def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
     Args:
         call: a function of a module, so that it can be pickled.
         tasks: its arguments, small: paths and numbers, never frames.
-        workers: processes; 0 takes one per core this process may use.
+        workers: processes, as for `worker_count`.
 
     Raises VidaugError when a worker is killed from outside.
     """
-    from joblib import Parallel, cpu_count, delayed
+    from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    workers = min(workers or cpu_count(), len(tasks))
+    workers = min(worker_count(workers), len(tasks))
     if workers <= 1:
         yield from (call(*task) for task in tasks)
         return

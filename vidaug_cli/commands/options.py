@@ -104,9 +104,9 @@ def engine(options: dict[str, Any]) -> Engine:
 
 def workers(options: dict[str, Any]) -> int:
     """Take --workers, with 0 as the number of cores this process may use."""
-    from joblib import cpu_count
+    from vidaug_cli.workers import worker_count
 
-    return options.pop("workers") or int(cpu_count())
+    return worker_count(options.pop("workers"))
 
 
 def plan(source: str, options: dict[str, Any], *, quiet: bool) -> tuple[Plan, int]:

@@ -19,6 +19,7 @@ from vidaug_cli.data.layouts import list_videos, source_of
 from vidaug_cli.data.manifest import Row, resolve_inside
 from vidaug_cli.data.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.workers import worker_count
 
 if TYPE_CHECKING:
     from vidaug_cli.data.videos import Limits
@@ -144,12 +145,10 @@ def _probe_all(
     if not files:
         return
     # Only here, so that a scan that finds everything in its cache loads no decoder.
-    from joblib import cpu_count
-
     from vidaug_cli.data.guard import Guard
     from vidaug_cli.data.videos import Limits
 
-    count = min(workers or cpu_count(), len(files))
+    count = min(worker_count(workers), len(files))
     guards: SimpleQueue[Guard] = SimpleQueue()
 
     def look(file: Path) -> tuple[Path, Found]:
