@@ -115,7 +115,7 @@ def test_fademixup_has_the_mean_weight_of_mixup_and_both_directions() -> None:
 
 
 def test_cutmixup_label_weights() -> None:
-    """methods.md: l(1 - vol) when l >= 0.5, else l(1 - vol) + vol; half of the clips are plain MixUp with l."""
+    """l(1 - vol) when l >= 0.5, else l(1 - vol) + vol; half of the clips are plain MixUp with l."""
     blends = draws(CutMixUp(), 4000)
     plain = [blend for blend in blends if blend.box == UNMIXED.box]
     assert len(plain) / len(blends) == pytest.approx(0.5, abs=0.03)
@@ -178,6 +178,20 @@ def test_an_unmixed_clip_is_left_as_it_was() -> None:
 def test_a_stored_blend_is_the_drawn_one(name: str) -> None:
     for blend in draws(MIXES[name](), 20):
         assert Blend.from_json(json.loads(json.dumps(blend.as_json()))) == blend
+
+
+@pytest.mark.parametrize("name", [name for name in MIXES if "cut" in name])
+def test_the_ratio_that_sized_the_box_is_kept(name: str) -> None:
+    """Side lengths by hand from the stored ratio; a box kept inside has them in full."""
+    op = MIXES[name](box="inside")
+    for blend in draws(op, 50):
+        stored = blend.as_json()
+        if blend.box == UNMIXED.box:
+            assert stored["lam"] is None
+            continue
+        factor = (1 - stored["lam"]) ** (1 / len(op.axes))
+        sides = [int(size * factor) if axis in op.axes else size for axis, size in zip("tyx", PAPER_SHAPE, strict=True)]
+        assert [span.size for span in blend.box] == sides
 
 
 @pytest.mark.parametrize(("name", "share"), [("cutout", 1 / 4), ("framecutout", 1 / 4), ("cubecutout", 1 / 8)])

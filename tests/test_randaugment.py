@@ -218,6 +218,11 @@ def test_names_in_recipes() -> None:
             {"ops": ("rotate", "shearx")},
             ["ops = ('rotate', 'shearx') should be ops of the table: 'shearx' is not; did you mean 'shear_x'?"],
         ),
+        ({"variant": "fixed", "m1": 1, "m2": 2, "m": 9}, ['m = 9 should be left out with variant = "fixed"']),
+        (
+            {"variant": "temporal", "range": 0.5},
+            ['range = 0.5 should be left out unless variant = "temporal_plus" or "mix"'],
+        ),
         ({"m1": 3.0}, ['m1 = 3.0 should be left out unless variant = "fixed"']),
         (
             {"variant": "fixed", "m1": 40},

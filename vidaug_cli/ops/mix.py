@@ -52,11 +52,12 @@ class Blend(NamedTuple):
     last: float = 1.0  # ... and at its last
     box: Box = Box()
     inside: float = 0.0
+    lam: float | None = None  # the ratio that sized the box, for the record; the weights follow from the box alone
 
     @classmethod
     def from_json(cls, stored: Draw) -> Blend:
         box = Box(*(Span(*stored["box"][axis]) for axis in Box._fields))
-        return cls(stored["first"], stored["last"], box, stored["inside"])
+        return cls(stored["first"], stored["last"], box, stored["inside"], stored.get("lam"))
 
     def as_json(self) -> Draw:
         return self._asdict() | {"box": {axis: list(span) for axis, span in self.box._asdict().items()}}
@@ -190,7 +191,7 @@ class CutMix(Mix):
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         lam = rng.beta(self.beta, self.beta)
-        return Blend(box=_draw_box(rng, shape, self.axes, 1 - lam, self.box))
+        return Blend(box=_draw_box(rng, shape, self.axes, 1 - lam, self.box), lam=lam)
 
 
 class FrameCutMix(CutMix):
@@ -243,13 +244,13 @@ class CutMixUp(CutMix):
         _check("blend", self.blend, self.blend in ("outside", "inside"), '"outside" or "inside"')  # type: ignore[arg-type]
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
-        lam = rng.beta(self.mixup_beta, self.mixup_beta)
+        share = rng.beta(self.mixup_beta, self.mixup_beta)
         if rng.random() < self.mixup_p:
-            return Blend(lam, lam)
+            return Blend(share, share)
         cut = super().draw(rng, shape)
         if self.blend == "inside":
-            return cut._replace(inside=lam)
-        return Blend(lam, lam, cut.box, inside=float(lam < 0.5))
+            return cut._replace(inside=share)
+        return cut._replace(first=share, last=share, inside=float(share < 0.5))
 
 
 class FrameCutMixUp(CutMixUp):

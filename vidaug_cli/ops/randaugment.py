@@ -18,7 +18,7 @@ Variant = Literal["spatial", "temporal_plus", "temporal", "mix", "fixed"]
 class RandAugmentT(FrameOps):
     """`n` frame ops for each clip, drawn with replacement, each with its own magnitudes at the two ends of the clip.
 
-    Kim et al. 2020, arXiv:2008.05721, section 3.2. Raises VidaugError with a line for each wrong setting.
+    Kim et al. 2020, arXiv:2008.05721. Raises VidaugError with a line for each wrong setting.
     """
 
     n: int = 2  # ops per clip
@@ -31,7 +31,7 @@ class RandAugmentT(FrameOps):
     ops: tuple[str, ...] = ()  # names of the ops to draw from; none: all of the table
 
     def rules(self) -> Rules:
-        fixed = self.variant == "fixed"
+        fixed, swings = self.variant == "fixed", self.variant in ("temporal_plus", "mix")
         names = op_names(self.table)
         unknown = [f"{name!r} is not{nearest(name, names)}" for name in self.ops if name not in names]
         ends = f'0 to {TOP} with variant = "fixed"' if fixed else 'left out unless variant = "fixed"'
@@ -41,9 +41,14 @@ class RandAugmentT(FrameOps):
 
         return {
             "n": (1 <= self.n <= 32, "1 to 32"),
-            "m": (0 <= self.m <= TOP, f"0 to {TOP}"),
+            # A key that the variant does not look at has to stay as it is, or it would change nothing in silence.
+            "m": (self.m == RandAugmentT.m, 'left out with variant = "fixed"')
+            if fixed
+            else (0 <= self.m <= TOP, f"0 to {TOP}"),
             "variant": (self.variant in get_args(Variant), ", ".join(get_args(Variant))),
-            "range": (0 <= self.range <= 2, "0 to 2"),
+            "range": (0 <= self.range <= 2, "0 to 2")
+            if swings
+            else (self.range == RandAugmentT.range, 'left out unless variant = "temporal_plus" or "mix"'),
             "m1": (fits(self.m1), ends),
             "m2": (fits(self.m2), ends),
             "table": (self.table in get_args(Table), " or ".join(get_args(Table))),
