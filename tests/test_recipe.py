@@ -94,6 +94,7 @@ def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
         ("summary = 3", "summary: 3 should be a string"),
         ("[[mix]]\nop = 'mixup'\nweight = 0", "mix: every weight is 0"),
         ("[[augment]]", "augment.0.op: is missing"),
+        ("[[augment]]\nop = 'ramp'", "augment.0 (ramp): name: is missing"),
         ("[[augment]]\nop = 'cutout'\np = 'often'", "augment.0.p: 'often' should be a number"),
         ("[[augment]]\nop = 'cutout'\nfill = true", "augment.0 (cutout): fill: True should be a whole number"),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -238,6 +238,7 @@ def _make_op(cls: type[Any], settings: Table, other_keys: list[str]) -> tuple[An
     hints = get_type_hints(cls)
     known = {field.name: hints[field.name] for field in fields(cls)}
     faults = [f"{key}: unknown key{nearest(key, [*known, *other_keys])}" for key in settings if key not in known]
+    faults += [f"{field.name}: is missing" for field in fields(cls) if _required(field) and field.name not in settings]
     for key, value in settings.items():
         if key in known and (fault := type_fault(value, known[key])):
             faults.append(f"{key}: {fault}")
@@ -247,6 +248,10 @@ def _make_op(cls: type[Any], settings: Table, other_keys: list[str]) -> tuple[An
         return cls(**{key: as_tuples(value) for key, value in settings.items()}), []
     except (VidaugError, ValueError, TypeError) as error:
         return None, str(error).splitlines()
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.init and field.default is MISSING and field.default_factory is MISSING
 
 
 def _raise(faults: Iterable[str]) -> None:
