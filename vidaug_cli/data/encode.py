@@ -1,4 +1,4 @@
-"""Frames in, a small video file out: beside videos.py the only place that imports av."""
+"""Frames in, a small video file out."""
 
 from __future__ import annotations
 
