@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ import torch
 from vidaug_cli import cookbook
 from vidaug_cli.cookbook import load_recipe, parse_recipe, read_recipe, shipped_recipes
 from vidaug_cli.errors import RecipeError
-from vidaug_cli.ops.clips import Shape
+from vidaug_cli.online import augment_batch
+from vidaug_cli.ops.clips import Clips, Shape
 from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
+from vidaug_cli.ops.randaugment import RANDAUGMENT
 from vidaug_cli.rng import Step, generator
 
 SHAPE = Shape(6, 16, 16)
@@ -175,6 +179,54 @@ def test_chances_and_weights_are_kept() -> None:
     assert out[0].unique().tolist() == [7]
     assert out[1].unique().tolist() == [7, 128]
     assert video.unique().tolist() == [7]
+
+
+BOX = {"beta": 9.0, "box": "inside"}
+MIXED_BOX = BOX | {"mixup_beta": 9.0, "mixup_p": 0.0, "blend": "inside"}
+HOLE = {"t": 0.4, "h": 0.7, "w": 0.7, "fill": 200}
+SAMPLED = {"interpolation": "bilinear", "fill": [255, 0, 0]}
+TABLE = {"n": 3, "m": 12, "variant": "temporal", "range": 0.5, "table": "monotone", "ops": ["rotate", "solarize"]}
+FIXED = {"variant": "fixed", "m1": 2, "m2": 9}
+
+# Kind and name of an op, the settings to start from, and for each key another value.
+CHANGED: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("augment", "randaugment_t", {}, TABLE | SAMPLED | {"p": 0.5}),
+    ("augment", "randaugment_t", FIXED, {"m1": 3, "m2": 12}),
+    ("augment", "ramp", {"name": "translate_x", "first": 0.1, "last": 0.3}, {"name": "translate_y"}),
+    ("augment", "ramp", {"name": "translate_x", "first": 0.1, "last": 0.3}, {"first": 0.2, "last": 0.2} | SAMPLED),
+    ("augment", "cutout", {}, HOLE),
+    ("augment", "framecutout", {}, HOLE),
+    ("augment", "cubecutout", {}, HOLE),
+    *[("mix", name, {}, BOX) for name in ("cutmix", "framecutmix", "cubecutmix")],
+    *[("mix", name, {}, {"beta": 9.0}) for name in ("mixup", "fademixup")],
+    *[("mix", name, {}, MIXED_BOX) for name in ("cutmixup", "framecutmixup", "cubecutmixup")],
+]
+
+
+def test_every_key_of_every_op_is_tried() -> None:
+    tried: dict[str, set[str]] = {}
+    for _, name, _, changes in CHANGED:
+        tried.setdefault(name, set()).update(set(changes) - {"p"})
+    ours = {**RANDAUGMENT, **CUTOUTS, **MIXES}
+    assert tried == {name: {field.name for field in fields(op)} for name, op in ours.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "base", "key", "value"),
+    [(kind, name, base, key, value) for kind, name, base, changes in CHANGED for key, value in changes.items()],
+)
+def test_every_key_changes_the_clips(kind: str, name: str, base: dict[str, Any], key: str, value: Any) -> None:
+    rng = np.random.default_rng(1)
+    video = torch.from_numpy(rng.integers(0, 256, (16, *SHAPE, 3), np.uint8))
+    clips = Clips(video, torch.eye(16), torch.ones(16, SHAPE.t))
+
+    def result(settings: dict[str, Any]) -> torch.Tensor:
+        lines = [f"{key} = {json.dumps(value)}" for key, value in {"op": name, **settings}.items()]
+        recipe = parse_recipe("\n".join([f"[[{kind}]]", *lines]), "changed.toml")
+        return augment_batch(recipe, clips, seed=3, epoch=0, first_clip=0).video
+
+    assert torch.equal(result(base), result(base))
+    assert not torch.equal(result(base), result(base | {key: value}))
 
 
 PACKAGE = """
