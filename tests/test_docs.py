@@ -184,8 +184,9 @@ def test_command_lines(line: str) -> None:
         result = CliRunner().invoke(cli, [command, *arguments])
         assert result.exit_code == 0, result.output
     else:
-        parsed = cli.commands[command].make_context(command, arguments).params
-        assert load_recipe(*parsed["recipes"], overrides=parsed["overrides"])
+        asked = cli.commands[command].make_context(command, arguments)
+        given = {option.opts[-1]: asked.params[str(option.name)] for option in asked.command.params}
+        assert load_recipe(*given["--recipe"], overrides=given["--set"])
 
 
 def test_set_changes_what_the_document_says() -> None:
