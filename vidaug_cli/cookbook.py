@@ -134,7 +134,9 @@ def _shape_faults(table: Table) -> Iterator[str]:
             yield f"{key}: {fault}"
         elif isinstance(value, list) and not all(isinstance(entry, dict) for entry in value):
             yield f"{key}: should be tables, [[{key}]]"
-    if not type_fault(table.get("mix_p", 1.0), float) and not 0 <= table.get("mix_p", 1.0) <= 1:
+    if "mix_p" in table and not table.get("mix"):
+        yield "mix_p: there is no [[mix]] that it could be the chance of"
+    elif not type_fault(table.get("mix_p", 1.0), float) and not 0 <= table.get("mix_p", 1.0) <= 1:
         yield f"mix_p: {table['mix_p']} should be a chance, 0 to 1"
 
 
@@ -173,7 +175,7 @@ def _override(table: Table, override: str) -> Iterator[str]:
     match keys:
         case ["mix_p"]:
             table["mix_p"] = value
-            yield from (f"--set {fault}" for fault in _shape_faults({"mix_p": value}))
+            yield from (f"--set {fault}" for fault in _shape_faults({"mix_p": value, "mix": table["mix"]}))
         case [_, key] if by_op:
             for entry in by_op:
                 entry[key] = value
@@ -226,7 +228,8 @@ def _entry(kind: str, entry: Table) -> tuple[str, Any, float, list[str]]:
     ops = _OPS[kind]()
     if name not in ops:
         other = {"augment": "mix", "mix": "augment"}[kind]
-        advice = f"; {name} stands under [[{other}]]" if name in _OPS[other]() else nearest(name, ops)
+        missing = nearest(name, ops) or "; is the package that offers it installed?"
+        advice = f"; {name} stands under [[{other}]]" if name in _OPS[other]() else missing
         return name, None, share, [*faults, f".op: no op {name!r}{advice}" if "op" in entry else ".op: is missing"]
     settings = {name: value for name, value in entry.items() if name not in ("op", key)}
     op, op_faults = _make_op(ops[name], settings, ["op", key])

@@ -47,7 +47,8 @@ class Recipe:
     @cached_property
     def text(self) -> str:
         """The recipe as TOML with every key written out, so that a stored one does not lean on today's defaults."""
-        lines = [f"{key} = {_toml(getattr(self, key))}" for key in ("name", "summary", "reference", "mix_p")]
+        top = ["name", "summary", "reference", *(["mix_p"] if self.mix else [])]
+        lines = [f"{key} = {_toml(getattr(self, key))}" for key in top]
         for kind, entries, extra in (("augment", self.augment, "p"), ("mix", self.mix, "weight")):
             for entry in entries:
                 keys = {"op": entry.name, extra: getattr(entry, extra)} | _settings(entry.op)
