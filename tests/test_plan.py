@@ -148,7 +148,7 @@ def test_subset_and_limit() -> None:
     assert len(few) == 10
     assert few == sorted(few, key=rows.index)
     assert few != select(rows, subset=None, limit=10, seed=1)
-    with pytest.raises(VidaugError, match="no video has split 'valid'; the manifest has test, train"):
+    with pytest.raises(VidaugError, match="no video has split 'valid'; there is test, train"):
         select(rows, subset="valid", limit=None, seed=0)
 
 

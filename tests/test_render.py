@@ -264,7 +264,7 @@ def test_a_disk_that_is_too_small_is_refused(
 ) -> None:
     monkeypatch.setattr(output, "free_bytes", lambda out: output.RESERVE + 1000)
     plan = make_plan(video_folder, "none")
-    with pytest.raises(VidaugError, match=r"needs about 1.0 MB and 268 MB are free; --codec jpeg"):
+    with pytest.raises(VidaugError, match=r"needs about 1.0 MB and 268 MB to spare, and 268 MB are free; --codec jpeg"):
         rendered(plan, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert rendered(plan, tmp_path / "out", force=True).clips == 36

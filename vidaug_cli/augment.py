@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 from tqdm import tqdm
 
 from vidaug_cli import output
+from vidaug_cli.data.candidates import count
 from vidaug_cli.data.done import Failure
-from vidaug_cli.data.manifest import Row, read_rows
+from vidaug_cli.data.manifest import Row, read_rows, relocate
 from vidaug_cli.data.scan import Quarantined, scan
+from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.output import Part, human_bytes
 from vidaug_cli.plan import Plan
@@ -39,26 +42,33 @@ def read_input(
     layout: str | None = None,
     split: int | None = None,
     lists: Path | None = None,
+    root: Path | None = None,
     workers: int = 0,
     progress: bool = False,
 ) -> Input:
     """Videos of a folder (scanned), of a list (scanned), of a manifest, or of a manifest on stdin (`-`).
 
+    `root` is what paths in a list are relative to, or where the videos of a manifest lie now.
+
     Raises VidaugError when there is none.
     """
-    if source == "-":
-        return Input(read_rows(sys.stdin, "stdin"))
     path = Path(source)
-    if not path.exists():
-        raise VidaugError("does not exist", where=source, hint="INPUT is a folder, a manifest or - for stdin")
-    if path.is_file() and _is_manifest(path):
-        with path.open(encoding="utf-8") as lines:
-            return Input(read_rows(lines, source))
-    found = scan(path, layout=layout, split=split, lists=lists, workers=workers, progress=progress)
-    return Input(found.usable(), found.quarantined, found.notes)
+    if source != "-" and not path.exists():
+        raise VidaugError("does not exist", where=source, hint="INPUT is a folder, a list, a manifest or - for stdin")
+    if source != "-" and not _is_manifest(path):
+        found = scan(path, layout=layout, split=split, lists=lists, root=root, workers=workers, progress=progress)
+        return Input(found.usable(), found.quarantined, found.notes)
+    for option, given in (("--layout", layout), ("--split", split), ("--lists", lists)):
+        if given is not None:
+            hint = "give it to 'vidaug scan'; --subset takes one split of a manifest"
+            raise VidaugError(f"{option} goes with a folder, and this was scanned already", where=source, hint=hint)
+    with nullcontext(sys.stdin.buffer) if source == "-" else path.open("rb") as lines:
+        return Input(relocate(read_rows(lines, "stdin" if source == "-" else source), root))
 
 
 def _is_manifest(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         return file.read(4096).lstrip().startswith(b"{")
 
@@ -69,6 +79,7 @@ class Report:
 
     out: Path
     videos: int
+    classes: int
     clips: int  # in the folder, with those of earlier runs
     shards: int
     planned_shards: int
@@ -81,12 +92,12 @@ class Report:
     def text(self) -> str:
         rate = f", {self.rendered / self.seconds:.1f} clips/s" if self.rendered else ""
         lines = [
-            f"{self.out}: {self.clips} clips of {self.videos} videos in {self.shards} of {self.planned_shards} shards, "
-            f"{human_bytes(self.bytes)}; {self.rendered} clips rendered in {self.seconds:.1f} s{rate}"
+            f"{self.out}: {_amount(self)}, {self.shards} of {count(self.planned_shards, 'shard')}, "
+            f"{human_bytes(self.bytes)}; {count(self.rendered, 'clip')} rendered in {self.seconds:.1f} s{rate}"
         ]
         if self.failures:
-            lines.append(f"{len(self.failures)} clips left out, as {self.out / 'failures.jsonl'} lists:")
-            reasons = dict.fromkeys(f"  {failure.path}: {failure.reason}" for failure in self.failures)
+            lines.append(f"{count(len(self.failures), 'clip')} left out, as {self.out / 'failures.jsonl'} lists:")
+            reasons = dict.fromkeys(f"  {printable(failure.path)}: {failure.reason}" for failure in self.failures)
             lines += list(reasons)[:LISTED]
             if len(reasons) > LISTED:
                 lines.append(f"  ... and {len(reasons) - LISTED} more")
@@ -134,6 +145,7 @@ def run(
     return Report(
         out=out,
         videos=len(plan.rows),
+        classes=len(plan.classes),
         clips=sum(record.clips for record in done.values()),
         shards=len(done),
         planned_shards=len(plan.shards),
@@ -158,17 +170,19 @@ class Estimate:
 
     @property
     def text(self) -> str:
-        return (
-            f"{self.clips} clips of {self.videos} videos in {self.classes} classes, {self.shards} shards, "
-            f"about {human_bytes(self.bytes)} ({human_bytes(self.free)} free), about {_duration(self.seconds)}"
-        )
+        weight = f"{human_bytes(self.bytes)} ({human_bytes(self.free)} free)"
+        return f"{_amount(self)}, {count(self.shards, 'shard')}, about {weight}, about {_duration(self.seconds)}"
 
     def as_json(self) -> dict[str, Any]:
         return dict(vars(self))
 
 
-def estimate(plan: Plan, out: Path, engine: Engine, workers: int) -> Estimate:
-    """Size of a run from the plan, and its time from rendering a few clips, which are thrown away."""
+def estimate(plan: Plan, out: Path, engine: Engine, workers: int, *, overwrite: bool = False) -> Estimate:
+    """Size of a run from the plan, and its time from rendering a few clips, which are thrown away.
+
+    Raises ShardError when `run` would refuse `out`.
+    """
+    output.check_place(plan, out, overwrite=overwrite)
     trial = plan.shards[0][0][:TRIAL]
     for _ in range(2):  # the first time pays for starting up
         started = time.monotonic()
@@ -183,6 +197,11 @@ def estimate(plan: Plan, out: Path, engine: Engine, workers: int) -> Estimate:
         free=output.free_bytes(out),
         seconds=per_clip * plan.clips / min(workers, len(plan.shards)),
     )
+
+
+def _amount(made: Report | Estimate) -> str:
+    classes = "1 class" if made.classes == 1 else f"{made.classes} classes"
+    return f"{count(made.clips, 'clip')} of {count(made.videos, 'video')} in {classes}"
 
 
 def _duration(seconds: float) -> str:

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from vidaug_cli.data.candidates import count
 from vidaug_cli.data.check import check_shard
 from vidaug_cli.data.done import done_path, read_done, shard_path
 from vidaug_cli.data.header import Record
 from vidaug_cli.data.jpeg import decode_frames, encode_frames
+from vidaug_cli.data.manifest import relocate
 from vidaug_cli.data.shards import Shard
+from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.output import human_bytes
 from vidaug_cli.plan import Plan, read_plan
@@ -24,11 +27,14 @@ from vidaug_cli.workers import in_processes
 
 BINS = 10  # of the histogram of own weights
 BARS = "▁▂▃▄▅▆▇█"
+WIDEST = 40  # letters of a class name that columns are lined up by
 
 
 def shard_files(source: Path) -> list[Path]:
     """The finished shards of an output folder in order, or the one shard `source` is. Raises ShardError for none."""
     if source.is_file():
+        if source.suffix != ".h5":
+            raise ShardError("is no shard", where=source, hint="name a folder written by 'vidaug augment', or a .h5")
         return [source]
     if not source.is_dir():
         raise ShardError("does not exist", where=source, hint="name a folder written by 'vidaug augment'")
@@ -63,16 +69,18 @@ class Summary:
 
     @property
     def text(self) -> str:
-        mass = sorted(self.label_mass.items(), key=lambda item: -item[1])
-        width = max(len(name) for name in [*self.label_mass, *self.ops, "own weight"])
+        mass = sorted(
+            ((printable(name), amount) for name, amount in self.label_mass.items()), key=lambda item: -item[1]
+        )
+        width = min(WIDEST, max(len(name) for name in [*(name for name, _ in mass), *self.ops, "own weight"]))
         tallest = max(1, *self.own_weight)
         bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
         lines = [
-            f"{self.source}: {self.clips} clips in {self.shards} shards, {human_bytes(self.bytes)}",
+            f"{self.source}: {count(self.clips, 'clip')} in {count(self.shards, 'shard')}, {human_bytes(self.bytes)}",
             f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
-            f"{self.originals} clean originals; seed {self.seed}, rendered on {self.device}",
+            f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {self.device}",
             "",
-            f"label mass of {len(mass)} classes",
+            f"label mass of {len(mass)} class{'' if len(mass) == 1 else 'es'}",
             *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
         ]
         if self.mixed:
@@ -208,11 +216,10 @@ def replay_clips(
         wanted: numbers of clips, or how many spread evenly, or None for all.
         root: folder of the videos, if they were moved.
 
-    Raises ShardError when a clip is not there.
+    Raises ShardError when a clip is not there, VidaugError when none of the videos is.
     """
     plan = read_plan(out)
-    if root is not None:
-        plan = replace(plan, rows=tuple(replace(row, root=str(root.resolve())) for row in plan.rows))
+    plan = replace(plan, rows=tuple(relocate(plan.rows, root)))
     found = find_clips(out, wanted)
     for path, index in tqdm(found, unit="clip", disable=not progress):
         with Shard(path) as shard:
@@ -233,10 +240,11 @@ def find_clips(out: Path, wanted: Sequence[int] | int | None) -> list[tuple[Path
         wanted = known
     elif isinstance(wanted, int):
         wanted = [known[place] for place in np.linspace(0, len(known) - 1, min(wanted, len(known))).round().astype(int)]
+    if not known:
+        raise ShardError("holds no clip: every video was left out", where=out, hint="failures.jsonl says why")
     if missing := [clip for clip in wanted if clip not in places]:
-        raise ShardError(
-            f"has no clip {missing[0]}", where=out, hint=f"it has {len(known)}, {known[:1]} to {known[-1:]}"
-        )
+        hint = f"it has {len(known)}, from {known[0]} to {known[-1]}"
+        raise ShardError(f"has no clip {missing[0]}", where=out, hint=hint)
     return [places[clip] for clip in wanted]
 
 

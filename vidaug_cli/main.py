@@ -21,8 +21,19 @@ class Terminated(BaseException):
     """SIGTERM arrived: unwinds like a Ctrl-C, so that files half-written are removed."""
 
 
+class InOrder(click.Group):
+    """Lists its commands in the order of the work, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "VIDAUG"}
+    cls=InOrder,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "VIDAUG"},
+    epilog="Every option may come from the environment: VIDAUG_AUGMENT_WORKERS=4 is 'vidaug augment --workers 4'. "
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos were left out, 130 interrupted, "
+    "143 terminated.",
 )
 @click.version_option(package_name="vidaug-cli", prog_name="vidaug")
 def cli() -> None:
@@ -47,15 +58,19 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails once more
+        code = BROKEN_PIPE
+    except (OSError, MemoryError) as error:  # a full or read-only disk, a folder of somebody else's: no bug of ours
+        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        click.echo(f"vidaug: error: {place}{getattr(error, 'strerror', None) or error}", err=True)
+        code = FAILED
     except (click.Abort, KeyboardInterrupt):
         click.echo("vidaug: interrupted; what is finished is kept", err=True)
         code = INTERRUPTED
     except Terminated:
         click.echo("vidaug: terminated; what is finished is kept", err=True)
         code = TERMINATED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails once more
-        code = BROKEN_PIPE
     sys.exit(code if isinstance(code, int) else DONE)
 
 

@@ -36,27 +36,32 @@ class Part:
         return range(self.index, len(plan.shards), self.count)
 
 
-def prepare(plan: Plan, out: Path, *, overwrite: bool) -> None:
-    """Make `out` the folder of this plan.
+def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
+    """In what `out` is the folder of another plan, which is to be overwritten.
 
-    Raises ShardError when it belongs to another plan or to somebody else.
+    Raises ShardError when it is and should not be overwritten, or when it is somebody else's.
     """
     if out.exists() and not out.is_dir():
         raise ShardError("is a file", where=out, hint="name a folder with -o")
-    if (out / "plan.json").exists():
-        differing = plan_differences(plan, read_header(out))
-        if not differing:
-            return
-        if not overwrite:
-            raise ShardError(
-                f"holds the shards of another plan, which differs in {', '.join(differing)}",
-                where=out,
-                hint="choose another folder, or --overwrite",
-            )
+    if not (out / "plan.json").exists():
+        if out.exists() and any(out.iterdir()) and not _unfinished(out):
+            raise ShardError("is not empty and was not written by vidaug", where=out, hint="choose another folder")
+        return []
+    differing = plan_differences(plan, read_header(out))
+    if differing and not overwrite:
+        raise ShardError(
+            f"holds the shards of another plan, which differs in {', '.join(differing)}",
+            where=out,
+            hint="choose another folder, or --overwrite",
+        )
+    return differing
+
+
+def prepare(plan: Plan, out: Path, *, overwrite: bool) -> None:
+    """Make `out` the folder of this plan. Raises ShardError as `check_place` does."""
+    if check_place(plan, out, overwrite=overwrite):
         remove_written(out)
-    elif out.exists() and any(out.iterdir()) and not _unfinished(out):
-        raise ShardError("is not empty and was not written by vidaug", where=out, hint="choose another folder")
-    write_plan(plan, out)
+    write_plan(plan, out)  # of the same plan too: its rows say where the videos lie now
     (out / "shards").mkdir(exist_ok=True)
 
 
@@ -124,7 +129,7 @@ def check_room(needed: int, out: Path) -> None:
     free = free_bytes(out)
     if needed + RESERVE > free:
         raise VidaugError(
-            f"needs about {human_bytes(needed)} and {human_bytes(free)} are free",
+            f"needs about {human_bytes(needed)} and {human_bytes(RESERVE)} to spare, and {human_bytes(free)} are free",
             where=out,
             hint="--codec jpeg takes a seventh, fewer --copies less; --force tries anyway",
         )

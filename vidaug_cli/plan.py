@@ -72,9 +72,9 @@ class Plan:
         if unlabelled:
             raise VidaugError(
                 f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}",
-                hint="leave them out, such as with --subset train",
+                hint="folders named after classes or a list give labels; --subset train leaves a test split out",
             )
-        if self.recipe.mix and len(self.rows) < 2 and self.copies:
+        if self.recipe.mix and len(self.rows) == 1 and self.copies:
             raise VidaugError(
                 f"recipe {self.recipe.name} mixes two videos and there is only one", hint="use a recipe without [[mix]]"
             )
@@ -161,14 +161,18 @@ def read_header(out: Path) -> dict[str, Any]:
     path = out / "plan.json"
     try:
         header = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ShardError("holds no plan.json", where=out, hint="name a folder written by 'vidaug augment'") from error
-    except (OSError, ValueError) as error:
-        raise ShardError(f"cannot be read: {error}", where=path) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = "holds no plan.json" if out.is_dir() else "is a file" if out.exists() else "does not exist"
+        raise ShardError(what, where=out, hint="name a folder written by 'vidaug augment'") from error
+    except OSError as error:
+        raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
+    except ValueError as error:
+        raise ShardError("is damaged", where=path, hint="remove the folder and make the shards again") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ShardError("is not a plan of vidaug", where=path)
+        raise ShardError("is not a plan of vidaug", where=path, hint="name another folder")
     if header.get("version") != VERSION:
-        raise ShardError(f"has version {header.get('version')}, this tool reads {VERSION}", where=path)
+        hint = "use the vidaug that wrote it, or make the shards again"
+        raise ShardError(f"has version {header.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
     return header
 
 
@@ -177,7 +181,7 @@ def read_plan(out: Path) -> Plan:
     header = read_header(out)
     manifest = out / "manifest.jsonl"
     try:
-        with manifest.open(encoding="utf-8") as lines:
+        with manifest.open("rb") as lines:
             rows = read_rows(lines, str(manifest))
         clip = header["clip"]
         plan = Plan(
@@ -186,8 +190,12 @@ def read_plan(out: Path) -> Plan:
             spec=ClipSpec(**clip | {"crop": tuple(clip["crop"])}),
             **{key: header[key] for key in _SETTINGS},
         )
-    except (OSError, KeyError, TypeError) as error:
-        raise ShardError(f"the plan is not whole: {error!r}", where=out) from error
+    except OSError as error:
+        hint = "the same 'vidaug augment' command writes it again"
+        raise ShardError(f"cannot be read: {error.strerror}", where=manifest, hint=hint) from error
+    except (KeyError, TypeError) as error:
+        hint = "remove the folder and make the shards again"
+        raise ShardError(f"is damaged ({error})", where=out / "plan.json", hint=hint) from error
     if plan.sha256 != header.get("plan_sha256"):
         changed = ", ".join(plan_differences(plan, header)) or "plan_sha256"
         raise ShardError(f"was changed since it was made ({changed})", where=out, hint="make the shards again")
@@ -205,10 +213,13 @@ def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: 
     Raises VidaugError when nothing is left.
     """
     if subset is not None:
-        splits = sorted({str(row.split) for row in rows})
+        splits = sorted({row.split for row in rows if row.split})
         rows = [row for row in rows if row.split == subset]
         if not rows:
-            raise VidaugError(f"no video has split {subset!r}", hint=f"the manifest has {', '.join(splits)}")
+            hint = (
+                f"there is {', '.join(splits)}" if splits else "none has any: 'vidaug scan --split 1' reads split lists"
+            )
+            raise VidaugError(f"no video has split {subset!r}", hint=hint)
     if limit is not None and limit < len(rows):
         chosen = generator(seed, 0, 1, Step.SHUFFLE).choice(len(rows), limit, replace=False)
         rows = [rows[index] for index in sorted(chosen)]

@@ -15,6 +15,8 @@ from vidaug_cli.plan import Plan, read_plan
 from vidaug_cli.render import Engine, render_group
 from vidaug_cli.sheet import Strip, animate, contact_sheet
 
+SUFFIXES = (".png", ".gif", ".mp4")
+
 
 def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
     """Clips of an output folder: by number, or so many evenly spread. Raises ShardError when one is not there."""
@@ -35,6 +37,13 @@ def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
     if not records:
         raise VidaugError(failures[0].reason, where=failures[0].path)
     return [_strip(plan, record) for record in records]
+
+
+def check_suffixes(paths: Sequence[Path]) -> None:
+    """Before anything is rendered. Raises VidaugError when a picture could not be written."""
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES:
+            raise VidaugError("is no picture that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}")
 
 
 def draw_pictures(strips: Sequence[Strip], paths: Sequence[Path], *, columns: int, thumb: int) -> Iterator[Path]:

@@ -250,6 +250,7 @@ def render_shards(
     Plans travel as a path, frames not at all: a worker reads the plan from `out` and writes its shard there.
     """
     sha256 = read_header(out)["plan_sha256"]
+    _plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
     return in_processes(_work, [(out, sha256, index, engine, on_error) for index in todo], workers)
 
 

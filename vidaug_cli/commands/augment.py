@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vidaug_cli.commands import options
 from vidaug_cli.commands.options import note, show_progress
-
-if TYPE_CHECKING:
-    from vidaug_cli.augment import Estimate, Report
 
 
 @click.command()
@@ -26,10 +23,16 @@ if TYPE_CHECKING:
 @options.clip_options
 @options.input_options
 @click.option(
-    "--codec", type=click.Choice(["raw", "jpeg"]), default="raw", show_default=True, help="How pixels are stored."
+    "--codec",
+    type=click.Choice(["raw", "jpeg"]),
+    default="raw",
+    show_default=True,
+    help="raw is exact and fast; jpeg takes a seventh.",
 )
-@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of --codec jpeg.")
-@click.option("--clips-per-shard", type=int, default=64, show_default=True, help="A multiple of 32.")
+@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="JPEG quality.")
+@click.option(
+    "--clips-per-shard", type=int, default=64, show_default=True, help="A multiple of 32; without effect on the clips."
+)
 @options.workers_option
 @options.device_option
 @click.option(
@@ -39,26 +42,24 @@ if TYPE_CHECKING:
     show_default=True,
     help="Clips on the device at a time; speed only.",
 )
-@click.option(
-    "--part", metavar="I/N", default="0/1", help="Render only every N-th shard from the I-th, for job arrays."
-)
+@click.option("--part", metavar="I/N", default="0/1", help="Only every N-th shard, counted from I = 0, for job arrays.")
 @click.option(
     "--on-error",
     type=click.Choice(["skip", "fail"]),
     default="skip",
     show_default=True,
-    help="What a video that cannot be read does.",
+    help="A video that cannot be read: leave its clips out, or end the run.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the shards of another plan in the folder.")
 @click.option("--force", is_flag=True, help="Start even if the disk seems too small.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, how large and how long, and write nothing.")
 @options.json_option
 @options.quiet_option
-def command(source: str, out: Path, as_json: bool, quiet: bool, dry_run: bool, part: str, **kwargs: Any) -> None:
+def command(source: str, out: Path, json: bool, quiet: bool, dry_run: bool, part: str, **kwargs: Any) -> None:
     """Write augmented clips of the videos of INPUT into HDF5 shards.
 
-    INPUT is a folder, a manifest written by 'vidaug scan', or - for a manifest on stdin. The same command again
-    continues where it stopped. Exits with 3 when some videos had to be left out.
+    INPUT is a folder or list of videos, a manifest written by 'vidaug scan', or - for a manifest on stdin. The same
+    command again continues where it stopped. Exits with 3 when some videos had to be left out.
 
     \b
     vidaug augment videos -o shards --recipe fademixup --copies 4
@@ -67,16 +68,16 @@ def command(source: str, out: Path, as_json: bool, quiet: bool, dry_run: bool, p
     from vidaug_cli.augment import estimate, run
     from vidaug_cli.output import Part
 
-    engine, workers = options.engine(kwargs), options.workers(kwargs)
+    engine, workers, share = options.engine(kwargs), options.workers(kwargs), Part.parse(part)
     how = {name: kwargs.pop(name) for name in ("on_error", "overwrite", "force")}
-    plan, quarantined = options.plan(source, kwargs, quiet=quiet)
+    plan, quarantined = options.plan(source, kwargs, quiet=quiet, workers=workers)
     if dry_run:
-        found: Estimate | Report = estimate(plan, out, engine, workers)
-        click.echo(json.dumps(found.as_json()) if as_json else found.text)
+        found = estimate(plan, out, engine, workers, overwrite=how["overwrite"])
+        click.echo(dumps(found.as_json()) if json else found.text)
         return
-    report = run(plan, out, engine, part=Part.parse(part), workers=workers, progress=show_progress(quiet), **how)
+    report = run(plan, out, engine, part=share, workers=workers, progress=show_progress(quiet), **how)
     note(report.text, quiet=quiet)
-    if as_json:
-        click.echo(json.dumps(report.as_json()))
+    if json:
+        click.echo(dumps(report.as_json() | {"quarantined": [video._asdict() for video in quarantined]}))
     if report.failures or quarantined:
         raise SystemExit(3)

@@ -14,9 +14,10 @@ from vidaug_cli.commands.options import note
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default="vidaug-demo")
 def command(folder: Path) -> None:
-    """Make sample videos in DIR and run scan, augment, inspect and preview on them.
+    """Try it all on sample videos made in DIR.
 
-    Every step is shown as the command that does it, to be copied and changed. DIR is vidaug-demo unless given.
+    Runs sample, scan, augment, inspect and preview in less than a minute. Every step is shown as the command that does
+    it, to be copied and changed. DIR is vidaug-demo unless given.
     """
     videos, manifest, shards = folder / "videos", folder / "manifest.jsonl", folder / "shards"
     steps: list[tuple[click.Command, list[object]]] = [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from vidaug_cli.data.sampling import ClipSpec
+    from vidaug_cli.data.tree import Quarantined
     from vidaug_cli.plan import Plan
     from vidaug_cli.render import Engine
 
@@ -36,22 +38,28 @@ def out_option(help: str, *, required: bool = True) -> Decorator[Any]:  # noqa: 
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(0), default=0, help="Processes; 0 takes one per core.  [default: 0]"
 )
-seed_option = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of every draw."
+)
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where ops are computed."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary on stderr.")
+json_option = click.option("--json", is_flag=True, help="Print JSON on stdout.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but an error that ends the run.")
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where a manifest's videos lie now; of a list, what its paths are relative to.",
+)
 recipe_option = click.option(
     "-r",
     "--recipe",
-    "recipes",
     multiple=True,
     metavar="NAME|FILE",
     help="A recipe; given more than once, they are combined. 'vidaug recipes' lists them.",
 )
 set_option = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key: augment.0.m=7, fademixup.beta=0.4."
+    "--set", multiple=True, metavar="KEY=VALUE", help="Change a key: augment.0.m=7, fademixup.beta=0.4."
 )
 clip_options = group(
     click.option("--frames", type=int, default=64, show_default=True, help="Frames of a clip."),
@@ -83,6 +91,7 @@ input_options = group(
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         help="Folder of a folder INPUT's split lists, if they lie elsewhere.",
     ),
+    root_option,
     click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test."),
     click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
 )
@@ -109,28 +118,31 @@ def workers(options: dict[str, Any]) -> int:
     return worker_count(options.pop("workers"))
 
 
-def plan(source: str, options: dict[str, Any], *, quiet: bool) -> tuple[Plan, int]:
-    """The plan of INPUT and a command's options, and how many videos of INPUT cannot be used (they are named)."""
+def plan(source: str, options: dict[str, Any], *, quiet: bool, workers: int = 0) -> tuple[Plan, Sequence[Quarantined]]:
+    """The plan of INPUT and a command's options, and the videos of INPUT that cannot be used (they are named)."""
     from vidaug_cli.augment import read_input
     from vidaug_cli.cookbook import load_recipe
+    from vidaug_cli.data.summary import printable
     from vidaug_cli.plan import Plan, select
 
-    recipes = options.pop("recipes")
-    if not recipes:
+    names = options.pop("recipe")
+    if not names:
         raise click.UsageError("which recipe? Give --recipe NAME; 'vidaug recipes' lists them.")
-    recipe = load_recipe(*recipes, overrides=options.pop("overrides"))
+    recipe = load_recipe(*names, overrides=options.pop("set"))
     spec = clip_spec(options)
-    scanning = {name: options.pop(name) for name in ("layout", "split", "lists")}
-    found = read_input(source, **scanning, progress=show_progress(quiet))
+    scanning = {name: options.pop(name) for name in ("layout", "split", "lists", "root")}
+    selecting = {name: options.pop(name) for name in ("subset", "limit")}
+    plan = Plan(rows=(), recipe=recipe, spec=spec, **options)  # what is wrong with it is said before hours of scanning
+    found = read_input(source, **scanning, workers=workers, progress=show_progress(quiet))
     for line in found.notes:
         note(line, quiet=quiet)
     for video in found.quarantined:
-        note(f"left out: {video.path}: {video.reason}")
-    rows = select(found.rows, subset=options.pop("subset"), limit=options.pop("limit"), seed=options["seed"])
+        note(f"left out: {printable(video.path)}: {video.reason}", quiet=quiet)
+    rows = select(found.rows, **selecting, seed=plan.seed)
     splits = sorted({row.split for row in rows if row.split})
     if len(splits) > 1:
         note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split", quiet=quiet)
-    return Plan(rows=tuple(rows), recipe=recipe, spec=spec, **options), len(found.quarantined)
+    return replace(plan, rows=tuple(rows)), found.quarantined
 
 
 def note(message: str, *, quiet: bool = False) -> None:

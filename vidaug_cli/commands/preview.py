@@ -16,16 +16,13 @@ from vidaug_cli.commands.options import note
 @click.option(
     "-o",
     "--out",
-    "outs",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
     default=(Path("preview.png"),),
     show_default=True,
     help="Picture to write: .png for a contact sheet, .gif or .mp4 for clips playing; may be repeated.",
 )
-@click.option(
-    "--clip", "clips", type=click.IntRange(0), multiple=True, help="Number of a clip in the plan; may be repeated."
-)
+@click.option("--clip", type=click.IntRange(0), multiple=True, help="Number of a clip in OUT; may be repeated.")
 @click.option(
     "--count", type=click.IntRange(1, 64), default=6, show_default=True, help="Without --clip: how many clips."
 )
@@ -44,25 +41,34 @@ from vidaug_cli.commands.options import note
 @options.quiet_option
 def command(
     source: str,
-    outs: tuple[Path, ...],
-    clips: tuple[int, ...],
+    out: tuple[Path, ...],
+    clip: tuple[int, ...],
     count: int,
     columns: int,
     thumb: int,
     quiet: bool,
     **kwargs: Any,
 ) -> None:
-    """Draw clips: rows are clips, columns frames; the bar under them shows each video's weight over time.
+    """Draw clips as a contact sheet or an animation.
 
-    For OUT, clips that lie in its shards. For INPUT with --recipe, what the recipe would make, with no shards written.
+    Rows are clips, columns frames; the bar under them shows each video's weight over time. For OUT, clips that lie in
+    its shards. For INPUT with --recipe, what the recipe would make, with no shards written.
     """
-    from vidaug_cli.preview import draw_pictures, rendered_strips, stored_strips
+    from vidaug_cli.preview import check_suffixes, draw_pictures, rendered_strips, stored_strips
 
-    if not kwargs["recipes"] and (Path(source) / "plan.json").exists():
-        strips = stored_strips(Path(source), list(clips) or count)
+    check_suffixes(out)
+    stored = (Path(source) / "plan.json").exists()
+    if stored and kwargs["recipe"]:
+        raise click.UsageError(f"{source} holds shards, which are drawn as they are: leave --recipe out.")
+    if not stored and clip:
+        raise click.UsageError("--clip picks clips of OUT; of INPUT the first --count are drawn.")
+    if not stored and not kwargs["recipe"]:
+        raise click.UsageError(f"{source} holds no shards; to see what a recipe makes of INPUT, give --recipe NAME.")
+    if stored:
+        strips = stored_strips(Path(source), list(clip) or count)
     else:
         engine = options.engine(kwargs)
         plan, _ = options.plan(source, kwargs, quiet=quiet)
         strips = rendered_strips(plan, engine, count)
-    for path in draw_pictures(strips, outs, columns=columns, thumb=thumb):
+    for path in draw_pictures(strips, out, columns=columns, thumb=thumb):
         note(f"wrote {path}", quiet=quiet)

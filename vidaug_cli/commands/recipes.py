@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
+from json import dumps
 
 import click
 
@@ -13,18 +13,24 @@ from vidaug_cli.commands.options import json_option, note
 @click.group(invoke_without_command=True)
 @json_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
-    """List the recipes that ship, with their summary and reference."""
+def command(ctx: click.Context, json: bool) -> None:
+    """List the recipes that ship, with their summary and reference.
+
+    \b
+    vidaug recipes show fademixup > mine.toml      then edit it
+    vidaug recipes check mine.toml
+    vidaug augment videos -o shards --recipe mine.toml
+    """
     if ctx.invoked_subcommand is not None:
         return
     from vidaug_cli.cookbook import read_recipe, shipped_recipes
 
     tables = {name: tomllib.loads(read_recipe(name)) for name in shipped_recipes()}
-    if as_json:
+    if json:
         found = [
             {"name": name, **{k: table.get(k, "") for k in ("summary", "reference")}} for name, table in tables.items()
         ]
-        click.echo(json.dumps(found, indent=2))
+        click.echo(dumps(found, indent=2))
         return
     width = max(map(len, tables))
     for name, table in tables.items():
@@ -44,7 +50,7 @@ def show(name: str) -> None:
 @command.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE|NAME...")
 def check(files: tuple[str, ...]) -> None:
-    """Report every fault of recipes, each with its place; exit 1 if there is one."""
+    """Report every fault of recipes; exit 1 if there is one."""
     from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.errors import RecipeError
 

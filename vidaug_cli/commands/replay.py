@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from pathlib import Path
 
 import click
@@ -13,42 +13,39 @@ from vidaug_cli.commands.options import note
 
 @click.command()
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@click.option(
-    "--clip", "clips", type=click.IntRange(0), multiple=True, help="Number of a clip in the plan; may be repeated."
-)
+@click.option("--clip", type=click.IntRange(0), multiple=True, help="Number of a clip in the plan; may be repeated.")
 @click.option(
     "--count", type=click.IntRange(1), default=8, show_default=True, help="Without --clip: how many, evenly spread."
 )
 @click.option("--all", "all_clips", is_flag=True, help="Every clip.")
-@click.option(
-    "--root", type=click.Path(path_type=Path, file_okay=False), help="Where the videos lie now, if they were moved."
-)
+@options.root_option
 @options.device_option
 @options.json_option
 @options.quiet_option
 def command(
     folder: Path,
-    clips: tuple[int, ...],
+    clip: tuple[int, ...],
     count: int,
     all_clips: bool,
     root: Path | None,
     device: str,
-    as_json: bool,
+    json: bool,
     quiet: bool,
 ) -> None:
-    """Render clips of OUT again from their source videos and stored numbers, and compare.
+    """Render clips of OUT again and compare.
 
-    On the same kind of device the bytes are equal (of JPEG shards: once encoded again). Exits with 1 where they differ.
+    They are made from their source videos and the stored numbers; nothing is drawn. On the same kind of device the
+    bytes are equal (of JPEG shards: once encoded again). Exits with 1 where they differ.
     """
     from vidaug_cli.inspection import replay_clips
     from vidaug_cli.render import Engine, resolve_device
 
-    wanted = None if all_clips else list(clips) or count
+    wanted = None if all_clips else list(clip) or count
     engine = Engine(device=resolve_device(device))
-    faults = 0
+    equal = []
     for result in replay_clips(folder, wanted, engine, root=root, progress=options.show_progress(quiet)):
-        faults += not result.equal
-        click.echo(json.dumps(vars(result)) if as_json else f"clip {result.clip}: {result.what}")
-    note(f"{faults} clips differ" if faults else "every clip is what its numbers say", quiet=quiet)
-    if faults:
+        equal.append(result.equal)
+        click.echo(dumps(vars(result)) if json else f"clip {result.clip}: {result.what}")
+    note(f"{sum(equal)} of {len(equal)} clips are what their numbers say", quiet=quiet)
+    if not all(equal):
         raise SystemExit(1)

@@ -16,10 +16,11 @@ from vidaug_cli.commands.options import note, quiet_option, seed_option, show_pr
 @click.option("--overwrite", is_flag=True, help="Write a sample that is there already anew.")
 @quiet_option
 def command(folder: Path, per_class: int, seed: int, overwrite: bool, quiet: bool) -> None:
-    """Write a small labelled folder of videos made by the program, and print its path.
+    """Write a small labelled folder of videos made by the program.
 
-    Six classes (left, right, up, down, grow, turn) that single frames do not tell apart, only their order does. Most
-    are 320x240, some of another size or rate, H.264 and MPEG-4; with split lists as UCF101 has them.
+    Prints the folder's path. Six classes (left, right, up, down, grow, turn) that single frames do not tell apart, only
+    their order does. Most are 320x240, some of another size or rate, H.264 and MPEG-4; with split lists as UCF101 has
+    them.
     """
     from tqdm import tqdm
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,21 +56,21 @@ def command(
     cache: Path | None,
     no_cache: bool,
     quarantine: Path | None,
-    as_json: bool,
+    json: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Look into every video of INPUT and write a manifest, one JSON line a video.
+    """Look into every video of INPUT and write a manifest.
 
-    INPUT is a folder (class folders of videos or of frame images, UCF101, HMDB51, Kinetics, mod-UCF101 of VIPriors
-    2020) or a list with 'path label' on each line. What cannot be used is left out, with the reason, and the exit code
-    is then 3.
+    A manifest is text with one JSON line for each video, so that grep may pick lines. INPUT is a folder (class folders
+    of videos or of frame images, UCF101, HMDB51, Kinetics, mod-UCF101 of VIPriors 2020) or a list with 'path label' on
+    each line. What cannot be used is left out, with the reason, and the exit code is then 3.
     """
     from vidaug_cli.data.manifest import rows_text
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.summary import describe, summarise
 
-    if as_json and out is None:
+    if json and out is None:
         raise click.UsageError("--json needs -o FILE: without it the manifest goes to stdout.")
     if cache and no_cache:
         raise click.UsageError("--cache and --no-cache exclude each other.")
@@ -91,15 +91,15 @@ def command(
     for line in describe(found, verbose):
         note(line, quiet=quiet)
     if quarantine:
-        lines = (json.dumps(entry._asdict(), ensure_ascii=False) + "\n" for entry in found.quarantined)
+        lines = (dumps(entry._asdict(), ensure_ascii=False) + "\n" for entry in found.quarantined)
         _write(quarantine, "".join(lines))
     manifest = rows_text(found.usable())
     if out is None:
         click.echo(manifest.encode(), nl=False)
     else:
         _write(out, manifest)
-    if as_json:
-        click.echo(json.dumps(summarise(found), ensure_ascii=False, indent=2))
+    if json:
+        click.echo(dumps(summarise(found), ensure_ascii=False, indent=2))
     if found.quarantined:
         raise SystemExit(SKIPPED)
 
@@ -115,7 +115,7 @@ def _check_place(file: Path, keys: set[str]) -> None:
     with file.open(encoding="utf-8", errors="replace") as lines:
         first = lines.readline(1_000_000)
     try:
-        ours = keys <= json.loads(first).keys()
+        ours = keys <= loads(first).keys()
     except (ValueError, AttributeError):
         ours = False
     if not ours:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from pathlib import Path
 
 import click
@@ -16,19 +16,21 @@ from vidaug_cli.commands.options import json_option, note, quiet_option, show_pr
 @workers_option
 @json_option
 @quiet_option
-def command(folder: Path, quick: bool, workers: int, as_json: bool, quiet: bool) -> None:
-    """Check the shards in OUT: presence, hashes, HDF5 checksums, schema, labels, weights, and the plan.
+def command(folder: Path, quick: bool, workers: int, json: bool, quiet: bool) -> None:
+    """Check that the shards in OUT are whole and what the plan says.
 
-    Faults are listed on stdout, and the exit code is 1 if there is one.
+    Looks at presence, hashes, HDF5 checksums, schema, labels and weights. Faults are listed on stdout, and the exit
+    code is 1 if there is one.
     """
+    from vidaug_cli.data.candidates import count
     from vidaug_cli.inspection import verify
 
     faults, shards = verify(folder, deep=not quick, workers=workers, progress=show_progress(quiet))
-    if as_json:
-        click.echo(json.dumps({"shards": shards, "faults": [vars(fault) for fault in faults]}))
+    if json:
+        click.echo(dumps({"shards": shards, "faults": [vars(fault) for fault in faults]}))
     else:
         for fault in faults:
             click.echo(f"{fault.path}: {fault.what}")
-    note(f"{folder}: {shards} shards, {len(faults)} faults", quiet=quiet)
+    note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}", quiet=quiet)
     if faults:
         raise SystemExit(1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
+
+from vidaug_cli.errors import VidaugError
 
 
 def temporary_beside(path: Path) -> Path:
@@ -20,13 +23,19 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """`text` as UTF-8 with the newlines it has; readers see the old file or the new one, never a part."""
+    """`text` as UTF-8 with the newlines it has; readers see the old file or the new one, never a part.
+
+    Raises VidaugError when the folder or the disk does not take it.
+    """
     temporary = temporary_beside(path)
     try:
         temporary.write_text(text, encoding="utf-8", newline="")
         publish(temporary, path)
+    except OSError as error:
+        raise VidaugError(f"cannot be written: {error.strerror}", where=path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that cannot be written says so here too
+            temporary.unlink(missing_ok=True)
 
 
 def leftovers(folder: Path) -> list[Path]:

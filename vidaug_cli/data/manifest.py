@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,12 +53,23 @@ def rows_text(rows: Iterable[Row]) -> str:
     return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
 
 
-def read_rows(lines: Iterable[str], name: str) -> list[Row]:
+def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
     """Rows of a manifest; `name` is what an error calls it. Blank lines are passed over.
 
-    Raises VidaugError with the line number on anything that is not a row.
+    Raises VidaugError with the line number on anything that is not a row, and on a video that was there before: it
+    could be mixed with itself.
     """
-    rows = [parse_row(line, f"{name}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    found: dict[tuple[str, PurePosixPath], int] = {}
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        row = parse_row(line, f"{name}:{number}")
+        first = found.setdefault((row.root, PurePosixPath(row.path)), number)
+        if first != number:
+            hint = "keep one of them; --copies makes more clips of each video"
+            raise VidaugError(f"{row.path} stands in line {first} already", where=f"{name}:{number}", hint=hint)
+        rows.append(row)
     if not rows:
         raise VidaugError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
     return rows
@@ -71,12 +84,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def parse_row(line: str, where: str) -> Row:
+_MOST = 2**31 - 1  # a shard stores frame numbers as int32
+
+
+def parse_row(line: str | bytes, where: str) -> Row:
     """A `Row` from one line; unknown keys are passed over, so that newer manifests stay readable."""
     hint = "a manifest is what 'vidaug scan' writes: one JSON object a line"
     try:
         found: Any = json.loads(line)
-    except ValueError as error:
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair could be read and never written
+    except UnicodeError as error:
+        raise VidaugError("is not UTF-8", where=where, hint=hint) from error
+    except (ValueError, RecursionError) as error:
         raise VidaugError("is not JSON", where=where, hint=hint) from error
     if not isinstance(found, dict):
         raise VidaugError("is not a JSON object", where=where, hint=hint)
@@ -92,7 +111,26 @@ def parse_row(line: str, where: str) -> Row:
     row = Row(**{name: value for name, value in found.items() if name in known})
     if min(row.frames, row.width, row.height) < 1:
         raise VidaugError("frames, width and height should be at least 1", where=where, hint=hint)
+    if max(row.frames, row.width, row.height) > _MOST:
+        raise VidaugError(f"frames, width and height should be at most {_MOST}", where=where, hint=hint)
+    if not (math.isfinite(row.fps) and row.fps >= 0):
+        raise VidaugError(f"fps = {row.fps} should be 0 (unknown) or above", where=where, hint=hint)
+    if not row.path or "\0" in row.path + row.root:
+        raise VidaugError(f"path = {row.path!r} should name a file", where=where, hint=hint)
     return row
+
+
+def relocate(rows: Sequence[Row], root: Path | None) -> list[Row]:
+    """The rows, with the folder `root` in place of their own where one is given.
+
+    Raises VidaugError when none of the videos lies there: a moved data set is no set of broken videos.
+    """
+    if root is not None:
+        rows = [replace(row, root=str(root.resolve())) for row in rows]
+    if not any(os.path.exists(f"{row.root}/{row.path}") for row in rows):  # noqa: PTH110 (says no to any odd name)
+        where, hint = rows[0].root, "--root says where the videos lie now"
+        raise VidaugError(f"none of the manifest's {len(rows)} videos is there", where=where, hint=hint)
+    return list(rows)
 
 
 def classes_of(rows: Iterable[Row]) -> list[str]:

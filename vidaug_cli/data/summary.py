@@ -51,16 +51,16 @@ def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
             yield f"  {name:<12}{line}"
     if verbose:
         for name, number in facts["classes"].items():
-            yield f"  class       {_printable(name)}: {number}"
+            yield f"  class       {printable(name)}: {number}"
         yield f"  cache       {facts['cached']} not opened again"
     for note in facts["notes"]:
-        yield f"  note        {_printable(note)}"
+        yield f"  note        {printable(note)}"
     if not scan.quarantined:
         return
     yield f"quarantined {len(scan.quarantined)}:"
     shown = scan.quarantined if verbose else scan.quarantined[:SHOWN]
     for path, reason in shown:
-        yield f"  {_printable(path)}: {_printable(reason)}"
+        yield f"  {printable(path)}: {printable(reason)}"
     if more := len(scan.quarantined) - len(shown):
         yield f"  ... and {more} more: --quarantine FILE writes them all"
 
@@ -110,6 +110,6 @@ def _span(least: int, most: int) -> str:
     return f"{least}" if least == most else f"{least} to {most}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A file name may hold what moves a terminal's cursor."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
