@@ -17,13 +17,16 @@ from vidaug_cli.data.done import done_path
 from vidaug_cli.data.shards import Shard
 from vidaug_cli.errors import ShardError
 
+OPEN = 32  # files at a time in a process: a data set may have thousands of shards, and a process 1,024 files
+
 
 class ShardDataset(Dataset[tuple[Tensor, ...]]):
     """All clips of an output folder, or of the shards named, in the order of their file names or as given.
 
     An item is `(video, target)`: uint8 (T, H, W, 3), float32 (K,); with `with_weights` a third: float32 (T,), the
     share of the clip's own video in each frame, from which frame labels follow. It holds paths: each process opens
-    its own files when it first needs them, so it pickles and works with any number of DataLoader workers.
+    its own files when it first needs them, at most 32 at a time, so it pickles and works with any number of DataLoader
+    workers.
 
     Raises ShardError when there is no finished shard, or shards differ in their classes or the shape of a clip.
     """
@@ -61,9 +64,11 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
     def _shard(self, path: Path) -> Shard:
         if self._process != os.getpid():  # after a fork: HDF5 files must not be shared between processes
             self._open, self._process = {}, os.getpid()
-        if path not in self._open:
-            self._open[path] = Shard(path)
-        return self._open[path]
+        shard = self._open.pop(path) if path in self._open else Shard(path)
+        self._open[path] = shard  # behind the others: the first is the one not used for longest
+        if len(self._open) > OPEN:
+            self._open.pop(next(iter(self._open))).close()
+        return shard
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_open": {}}
