@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def verify(out: Path, *, deep: bool = True, workers: int = 0, progress: bool = F
     Raises ShardError when the plan itself cannot be read.
     """
     plan = read_plan(out)
+    _plan.cache_clear()
     tasks = [(out, index, deep) for index in range(len(plan.shards))]
     faults: dict[int, list[str]] = {}
     bar = tqdm(in_processes(_verify_shard, tasks, workers), total=len(tasks), unit="shard", disable=not progress)
@@ -164,7 +166,7 @@ def verify(out: Path, *, deep: bool = True, workers: int = 0, progress: bool = F
 
 
 def _verify_shard(out: Path, index: int, deep: bool) -> tuple[int, list[str]]:
-    plan = read_plan(out)
+    plan = _plan(out)
     path = shard_path(out, index)
     if not done_path(path).exists():
         return index, ["is not finished; the same 'vidaug augment' command continues"]
@@ -174,6 +176,12 @@ def _verify_shard(out: Path, index: int, deep: bool) -> tuple[int, list[str]]:
         return index, faults or list(_against_plan(plan, index, path, {failure.clip for failure in done.failures}))
     except ShardError as error:
         return index, [str(error)]
+
+
+@lru_cache(maxsize=1)
+def _plan(out: Path) -> Plan:
+    """The plan in `out`, read once in a process for all the shards it looks at."""
+    return read_plan(out)
 
 
 def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Iterator[str]:

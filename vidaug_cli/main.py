@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from importlib import import_module
@@ -14,7 +13,7 @@ import click
 from vidaug_cli.errors import VidaugError
 
 COMMANDS = ("scan", "augment", "recipes", "inspect", "verify", "replay", "preview", "sample", "demo")
-DONE, FAILED, SKIPPED, INTERRUPTED, TERMINATED, BROKEN_PIPE = 0, 1, 3, 130, 143, 141
+DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143  # and click has 2 for wrong usage, 1 for a broken pipe
 
 
 class Terminated(BaseException):
@@ -58,9 +57,6 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails once more
-        code = BROKEN_PIPE
     except (OSError, MemoryError) as error:  # a full or read-only disk, a folder of somebody else's: no bug of ours
         place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         click.echo(f"vidaug: error: {place}{getattr(error, 'strerror', None) or error}", err=True)

@@ -80,4 +80,4 @@ def command(source: str, out: Path, json: bool, quiet: bool, dry_run: bool, part
     if json:
         click.echo(dumps(report.as_json() | {"quarantined": [video._asdict() for video in quarantined]}))
     if report.failures or quarantined:
-        raise SystemExit(3)
+        raise SystemExit(options.SKIPPED)

@@ -12,9 +12,9 @@ from vidaug_cli.commands.options import json_option
 
 @click.command()
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--recipe", "show_recipe", is_flag=True, help="Print the recipe that made the clips, and nothing else.")
+@click.option("--recipe", is_flag=True, help="Print the recipe that made the clips, and nothing else.")
 @json_option
-def command(folder: Path, show_recipe: bool, json: bool) -> None:
+def command(folder: Path, recipe: bool, json: bool) -> None:
     """Say what is in OUT: clips, classes, label mass, sizes, recipe.
 
     OUT is a folder of shards, or one shard.
@@ -22,7 +22,7 @@ def command(folder: Path, show_recipe: bool, json: bool) -> None:
     from vidaug_cli.inspection import summarise
 
     found = summarise(folder)
-    if show_recipe:
+    if recipe:
         click.echo(found.recipe, nl=False)
     elif json:
         click.echo(dumps(found.as_json(), ensure_ascii=False))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vidaug_cli.plan import Plan
     from vidaug_cli.render import Engine
 
+SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 

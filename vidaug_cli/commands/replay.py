@@ -17,7 +17,7 @@ from vidaug_cli.commands.options import note
 @click.option(
     "--count", type=click.IntRange(1), default=8, show_default=True, help="Without --clip: how many, evenly spread."
 )
-@click.option("--all", "all_clips", is_flag=True, help="Every clip.")
+@click.option("--all", is_flag=True, help="Every clip.")
 @options.root_option
 @options.device_option
 @options.json_option
@@ -26,7 +26,7 @@ def command(
     folder: Path,
     clip: tuple[int, ...],
     count: int,
-    all_clips: bool,
+    all: bool,  # noqa: A002
     root: Path | None,
     device: str,
     json: bool,
@@ -40,12 +40,12 @@ def command(
     from vidaug_cli.inspection import replay_clips
     from vidaug_cli.render import Engine, resolve_device
 
-    wanted = None if all_clips else list(clip) or count
+    wanted = None if all else list(clip) or count
     engine = Engine(device=resolve_device(device))
     equal = []
     for result in replay_clips(folder, wanted, engine, root=root, progress=options.show_progress(quiet)):
         equal.append(result.equal)
         click.echo(dumps(vars(result)) if json else f"clip {result.clip}: {result.what}")
     note(f"{sum(equal)} of {len(equal)} clips are what their numbers say", quiet=quiet)
-    if not all(equal):
+    if False in equal:
         raise SystemExit(1)

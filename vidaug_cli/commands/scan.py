@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidaug_cli.commands.options import json_option, note, out_option, quiet_option, workers_option
+from vidaug_cli.commands.options import SKIPPED, json_option, note, out_option, quiet_option, workers_option
 from vidaug_cli.errors import VidaugError
 
 if TYPE_CHECKING:
     from vidaug_cli.data.scan import How
-
-SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
 
 
 @click.command()
