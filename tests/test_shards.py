@@ -226,6 +226,23 @@ def test_a_data_set_works_with_workers_and_pickles_after_use(out: Path) -> None:
     assert torch.cat([target for _, target in batches]).sum().item() == pytest.approx(5)
 
 
+def test_a_data_set_keeps_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five shards, and room for two: the two used last are open, the others closed, and every clip is right."""
+    monkeypatch.setattr("vidaug_cli.data.dataset.OPEN", 2)
+    header = header_of()
+    (tmp_path / "shards").mkdir()
+    for number in range(5):
+        write_shard(shard_path(tmp_path, number), header_of(shard=number), [record_of(header, number)])
+    data = ShardDataset(tmp_path)
+    opened: list[Shard] = []
+    for index in (0, 1, 0, 2, 0, 3, 4, 1):
+        assert torch.equal(data[index][0], torch.from_numpy(record_of(header, index).video))
+        opened += [shard for shard in data._open.values() if shard not in opened]
+    assert [path.name for path in data._open] == ["shard-00004.h5", "shard-00001.h5"]
+    assert len(opened) == 6  # shard 0 stayed open while it was in use; only shard 1 was opened twice
+    assert [bool(shard._file.id.valid) for shard in opened].count(True) == 2
+
+
 def test_a_shard_without_its_record_is_not_finished(out: Path) -> None:
     done_path(shard_path(out, 0)).unlink()
     assert len(ShardDataset(out)) == 2
