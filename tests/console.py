@@ -1,0 +1,38 @@
+"""`vidaug` as its console script runs it, but in this process, which saves starting Python and torch each time."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from typing import NamedTuple
+from unittest.mock import patch
+
+from vidaug_cli.main import main
+
+
+class Done(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+def vidaug(*words: object, stdin: bytes = b"", **variables: str) -> Done:
+    """Exit code, stdout and stderr of `vidaug WORDS`; whatever would be a traceback is raised."""
+    out, err, given = (io.TextIOWrapper(io.BytesIO(text), encoding="utf-8") for text in (b"", b"", stdin))
+    terminate = signal.getsignal(signal.SIGTERM)
+    with ExitStack() as stack:
+        stack.enter_context(patch("sys.argv", ["vidaug", *map(str, words)]))
+        stack.enter_context(patch("sys.stdin", given))
+        stack.enter_context(patch.dict(os.environ, {"COLUMNS": "80"} | variables))
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        stack.callback(signal.signal, signal.SIGTERM, terminate)
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    for stream in (out, err):
+        stream.flush()
+    return Done(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
