@@ -1,0 +1,115 @@
+"""What inspect, verify and replay say about an output folder, to people and to programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from console import vidaug
+
+from vidaug_cli.data.done import done_path, shard_path
+from vidaug_cli.data.shards import Shard
+from vidaug_cli.inspection import BARS, Summary, summarise
+
+WORDS = ["--frames", "8", "--size", "32", "-j", "1", "-q"]
+
+
+@pytest.fixture(scope="module")
+def out(video_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """72 clips of two copies of 36 videos, and 36 clean ones, in two shards."""
+    folder = tmp_path_factory.mktemp("inspected")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        words = ["-r", "vipriors2020", "--copies", "2", "--keep-original", "--seed", "7"]
+        assert vidaug("augment", video_folder, "-o", folder / "out", *words, *WORDS).code == 0
+        yield folder / "out"
+
+
+@pytest.fixture
+def copy(out: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(out, tmp_path / "copy"))
+
+
+def test_inspect_adds_up_what_lies_in_the_shards(out: Path) -> None:
+    found = json.loads(vidaug("inspect", out, "--json").out)
+    assert found.keys() == Summary.__dataclass_fields__.keys()
+    assert (found["clips"], found["originals"], found["mixed"], found["shards"]) == (108, 36, 72, 2)
+    assert (found["frames"], found["size"], found["codec"], found["seed"]) == (8, 32, "raw", 7)
+    assert found["bytes"] == sum(shard_path(out, index).stat().st_size for index in range(2))
+    assert sum(found["label_mass"].values()) == pytest.approx(108)
+    assert found["label_mass"].keys() == {"class_0", "class_1", "class_2"}
+    assert sum(found["own_weight"]) == 72
+    with Shard(shard_path(out, 0)) as one, Shard(shard_path(out, 1)) as other:
+        members = [shard.params(i)["mix"] for shard in (one, other) for i in range(len(shard))]
+        mass = one.column("labels").sum(0) + other.column("labels").sum(0)
+    assert list(found["label_mass"].values()) == pytest.approx(mass.tolist(), abs=1e-4)
+    for name in {member["op"] for member in members if member}:
+        assert found["ops"][name] == sum(bool(member) and member["op"] == name for member in members)
+    assert found["recipe"] == vidaug("inspect", out, "--recipe").out
+
+
+def test_inspect_in_words(out: Path) -> None:
+    text = vidaug("inspect", out).out
+    assert text.startswith(f"{out}: 108 clips in 2 shards, ")
+    assert "clips: 8 x 32 x 32, raw, 72 mixed, 36 clean originals; seed 7, rendered on " in text
+    assert "label mass of 3 classes" in text
+    assert set(text.split("0 to 1")[1].splitlines()[0].strip()) <= set(BARS)
+    assert summarise(shard_path(out, 0)).clips < 108
+    assert vidaug("inspect", shard_path(out, 0)).out.startswith(f"{shard_path(out, 0)}: ")
+
+
+def test_class_names_cannot_write_on_the_terminal() -> None:
+    names = {"two\nlines": 1.0, "red \x1b[31m %s": 2.0, "l" * 300: 3.0}
+    texts = {"source": "o", "codec": "raw", "device": "cpu", "recipe": "", "label_mass": names, "ops": {}}
+    numbers = dict.fromkeys(("shards", "clips", "originals", "bytes", "frames", "size", "seed"), 1) | {"mixed": 0}
+    lines = Summary(**texts, **numbers, own_weight=[0] * 10).text.splitlines()
+    assert [line.strip().rsplit("  ", 2)[0].strip() for line in lines[4:7]] == [
+        "l" * 300, r"red \x1b[31m %s", r"two\nlines",
+    ]  # fmt: skip
+    assert len(lines[5]) < 80
+
+
+def test_verify_in_words_and_for_programs(copy: Path) -> None:
+    done = vidaug("verify", copy, "-j", "1")
+    assert (done.code, done.out, done.err) == (0, "", f"{copy}: 2 shards, 0 faults\n")
+    assert json.loads(vidaug("verify", copy, "-j", "1", "--json").out) == {"shards": 2, "faults": []}
+    shard = shard_path(copy, 1)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    done = vidaug("verify", copy, "-j", "1")
+    assert (done.code, done.err) == (1, f"{copy}: 2 shards, 1 fault\n")
+    assert done.out == f"{shard}: has another sha256 than its done record says\n"
+    quiet = vidaug("verify", copy, "-j", "1", "--json", "-q")
+    fault = {"path": str(shard), "what": "has another sha256 than its done record says"}
+    assert (quiet.code, quiet.err, json.loads(quiet.out)) == (1, "", {"shards": 2, "faults": [fault]})
+    assert vidaug("verify", copy, "-j", "1", "--quick").code == 0  # reads no pixels, so it sees none that changed
+    done_path(shard).unlink()
+    assert (
+        "is not finished; the same 'vidaug augment' command continues"
+        in vidaug("verify", copy, "-j", "1", "--quick").out
+    )
+
+
+def test_replay_in_words_and_for_programs(out: Path) -> None:
+    done = vidaug("replay", out, "--count", "3")
+    assert done.out == "clip 0: equal bytes\nclip 54: equal bytes\nclip 107: equal bytes\n"
+    assert (done.code, done.err) == (0, "3 of 3 clips are what their numbers say\n")
+    lines = vidaug("replay", out, "--clip", "5", "--clip", "2", "--json", "-q").out.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"clip": number, "equal": True, "what": "equal bytes"} for number in (5, 2)
+    ]
+
+
+def test_replay_of_other_videos_exits_1(out: Path, video_folder: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(video_folder, tmp_path / "videos"))
+    for path in other.rglob("*.avi"):  # each video becomes its neighbour: same length, another grey
+        number = int(path.stem[-2:])
+        shutil.copy(video_folder / f"class_{(number + 5) % 36 % 3}" / f"video_{(number + 5) % 36:02d}.avi", path)
+    done = vidaug("replay", out, "--root", other, "--count", "4")
+    assert done.code == 1
+    assert done.err == "0 of 4 clips are what their numbers say\n"
+    assert all("pixels differ by up to" in line or "frames where" in line for line in done.out.splitlines())

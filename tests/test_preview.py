@@ -1,0 +1,94 @@
+"""`vidaug preview`: pictures of clips in shards, and of clips that never become any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from console import vidaug
+from PIL import Image
+
+from vidaug_cli.augment import read_input
+from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.data.done import shard_path
+from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.shards import Shard
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.plan import Plan
+from vidaug_cli.preview import rendered_strips, stored_strips
+from vidaug_cli.render import Engine
+
+SMALL = ["--frames", "8", "--size", "32"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def out(video_folder: Path, own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "out"
+    assert vidaug("augment", video_folder, "-o", folder, *SMALL, "-r", "fademixup", "-j", "1", "-q").code == 0
+    return folder
+
+
+def test_every_kind_of_picture(out: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / "new" / f"p{suffix}" for suffix in (".png", ".GIF", ".mp4")]
+    done = vidaug("preview", out, "--clip", "3", "--clip", "0", *(word for path in paths for word in ("-o", path)))
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines() == [f"wrote {path}" for path in paths]
+    with Image.open(paths[0]) as sheet:
+        assert sheet.format == "PNG"
+        assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 10
+    with Image.open(paths[1]) as animation:
+        assert (animation.format, animation.n_frames) == ("GIF", 8)
+    with av.open(str(paths[2])) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 8
+
+
+def test_the_sheet_of_an_input_is_the_sheet_of_its_shards(out: Path, video_folder: Path, tmp_path: Path) -> None:
+    """What preview shows is what augment will make; only the last clip of the few has another partner."""
+    assert (
+        vidaug("preview", video_folder, *SMALL, "-r", "fademixup", "--count", "3", "-o", tmp_path / "a.png").code == 0
+    )
+    clips = ["--clip", "0", "--clip", "1", "--clip", "2"]
+    assert vidaug("preview", out, *clips, "-o", tmp_path / "b.png").code == 0
+    with Image.open(tmp_path / "a.png") as rendered, Image.open(tmp_path / "b.png") as stored:
+        assert np.array_equal(np.asarray(rendered), np.asarray(stored))
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "b.png"}
+
+
+def test_strips_name_their_sources(out: Path) -> None:
+    with Shard(shard_path(out, 0)) as shard:
+        record = shard.record(4)
+    (strip,) = stored_strips(out, [4])
+    own, partner = (int(path[-6:-4]) for path in (strip.own, str(strip.partner)))
+    shares = np.zeros(3)
+    shares[own % 3] += record.weights.mean()
+    shares[partner % 3] += 1 - record.weights.mean()
+    assert record.label == pytest.approx(shares, abs=1e-5)
+    assert strip.title.startswith(f"4: class_{shares.argmax()} {shares.max():.0%}")
+    assert strip.note == "fademixup"
+    assert np.array_equal(strip.weights, record.weights)
+
+
+def test_clips_are_spread_evenly(out: Path) -> None:
+    assert [int(strip.title.split(":")[0]) for strip in stored_strips(out, 4)] == [0, 12, 23, 35]
+    assert len(stored_strips(out, 64)) == 36
+
+
+def test_nothing_but_broken_videos(video_folder: Path) -> None:
+    rows = [row for row in read_input(str(video_folder)).rows if row.label == "class_0"]
+    lost = Plan(
+        rows=tuple(type(row)(**vars(row) | {"path": f"gone_{row.path}"}) for row in rows),
+        recipe=load_recipe("none"),
+        spec=ClipSpec(frames=8, size=32),
+    )
+    with pytest.raises(VidaugError, match=r"gone_class_0/video_\d\d.avi: cannot be read: No such file or directory"):
+        rendered_strips(lost, Engine(), 2)
