@@ -61,23 +61,24 @@ def test_help(name: str, command: click.Command) -> None:
 
 
 def test_the_first_help_says_everything_in_whole_sentences() -> None:
-    text = vidaug("--help").out
-    text = text.replace("[ARGS]...", "")
+    text = vidaug("--help").out.replace("[ARGS]...", "")
     assert "..." not in text
     assert [line.split()[0] for line in text.split("Commands:\n")[1].split("\n\n")[0].splitlines()] == list(COMMANDS)
     assert "VIDAUG_AUGMENT_WORKERS" in text
     assert "3 done but some videos were left out" in " ".join(text.split())
 
 
-def test_help_is_quick_and_loads_nothing_heavy() -> None:
+def test_help_is_quick_and_it_and_recipes_load_nothing_heavy() -> None:
     times = []
     for _ in range(5):
         started = time.monotonic()
         subprocess.run([SCRIPT, "--help"], check=True, stdout=subprocess.DEVNULL)
         times.append(time.monotonic() - started)
     assert min(times) < 3 * 0.3  # 0.3 s is the promise, on a machine with nothing else to do
-    code = "import sys, vidaug_cli.main; print(*{'torch', 'av', 'h5py', 'numpy', 'joblib', 'PIL'} & {*sys.modules})"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""
+    heavy = "print('loaded:', *{'torch', 'av', 'h5py', 'joblib', 'PIL'} & {*sys.modules})"
+    for words in (["--help"], ["recipes"]):
+        code = f"import sys; from vidaug_cli.main import cli; cli.main({words}, standalone_mode=False); {heavy}"
+        assert subprocess.check_output([sys.executable, "-c", code], text=True).endswith("\nloaded:\n")
 
 
 def test_as_a_module() -> None:
@@ -87,8 +88,10 @@ def test_as_a_module() -> None:
 
 
 def test_no_command_is_wrong_usage() -> None:
-    assert vidaug().code == 2
-    assert "Did you mean 'augment'?" in vidaug("agument").err
+    assert "Commands:" in "".join(map(str, vidaug()))  # click before 8.2 calls it help, on stdout, and exits with 0
+    done = vidaug("agument")
+    assert (done.code, done.out) == (2, "")
+    assert "No such command 'agument'" in done.err
 
 
 def clips_of(out: Path) -> int:

@@ -57,11 +57,12 @@ def parse_recipe(text: str, name: str) -> Recipe:
 
 def read_recipe(name: str) -> str:
     """The TOML text of a shipped recipe or of a file. Raises RecipeError with the nearest name."""
-    from vidaug_cli.ops.mix import ALIASES
+    if name in shipped_recipes():
+        return (resources.files("vidaug_cli.recipes") / f"{name}.toml").read_text("utf-8")
+    from vidaug_cli.ops.mix import ALIASES  # loads torch, which takes longer than to list what ships
 
-    shipped = resources.files("vidaug_cli.recipes") / f"{ALIASES.get(name, name)}.toml"
-    if ALIASES.get(name, name) in shipped_recipes():
-        return shipped.read_text("utf-8")
+    if name in ALIASES:
+        return read_recipe(ALIASES[name])
     path = Path(name)
     try:
         if path.stat().st_size > MAX_BYTES:
