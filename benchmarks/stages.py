@@ -18,11 +18,11 @@ import torch
 
 from vidaug_cli.augment import read_input
 from vidaug_cli.cookbook import load_recipe
-from vidaug_cli.data.done import shard_path
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shards import Shard, ShardWriter
+from vidaug_cli.data.shard.done import shard_path
+from vidaug_cli.data.shard.file import Shard, ShardWriter
+from vidaug_cli.ops.blend import UNMIXED, mix
 from vidaug_cli.ops.clips import Clips
-from vidaug_cli.ops.mix import UNMIXED, mix
 from vidaug_cli.output import prepare
 from vidaug_cli.plan import Plan
 from vidaug_cli.render import Engine, clip_shape, decode, draw_cut, draw_mixture, render_shard, resolve_device

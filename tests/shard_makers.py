@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from vidaug_cli.data.done import DoneRecord
-from vidaug_cli.data.header import Record, ShardHeader
-from vidaug_cli.data.shards import ShardWriter
+from vidaug_cli.data.shard.done import DoneRecord
+from vidaug_cli.data.shard.file import ShardWriter
+from vidaug_cli.data.shard.header import Record, ShardHeader
 
 
 def header_of(**values: Any) -> ShardHeader:

@@ -13,7 +13,7 @@ from conftest import MakeVideo
 from numpy.typing import NDArray
 from video_makers import paint, write, write_sound
 
-from vidaug_cli.data.videos import probe, read_clip
+from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
 
 

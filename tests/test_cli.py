@@ -17,9 +17,9 @@ import click
 import pytest
 from console import vidaug
 
-from vidaug_cli.data.done import shard_path
 from vidaug_cli.data.manifest import read_rows
-from vidaug_cli.data.shards import Shard
+from vidaug_cli.data.shard.done import shard_path
+from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.main import COMMANDS, cli
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
@@ -253,7 +253,7 @@ class Striker:
 sys.meta_path.insert(0, Striker())
 """
 WHILE_SCANNING = """
-from vidaug_cli.data.guard import Guard
+from vidaug_cli.data.video.guard import Guard
 probe = Guard.probe
 def struck(self, path, how="full"):
     strike()

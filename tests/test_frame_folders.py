@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from video_makers import FIRST, QUADRANTS, assert_colours, corners, paint
 
-from vidaug_cli.data.videos import probe, read_clip
+from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
 
 

@@ -14,9 +14,9 @@ import joblib
 import numpy as np
 import pytest
 
-from vidaug_cli.data.guard import Guard
 from vidaug_cli.data.sampling import Crop
-from vidaug_cli.data.videos import Limits, probe, read_clip
+from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.reader import Limits, probe, read_clip
 from vidaug_cli.errors import VideoError
 
 FIRST_8 = np.arange(8, dtype=np.int32)
@@ -166,7 +166,8 @@ def test_a_forgotten_guard_ends_its_child() -> None:
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_child_does_not_outlive_a_killed_parent(busy: bool) -> None:
     code = (
-        "import os, time; from vidaug_cli.data.guard import Guard; from vidaug_cli.data.videos import Limits\n"
+        "import os, time\n"
+        "from vidaug_cli.data.video.guard import Guard, Limits\n"
         "guard = Guard(Limits(seconds=1)); print(guard._call(os.getpid), flush=True)\n"
         f"guard._call(time.sleep, 1000) if {busy} else time.sleep(1000)"
     )
@@ -182,7 +183,7 @@ def test_the_child_does_not_outlive_a_killed_parent(busy: bool) -> None:
 def test_works_in_a_script_without_a_main_guard(make_video: Callable[..., Path], tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys; from pathlib import Path; from vidaug_cli.data.guard import Guard\n"
+        "import sys; from pathlib import Path; from vidaug_cli.data.video.guard import Guard\n"
         "print('once'); guard = Guard(); print(guard.probe(Path(sys.argv[1])).frames)\n"
     )
     command = [sys.executable, "-W", "error", str(script), str(make_video())]

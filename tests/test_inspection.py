@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from console import vidaug
 
-from vidaug_cli.data.done import done_path, shard_path
-from vidaug_cli.data.shards import Shard
+from vidaug_cli.data.shard.done import done_path, shard_path
+from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.inspection import BARS, Summary, summarise
 
 WORDS = ["--frames", "8", "--size", "32", "-j", "1", "-q"]

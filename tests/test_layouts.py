@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidaug_cli.data.candidates import Candidate, Listing
-from vidaug_cli.data.layouts import list_videos, source_of
-from vidaug_cli.data.lists import _entry
-from vidaug_cli.data.tree import natural
+from vidaug_cli.data.listing.candidates import Candidate, Listing
+from vidaug_cli.data.listing.layouts import list_videos, source_of
+from vidaug_cli.data.listing.lists import _entry
+from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.errors import VidaugError
 
 

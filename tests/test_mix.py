@@ -11,23 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.blend import UNMIXED, Blend, frame_weights, mix, weight_field
 from vidaug_cli.ops.clips import Clips, Shape
-from vidaug_cli.ops.mix import (
-    ALIASES,
-    CUTOUTS,
-    MIXES,
-    UNMIXED,
-    Blend,
-    CubeCutMix,
-    CutMix,
-    CutMixUp,
-    FadeMixUp,
-    FrameCutMix,
-    MixUp,
-    frame_weights,
-    mix,
-    weight_field,
-)
+from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES, CubeCutMix, CutMix, CutMixUp, FadeMixUp, FrameCutMix, MixUp
 
 PAPER_SHAPE = Shape(64, 160, 160)
 

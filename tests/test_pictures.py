@@ -12,7 +12,7 @@ from PIL import Image
 from video_makers import FIRST, QUADRANTS, assert_colours, corners, paint, write
 
 from vidaug_cli.data.sampling import Crop
-from vidaug_cli.data.videos import probe, read_clip
+from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
 
 

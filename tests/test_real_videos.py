@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vidaug_cli.data.guard import Guard
 from vidaug_cli.data.sampling import Crop
-from vidaug_cli.data.videos import probe, read_clip
+from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
 
 USED = {  # frames, width and height as shown, degrees that turn it upright

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vidaug_cli.commands.sample import command
-from vidaug_cli.data.encode import OPTIONS, write_video
 from vidaug_cli.data.sample import FORMATS, MOTIONS, Scene, draw_scene, render_frame, write_sample
+from vidaug_cli.data.video.encode import OPTIONS, write_video
 from vidaug_cli.errors import VidaugError
 
 PER_CLASS = 3

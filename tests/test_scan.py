@@ -21,7 +21,7 @@ from conftest import MakeVideo, write_video
 from vidaug_cli.commands.scan import command
 from vidaug_cli.data.manifest import read_rows
 from vidaug_cli.data.scan import scan
-from vidaug_cli.data.videos import Limits, Probe
+from vidaug_cli.data.video.reader import Limits, Probe
 from vidaug_cli.errors import VidaugError, VideoError
 
 
@@ -67,7 +67,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were opened; nothing is decoded."""
     FakeGuard.opened = []
-    monkeypatch.setattr("vidaug_cli.data.guard.Guard", FakeGuard)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", FakeGuard)
     return FakeGuard.opened
 
 

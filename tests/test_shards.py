@@ -21,12 +21,12 @@ import torch
 from shard_makers import header_of, record_of, write_shard
 from torch.utils.data import DataLoader
 
-from vidaug_cli.data.check import check_shard
-from vidaug_cli.data.dataset import ShardDataset
-from vidaug_cli.data.done import Failure, done_path, read_done, shard_path
 from vidaug_cli.data.files import leftovers, write_text_atomically
-from vidaug_cli.data.header import Record
-from vidaug_cli.data.shards import Shard, ShardWriter
+from vidaug_cli.data.shard.check import check_shard
+from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.data.shard.done import Failure, done_path, read_done, shard_path
+from vidaug_cli.data.shard.file import Shard, ShardWriter
+from vidaug_cli.data.shard.header import Record
 from vidaug_cli.errors import ShardError
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "shard-format.md"
@@ -228,7 +228,7 @@ def test_a_data_set_works_with_workers_and_pickles_after_use(out: Path) -> None:
 
 def test_a_data_set_keeps_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five shards, and room for two: the two used last are open, the others closed, and every clip is right."""
-    monkeypatch.setattr("vidaug_cli.data.dataset.OPEN", 2)
+    monkeypatch.setattr("vidaug_cli.data.shard.dataset.OPEN", 2)
     header = header_of()
     (tmp_path / "shards").mkdir()
     for number in range(5):
@@ -259,7 +259,7 @@ def test_a_data_set_does_not_mix_kinds(out: Path, change: dict[str, object]) -> 
 
 
 def test_reading_shards_does_not_import_torch() -> None:
-    code = "import sys, vidaug_cli.data.check; sys.exit('torch' in sys.modules)"
+    code = "import sys, vidaug_cli.data.shard.check; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vidaug_cli.cookbook import load_recipe
-    from vidaug_cli.data.dataset import ShardDataset
     from vidaug_cli.data.sampling import ClipSpec
+    from vidaug_cli.data.shard.dataset import ShardDataset
     from vidaug_cli.errors import RecipeError, ShardError, VidaugError, VideoError
     from vidaug_cli.online import augment_batch
+    from vidaug_cli.ops.blend import Blend, mix
     from vidaug_cli.ops.clips import ClipOp, Clips, Shape
-    from vidaug_cli.ops.mix import Blend, Mix, mix
+    from vidaug_cli.ops.mix import Mix
     from vidaug_cli.ops.randaugment import RandAugmentT
     from vidaug_cli.plan import Plan
     from vidaug_cli.recipe import Recipe
 
 _HOMES = {
-    "Blend": "ops.mix",
+    "Blend": "ops.blend",
     "ClipOp": "ops.clips",
     "ClipSpec": "data.sampling",
     "Clips": "ops.clips",
@@ -33,13 +34,13 @@ _HOMES = {
     "Recipe": "recipe",
     "RecipeError": "errors",
     "Shape": "ops.clips",
-    "ShardDataset": "data.dataset",
+    "ShardDataset": "data.shard.dataset",
     "ShardError": "errors",
     "VidaugError": "errors",
     "VideoError": "errors",
     "augment_batch": "online",
     "load_recipe": "cookbook",
-    "mix": "ops.mix",
+    "mix": "ops.blend",
 }
 
 __all__ = [

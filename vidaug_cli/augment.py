@@ -13,10 +13,10 @@ from typing import Any
 from tqdm import tqdm
 
 from vidaug_cli import output
-from vidaug_cli.data.candidates import count
-from vidaug_cli.data.done import Failure
+from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.manifest import Row, read_rows, relocate
 from vidaug_cli.data.scan import Quarantined, scan
+from vidaug_cli.data.shard.done import Failure
 from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.output import Part, human_bytes

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from vidaug_cli.data.candidates import count
-from vidaug_cli.data.check import check_shard
-from vidaug_cli.data.done import done_path, read_done, shard_path
-from vidaug_cli.data.header import Record
-from vidaug_cli.data.jpeg import decode_frames, encode_frames
+from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.manifest import relocate
-from vidaug_cli.data.shards import Shard
+from vidaug_cli.data.shard.check import check_shard
+from vidaug_cli.data.shard.done import done_path, read_done, shard_path
+from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
 from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.output import human_bytes

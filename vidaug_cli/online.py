@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from vidaug_cli.ops.blend import UNMIXED, mix
 from vidaug_cli.ops.clips import Clips, Shape
-from vidaug_cli.ops.mix import UNMIXED, mix
 from vidaug_cli.recipe import Recipe
 from vidaug_cli.rng import Step, generator
 

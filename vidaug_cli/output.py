@@ -7,8 +7,8 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vidaug_cli.data.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.files import leftovers, write_text_atomically
+from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.plan import Plan, plan_differences, read_header, write_plan
 

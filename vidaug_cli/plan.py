@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, get_args
 
 from vidaug_cli.cookbook import parse_recipe
 from vidaug_cli.data.files import write_text_atomically
-from vidaug_cli.data.header import FORMAT, VERSION, Codec
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator

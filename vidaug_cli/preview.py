@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.data.done import Failure
-from vidaug_cli.data.header import Record
-from vidaug_cli.data.shards import Shard
+from vidaug_cli.data.shard.done import Failure
+from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.header import Record
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.inspection import find_clips, op_names
 from vidaug_cli.plan import Plan, read_plan

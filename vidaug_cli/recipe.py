@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from vidaug_cli.ops.blend import Blend
     from vidaug_cli.ops.clips import ClipOp, Draw, Shape, Video
-    from vidaug_cli.ops.mix import Blend, Mix
+    from vidaug_cli.ops.mix import Mix
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidaug_cli.data.done import DoneRecord, Failure, done_path, read_done, shard_path
-from vidaug_cli.data.guard import Guard
-from vidaug_cli.data.header import Device, Record, ShardHeader
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
-from vidaug_cli.data.shards import ShardWriter
-from vidaug_cli.data.videos import Limits
+from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
+from vidaug_cli.data.shard.file import ShardWriter
+from vidaug_cli.data.shard.header import Device, Record, ShardHeader
+from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.reader import Limits
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
+from vidaug_cli.ops.blend import UNMIXED, Blend, mix
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
-from vidaug_cli.ops.mix import UNMIXED, Blend, mix
 from vidaug_cli.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, read_plan
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.workers import in_processes

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vidaug_cli.data.encode import write_video
+from vidaug_cli.data.video.encode import write_video
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.lettering import write
 

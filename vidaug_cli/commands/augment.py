@@ -38,7 +38,7 @@ from vidaug_cli.commands.options import note, show_progress
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    default=8,
+    default=4,
     show_default=True,
     help="Clips on the device at a time; speed only.",
 )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from vidaug_cli.data.listing.tree import Quarantined
     from vidaug_cli.data.sampling import ClipSpec
-    from vidaug_cli.data.tree import Quarantined
     from vidaug_cli.plan import Plan
     from vidaug_cli.render import Engine
 
@@ -110,7 +110,7 @@ def engine(options: dict[str, Any]) -> Engine:
     """Take --device and --batch-size, and check that the device is there."""
     from vidaug_cli.render import Engine, resolve_device
 
-    return Engine(device=resolve_device(options.pop("device")), batch=options.pop("batch_size", 8))
+    return Engine(device=resolve_device(options.pop("device")), batch=options.pop("batch_size", Engine.batch))
 
 
 def workers(options: dict[str, Any]) -> int:

@@ -22,7 +22,7 @@ def command(folder: Path, quick: bool, workers: int, json: bool, quiet: bool) ->
     Looks at presence, hashes, HDF5 checksums, schema, labels and weights. Faults are listed on stdout, and the exit
     code is 1 if there is one.
     """
-    from vidaug_cli.data.candidates import count
+    from vidaug_cli.data.listing.candidates import count
     from vidaug_cli.inspection import verify
 
     faults, shards = verify(folder, deep=not quick, workers=workers, progress=show_progress(quiet))

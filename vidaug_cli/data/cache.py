@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vidaug_cli.data.tree import IMAGES
+from vidaug_cli.data.listing.tree import IMAGES
 from vidaug_cli.errors import VidaugError, VideoError
 
 VERSION = 1  # of what a probe finds; a new one forgets the old

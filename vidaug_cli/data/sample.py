@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vidaug_cli.data.encode import Codec, write_video
+from vidaug_cli.data.video.encode import Codec, write_video
 from vidaug_cli.errors import VidaugError
 
 MOTIONS = {  # cycles of (x, y, size, angle), y downwards, angle clockwise

@@ -14,15 +14,15 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Literal
 
 from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.candidates import Candidate
-from vidaug_cli.data.layouts import list_videos, source_of
+from vidaug_cli.data.listing.candidates import Candidate
+from vidaug_cli.data.listing.layouts import list_videos, source_of
+from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Row, resolve_inside
-from vidaug_cli.data.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.workers import worker_count
 
 if TYPE_CHECKING:
-    from vidaug_cli.data.videos import Limits
+    from vidaug_cli.data.video.reader import Limits
 
 __all__ = ["How", "Quarantined", "Scan", "scan"]
 
@@ -74,7 +74,7 @@ def scan(
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
         progress: show a bar on stderr if that is a terminal.
-        limits: what one video may cost; the defaults of `videos.Limits` if not given.
+        limits: what one video may cost; the defaults of `decoder.Limits` if not given.
 
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
@@ -145,8 +145,8 @@ def _probe_all(
     if not files:
         return
     # Only here, so that a scan that finds everything in its cache loads no decoder.
-    from vidaug_cli.data.guard import Guard
-    from vidaug_cli.data.videos import Limits
+    from vidaug_cli.data.video.guard import Guard
+    from vidaug_cli.data.video.reader import Limits
 
     count = min(worker_count(workers), len(files))
     guards: SimpleQueue[Guard] = SimpleQueue()

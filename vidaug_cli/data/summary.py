@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
-from vidaug_cli.data.candidates import SPLITS, count
+from vidaug_cli.data.listing.candidates import SPLITS, count
 from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
 

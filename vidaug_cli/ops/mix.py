@@ -1,69 +1,19 @@
-"""The CutMix / MixUp family and the cutouts: short draws over one weight field and one kernel.
-
-Every mix is a weight field `W(t, h, w)` for the clip's own video: a ramp over time, and a box in which another value
-holds. The pixels are `W * own + (1 - W) * partner`, the soft label is `mean(W)` of the own label plus the rest of the
-partner's, and the label of a frame is the mean of `W` over that frame. All three come from the same `Blend`.
-"""
+"""The CutMix / MixUp family and the cutouts: short draws of the weight field that `blend` blends with."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.ops.clips import ClipOp, Clips, Draw, Frames, Shape, Video, map_frames
+from vidaug_cli.ops.blend import Blend, Box, Span
+from vidaug_cli.ops.clips import ClipOp, Draw, Shape, Video
 
 BoxRule = Literal["clip", "inside"]
-
-
-class Span(NamedTuple):
-    """Half-open stretch of one axis."""
-
-    start: int
-    stop: int
-
-    @property
-    def size(self) -> int:
-        return self.stop - self.start
-
-
-class Box(NamedTuple):
-    """Frames, rows and columns."""
-
-    t: Span = Span(0, 0)
-    y: Span = Span(0, 0)
-    x: Span = Span(0, 0)
-
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        return slice(*self.t), slice(*self.y), slice(*self.x)
-
-
-class Blend(NamedTuple):
-    """One clip's weights: a ramp over time, and a box in which `inside` replaces it."""
-
-    first: float = 1.0  # weight of the clip's own video at its first frame
-    last: float = 1.0  # ... and at its last
-    box: Box = Box()
-    inside: float = 0.0
-    lam: float | None = None  # the ratio that sized the box, for the record; the weights follow from the box alone
-
-    @classmethod
-    def from_json(cls, stored: Draw) -> Blend:
-        box = Box(*(Span(*stored["box"][axis]) for axis in Box._fields))
-        return cls(stored["first"], stored["last"], box, stored["inside"], stored.get("lam"))
-
-    def as_json(self) -> Draw:
-        return self._asdict() | {"box": {axis: list(span) for axis, span in self.box._asdict().items()}}
-
-
-UNMIXED = Blend()
 
 
 class Mix(ABC):
@@ -72,75 +22,6 @@ class Mix(ABC):
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         """The weights for one clip."""
-
-
-def ramp_weights(blend: Blend, frames: int) -> NDArray[np.float64]:
-    """Weight of the own video outside the box, float64 (T,)."""
-    return np.linspace(blend.first, blend.last, frames)
-
-
-def frame_weights(blend: Blend, shape: Shape) -> NDArray[np.float64]:
-    """Share of the own video in each frame, float64 (T,): the mean of the weight field over rows and columns."""
-    weights = ramp_weights(blend, shape.t)
-    share = blend.box.y.size * blend.box.x.size / (shape.h * shape.w)
-    covered = slice(*blend.box.t)
-    weights[covered] += share * (blend.inside - weights[covered])
-    return weights
-
-
-def weight_field(blend: Blend, shape: Shape) -> NDArray[np.float64]:
-    """The whole field, float64 (T, H, W). The kernel never builds it; drawings and tests do."""
-    field = np.broadcast_to(ramp_weights(blend, shape.t)[:, None, None], shape).copy()
-    field[blend.box.slices] = blend.inside
-    return field
-
-
-def mix(own: Clips, partner: Clips, blends: Sequence[Blend]) -> Clips:
-    """Blend pixels, soft labels and frame weights of two batches, clip by clip.
-
-    Args:
-        own, partner: batches of the same shape on the same device; neither is changed.
-        blends: one per clip.
-
-    Returns:
-        A new batch. `weights` is the share of what `own` was; a label weight is the mean of it over the clip.
-    """
-    if own.video.shape != partner.video.shape or len(blends) != len(own):
-        raise ValueError(f"mix: {own.video.shape} with {partner.video.shape} and {len(blends)} blends")
-    device, shape = own.video.device, Shape(*own.video.shape[1:4])
-    weights = torch.from_numpy(np.stack([frame_weights(blend, shape) for blend in blends])).to(device)
-    share = weights.mean(1, keepdim=True)
-    target = share * own.target + (1 - share) * partner.target  # in float64, so that rows sum to 1
-    video = torch.empty_like(own.video)
-    for ours, theirs, blend, out in zip(own.video, partner.video, blends, video, strict=True):
-        _blend(ours, theirs, blend, out)
-    return Clips(
-        video=video,
-        target=target.to(own.target.dtype),
-        weights=(weights * own.weights).to(own.weights.dtype),
-    )
-
-
-def _blend(own: Frames, partner: Frames, blend: Blend, out: Frames) -> None:
-    """The one kernel: (T, H, W, C) pixels of one clip."""
-    _fade(own, partner, ramp_weights(blend, len(own)), out)
-    box = blend.box.slices
-    _fade(own[box], partner[box], np.full(blend.box.t.size, blend.inside), out[box])
-
-
-def _fade(own: Frames, partner: Frames, weights: NDArray[np.float64], out: Frames) -> None:
-    """`weights * own + (1 - weights) * partner`, rounded; weights (T,)."""
-    values = set(weights.tolist())
-    if values in ({0}, {1}):
-        out.copy_(own if values == {1} else partner)
-    elif out.numel():
-        map_frames(_fade_block, own, partner, torch.from_numpy(weights).to(own.device, torch.float32), out=out)
-
-
-def _fade_block(own: Frames, partner: Frames, weights: torch.Tensor) -> Frames:
-    # Apart, not fused into one multiply-add, so that every device rounds alike.
-    base = partner.float()
-    return own.float().sub_(base).mul_(weights.view(-1, 1, 1, 1)).add_(base).round_().to(torch.uint8)
 
 
 def _check(name: str, value: float, good: bool, range_: str) -> None:

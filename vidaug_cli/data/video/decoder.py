@@ -19,8 +19,8 @@ from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.data.manifest import resolve_inside
-from vidaug_cli.data.tree import natural
 from vidaug_cli.errors import VideoError
 
 # Formats that hold their frames themselves. Playlists, ffconcat, DASH, image patterns and devices, which would have the

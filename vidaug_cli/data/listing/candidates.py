@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from vidaug_cli.data.tree import IMAGES, VIDEOS, Quarantined, Tree, walk
+from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, Quarantined, Tree, walk
 
 WRAPPERS = frozenset({"ucf-101", "ucf101", "hmdb51", "hmdb51_org", "videos", "video", "rawframes", "frames"})
 SPLITS = {

@@ -24,25 +24,25 @@ from typing import Any, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data import videos
 from vidaug_cli.data.sampling import Crop
-from vidaug_cli.data.videos import How, Limits, Probe
+from vidaug_cli.data.video import reader
+from vidaug_cli.data.video.reader import How, Limits, Probe
 from vidaug_cli.errors import VidaugError, VideoError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CHILD = "import sys; from vidaug_cli.data.guard import serve; serve(int(sys.argv[1]), float(sys.argv[2]))"
+_CHILD = "import sys; from vidaug_cli.data.video.guard import serve; serve(int(sys.argv[1]), float(sys.argv[2]))"
 
 
 class Guard:
-    """`videos.probe` and `videos.read_clip`, run in one child process that is killed when it takes too long.
+    """`reader.probe` and `reader.read_clip`, run in one child process that is killed when it takes too long.
 
     The child starts with the first call, and again after one that killed it. It ends with `close`, with the `with`
     block, or with this process, however that dies. Serves one thread at a time.
     """
 
-    def __init__(self, limits: Limits = videos.LIMITS) -> None:
+    def __init__(self, limits: Limits = reader.LIMITS) -> None:
         self.limits = limits
         self._end: Callable[[], object] | None = None
 
@@ -59,8 +59,8 @@ class Guard:
             self._end = None
 
     def probe(self, path: Path, how: How = "full") -> Probe:
-        """As `videos.probe`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`."""
-        return self._call(videos.probe, path, how, self.limits)
+        """As `reader.probe`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`."""
+        return self._call(reader.probe, path, how, self.limits)
 
     def read_clip(
         self,
@@ -72,7 +72,7 @@ class Guard:
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """As `videos.read_clip`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`.
+        """As `reader.read_clip`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`.
 
         Without `out`, the clip is memory that the next call writes over.
         """
@@ -189,7 +189,7 @@ def _read_clip(
 ) -> NDArray[np.int32]:
     """What `Guard.read_clip` runs in the child."""
     out = _child_pixels(file).array((len(wanted), size, size, 3))
-    return videos.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]
+    return reader.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]
 
 
 def _nameless_file() -> int:

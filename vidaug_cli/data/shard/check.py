@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.done import DoneRecord, file_sha256
-from vidaug_cli.data.shards import Shard
+from vidaug_cli.data.shard.done import DoneRecord, file_sha256
+from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.errors import ShardError
 
 TOLERANCE = 1e-5  # of float32 labels and weights

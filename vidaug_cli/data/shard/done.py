@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidaug_cli.data.files import write_text_atomically
-from vidaug_cli.data.header import FORMAT, VERSION, parse_json
+from vidaug_cli.data.shard.header import FORMAT, VERSION, parse_json
 from vidaug_cli.errors import ShardError
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from vidaug_cli.data.decoder import Limits, open_video
-from vidaug_cli.data.pictures import Pictures, orientation
 from vidaug_cli.data.sampling import Crop
+from vidaug_cli.data.video.decoder import Limits, open_video
+from vidaug_cli.data.video.pictures import Pictures, orientation
 from vidaug_cli.errors import VideoError
 
 __all__ = ["How", "Limits", "Probe", "probe", "read_clip"]

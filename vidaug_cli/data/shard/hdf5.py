@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.header import ShardHeader
-from vidaug_cli.data.heap import REFERENCE
+from vidaug_cli.data.shard.header import ShardHeader
+from vidaug_cli.data.shard.heap import REFERENCE
 from vidaug_cli.errors import ShardError
 
 MAX_TEXT = 2**20  # bytes of one attribute, or of one clip's params

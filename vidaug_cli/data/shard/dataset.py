@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidaug_cli.data.done import done_path
-from vidaug_cli.data.shards import Shard
+from vidaug_cli.data.shard.done import done_path
+from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.errors import ShardError
 
 OPEN = 32  # files at a time in a process: a data set may have thousands of shards, and a process 1,024 files

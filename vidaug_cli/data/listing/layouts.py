@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidaug_cli.data import splits
-from vidaug_cli.data.candidates import Listing, Source, list_folders, list_frames
-from vidaug_cli.data.lists import list_list
+from vidaug_cli.data.listing import splits
+from vidaug_cli.data.listing.candidates import Listing, Source, list_folders, list_frames
+from vidaug_cli.data.listing.lists import list_list
 from vidaug_cli.errors import VidaugError
 
 

@@ -16,9 +16,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.done import DoneRecord, Failure, done_path, file_sha256
 from vidaug_cli.data.files import publish, temporary_beside
-from vidaug_cli.data.hdf5 import (
+from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
+from vidaug_cli.data.shard.hdf5 import (
     MAX_TEXT,
     Sink,
     add_attributes,
@@ -30,9 +30,9 @@ from vidaug_cli.data.hdf5 import (
     open_file,
     references,
 )
-from vidaug_cli.data.header import Record, ShardHeader, parse_json
-from vidaug_cli.data.heap import read_values
-from vidaug_cli.data.jpeg import decode_frames, encode_frames
+from vidaug_cli.data.shard.header import Record, ShardHeader, parse_json
+from vidaug_cli.data.shard.heap import read_values
+from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
 from vidaug_cli.errors import ShardError
 
 PIXELS_PER_BYTE = 256  # a flat baseline JPEG has 64; one with more than this is a bomb

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from vidaug_cli.data.candidates import SPLITS, Candidate, Listing, Source, count, list_folders, with_tree
-from vidaug_cli.data.tree import VIDEOS, Quarantined, spell
+from vidaug_cli.data.listing.candidates import SPLITS, Candidate, Listing, Source, count, list_folders, with_tree
+from vidaug_cli.data.listing.tree import VIDEOS, Quarantined, spell
 from vidaug_cli.errors import VidaugError
 
 UCF101_LISTS = "t*list[0-9][0-9].txt"

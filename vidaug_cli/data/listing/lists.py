@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from vidaug_cli.data.candidates import SPLITS, Candidate, Listing, Source
-from vidaug_cli.data.splits import Entry, match, read_lines
-from vidaug_cli.data.tree import VIDEOS
+from vidaug_cli.data.listing.candidates import SPLITS, Candidate, Listing, Source
+from vidaug_cli.data.listing.splits import Entry, match, read_lines
+from vidaug_cli.data.listing.tree import VIDEOS
 from vidaug_cli.errors import VidaugError
 
 _INPUT = "scan takes a folder of videos or a list of 'path label'"

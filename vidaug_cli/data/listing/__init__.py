@@ -1,0 +1,1 @@
+"""Which videos a data set has: folder layouts and split files."""
