@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import MakeVideo
 from PIL import Image
@@ -27,6 +28,16 @@ def test_limits(make_video: MakeVideo) -> None:
         probe(path, limits=Limits(pixels=64 * 48 - 1))
     with pytest.raises(VideoError, match="above the limit"):
         read_clip(path, FIRST, None, 8, limits=Limits(pixels=100))
+
+
+def test_a_name_too_long_for_the_file_system_is_one_bad_video(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="cannot be read: File name too long"):
+        probe(tmp_path / ("a" * 300 + ".avi"))
+
+
+def test_frame_numbers_far_past_the_end_cost_nothing(make_video: MakeVideo) -> None:
+    far = np.full(4, 2**31 - 1, np.int32)
+    assert read_clip(make_video(frames=5), far, None, 8)[1].tolist() == [4] * 4
 
 
 def test_a_tiny_file_of_huge_frames_is_refused_before_they_are_made(tmp_path: Path) -> None:

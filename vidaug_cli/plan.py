@@ -19,6 +19,7 @@ from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
+from vidaug_cli.schema import check
 
 GROUP = 32  # clips that are mixed among each other, and the least a shard holds
 ORIGINAL = -1  # the copy number of clean clips
@@ -65,9 +66,7 @@ class Plan:
                 f"a multiple of {GROUP}, the number of clips that are mixed among each other",
             ),
         }
-        for name, (good, wanted) in rules.items():
-            if not good:
-                raise VidaugError(f"{name} = {getattr(self, name)} should be {wanted}")
+        check(self, rules)
         unlabelled = [row.path for row in self.rows if row.label is None]
         if unlabelled:
             raise VidaugError(

@@ -152,7 +152,7 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
 
 @lru_cache(maxsize=1)
 def _pixels(clips: int, shape: Shape) -> NDArray[np.uint8]:
-    """This process's memory for a group: to get it anew each time would cost a tenth of the time in page faults."""
+    """This process's memory for a group, kept: new memory is slow at first touch, page by page."""
     return np.empty((clips, *shape, 3), np.uint8)
 
 

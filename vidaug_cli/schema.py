@@ -1,4 +1,4 @@
-"""Values held against type hints, with faults in words: what strict recipes are checked with."""
+"""Values held against types and rules, with faults in words: what recipes and settings are checked with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from vidaug_cli.errors import VidaugError
+
+Rules = dict[str, tuple[bool, str]]  # for each setting, whether its value is good, and in words what is
+
 _WANTED = {str: "a string", float: "a number", int: "a whole number", bool: "true or false", list: "a list"}
+
+
+def check(settings: object, rules: Rules, *, where: str = "", error: type[VidaugError] = VidaugError) -> None:
+    """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good."""
+    broken = {name: good for name, (holds, good) in rules.items() if not holds}
+    faults = [f"{name} = {getattr(settings, name)!r:.80} should be {good}" for name, good in broken.items()]
+    if faults:
+        raise error("\n".join(faults), where=where)
 
 
 def type_fault(value: Any, hint: Any) -> str:

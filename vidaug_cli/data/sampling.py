@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.schema import check
 
 Short = Literal["repeat", "loop", "stretch"]
 
@@ -38,9 +38,7 @@ class ClipSpec:
             "flip": (0 <= self.flip <= 1, "a chance, 0 to 1"),
             "short": (self.short in get_args(Short), ", ".join(get_args(Short))),
         }
-        for name, (good, range_) in rules.items():
-            if not good:
-                raise VidaugError(f"{name} = {getattr(self, name)} should be {range_}", where="clip")
+        check(self, rules, where="clip")
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"crop": list(self.crop)}

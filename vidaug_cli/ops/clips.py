@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidaug_cli.schema import Rules, check
+
 Video = Annotated[Tensor, "uint8 (B, T, H, W, C)"]
 Frames = Annotated[Tensor, "uint8 (N, H, W, C)"]
 Target = Annotated[Tensor, "float32 (B, K)"]  # soft label, rows sum to 1
@@ -43,8 +45,23 @@ class Clips:
         return len(self.video)
 
 
-class ClipOp(ABC):
-    """An augmentation of one clip by itself. Its dataclass fields are the keys of the recipe."""
+class Op(ABC):
+    """What a table of a recipe names: a frozen dataclass whose fields are its keys. Wrong ones raise VidaugError."""
+
+    def __post_init__(self) -> None:
+        check(self, self.rules())
+
+    def rules(self) -> Rules:
+        """For each key, whether its value is good, and in words what is."""
+        return {}
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Any:
+        """The random numbers for one clip."""
+
+
+class ClipOp(Op):
+    """An augmentation of one clip by itself."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:

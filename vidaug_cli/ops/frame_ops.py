@@ -8,18 +8,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 
-from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops import geometric, photometric
 from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Video, map_frames
 from vidaug_cli.ops.geometric import Interpolation, Sampling
 from vidaug_cli.ops.schedule import Values, ramp
+from vidaug_cli.schema import Rules, nearest
 
 Table = Literal["official", "monotone"]
 Fill = int | tuple[int, int, int]
@@ -97,18 +96,15 @@ class FrameOps(ClipOp):
     interpolation: Interpolation = "nearest"
     fill: Fill = 0  # colour of what moves in from outside the frame: a level for all channels, or red, green, blue
 
-    def __post_init__(self) -> None:
-        levels = self.fill if isinstance(self.fill, tuple) else (self.fill,)
-        check(
-            self,
-            interpolation=(self.interpolation in get_args(Interpolation), " or ".join(get_args(Interpolation))),
-            fill=(len(levels) in (1, 3) and all(0 <= level <= 255 for level in levels), "0 to 255, one level or three"),
-            **self.rules(),
-        )
-
-    @abstractmethod
     def rules(self) -> Rules:
-        """Whether each setting is good, and in words what is."""
+        levels = self.fill if isinstance(self.fill, tuple) else (self.fill,)
+        return {
+            "interpolation": (self.interpolation in get_args(Interpolation), " or ".join(get_args(Interpolation))),
+            "fill": (
+                len(levels) in (1, 3) and all(0 <= level <= 255 for level in levels),
+                "0 to 255, one level or three",
+            ),
+        }
 
     @abstractmethod
     def layers(self, draw: Draw, frames: int) -> list[Layer]:
@@ -143,8 +139,8 @@ class Ramp(FrameOps):
 
     def rules(self) -> Rules:
         low, high = OPS[self.name].limits if self.name in OPS else (-np.inf, np.inf)
-        return {
-            "name": (self.name in OPS, f"a frame op{nearest(self.name, OPS)}"),
+        return super().rules() | {
+            "name": (self.name in OPS, f"a frame op{way_out(self.name, OPS)}"),
             "first": (low <= self.first <= high, f"{low} to {high}"),
             "last": (low <= self.last <= high, f"{low} to {high}"),
         }
@@ -157,19 +153,6 @@ class Ramp(FrameOps):
         return [(draw["op"], ramp(draw["first"], draw["last"], frames))]
 
 
-Rules = dict[str, tuple[bool, str]]
-
-
-def check(settings: object, **rules: tuple[bool, str]) -> None:
-    """Raise VidaugError with a line for each setting that breaks its rule: its name, its value and what is good."""
-    faults = [
-        f"{name} = {getattr(settings, name)!r} should be {good}" for name, (holds, good) in rules.items() if not holds
-    ]
-    if faults:
-        raise VidaugError("\n".join(faults))
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A way out of a wrong name, to end a message with: the nearest of `names`, or else all of them."""
-    close = get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]!r}?" if close else f" (there are {', '.join(names)})"
+def way_out(name: str, names: Iterable[str]) -> str:
+    """To end a message about a wrong name with: the nearest of `names`, or else all of them."""
+    return nearest(name, names) or f" (there are {', '.join(names)})"

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.blend import Blend, Box, Span
-from vidaug_cli.ops.clips import ClipOp, Draw, Shape, Video
+from vidaug_cli.ops.clips import ClipOp, Draw, Op, Shape, Video
+from vidaug_cli.schema import Rules
 
 BoxRule = Literal["clip", "inside"]
+Blended = Literal["outside", "inside"]
 
 
-class Mix(ABC):
-    """A member of the mixing family. Its dataclass fields are the keys of the recipe."""
+class Mix(Op):
+    """A member of the mixing family."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         """The weights for one clip."""
 
 
-def _check(name: str, value: float, good: bool, range_: str) -> None:
-    if not good:
-        raise VidaugError(f"{name} = {value!r} should be {range_}")
+def _above_zero(value: float) -> tuple[bool, str]:
+    return 0 < value < float("inf"), "a number above 0"
 
 
-def _check_beta(**values: float) -> None:
-    for name, value in values.items():
-        _check(name, value, 0 < value < float("inf"), "a number above 0")
-
-
-def _check_box(box: str) -> None:
-    _check("box", box, box in ("clip", "inside"), '"clip" or "inside"')  # type: ignore[arg-type]
+def _one_of(value: str, choices: Any) -> tuple[bool, str]:
+    return value in get_args(choices), " or ".join(f'"{choice}"' for choice in get_args(choices))
 
 
 def _draw_box(rng: np.random.Generator, shape: Shape, axes: str, share: float, rule: BoxRule) -> Box:
@@ -66,9 +61,8 @@ class CutMix(Mix):
     box: BoxRule = "clip"
     axes: ClassVar[str] = "yx"
 
-    def __post_init__(self) -> None:
-        _check_beta(beta=self.beta)
-        _check_box(self.box)
+    def rules(self) -> Rules:
+        return {"beta": _above_zero(self.beta), "box": _one_of(self.box, BoxRule)}
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         lam = rng.beta(self.beta, self.beta)
@@ -93,8 +87,8 @@ class MixUp(Mix):
 
     beta: float = 1.0
 
-    def __post_init__(self) -> None:
-        _check_beta(beta=self.beta)
+    def rules(self) -> Rules:
+        return {"beta": _above_zero(self.beta)}
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         lam = rng.beta(self.beta, self.beta)
@@ -116,13 +110,14 @@ class CutMixUp(CutMix):
 
     mixup_beta: float = 2.0
     mixup_p: float = 0.5  # chance of plain MixUp
-    blend: Literal["outside", "inside"] = "outside"  # inside: blended in the box, the own video pure around it
+    blend: Blended = "outside"  # inside: blended in the box, the own video pure around it
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_beta(mixup_beta=self.mixup_beta)
-        _check("mixup_p", self.mixup_p, 0 <= self.mixup_p <= 1, "a chance, 0 to 1")
-        _check("blend", self.blend, self.blend in ("outside", "inside"), '"outside" or "inside"')  # type: ignore[arg-type]
+    def rules(self) -> Rules:
+        return super().rules() | {
+            "mixup_beta": _above_zero(self.mixup_beta),
+            "mixup_p": (0 <= self.mixup_p <= 1, "a chance, 0 to 1"),
+            "blend": _one_of(self.blend, Blended),
+        }
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         share = rng.beta(self.mixup_beta, self.mixup_beta)
@@ -155,10 +150,9 @@ class Cutout(ClipOp):
     w: float = 0.5
     fill: int = 128  # becomes zero after the (x - 128) / 128 normalisation
 
-    def __post_init__(self) -> None:
-        for name in "thw":
-            _check(name, getattr(self, name), 0 < getattr(self, name) <= 1, "a share, above 0 and up to 1")
-        _check("fill", self.fill, 0 <= self.fill <= 255, "a grey level, 0 to 255")
+    def rules(self) -> Rules:
+        shares = {name: (0 < getattr(self, name) <= 1, "a share, above 0 and up to 1") for name in "thw"}
+        return shares | {"fill": (0 <= self.fill <= 255, "a grey level, 0 to 255")}
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
         spans = {}

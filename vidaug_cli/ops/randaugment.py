@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from vidaug_cli.ops.clips import ClipOp, Draw, Shape
-from vidaug_cli.ops.frame_ops import OPS, TOP, FrameOps, Layer, Ramp, Rules, Table, nearest, op_names
+from vidaug_cli.ops.frame_ops import OPS, TOP, FrameOps, Layer, Ramp, Table, op_names, way_out
 from vidaug_cli.ops.schedule import SCHEDULES, Ends, ramp
+from vidaug_cli.schema import Rules
 
 Variant = Literal["spatial", "temporal_plus", "temporal", "mix", "fixed"]
 
@@ -33,13 +34,13 @@ class RandAugmentT(FrameOps):
     def rules(self) -> Rules:
         fixed, swings = self.variant == "fixed", self.variant in ("temporal_plus", "mix")
         names = op_names(self.table)
-        unknown = [f"{name!r} is not{nearest(name, names)}" for name in self.ops if name not in names]
+        unknown = [f"{name!r} is not{way_out(name, names)}" for name in self.ops if name not in names]
         ends = f'0 to {TOP} with variant = "fixed"' if fixed else 'left out unless variant = "fixed"'
 
         def fits(end: float | None) -> bool:
             return (end is not None and 0 <= end <= TOP) if fixed else end is None
 
-        return {
+        return super().rules() | {
             "n": (1 <= self.n <= 32, "1 to 32"),
             # A key that the variant does not look at has to stay as it is, or it would change nothing in silence.
             "m": (self.m == RandAugmentT.m, 'left out with variant = "fixed"')

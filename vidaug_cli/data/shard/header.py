@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vidaug_cli.errors import ShardError
 from vidaug_cli.rng import MAX_SEED
+from vidaug_cli.schema import check
 
 FORMAT = "vidaug"
 VERSION = 1
@@ -50,9 +51,7 @@ class ShardHeader:
             "quality": (1 <= self.quality <= 100, "1 to 100"),
             "device": (self.device in get_args(Device), " or ".join(get_args(Device))),
         }
-        for name, (good, range_) in rules.items():
-            if not good:
-                raise ShardError(f"{name} = {str(getattr(self, name))[:80]!r} should be {range_}")
+        check(self, rules, error=ShardError)
         if self.clip_bytes > MAX_CLIP_BYTES:
             raise ShardError(
                 f"a clip of {self.clip_bytes:,} bytes is too large", hint="use fewer frames or a smaller size"

@@ -123,10 +123,14 @@ class Video:
 @contextmanager
 def open_video(path: Path, limits: Limits) -> Iterator[Video]:
     """The video in a file or in a folder of frame images, closed at the end; raises VideoError when there is none."""
-    if path.is_dir():
+    try:
+        folder, other = path.is_dir(), path.exists() and not path.is_file()
+    except OSError as error:  # such as a name too long for the file system
+        raise VideoError(f"cannot be read: {error.strerror}", where=path) from error
+    if folder:
         yield _images(path, limits)
         return
-    if path.exists() and not path.is_file():  # opening a named pipe would wait for its other end
+    if other:  # opening a named pipe would wait for its other end
         raise VideoError("is not a regular file", where=path)
     head = _read(path, 256)
     if not head:

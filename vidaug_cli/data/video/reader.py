@@ -125,7 +125,7 @@ def read_clip(
     taken = np.empty(len(wanted), np.int32)
     picture_of = Pictures(path, crop, size, flip)
     order = np.argsort(wanted, kind="stable")  # places in the clip, in the order in which the video reaches them
-    reached = np.searchsorted(wanted[order], np.arange(int(wanted.max()) + 1), side="right")
+    ascending = wanted[order]
 
     def take(frame: VideoFrame, number: int, places: NDArray[np.intp]) -> None:
         if len(places):
@@ -136,8 +136,9 @@ def read_clip(
     done = 0
     with open_video(path, limits) as video:
         for number, frame in enumerate(video.frames()):
-            take(frame, number, order[done : reached[number]])
-            done = reached[number]
+            reached = int(np.searchsorted(ascending, number, side="right"))
+            take(frame, number, order[done:reached])
+            done = reached
             if done == len(order):
                 break
         else:
