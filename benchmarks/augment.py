@@ -29,6 +29,20 @@ def timed(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
+def copying() -> float:
+    """How much more two processes do than one when all they do is copy memory."""
+    code = "import numpy as np\na = np.ones(60_000_000, np.uint8)\nfor _ in range(150): b = a.copy()"
+
+    def seconds(processes: int) -> float:
+        started = time.perf_counter()
+        running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(processes)]
+        for process in running:
+            process.wait()
+        return time.perf_counter() - started
+
+    return statistics.median(2 * seconds(1) / seconds(2) for _ in range(5))
+
+
 def straightforward(plan: Path, folder: Path, processes: int, careful: bool) -> float:
     folder.mkdir()
     code = f"make_shards(Path({str(plan)!r}), Path({str(folder)!r}), {processes}, {careful})"
@@ -49,6 +63,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--recipes", nargs="*", default=RECIPES)
+    parser.add_argument("--yardsticks", nargs="*", default=list(YARDSTICKS), help="none: only one worker against two")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -57,15 +72,16 @@ def main() -> None:
         clips = options.copies * len(manifest.read_text().splitlines())
         startup = min(timed(["-c", "import torch, h5py, av, joblib"]) for _ in range(3))
         print(f"{clips} clips of 64 x 160 x 160, whole processes; starting Python with torch takes {startup:.1f} s")
+        print(f"two processes that only copy memory do {copying():.2f} times what one does here")
         for recipe in options.recipes:
-            times = measure(manifest, work, recipe, options.copies, options.rounds)
+            times = measure(manifest, work, recipe, options)
             print(f"\n{recipe}, ms a clip: median (least to most)")
             for (way, processes), seconds in times.items():
                 each = sorted(1000 * value / clips for value in seconds)
                 spread = f"{statistics.median(each):6.1f} ({each[0]:.1f} to {each[-1]:.1f})"
                 print(f"  {way:16} -j {processes}  {spread}")
             print(f"{recipe}, how many times as fast, paired within a round")
-            for way in YARDSTICKS:
+            for way in options.yardsticks:
                 for processes in PROCESSES:
                     print(
                         f"  vidaug / {way}, -j {processes}: {ratio(times[way, processes], times['vidaug', processes])}"
@@ -73,14 +89,15 @@ def main() -> None:
             print(f"  two workers / one: {ratio(times['vidaug', 1], times['vidaug', 2])}")
 
 
-def measure(manifest: Path, work: Path, recipe: str, copies: int, rounds: int) -> dict[tuple[str, int], list[float]]:
+def measure(manifest: Path, work: Path, recipe: str, options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
     """Seconds of each way with each number of processes, the ways in turn."""
     times: dict[tuple[str, int], list[float]] = {}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for processes in PROCESSES:
-            times.setdefault(("vidaug", processes), []).append(ours(manifest, work / "ours", recipe, copies, processes))
-            for way, careful in YARDSTICKS.items():
-                seconds = straightforward(work / "ours", work / "plain", processes, careful)
+            seconds = ours(manifest, work / "ours", recipe, options.copies, processes)
+            times.setdefault(("vidaug", processes), []).append(seconds)
+            for way in options.yardsticks:
+                seconds = straightforward(work / "ours", work / "plain", processes, YARDSTICKS[way])
                 times.setdefault((way, processes), []).append(seconds)
     return times
 
