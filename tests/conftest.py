@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -80,3 +80,11 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"class_{number % 3}/video_{number:02d}.avi"
         write_video(folder / name, frames=9 + number % 5, level=lambda frame, number=number: 10 + number + 15 * frame)
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Scans keep what they find in a folder of the tests, not of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

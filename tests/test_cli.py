@@ -26,15 +26,8 @@ SCRIPT = Path(sys.executable).with_name("vidaug")
 FADE = ["--frames", "8", "--size", "32", "-r", "fademixup", "-j", "1"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def manifest(video_folder: Path, own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def manifest(video_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("manifest") / "manifest.jsonl"
     assert vidaug("scan", video_folder, "-o", path).code == 0
     return path

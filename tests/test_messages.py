@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,8 @@ SMALL = ["--frames", "8", "--size", "32", "-j", "1"]
 FADE = [*SMALL, "-r", "fademixup"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def rows(video_folder: Path, own_cache: None) -> list[dict[str, Any]]:
+def rows(video_folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in vidaug("scan", video_folder, "-q").out.splitlines()[:6]]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -24,15 +23,8 @@ from vidaug_cli.render import Engine
 SMALL = ["--frames", "8", "--size", "32"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def out(video_folder: Path, own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(video_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn") / "out"
     assert vidaug("augment", video_folder, "-o", folder, *SMALL, "-r", "fademixup", "-j", "1", "-q").code == 0
     return folder

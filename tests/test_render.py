@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,13 +30,6 @@ from vidaug_cli.plan import ORIGINAL, Plan
 from vidaug_cli.render import Engine, draw_cut, draw_mixture, render_group
 
 SPEC = ClipSpec(frames=8, size=32)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def make_plan(folder: Path, *recipes: str, **settings: object) -> Plan:

@@ -131,7 +131,7 @@ def check_room(needed: int, out: Path) -> None:
         raise VidaugError(
             f"needs about {human_bytes(needed)} and {human_bytes(RESERVE)} to spare, and {human_bytes(free)} are free",
             where=out,
-            hint="--codec jpeg takes a seventh, fewer --copies less; --force tries anyway",
+            hint="--codec jpeg takes far less, so do fewer --copies; --force tries anyway",
         )
 
 

@@ -27,7 +27,7 @@ from vidaug_cli.commands.options import note, show_progress
     type=click.Choice(["raw", "jpeg"]),
     default="raw",
     show_default=True,
-    help="raw is exact and fast; jpeg takes a seventh.",
+    help="raw is exact and fast; jpeg is far smaller.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="JPEG quality.")
 @click.option(
