@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.files import publish, temporary_beside
-from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
-from vidaug_cli.data.shard.hdf5 import (
+from vidaug_cli.data.hdf5 import (
     MAX_TEXT,
     Sink,
     add_attributes,
     add_dataset,
     append_row,
-    as_row,
-    columns,
     create_file,
-    open_file,
-    references,
+    reading,
+    writing,
 )
+from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
+from vidaug_cli.data.shard.hdf5 import as_row, columns, open_file, references
 from vidaug_cli.data.shard.header import Record, ShardHeader, parse_json
 from vidaug_cli.data.shard.heap import read_values
 from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
@@ -55,7 +53,7 @@ class ShardWriter:
 
     def __enter__(self) -> Self:
         self._temporary = temporary_beside(self.path)
-        with _writing(self.path):
+        with writing(self.path):
             self._sink = Sink(self._temporary, "x+")
             self._file = create_file(self._sink)
             self._clips = add_dataset(self._file, "clips", columns(self.header, 1)["clips"], 0)
@@ -76,7 +74,7 @@ class ShardWriter:
         for name, (_, shape) in columns(self.header, 1).items():
             if np.shape(row[name]) != shape:
                 raise ValueError(f"{name} has the shape {np.shape(row[name])}, should be {shape}")
-        with _writing(self.path):
+        with writing(self.path):
             append_row(self._clips, row["clips"])
             self._raise_error()
         self._rows.append({name: row[name] for name in self._small})
@@ -86,7 +84,7 @@ class ShardWriter:
     ) -> None:
         try:
             if kind is None:
-                with _writing(self.path):
+                with writing(self.path):
                     self._finish()
         finally:
             self._file.close()
@@ -99,7 +97,7 @@ class ShardWriter:
             if name in self._small:
                 dataset = add_dataset(self._file, name, (dtype, shape), len(self._rows))
                 dataset[...] = np.array([row[name] for row in self._rows], dtype).reshape(-1, *shape)
-        add_attributes(self._file, self.header)
+        add_attributes(self._file, self.header.as_attributes())
         self._file.close()
         self._raise_error()
         with Shard(self._temporary) as shard:
@@ -183,33 +181,6 @@ class Shard:
             return np.asarray(self._datasets[name][...])
 
 
-# What h5py makes of errors of the HDF5 library; on a hostile file any of its functions may raise any of them.
-_HDF5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
-
-
-@contextmanager
-def _reading(path: Path, clip: int | None = None) -> Iterator[None]:
-    """Turn whatever is wrong with a file into a ShardError that says where."""
-    hint = "delete it with its .json and run 'vidaug augment' again"
+def _reading(path: Path, clip: int | None = None) -> AbstractContextManager[None]:
     where = path if clip is None else f"{path}, clip {clip}"
-    try:
-        yield
-    except ShardError as error:
-        raise ShardError(error.what, where=error.where or where, hint=error.hint or hint) from error
-    except FileNotFoundError as error:
-        raise ShardError("does not exist", where=where) from error
-    except _HDF5_ERRORS as error:
-        raise ShardError(f"is damaged or no shard ({_first_line(error)})", where=where, hint=hint) from error
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "is the folder there and writable, and the disk not full?"
-        raise ShardError(f"cannot be written ({_first_line(error)})", where=path, hint=hint) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return reading(where, "shard", "delete it with its .json and run 'vidaug augment' again")

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from vidaug_cli.errors import ShardError
 
-REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # a value, as a chunk holds it
 _COLLECTION = struct.Struct("<4sB3xQ")  # signature, version, bytes with this head
 _OBJECT = struct.Struct("<H6xQ")  # number from 1, or 0 for the free rest; bytes without this head
 
 
 def read_values(path: Path, references: NDArray[Any]) -> list[bytes]:
-    """The values that `references`, `REFERENCE` (T,), point at. Raises ShardError when they are not there.
+    """The values that `references`, `hdf5.REFERENCE` (T,), point at. Raises ShardError when they are not there.
 
     No more is read than the file is long, whatever the references say.
     """
