@@ -42,6 +42,8 @@ def read_archive(path: Path, hint: str) -> Any:
     Raises VidaugError, with `hint`, on anything else.
     """
     try:
+        if path.exists() and not path.is_file():  # to open a pipe would be to wait for ever
+            raise RefusedError("is not a file")
         with path.open("rb") as file:
             checked = _checked_copy(file)
         with warnings.catch_warnings():

@@ -1,0 +1,150 @@
+"""Weights to start from: our checkpoints, the release of arXiv:2008.05721's authors, PyTorchVideo's SlowFast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.train.archive import read_archive
+from vidaug_cli.train.checkpoint import is_checkpoint, parse_checkpoint, skeleton
+from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
+
+HINT = (
+    "--init takes a checkpoint of vidaug, the release of arXiv:2008.05721, or a state dict of PyTorchVideo's SlowFast"
+)
+HEAD = ("head.weight", "head.bias")
+
+
+def _authors(name: str) -> str:
+    match name.split("."):
+        case [pathway, "stem", layer, kind]:
+            return f"{pathway}_{('conv1', 'bn1')[int(layer)]}.{kind}"
+        case [pathway, "stages", stage, block, "residual", layer, kind]:
+            number, norm = divmod(int(layer), 3)
+            return f"{pathway}_res{int(stage) + 2}.{block}.{('conv', 'bn')[norm]}{number + 1}.{kind}"
+        case [pathway, "stages", stage, block, "shortcut", layer, kind]:
+            return f"{pathway}_res{int(stage) + 2}.{block}.downsample.{layer}.{kind}"
+        case ["laterals", stage, "0", kind]:
+            return f"lateral_{('p1', 'res2', 'res3', 'res4')[int(stage)]}.{kind}"
+        case ["head", kind]:
+            return f"fc.{kind}"
+    return name
+
+
+def _pytorchvideo(name: str) -> str:
+    number = {"slow": 0, "fast": 1}
+    parts = ("conv", "norm")
+    match name.split("."):
+        case [pathway, "stem", layer, kind]:
+            return f"blocks.0.multipathway_blocks.{number[pathway]}.{parts[int(layer)]}.{kind}"
+        case [pathway, "stages", stage, block, branch, layer, kind]:
+            inside = f"blocks.{int(stage) + 1}.multipathway_blocks.{number[pathway]}.res_blocks.{block}"
+            which, norm = divmod(int(layer), 3)
+            last = f"branch1_{parts[norm]}" if branch == "shortcut" else f"branch2.{parts[norm]}_{'abc'[which]}"
+            return f"{inside}.{last}.{kind}"
+        case ["laterals", stage, layer, kind]:
+            return f"blocks.{stage}.multipathway_fusion.{('conv_fast_to_slow', 'norm')[int(layer)]}.{kind}"
+        case ["head", kind]:
+            return f"blocks.6.proj.{kind}"
+    return name
+
+
+NAMINGS: dict[str, Callable[[str], str]] = {  # what one of our weights is called there
+    "vidaug": lambda name: name,
+    "the release of arXiv:2008.05721": _authors,
+    "PyTorchVideo": _pytorchvideo,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initialised:
+    """What a network got from a file."""
+
+    source: str  # whose names the weights had, a key of NAMINGS
+    tensors: int
+    head: bool  # whether the last layer is among them
+
+    def __str__(self) -> str:
+        return f"{self.tensors} tensors as in {self.source}, {'kept' if self.head else 'new'} head"
+
+
+def initialise(network: SlowFast, path: Path, classes: Sequence[str]) -> Initialised:
+    """Give a network the weights in a file, but for the head where that is for other classes. Raises VidaugError."""
+    weights, source = read_foreign(path, network.architecture, classes)
+    network.load_state_dict(weights, strict=False)
+    return Initialised(source=source, tensors=len(weights), head=HEAD[0] in weights)
+
+
+def read_foreign(path: Path, architecture: Architecture, classes: Sequence[str]) -> tuple[dict[str, Tensor], str]:
+    """Weights by our names, and the key of NAMINGS whose names they had. A head for other classes is left out.
+
+    Classes are other ones where their number differs, or their names if the file has any. Raises VidaugError on a file
+    that is not of torch.save, has unknown names, lacks a weight of this architecture or has too many, or one that is
+    misshapen or not finite.
+    """
+    found, named = _state_dict(read_archive(path, HINT), path)
+    source = max(NAMINGS, key=lambda kind: _hits(found, architecture, NAMINGS[kind]))
+    rename = NAMINGS[source]
+    head = found.get(rename(HEAD[0]))
+    keep_head = isinstance(head, Tensor) and head.shape[:1] == (len(classes),) and named in ((), tuple(classes))
+    if not _hits(found, architecture, rename):
+        raise VidaugError("holds no weights of a SlowFast network under names that vidaug knows", where=path, hint=HINT)
+    if faults := _faults(found, architecture, len(classes), rename, keep_head):
+        what = f"does not fit the network: {', '.join(faults[:3])}"
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        count = head.shape[0] if isinstance(head, Tensor) and head.ndim == 2 else 1
+        fitting = [name for name, other in ARCHITECTURES.items() if not _faults(found, other, count, rename, True)]
+        hint = f"it fits --network {' or '.join(fitting)}" if fitting else HINT
+        raise VidaugError(what + more, where=path, hint=hint)
+    names = _wanted(architecture, len(classes), keep_head)
+    weights = {name: found[rename(name)] for name in names if rename(name) in found}
+    if bad := [rename(name) for name, weight in weights.items() if not torch.isfinite(weight).all()]:
+        raise VidaugError(f"{bad[0]} is not finite: that training went wrong", where=path, hint=HINT)
+    return weights, source
+
+
+def _state_dict(found: Any, path: Path) -> tuple[dict[Any, Any], tuple[str, ...]]:
+    """The tensors by name, as they are called in the file, and the class names where it has any."""
+    if is_checkpoint(found):
+        checkpoint = parse_checkpoint(found, path)
+        return checkpoint.weights, checkpoint.classes
+    for wrapper in ("state_dict", "model_state"):
+        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
+            found = found[wrapper]
+    if not isinstance(found, dict):
+        raise VidaugError("holds no state dict", where=path, hint=HINT)
+    return {str(name).removeprefix("module."): value for name, value in found.items()}, ()
+
+
+def _wanted(architecture: Architecture, classes: int, head: bool) -> dict[str, Tensor]:
+    """Our weights, on the meta device."""
+    state = skeleton(architecture, classes).state_dict()
+    return {name: weight for name, weight in state.items() if head or name not in HEAD}
+
+
+def _hits(found: dict[Any, Any], architecture: Architecture, rename: Callable[[str], str]) -> int:
+    return sum(rename(name) in found for name in _wanted(architecture, 1, False))
+
+
+def _faults(
+    found: dict[Any, Any], architecture: Architecture, classes: int, rename: Callable[[str], str], head: bool
+) -> list[str]:
+    """What keeps these tensors from being this network's, by the names in the file."""
+    wanted = {rename(name): weight for name, weight in _wanted(architecture, classes, head).items()}
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # old files have none
+    ignored = counters if head else counters | {rename(name) for name in HEAD}
+    faults = [f"{name} is missing" for name in wanted if name not in found and name not in counters]
+    faults += [f"{name!r:.80} is too many" for name in found if name not in wanted and name not in ignored]
+    for name in wanted.keys() & found.keys():
+        weight, like = found[name], wanted[name]
+        if not isinstance(weight, Tensor) or weight.is_floating_point() != like.is_floating_point():
+            faults.append(f"{name} is no tensor of {like.dtype}")
+        elif weight.shape != like.shape:
+            faults.append(f"{name} is {tuple(weight.shape)}, not {tuple(like.shape)}")
+    return faults
