@@ -1,0 +1,230 @@
+"""SlowFast: published sizes, the way of the frames, and every setting of an architecture."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, BasicBlock, Bottleneck, SlowFast
+
+TINY = Architecture(blocks=(1, 1, 1, 1), bottleneck=False, width=8, beta=4, alpha=4, fast_frames=8)
+
+
+def make(architecture: Architecture, classes: int = 3) -> SlowFast:
+    torch.manual_seed(0)
+    return SlowFast(architecture, classes).eval()
+
+
+def clip(batch: int = 2, frames: int = 8, side: int = 32) -> Tensor:
+    drawn = torch.randint(0, 256, (batch, frames, side, side, 3), generator=torch.Generator().manual_seed(1))
+    return drawn.to(torch.uint8)
+
+
+def parameters(architecture: Architecture, classes: int) -> int:
+    with torch.device("meta"):
+        network = SlowFast(architecture, classes)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "millions"),
+    [
+        ("r50-4x16", 101, 33.79),
+        ("r101-4x16", 101, 62.14),
+        ("r50-4x16-original", 400, 34.48),
+        ("r50-8x8-original", 400, 34.57),
+        ("r101-8x8-original", 400, 62.83),
+    ],
+)
+def test_published_sizes(name: str, classes: int, millions: float) -> None:
+    assert round(parameters(ARCHITECTURES[name], classes) / 1e6, 2) == millions
+
+
+def closed_form(a: Architecture, classes: int) -> int:
+    """Parameters, counted from the tables of the papers and not from modules."""
+    fast = a.width // a.beta
+    growth = 4 if a.bottleneck else 1
+    fused = [fast] + [fast * growth * 2**stage for stage in range(3)]  # Fast channels before each stage
+    total = 3 * 49 * (a.width + 5 * fast) + 2 * (a.width + fast)
+    total += sum(2 * width * width * a.lateral_kernel + (4 * width if a.lateral_norm else 0) for width in fused)
+    for width, frames, extra in ((a.width, (1, 1, 3, 3), fused), (fast, (3, 3, 3, 3), [0] * 4)):
+        channels = width
+        for stage, count in enumerate(a.blocks):
+            inner, channels = width * 2**stage, channels + 2 * extra[stage]
+            outer = inner * growth
+            for block in range(count):
+                if a.bottleneck:
+                    total += inner * (channels * frames[stage] + 9 * inner + outer) + 4 * inner + 2 * outer
+                else:
+                    total += inner * 9 * (channels * frames[stage] + inner) + 4 * inner
+                if channels != outer or (stage and not block):
+                    total += channels * outer + 2 * outer
+                channels = outer
+    return total + (a.width + fast) * growth * 8 * classes + (classes if a.head_bias else 0)
+
+
+small_architectures = st.builds(
+    lambda beta, times, **rest: Architecture(width=beta * times, beta=beta, **rest),
+    beta=st.integers(1, 4),
+    times=st.integers(1, 3),
+    blocks=st.tuples(*[st.integers(1, 2)] * 4),
+    bottleneck=st.booleans(),
+    alpha=st.integers(1, 5),
+    fast_frames=st.integers(1, 9),
+    lateral_kernel=st.sampled_from([1, 3, 5]),
+    lateral_norm=st.booleans(),
+    head_bias=st.booleans(),
+    zero_init=st.booleans(),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(small_architectures, st.integers(1, 5), st.integers(1, 20))
+def test_any_small_architecture_works_on_any_number_of_frames(a: Architecture, classes: int, frames: int) -> None:
+    network = make(a, classes)
+    assert sum(parameter.numel() for parameter in network.parameters()) == closed_form(a, classes)
+    with torch.no_grad():
+        logits = network(clip(1, frames, 16))
+    assert logits.shape == (1, classes)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_named_architecture_agrees_with_the_closed_form(name: str) -> None:
+    assert parameters(ARCHITECTURES[name], 7) == closed_form(ARCHITECTURES[name], 7)
+
+
+def test_clips_are_not_turned_on_their_way_in() -> None:
+    network, video = make(TINY), clip(frames=16)
+    before, seen = video.clone(), []
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            assert module.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    network.fast.stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    maps = network.features(video)
+    assert seen[0].permute(0, 2, 3, 4, 1).is_contiguous()  # in memory as the clip was: frames, rows, columns, channels
+    assert torch.allclose(seen[0].permute(0, 2, 3, 4, 1), (video[:, ::2].float() - 128) / 128, atol=1e-6)
+    assert torch.equal(video, before)
+    assert all(one.is_contiguous(memory_format=torch.channels_last_3d) for one in maps)
+
+
+def test_shapes_of_the_last_maps() -> None:
+    network = make(Architecture(blocks=(1, 1, 1, 1), width=8, beta=4, alpha=8))
+    slow, fast = network.features(clip(2, 64, 64))
+    assert slow.shape == (2, 8 * 32, 4, 2, 2)
+    assert fast.shape == (2, 2 * 32, 32, 2, 2)
+    assert network(clip(2, 64, 64)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_block_starts_as_its_shortcut_with_zero_init(bottleneck: bool, training: bool) -> None:
+    network = make(replace(TINY, zero_init=True, bottleneck=bottleneck)).train(training)
+    blocks = [module for module in network.modules() if isinstance(module, BasicBlock | Bottleneck)]
+    assert len(blocks) == 8
+    for block in blocks:
+        maps = torch.randn(2, block.residual[0].in_channels, 3, 8, 8)
+        assert torch.equal(block(maps), block.shortcut(maps).relu())
+
+
+@pytest.mark.parametrize("frames", [16, 32, 40, 64])
+def test_clips_of_other_lengths(frames: int) -> None:
+    network = make(Architecture(blocks=(1, 1, 1, 1), bottleneck=False, width=8, alpha=8))
+    fast_frames = {16: 16, 32: 32, 40: 40, 64: 32}[frames]
+    slow, fast = network.features(clip(1, frames, 16))
+    assert (slow.shape[2], fast.shape[2]) == (-(-fast_frames // 8), fast_frames)
+    assert network(clip(1, frames, 16)).shape == (1, 3)
+
+
+def test_a_clip_does_not_know_its_batch() -> None:
+    network, video = make(TINY), clip(5)
+    together = network(video)
+    alone = torch.cat([network(one[None]) for one in video])
+    assert (together.max(0).values - together.min(0).values).max() > 1e-3
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_fast_takes_every_second_of_64_frames_and_slow_every_sixteenth() -> None:
+    network = make(replace(TINY, alpha=8, fast_frames=32))
+    seen: dict[str, Tensor] = {}
+    for name in ("slow", "fast"):
+        getattr(network, name).stem.register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
+
+    def stems(video: Tensor) -> dict[str, Tensor]:
+        network.features(video)
+        return dict(seen)
+
+    with torch.no_grad():
+        video = clip(1, 64, 16)
+        before = stems(video)
+        for number in (0, 1, 2, 8, 15, 16, 32, 47, 48, 62, 63):
+            changed = video.clone()
+            changed[:, number] = 255 - changed[:, number]
+            after = stems(changed)
+            assert torch.equal(before["fast"], after["fast"]) == (number % 2 != 0)
+            assert torch.equal(before["slow"], after["slow"]) == (number % 16 != 0)
+
+
+OTHER: dict[str, Any] = {
+    "blocks": (1, 2, 1, 1),
+    "bottleneck": True,
+    "width": 16,
+    "beta": 2,
+    "alpha": 2,
+    "fast_frames": 4,
+    "lateral_kernel": 3,
+    "lateral_norm": True,
+    "head_bias": True,
+    "zero_init": True,
+    "dropout": 0.1,
+    "mean": 100.0,
+    "std": 60.0,
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Architecture)])
+def test_every_setting_changes_something(field: str) -> None:
+    def result(architecture: Architecture) -> tuple[list[tuple[int, ...]], Tensor]:
+        network = make(architecture)
+        network.dropout.train()
+        torch.manual_seed(0)
+        return [tuple(parameter.shape) for parameter in network.parameters()], network(clip())
+
+    shapes, logits = result(TINY)
+    other_shapes, other_logits = result(replace(TINY, **{field: OTHER[field]}))
+    assert shapes != other_shapes or not torch.allclose(logits, other_logits, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "good"),
+    [
+        ({"blocks": (1, 1, 1)}, "four counts"),
+        ({"blocks": (1, 1, 1, 0)}, "four counts"),
+        ({"beta": 3}, "a divisor of width"),
+        ({"lateral_kernel": 4}, "odd"),
+        ({"dropout": 1.0}, "below 1"),
+        ({"std": 0.0}, "above 0"),
+        ({"mean": float("nan")}, "0 to 255"),
+    ],
+)
+def test_what_no_network_can_be(values: dict[str, Any], good: str) -> None:
+    with pytest.raises(VidaugError, match=good):
+        Architecture(**values)
+
+
+def test_in_bfloat16_the_logits_stay_float32_and_near() -> None:
+    network, video = make(TINY), clip()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        slow, fast = network.features(video)
+        logits = network(video)
+    assert slow.dtype == fast.dtype == torch.bfloat16
+    assert logits.dtype == torch.float32
+    with torch.no_grad():
+        assert torch.allclose(logits, network(video), atol=0.02)
