@@ -28,7 +28,7 @@ from vidaug_cli.data.hdf5 import (
     writing,
 )
 from vidaug_cli.data.shard.header import parse_json
-from vidaug_cli.errors import ShardError
+from vidaug_cli.errors import ShardError, VidaugError
 
 FORMAT = "vidaug-scores"
 VERSION = 1
@@ -118,6 +118,20 @@ def read_scores(path: Path) -> Scores:
             views=columns.get("views"),
             **{name: columns[name] for name in ("labels", "scores", "shape")},
         )
+
+
+def check_place(path: Path) -> None:
+    """Before the work: the folder is there, and nothing is overwritten but scores. Raises VidaugError."""
+    if not path.parent.is_dir():
+        raise VidaugError("no such folder", where=path.parent)
+    if not path.exists():
+        return
+    try:
+        with reading(path, "file of scores", ""):
+            open_checked(path, _describe)[0].close()
+    except ShardError as error:
+        hint = "choose another name or remove it"
+        raise VidaugError("exists, and is no file of scores", where=path, hint=hint) from error
 
 
 _ATTRIBUTES = {"format": str, "version": int, "classes": int, "views": int, "source": str}
