@@ -1,0 +1,54 @@
+"""`vidaug score`: what a submission is worth."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+
+import click
+
+from vidaug_cli.commands.options import json_option, note, quiet_option
+
+LISTED = 20  # missing videos that are named
+
+
+@click.command()
+@click.argument("submission", type=click.Path(path_type=Path))
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="The truth, a line 'NAME.avi 100' for each video.",
+)
+@click.option(
+    "--classes",
+    type=click.Path(path_type=Path),
+    metavar="CLASSIND",
+    help="Allow the class numbers in this file, not all between the lowest and highest of the annotations.",
+)
+@json_option
+@quiet_option
+def command(submission: Path, annotations: Path, classes: Path | None, json: bool, quiet: bool) -> None:
+    """Score SUBMISSION as the VIPriors 2020 action challenge does.
+
+    The challenge ranks by the mean over classes of the accuracy of each. A video without a line is wrong; a line that
+    is not as it should be, an unknown video or class, and a video or class that comes twice end it with an error.
+    """
+    from vidaug_cli.challenge import score
+    from vidaug_cli.data.listing.candidates import count
+    from vidaug_cli.data.summary import printable
+    from vidaug_cli.evaluation import rate_line
+
+    found, whence = score(submission, annotations, classes)
+    if json:
+        click.echo(dumps(found.as_json()))
+    else:
+        click.echo(f"{'videos':18}  {found.videos}, {len(found.missing)} of them missing and wrong")
+        for name, rate in found.rates.items():
+            click.echo(rate_line(name, rate))
+    note(f"class numbers allowed: {whence}", quiet=quiet)
+    for name in found.missing[:LISTED]:
+        note(f"missing: {printable(name)}", quiet=quiet)
+    if len(found.missing) > LISTED:
+        note(f"... {count(len(found.missing), 'video')} are missing", quiet=quiet)
