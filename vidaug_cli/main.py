@@ -14,7 +14,7 @@ from vidaug_cli.errors import VidaugError
 
 COMMANDS = (
     *("scan", "augment", "recipes", "inspect", "verify", "replay", "preview"),
-    *("evaluate", "ensemble", "submit", "score"),
+    *("train", "predict", "evaluate", "ensemble", "submit", "score", "cam"),
     *("sample", "demo"),
 )
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143  # and click has 2 for wrong usage, 1 for a broken pipe

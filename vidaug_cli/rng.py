@@ -14,6 +14,7 @@ class Step(IntEnum):
     SAMPLE = 1
     MIX = 2
     AUGMENT = 3  # the first augment op; the next ones count up from here
+    NETWORK = 2**16  # what torch draws in an epoch, such as dropout; beyond all augment ops
 
 
 def generator(seed: int, copy: int, clip: int, step: int) -> np.random.Generator:

@@ -21,7 +21,7 @@ OPEN = 32  # files at a time in a process: a data set may have thousands of shar
 
 
 class ShardDataset(Dataset[tuple[Tensor, ...]]):
-    """All clips of an output folder, or of the shards named, in the order of their file names or as given.
+    """All clips of an output folder, or of several folders and shards, in the order of their names and as given.
 
     An item is `(video, target)`: uint8 (T, H, W, 3), float32 (K,); with `with_weights` a third: float32 (T,), the
     share of the clip's own video in each frame, from which frame labels follow. It holds paths: each process opens
@@ -32,7 +32,8 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
     """
 
     def __init__(self, shards: Path | str | Iterable[Path | str], *, with_weights: bool = False) -> None:
-        self.paths = _finished(Path(shards)) if isinstance(shards, Path | str) else [Path(path) for path in shards]
+        given = [Path(path) for path in ([shards] if isinstance(shards, Path | str) else shards)]
+        self.paths = [path for place in given for path in (_finished(place) if place.is_dir() else [place])]
         self.with_weights = with_weights
         if not self.paths:
             raise ShardError("holds no finished shard", where=shards, hint="make some with 'vidaug augment'")

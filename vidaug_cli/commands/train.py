@@ -1,0 +1,130 @@
+"""`vidaug train`: from shards to a trained SlowFast."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidaug_cli.commands import options
+from vidaug_cli.commands.options import note, show_progress
+
+if TYPE_CHECKING:
+    from vidaug_cli.train.job import Job
+
+setting_options = options.group(
+    click.option("--network", metavar="NAME", help="Such as r18-small, r50-4x16, r101-8x8-original."),
+    click.option("--epochs", type=int, help="Passes over the shards."),
+    click.option("--batch-size", "batch", type=int, help="Clips in a step, over all processes."),
+    click.option("--accumulate", type=int, help="Parts to work a batch off in, to save memory."),
+    click.option("--optimizer", type=click.Choice(["sgd", "adam", "adamw"])),
+    click.option("--lr", type=float, help="Learning rate at its highest: after the warm-up, before the cosine."),
+    click.option("--weight-decay", type=float),
+    click.option("--momentum", type=float, help="Of SGD."),
+    click.option("--warmup", type=float, help="Epochs in which the rate rises."),
+    click.option("--dropout", type=float, help="Before the last layer."),
+    click.option("--smoothing", type=float, help="Share of a label spread over all classes."),
+    click.option("--clip-norm", type=float, help="Cut gradients that are longer."),
+    click.option("--ema", type=float, help="Decay of an average of the weights, which is then tested and kept."),
+    click.option("--frames", type=int, help="Cut clips to this many frames, at a random place."),
+    click.option("--size", type=int, help="Cut clips to this many pixels, at a random place."),
+    click.option("--flip", type=float, help="Chance of a left-right flip, on top of those in the shards."),
+    click.option("--sync-bn", is_flag=True, default=None, help="Normalise over the clips of all processes."),
+    click.option("--amp", type=click.Choice(["auto", "bf16", "off"]), help="bfloat16 where it is faster, or as told."),
+)
+
+
+@click.command()
+@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--val", metavar="SHARDS|VIDEOS", help="Clips or videos to test every epoch on.")
+@options.out_option("Folder of the run: checkpoints, metrics, curves.")
+@click.option(
+    "--preset", default="small", show_default=True, metavar="small|vipriors2020", help="Where settings start."
+)
+@setting_options
+@options.recipe_option
+@options.set_option
+@click.option("--init", type=click.Path(path_type=Path), help="Weights to start from: a checkpoint, or a release.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of weights, order and draws.  [default: 0]")
+@options.input_options
+@click.option(
+    "-j",
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    help="Processes that read clips.  [default: 1 on the CPU, up to 8 with a GPU]",
+)
+@options.device_option
+@click.option("--compile", "compiled", is_flag=True, help="Compile the network first.")
+@click.option("--tensorboard", is_flag=True, help="Write metrics for TensorBoard, too.")
+@click.option("--overwrite", is_flag=True, help="Replace another run in the folder.")
+@options.json_option
+@options.quiet_option
+def command(
+    shards: tuple[Path, ...],
+    val: str | None,
+    out: Path,
+    preset: str,
+    init: Path | None,
+    compiled: bool,
+    tensorboard: bool,
+    overwrite: bool,
+    json: bool,
+    quiet: bool,
+    **kwargs: Any,
+) -> None:
+    """Fit a SlowFast network to the clips in SHARDS, folders written by 'vidaug augment'.
+
+    The same command again continues where it stopped. Settings that are not given are the preset's: 'small' is for a
+    few hundred clips on any machine, 'vipriors2020' the protocol of arXiv:2008.05721. A --recipe is applied to each
+    batch on the device, usually to clips made with the recipe none. Input options are those of --val VIDEOS.
+
+    \b
+    vidaug train shards --val videos --subset test -o run
+    vidaug train clean -r randaugment_t -r fademixup -o run
+    torchrun --nproc-per-node 4 -m vidaug_cli train shards -o run
+    """
+    from vidaug_cli.cookbook import load_recipe
+    from vidaug_cli.render import resolve_device
+    from vidaug_cli.train.job import Job, Shards, is_shards, prepare
+    from vidaug_cli.train.log import Log
+    from vidaug_cli.train.loop import train
+    from vidaug_cli.train.processes import processes
+    from vidaug_cli.train.settings import Settings, preset_settings
+
+    given = {name: kwargs.pop(name) for name in Settings.__dataclass_fields__}
+    settings = preset_settings(preset, {name: value for name, value in given.items() if value is not None})
+    names, overrides = kwargs.pop("recipe"), kwargs.pop("set")
+    recipe = load_recipe(*names, overrides=overrides) if names else None
+    with processes(resolve_device(kwargs.pop("device"))) as here:
+        quiet = quiet or not here.first
+        workers = kwargs.pop("workers") or here.reading_workers
+        job = Job(run=out, settings=settings, shards=Shards.open(shards), recipe=recipe, init=init)
+        if here.first:
+            prepare(out, overwrite=overwrite)
+        if val is not None:
+            if not is_shards(Path(val)) and here.first:
+                _render(job, val, kwargs, overwrite=overwrite, quiet=quiet)
+            here.wait()
+            held_out = Path(val) if is_shards(Path(val)) else job.held_out
+            job = replace(job, validation=Shards.open([held_out]))
+        log = Log(out, settings.epochs, tensorboard=tensorboard, say=partial(note, quiet=quiet)) if here.first else None
+        history = train(job, here, workers=workers, compiled=compiled, log=log, progress=show_progress(quiet))
+        if json and here.first:
+            click.echo(dumps({"run": str(out), "epochs": len(history), **history[-1]}))
+
+
+def _render(job: Job, videos: str, chosen: dict[str, Any], *, overwrite: bool, quiet: bool) -> None:
+    """Clean clips of validation videos, once."""
+    from vidaug_cli.train.held_out import render_held_out
+    from vidaug_cli.workers import worker_count
+
+    rows, _ = options.videos(videos, chosen, seed=0, quiet=quiet)
+    done = render_held_out(
+        rows, job.clip, job.held_out, workers=worker_count(0), overwrite=overwrite, progress=show_progress(quiet)
+    )
+    note(done.text, quiet=quiet)

@@ -1,0 +1,1 @@
+"""SlowFast: trained on shards, tested over views, looked into."""

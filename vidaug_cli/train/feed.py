@@ -1,0 +1,116 @@
+"""Batches out of shards, in an order and with cuts that follow from the seed, the epoch and the place alone."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.ops.clips import Shape
+from vidaug_cli.rng import Step, generator
+
+MIDDLE = -1  # in place of an epoch: the middle of each clip, unflipped
+
+
+class Place(NamedTuple):
+    """Where in a run a clip is seen."""
+
+    epoch: int
+    position: int  # in the epoch's order
+    clip: int  # in the data set
+
+
+class Cuts(Dataset[tuple[Tensor, ...]]):
+    """The clips of shards, cut to a smaller shape at a random place and flipped by chance.
+
+    An item is `(video, target, weights)` as of `ShardDataset`, with the cut's frames, and with the label in the order
+    of `classes` where they are given; every class of the shards is one of them.
+    """
+
+    def __init__(
+        self,
+        shards: ShardDataset,
+        shape: Shape,
+        *,
+        flip: float = 0.0,
+        seed: int = 0,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.shards, self.shape, self.flip, self.seed = shards, shape, flip, seed
+        self.classes = shards.classes if classes is None else tuple(classes)
+        self._columns = torch.tensor([self.classes.index(name) for name in shards.classes])
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __getitem__(self, place: Place) -> tuple[Tensor, ...]:
+        video, target, weights = self.shards[place.clip]
+        spare = [have - want for have, want in zip(video.shape, self.shape, strict=False)]
+        flipped = False
+        if place.epoch == MIDDLE:
+            starts = [length // 2 for length in spare]
+        else:
+            rng = generator(self.seed, place.epoch, place.position, Step.SAMPLE)
+            starts = [int(rng.integers(0, length + 1)) for length in spare]
+            flipped = bool(rng.random() < self.flip)
+        t, y, x = (slice(start, start + length) for start, length in zip(starts, self.shape, strict=True))
+        video = video[t, y, x]
+        ordered = torch.zeros(len(self.classes)).index_copy_(0, self._columns, target)
+        return video.flip(2) if flipped else video, ordered, weights[t]
+
+
+class Order(Sampler[list[Place]]):
+    """The batches of one process: every epoch shuffled anew, every process with its part of each batch.
+
+    A last batch that would not be full is left out; the next epoch has other clips there.
+
+    Args:
+        clips: in the data set.
+        batch: clips over all processes, and no more than there are.
+        rank, size: this process and how many there are; `size` divides `batch`.
+        shuffle: otherwise the clips in their order, each by its middle, the last batch as short as it comes.
+    """
+
+    def __init__(
+        self, clips: int, batch: int, *, rank: int = 0, size: int = 1, seed: int = 0, shuffle: bool = True
+    ) -> None:
+        self.clips, self.batch, self.rank, self.size, self.seed, self.shuffle = clips, batch, rank, size, seed, shuffle
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.clips // self.batch if self.shuffle else -(-self.clips // self.batch)
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        order = list(range(self.clips))
+        if self.shuffle:
+            generator(self.seed, self.epoch, 0, Step.SHUFFLE).shuffle(order)
+        epoch = self.epoch if self.shuffle else MIDDLE
+        places = [Place(epoch, position, clip) for position, clip in enumerate(order)]
+        share = self.batch // self.size
+        for number in range(len(self)):
+            start = number * self.batch + self.rank * share
+            if part := places[start : start + share]:
+                yield part
+
+
+def loader(cuts: Cuts, order: Order, *, workers: int, pin: bool) -> DataLoader[tuple[Tensor, ...]]:
+    """Batches in `order`, read ahead by `workers` processes, each with files of its own; 0: by this process."""
+    return DataLoader(
+        cuts,
+        batch_sampler=order,
+        num_workers=workers,
+        pin_memory=pin,
+        persistent_workers=workers > 0,
+        worker_init_fn=_become_worker if workers else None,
+    )
+
+
+def _become_worker(number: int) -> None:
+    """Leave Ctrl-C to the main process, and end at once when it says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

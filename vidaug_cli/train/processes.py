@@ -1,0 +1,72 @@
+"""The processes that train together: one, or those that `torchrun` started, on one machine or several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.workers import worker_count
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among its equals; by itself, the only one."""
+
+    device: str
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether it is this process that writes and speaks."""
+        return self.rank == 0
+
+    @property
+    def reading_workers(self) -> int:
+        """How many processes read for this one unless told: on the CPU the network needs the cores."""
+        return min(8, worker_count(0)) if self.device.startswith("cuda") else 1
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """The network with gradients averaged over the processes, which start from the first one's weights."""
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(network, [self.device] if self.device.startswith("cuda") else None)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over the processes, in place."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Until all have come this far."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def processes(device: str) -> Iterator[Processes]:
+    """The processes `torchrun` told of in the environment, joined; with a GPU each if `device` is cuda."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Processes(device)
+        return
+    if device.startswith("cuda"):
+        local = int(os.environ["LOCAL_RANK"])
+        if local >= torch.cuda.device_count():
+            what = f"process {local} of this machine has no GPU: torch sees {torch.cuda.device_count()}"
+            raise VidaugError(what, hint="start as many with torchrun --nproc-per-node")
+        device = f"cuda:{local}"
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield Processes(device, distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,101 @@
+"""How a network is trained: one table of settings, and presets of it by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.rng import MAX_SEED
+from vidaug_cli.schema import check, nearest
+
+Optimizer = Literal["sgd", "adam", "adamw"]
+Amp = Literal["auto", "bf16", "off"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the weights of a run follow from, besides its data. The default is the protocol of arXiv:2008.05721."""
+
+    network: str = "r50-4x16"  # a key of slowfast.ARCHITECTURES
+    epochs: int = 150  # passes over the shards
+    batch: int = 16  # clips that go into one step of the optimizer, over all processes
+    accumulate: int = 1  # parts a process works a batch off in, to save memory
+    optimizer: Optimizer = "adam"
+    lr: float = 1e-4  # at its highest
+    weight_decay: float = 1e-5
+    momentum: float = 0.9  # of SGD, with Nesterov's form
+    warmup: float = 15.0  # epochs in which the rate rises from 0; a cosine then leads it to 0
+    dropout: float | None = None  # before the head; None leaves it as the network has it
+    smoothing: float = 0.0  # share of the label that is spread over all classes
+    clip_norm: float | None = None  # longest gradient
+    ema: float | None = None  # decay of the average of the weights over steps, which is then what is tested and kept
+    frames: int | None = None  # cut the shards' clips to this many frames, at a random place
+    size: int | None = None  # ... and to this many pixels
+    flip: float = 0.0  # chance of a left-right flip, on top of those in the shards
+    sync_bn: bool = False  # statistics of normalisation over all processes
+    amp: Amp = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = {name: getattr(self, name) for name in ("lr", "weight_decay", "warmup")}
+        finite = {name: math.isfinite(value) and value >= 0 for name, value in numbers.items()}
+        rules = {
+            "epochs": (1 <= self.epochs <= 1_000_000, "1 or more"),
+            "batch": (1 <= self.batch <= 65536, "1 to 65536"),
+            "accumulate": (1 <= self.accumulate <= self.batch, "1 to batch"),
+            "optimizer": (self.optimizer in get_args(Optimizer), ", ".join(get_args(Optimizer))),
+            "lr": (finite["lr"] and self.lr > 0, "a number above 0"),
+            "weight_decay": (finite["weight_decay"], "a number, 0 or above"),
+            "momentum": (0 <= self.momentum < 1, "0 to below 1"),
+            "warmup": (finite["warmup"] and self.warmup <= self.epochs, "0 to the number of epochs"),
+            "dropout": (self.dropout is None or 0 <= self.dropout < 1, "0 to below 1"),
+            "smoothing": (0 <= self.smoothing < 1, "0 to below 1"),
+            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "a number above 0"),
+            "ema": (self.ema is None or 0 < self.ema < 1, "between 0 and 1"),
+            "frames": (self.frames is None or 1 <= self.frames <= 4096, "1 to 4096"),
+            "size": (self.size is None or 8 <= self.size <= 2048, "8 to 2048"),
+            "flip": (0 <= self.flip <= 1, "a chance, 0 to 1"),
+            "amp": (self.amp in get_args(Amp), ", ".join(get_args(Amp))),
+            "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
+        }
+        check(self, rules, where="training")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "vipriors2020": {},
+    "small": {
+        "network": "r18-small",
+        "epochs": 10,
+        "batch": 12,
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "weight_decay": 0.05,
+        "warmup": 1.0,
+        "ema": 0.99,
+    },
+}
+
+
+def preset_settings(preset: str, given: Mapping[str, Any]) -> Settings:
+    """A preset with what was `given` in place of its own. Raises VidaugError for a preset that there is not."""
+    if preset not in PRESETS:
+        raise VidaugError(f"no preset {preset!r}{nearest(preset, PRESETS)}", hint=f"there is {', '.join(PRESETS)}")
+    return Settings(**{**PRESETS[preset], **given})
+
+
+def lr_share(step: int, steps: int, warmup: float) -> float:
+    """The rate at a step, counted from 0, as a share of the highest: a line up, then half a cosine down to 0.
+
+    Args:
+        steps: of the whole run.
+        warmup: steps, also in part.
+    """
+    if step + 1 < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / max(1.0, steps - warmup)))

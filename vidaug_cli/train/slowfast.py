@@ -1,0 +1,218 @@
+"""SlowFast, the network: two pathways over one clip, few frames with many channels and many frames with few.
+
+Feichtenhofer et al., arXiv:1812.03982, section 3; in the form of arXiv:2008.05721 (plain lateral convolutions, a head
+without bias) and in the original one. Clips come in as they lie in a shard, channels last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from vidaug_cli.ops.clips import Video
+from vidaug_cli.schema import check
+
+Maps = Annotated[Tensor, "float (B, C, T, H, W), channels last in memory"]
+Logits = Annotated[Tensor, "float32 (B, K)"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What a SlowFast network is, but for its number of classes. The default is arXiv:2008.05721's: R50, 4x16."""
+
+    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)  # residual blocks in res2..res5
+    bottleneck: bool = True  # three convolutions a block with the last four times as wide, or else two
+    width: int = 64  # channels of the Slow stem
+    beta: int = 8  # Slow channels over Fast channels, 1/beta in the paper
+    alpha: int = 8  # Fast frames over Slow frames
+    fast_frames: int = 32  # frames of a clip the Fast pathway takes, evenly; 4x16 and 8x8 of 64 frames differ in alpha
+    lateral_kernel: int = 5  # frames a lateral convolution sees
+    lateral_norm: bool = False  # BN and ReLU after the lateral convolutions
+    head_bias: bool = False
+    zero_init: bool = False  # last BN of each block starts at 0, so that the block starts as nothing
+    dropout: float = 0.5
+    mean: float = 128.0  # of the 256 levels: a network sees (level - mean) / std
+    std: float = 128.0
+
+    def __post_init__(self) -> None:
+        rules = {
+            "blocks": (
+                len(self.blocks) == 4 and all(1 <= count <= 64 for count in self.blocks),
+                "four counts, 1 to 64",
+            ),
+            "width": (1 <= self.width <= 512, "1 to 512"),
+            "beta": (1 <= self.beta <= self.width and self.width % self.beta == 0, "a divisor of width"),
+            "alpha": (1 <= self.alpha <= 64, "1 to 64"),
+            "fast_frames": (1 <= self.fast_frames <= 4096, "1 to 4096"),
+            "lateral_kernel": (self.lateral_kernel in range(1, 32, 2), "odd, 1 to 31"),
+            "dropout": (0 <= self.dropout < 1, "0 to below 1"),
+            "mean": (0 <= self.mean <= 255, "0 to 255"),
+            "std": (0 < self.std <= 255, "above 0, at most 255"),
+        }
+        check(self, rules, where="network")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"blocks": list(self.blocks)}
+
+
+_PAPER = Architecture()
+_ORIGINAL = replace(_PAPER, lateral_norm=True, head_bias=True, mean=0.45 * 255, std=0.225 * 255)
+
+ARCHITECTURES = {
+    "r10-small": replace(_PAPER, blocks=(1, 1, 1, 1), bottleneck=False, width=32, beta=4, alpha=4),
+    "r18-small": replace(_PAPER, blocks=(2, 2, 2, 2), bottleneck=False, width=32, beta=4, alpha=4),
+    "r18-4x16": replace(_PAPER, blocks=(2, 2, 2, 2), bottleneck=False),
+    "r50-4x16": _PAPER,
+    "r50-8x8": replace(_PAPER, alpha=4),
+    "r101-4x16": replace(_PAPER, blocks=(3, 4, 23, 3)),
+    "r101-8x8": replace(_PAPER, blocks=(3, 4, 23, 3), alpha=4),
+    "r50-4x16-original": _ORIGINAL,
+    "r50-8x8-original": replace(_ORIGINAL, alpha=4, lateral_kernel=7),
+    "r101-8x8-original": replace(_ORIGINAL, blocks=(3, 4, 23, 3), alpha=4),
+}
+
+
+class SlowFast(nn.Module):
+    """Logits of clips. Both pathways go through the same five stages; Fast feeds Slow before each of res2..res5."""
+
+    def __init__(self, architecture: Architecture, classes: int) -> None:
+        super().__init__()
+        self.architecture = a = architecture
+        fast_width = a.width // a.beta
+        growth = Bottleneck.growth if a.bottleneck else BasicBlock.growth
+        given = [fast_width, *(fast_width * growth * 2**stage for stage in range(3))]  # Fast channels before res2..res5
+        self.slow = Pathway(a, a.width, 1, (1, 1, 3, 3), tuple(2 * width for width in given))
+        self.fast = Pathway(a, fast_width, 5, (3, 3, 3, 3))
+        self.laterals = nn.ModuleList(_lateral(a, width) for width in given)
+        self.dropout = nn.Dropout(a.dropout)
+        self.head = nn.Linear((a.width + fast_width) * growth * 8, classes, bias=a.head_bias)
+        self._initialise()
+        self.to(memory_format=torch.channels_last_3d)
+
+    def forward(self, video: Video) -> Logits:
+        """uint8 (B, T, H, W, C) to float32 (B, K)."""
+        pooled = torch.cat([maps.float().mean((2, 3, 4)) for maps in self.features(video)], 1)
+        logits: Logits = self.head(self.dropout(pooled))
+        return logits.float()
+
+    def features(self, video: Video) -> tuple[Maps, Maps]:
+        """What Slow and Fast see last, before pooling; Fast has alpha times as many frames."""
+        fast = self._normalise(video[:, :: max(1, video.shape[1] // self.architecture.fast_frames)])
+        slow = fast[:, :, :: self.architecture.alpha]
+        slow, fast = self.slow.stem(slow), self.fast.stem(fast)
+        for lateral, slow_stage, fast_stage in zip(self.laterals, self.slow.stages, self.fast.stages, strict=True):
+            slow = slow_stage(torch.cat([slow, lateral(fast)], 1))
+            fast = fast_stage(fast)
+        return slow, fast
+
+    def _normalise(self, video: Video) -> Maps:
+        """Floats (B, C, T, H, W), a view: bytes in channels-last order are what the convolutions want."""
+        kind = video.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.head.weight.dtype
+        scale = 1 / self.architecture.std
+        return video.to(dtype).sub_(self.architecture.mean).mul_(scale).permute(0, 4, 1, 2, 3)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(module, Block) and self.architecture.zero_init:
+                nn.init.zeros_(cast(Tensor, module.residual[-1].weight))
+        nn.init.normal_(self.head.weight, std=0.01)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
+
+
+class Pathway(nn.Module):
+    """A stem and res2..res5.
+
+    Args:
+        width: channels of the stem; the blocks of res2..res5 are 1, 2, 4 and 8 times as wide inside.
+        stem_frames: frames the stem's convolution sees.
+        block_frames: frames the first convolution of a block sees, in res2..res5.
+        lateral: channels that come in from the other pathway, before res2..res5.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        width: int,
+        stem_frames: int,
+        block_frames: tuple[int, int, int, int],
+        lateral: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            _conv(3, width, (stem_frames, 7, 7), 2),
+            nn.BatchNorm3d(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+        )
+        block = Bottleneck if architecture.bottleneck else BasicBlock
+        self.stages = nn.ModuleList()
+        channels = width
+        for stage, count in enumerate(architecture.blocks):
+            blocks, channels = [], channels + lateral[stage]
+            for number in range(count):
+                stride = 2 if stage and not number else 1
+                blocks.append(block(channels, width * 2**stage, block_frames[stage], stride))
+                channels = width * 2**stage * block.growth
+            self.stages.append(nn.Sequential(*blocks))
+
+
+class Block(nn.Module):
+    """A residual block: convolutions, added to a shortcut. He et al., arXiv:1512.03385, sections 3.2 and 4.1."""
+
+    growth = 1  # output channels over inner ones
+
+    def __init__(self, inputs: int, inner: int, stride: int, *convolutions: nn.Conv3d) -> None:
+        super().__init__()
+        outputs = inner * self.growth
+        layers: list[nn.Module] = []
+        for convolution in convolutions:
+            layers += [convolution, nn.BatchNorm3d(convolution.out_channels), nn.ReLU(inplace=True)]
+        self.residual = nn.Sequential(*layers[:-1])
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != outputs or stride != 1:
+            self.shortcut = nn.Sequential(_conv(inputs, outputs, (1, 1, 1), stride), nn.BatchNorm3d(outputs))
+
+    def forward(self, maps: Maps) -> Maps:
+        return nn.functional.relu(self.residual(maps).add_(self.shortcut(maps)), inplace=True)
+
+
+class Bottleneck(Block):
+    """A narrow 3 x 3 between two of 1 x 1, of which the first sees several frames: res2..res5 of R50 and R101."""
+
+    growth = 4
+
+    def __init__(self, inputs: int, inner: int, frames: int, stride: int) -> None:
+        first, last = _conv(inputs, inner, (frames, 1, 1)), _conv(inner, inner * self.growth, (1, 1, 1))
+        super().__init__(inputs, inner, stride, first, _conv(inner, inner, (1, 3, 3), stride), last)
+
+
+class BasicBlock(Block):
+    """Two of 3 x 3, of which the first sees several frames: the blocks of R18, for small data."""
+
+    def __init__(self, inputs: int, inner: int, frames: int, stride: int) -> None:
+        super().__init__(
+            inputs, inner, stride, _conv(inputs, inner, (frames, 3, 3), stride), _conv(inner, inner, (1, 3, 3))
+        )
+
+
+def _lateral(architecture: Architecture, width: int) -> nn.Sequential:
+    """From Fast to Slow: every alpha-th frame from its neighbours, with twice the channels; section 3.3."""
+    kernel, stride = (architecture.lateral_kernel, 1, 1), (architecture.alpha, 1, 1)
+    convolution = nn.Conv3d(width, 2 * width, kernel, stride, (kernel[0] // 2, 0, 0), bias=False)
+    return nn.Sequential(
+        convolution, *([nn.BatchNorm3d(2 * width), nn.ReLU(inplace=True)] if architecture.lateral_norm else [])
+    )
+
+
+def _conv(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: int = 1) -> nn.Conv3d:
+    """A convolution that keeps the frames, and rows and columns but for its stride."""
+    frames, rows, columns = kernel
+    padding = (frames // 2, rows // 2, columns // 2)
+    return nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding, bias=False)
