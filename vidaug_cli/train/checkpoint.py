@@ -103,8 +103,9 @@ def parse_checkpoint(found: Any, path: Path) -> Checkpoint:
     if not is_checkpoint(found):
         hint = "start from weights of another program with 'vidaug train --init'"
         raise VidaugError("is a file of torch.save, but no checkpoint of vidaug", where=path, hint=hint)
-    if found.get("version") != VERSION:
-        what = f"is version {found.get('version')!r:.20}, and this vidaug reads {VERSION}"
+    version = found.get("version")
+    if type(version) is not int or version != VERSION:
+        what = f"is version {_line(repr(version)):.20}, and this vidaug reads {VERSION}"
         raise VidaugError(what, where=path, hint="update vidaug-cli")
     content = {name: value for name, value in found.items() if name not in ("format", "version")}
     fault = _fault(content)
@@ -115,10 +116,14 @@ def parse_checkpoint(found: Any, path: Path) -> Checkpoint:
             checkpoint = Checkpoint(**content | {"classes": tuple(content["classes"])})
             fault = weights_fault(checkpoint.weights, skeleton(checkpoint.architecture, len(checkpoint.classes)))
     except VidaugError as error:
-        fault = str(error).replace("\n", ", ")
+        fault = str(error)
     if fault:
-        raise VidaugError(f"{fault:.300}", where=path, hint=HINT)
+        raise VidaugError(f"{_line(fault):.300}", where=path, hint=HINT)
     return checkpoint
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def is_checkpoint(found: Any) -> bool:

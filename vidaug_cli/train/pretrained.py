@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,8 @@ def read_foreign(path: Path, architecture: Architecture, classes: Sequence[str])
         fitting = [name for name, other in ARCHITECTURES.items() if not _faults(found, other, count, rename, True)]
         hint = f"it fits --network {' or '.join(fitting)}" if fitting else HINT
         raise VidaugError(what + more, where=path, hint=hint)
-    names = _wanted(architecture, len(classes), keep_head)
-    weights = {name: found[rename(name)] for name in names if rename(name) in found}
+    names = [name for name in _weights_of(architecture) if rename(name) in found and (keep_head or name not in HEAD)]
+    weights = {name: found[rename(name)] for name in names}
     if bad := [rename(name) for name, weight in weights.items() if not torch.isfinite(weight).all()]:
         raise VidaugError(f"{bad[0]} is not finite: that training went wrong", where=path, hint=HINT)
     return weights, source
@@ -122,29 +123,35 @@ def _state_dict(found: Any, path: Path) -> tuple[dict[Any, Any], tuple[str, ...]
     return {str(name).removeprefix("module."): value for name, value in found.items()}, ()
 
 
-def _wanted(architecture: Architecture, classes: int, head: bool) -> dict[str, Tensor]:
-    """Our weights, on the meta device."""
-    state = skeleton(architecture, classes).state_dict()
-    return {name: weight for name, weight in state.items() if head or name not in HEAD}
+@cache
+def _weights_of(architecture: Architecture) -> dict[str, Tensor]:
+    """Our weights, on the meta device, with a head for one class."""
+    return skeleton(architecture, 1).state_dict()
 
 
 def _hits(found: dict[Any, Any], architecture: Architecture, rename: Callable[[str], str]) -> int:
-    return sum(rename(name) in found for name in _wanted(architecture, 1, False))
+    return sum(rename(name) in found for name in _weights_of(architecture) if name not in HEAD)
 
 
 def _faults(
     found: dict[Any, Any], architecture: Architecture, classes: int, rename: Callable[[str], str], head: bool
 ) -> list[str]:
-    """What keeps these tensors from being this network's, by the names in the file."""
-    wanted = {rename(name): weight for name, weight in _wanted(architecture, classes, head).items()}
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # old files have none
-    ignored = counters if head else counters | {rename(name) for name in HEAD}
-    faults = [f"{name} is missing" for name in wanted if name not in found and name not in counters]
-    faults += [f"{name!r:.80} is too many" for name in found if name not in wanted and name not in ignored]
-    for name in wanted.keys() & found.keys():
-        weight, like = found[name], wanted[name]
-        if not isinstance(weight, Tensor) or weight.is_floating_point() != like.is_floating_point():
+    """What keeps these tensors from being this network's, by the names in the file; its head is looked at on demand."""
+    faults, known = [], {rename(name) for name in HEAD if not head}
+    for ours, like in _weights_of(architecture).items():
+        if ours in HEAD and not head:
+            continue
+        name, shape = rename(ours), (classes, *like.shape[1:]) if ours in HEAD else tuple(like.shape)
+        weight = found.get(name)
+        known.add(name)
+        if name not in found and not name.endswith("num_batches_tracked"):  # which old files do not have
+            faults.append(f"{name} is missing")
+        elif name in found and not _is_like(weight, like):
             faults.append(f"{name} is no tensor of {like.dtype}")
-        elif weight.shape != like.shape:
-            faults.append(f"{name} is {tuple(weight.shape)}, not {tuple(like.shape)}")
-    return faults
+        elif isinstance(weight, Tensor) and weight.shape != shape:
+            faults.append(f"{name} is {tuple(weight.shape)}, not {shape}")
+    return faults + [f"{name!r:.80} is too many" for name in found if name not in known]
+
+
+def _is_like(weight: Any, like: Tensor) -> bool:
+    return isinstance(weight, Tensor) and weight.is_floating_point() == like.is_floating_point()

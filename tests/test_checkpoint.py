@@ -1,0 +1,380 @@
+"""Checkpoints: what is written comes back, whole or not at all; and weights of other programs."""
+
+from __future__ import annotations
+
+import re
+import resource
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checkpoint_makers import CLASSES, TINY, checkpoint_of, made, network_of
+from torch import Tensor
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from vidaug_cli.train.pretrained import initialise, read_foreign
+from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
+
+VIDEO = torch.arange(2 * 8 * 16 * 16 * 3).reshape(2, 8, 16, 16, 3).mul(37).to(torch.uint8)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal in type and value, also within tensors, lists and dicts."""
+    if isinstance(one, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and one == other
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    written = checkpoint_of()
+    write_checkpoint(tmp_path / "last.pt", written)
+    found = read_checkpoint(tmp_path / "last.pt")
+    for field in fields(Checkpoint):
+        assert same(getattr(found, field.name), getattr(written, field.name)), field.name
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_equal_checkpoints_are_equal_files(tmp_path: Path) -> None:
+    assert made(tmp_path / "a.pt").read_bytes() == made(tmp_path / "b.pt").read_bytes()
+
+
+def test_the_network_is_the_one_that_was_trained(tmp_path: Path, device: torch.device) -> None:
+    network = network_of()
+    write_checkpoint(tmp_path / "x.pt", checkpoint_of(weights=network.state_dict()))
+    state = torch.get_rng_state()
+    found = read_checkpoint(tmp_path / "x.pt").network(str(device))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(module.training for module in found.modules())
+    assert found.slow.stem[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    with torch.no_grad():
+        assert torch.allclose(found(VIDEO.to(device)).cpu(), network(VIDEO), atol=1e-3 if device.type == "cuda" else 0)
+
+
+def test_continuing_is_possible(tmp_path: Path) -> None:
+    network = network_of()
+    found = read_checkpoint(made(tmp_path / "x.pt"))
+    optimizer = torch.optim.AdamW(network.parameters())
+    optimizer.load_state_dict(found.training["optimizer"])
+    assert optimizer.state_dict()["state"][0]["step"] == 1
+
+
+def test_the_file_holds_no_code(tmp_path: Path) -> None:
+    found = torch.load(made(tmp_path / "x.pt"), weights_only=True)
+    assert found["format"] == "vidaug-checkpoint"
+    assert found["version"] == 1
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("size", [10, 30_000])
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path, size: int) -> None:
+    before = made(tmp_path / "x.pt").read_bytes()
+    assert len(before) > 30_000
+    with files_of_at_most(size), pytest.raises(VidaugError, match=r"cannot be written: File too large; is the folder"):
+        made(tmp_path / "x.pt", epoch=4)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+    assert (tmp_path / "x.pt").read_bytes() == before
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(VidaugError, match="cannot be written: No such file or directory; is the folder there"):
+        made(tmp_path / "no" / "x.pt")
+
+
+Content = dict[str, Any]
+
+
+def put(*places: str, to: Any) -> Callable[[Content], None]:
+    def change(content: Content) -> None:
+        for place in places[:-1]:
+            content = content[place]
+        content[places[-1]] = to(content[places[-1]]) if callable(to) else to
+
+    return change
+
+
+def drop(*places: str) -> Callable[[Content], None]:
+    def change(content: Content) -> None:
+        for place in places[:-1]:
+            content = content[place]
+        del content[places[-1]]
+
+    return change
+
+
+STEM = "slow.stem.0.weight"
+FAULTS: list[tuple[Callable[[Content], None], str]] = [
+    (
+        put("format", to="x"),
+        "is a file of torch.save, but no checkpoint of vidaug; start from .* 'vidaug train --init'",
+    ),
+    (put("version", to=2), "is version 2, and this vidaug reads 1; update vidaug-cli"),
+    (put("version", to="9" * 99), "is version '9999999999999999999, and"),
+    (put("version", to=torch.ones(2)), "is version tensor\\(\\[1., 1.\\]\\), and"),
+    (put("format", to=torch.ones(2)), "is a file of torch.save, but no checkpoint of vidaug"),
+    (put("architecture", "alpha", to=torch.ones(9, 9)), "alpha: tensor\\(\\[\\[1., 1., 1."),
+    (put("clip", "short", to=torch.ones(9, 9)), "short: tensor\\(\\[\\[1., 1., 1."),
+    (drop("epoch"), "lacks or has too much: 'epoch'"),
+    (put("more", to=1), "lacks or has too much: 'more'"),
+    (put("epoch", to=1.5), "epoch: 1.5 should be a whole number"),
+    (put("epoch", to=True), "epoch: True should be a whole number"),
+    (put("epoch", to=-1), "epoch should be 0 or more"),
+    (put("classes", to=[]), "classes should be one name or more, unlike"),
+    (put("classes", to=["a", "a", "b"]), "classes should be one name or more, unlike"),
+    (put("classes", to=["a", "b", 3]), "classes should be one name or more, unlike"),
+    (put("classes", to=["a", "b"]), "weight head.weight should be torch.float32 \\(2, 24\\)"),
+    (put("metrics", to={"x": "y"}), "metrics should be numbers by name"),
+    (put("settings", to={"x": torch.ones(1)}), "settings should be what JSON holds"),
+    (put("settings", to={"x": float("nan")}), "settings should be what JSON holds"),
+    (put("training", to=[]), "training: \\[\\] should be"),
+    (put("architecture", to=[1]), "architecture: \\[1\\] should be"),
+    (put("architecture", "alfa", to=1), "'alfa' is no setting of Architecture; did you mean 'alpha'\\?"),
+    (put("architecture", "alpha", to="8"), "alpha: '8' should be a whole number"),
+    (put("architecture", "alpha", to=0), "network: alpha = 0 should be 1 to 64"),
+    (put("architecture", "blocks", to=(1, 1, 1, 1)), "blocks: \\(1, 1, 1, 1\\) should be a list"),
+    (put("architecture", "blocks", to=[1, 1, 1]), "blocks: \\[1, 1, 1\\] should have 4 entries"),
+    (drop("architecture", "beta"), "Architecture lacks beta"),
+    (put("architecture", "width", to=512), "weight slow.stem.0.weight should be torch.float32 \\(512, 3, 1, 7, 7\\)"),
+    (put("architecture", "blocks", to=[64, 64, 64, 64]), "6048 weights are missing or too many, such as 'fast.stages"),
+    (put("architecture", "mean", to=1e999), "mean: inf should be a number"),
+    (put("clip", "frames", to=0), "clip: frames = 0 should be 1 to 4096"),
+    (put("clip", "short", to="cut"), "short: 'cut' should be 'repeat', 'loop', 'stretch'"),
+    (put("clip", "size", to=None), "size: None should be a whole number"),
+    (drop("weights", STEM), f"1 weights are missing or too many, such as '{STEM}'"),
+    (put("weights", "x", to=torch.ones(1)), "1 weights are missing or too many, such as 'x'"),
+    (put("weights", STEM, to=torch.Tensor.half), f"weight {STEM} should be torch.float32 \\(2, 3, 1, 7, 7\\)"),
+    (put("weights", STEM, to=lambda weight: weight[0]), f"weight {STEM} should be"),
+    (put("weights", STEM, to=None), f"weight {STEM} should be"),
+    (put("weights", STEM, to=lambda weight: weight * torch.nan), f"weight {STEM} is not finite"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), FAULTS, ids=[message[:40] for _, message in FAULTS])
+def test_what_is_no_checkpoint_says_so(tmp_path: Path, change: Callable[[Content], None], message: str) -> None:
+    content = torch.load(made(tmp_path / "x.pt"))
+    change(content)
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(VidaugError, match=message) as caught:
+        read_checkpoint(tmp_path / "x.pt")
+    assert str(caught.value).startswith(f"{tmp_path / 'x.pt'}: ")
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_a_place_without_a_file(tmp_path: Path) -> None:
+    for path, message in [(tmp_path / "no.pt", "does not exist"), (tmp_path, "is not a file")]:
+        with pytest.raises(VidaugError, match=f"{message}; a checkpoint is what 'vidaug train' writes"):
+            read_checkpoint(path)
+
+
+# Weights of other programs
+
+
+def authors_name(ours: str) -> str:
+    """The names of methods.md, prefix and all, as substitutions."""
+    for pattern, name in [
+        (r"(slow|fast)\.stem\.0", r"\1_conv1"),
+        (r"(slow|fast)\.stem\.1", r"\1_bn1"),
+        (r"(slow|fast)\.stages\.0", r"\1_res2"),
+        (r"(slow|fast)\.stages\.1", r"\1_res3"),
+        (r"(slow|fast)\.stages\.2", r"\1_res4"),
+        (r"(slow|fast)\.stages\.3", r"\1_res5"),
+        (r"residual\.0", "conv1"),
+        (r"residual\.1", "bn1"),
+        (r"residual\.3", "conv2"),
+        (r"residual\.4", "bn2"),
+        (r"residual\.6", "conv3"),
+        (r"residual\.7", "bn3"),
+        ("shortcut", "downsample"),
+        (r"laterals\.0\.0", "lateral_p1"),
+        (r"laterals\.1\.0", "lateral_res2"),
+        (r"laterals\.2\.0", "lateral_res3"),
+        (r"laterals\.3\.0", "lateral_res4"),
+        ("head", "fc"),
+    ]:
+        ours = re.sub(f"^{pattern}" if "stem" in pattern or "stages" in pattern else pattern, name, ours)
+    return f"module.{ours}"
+
+
+def pytorchvideo_name(ours: str) -> str:
+    """The names of create_slowfast().state_dict(), read off version 0.1.5, as substitutions."""
+    for pattern, name in [
+        (r"slow\.stem\.0", "blocks.0.multipathway_blocks.0.conv"),
+        (r"fast\.stem\.0", "blocks.0.multipathway_blocks.1.conv"),
+        (r"slow\.stem\.1", "blocks.0.multipathway_blocks.0.norm"),
+        (r"fast\.stem\.1", "blocks.0.multipathway_blocks.1.norm"),
+        *((rf"slow\.stages\.{n}", f"blocks.{n + 1}.multipathway_blocks.0.res_blocks") for n in range(4)),
+        *((rf"fast\.stages\.{n}", f"blocks.{n + 1}.multipathway_blocks.1.res_blocks") for n in range(4)),
+        (r"residual\.0", "branch2.conv_a"),
+        (r"residual\.1", "branch2.norm_a"),
+        (r"residual\.3", "branch2.conv_b"),
+        (r"residual\.4", "branch2.norm_b"),
+        (r"residual\.6", "branch2.conv_c"),
+        (r"residual\.7", "branch2.norm_c"),
+        (r"shortcut\.0", "branch1_conv"),
+        (r"shortcut\.1", "branch1_norm"),
+        (r"laterals\.(\d)\.0", r"blocks.\1.multipathway_fusion.conv_fast_to_slow"),
+        (r"laterals\.(\d)\.1", r"blocks.\1.multipathway_fusion.norm"),
+        ("head", "blocks.6.proj"),
+    ]:
+        ours = re.sub(f"^{pattern}" if pattern[:4] in ("slow", "fast") else pattern, name, ours)
+    return ours
+
+
+NAMES = {"the release of arXiv:2008.05721": authors_name, "PyTorchVideo": pytorchvideo_name}
+PAPER = Architecture(blocks=(2, 1, 1, 2), width=4, beta=2, alpha=4, fast_frames=8)
+ORIGINAL = replace(PAPER, lateral_norm=True, head_bias=True)
+FORMS = {"the release of arXiv:2008.05721": PAPER, "PyTorchVideo": ORIGINAL}
+
+
+def foreign(path: Path, source: str, architecture: Architecture, classes: int = 3) -> dict[str, Tensor]:
+    """Write what the other program would; its state dict, with values of which no two tensors have the same."""
+    rename = NAMES[source]
+    state = OrderedDict(
+        (rename(name), weight) for name, weight in network_of(architecture, classes).state_dict().items()
+    )
+    wrapped = {
+        "the release of arXiv:2008.05721": {"epoch": 9, "state_dict": state, "optimizer_state_dict": {"state": {}}},
+        "PyTorchVideo": {"model_state": state},
+    }
+    torch.save(wrapped[source], path)
+    return dict(state)
+
+
+@pytest.mark.parametrize("source", NAMES)
+def test_each_foreign_tensor_lands_where_it_should(tmp_path: Path, source: str) -> None:
+    state = foreign(tmp_path / "x.pt", source, FORMS[source])
+    network = SlowFast(FORMS[source], 3).eval()
+    report = initialise(network, tmp_path / "x.pt", CLASSES)
+    assert (report.source, report.tensors, report.head) == (source, len(state), True)
+    assert str(report) == f"{len(state)} tensors as in {source}, kept head"
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, state[NAMES[source](name)]), name
+    with torch.no_grad():
+        assert torch.equal(network(VIDEO), network_of(FORMS[source])(VIDEO))
+
+
+@pytest.mark.parametrize("source", NAMES)
+def test_documented_names(source: str) -> None:
+    """The maps of this file themselves, by names written out."""
+    names = {NAMES[source](name) for name in network_of(FORMS[source]).state_dict()}
+    documented = {
+        "the release of arXiv:2008.05721": """fast_conv1.weight fast_bn1.running_var slow_conv1.weight slow_bn1.weight
+            slow_res2.0.conv1.weight slow_res2.1.bn3.bias fast_res5.1.conv3.weight fast_res3.0.downsample.0.weight
+            slow_res5.0.downsample.1.running_mean lateral_p1.weight lateral_res4.weight fc.weight""",
+        "PyTorchVideo": """blocks.0.multipathway_blocks.0.conv.weight blocks.0.multipathway_blocks.1.norm.running_mean
+            blocks.0.multipathway_fusion.conv_fast_to_slow.weight blocks.3.multipathway_fusion.norm.bias
+            blocks.1.multipathway_blocks.0.res_blocks.1.branch2.conv_a.weight blocks.6.proj.weight blocks.6.proj.bias
+            blocks.4.multipathway_blocks.1.res_blocks.1.branch2.norm_c.num_batches_tracked
+            blocks.2.multipathway_blocks.1.res_blocks.0.branch1_conv.weight
+            blocks.2.multipathway_blocks.0.res_blocks.0.branch1_norm.weight""",
+    }
+    prefix = "module." if source != "PyTorchVideo" else ""
+    assert {prefix + name for name in documented[source].split()} <= names
+
+
+@pytest.mark.parametrize("source", NAMES)
+def test_a_head_for_other_classes_is_left_as_it_was(tmp_path: Path, source: str) -> None:
+    foreign(tmp_path / "x.pt", source, FORMS[source], classes=400)
+    network = SlowFast(FORMS[source], 3)
+    before = network.head.weight.clone()
+    report = initialise(network, tmp_path / "x.pt", CLASSES)
+    assert not report.head
+    assert str(report).endswith(", new head")
+    assert torch.equal(network.head.weight, before)
+    assert torch.equal(network.slow.stem[0].weight, network_of(FORMS[source], 400).slow.stem[0].weight)
+
+
+def test_a_head_of_other_class_names_is_left_as_it_was(tmp_path: Path) -> None:
+    made(tmp_path / "x.pt")
+    assert initialise(SlowFast(TINY, 3), tmp_path / "x.pt", CLASSES).head
+    assert not initialise(SlowFast(TINY, 3), tmp_path / "x.pt", ("a", "b", "c")).head
+    assert str(initialise(SlowFast(TINY, 2), tmp_path / "x.pt", ("a", "b"))).endswith("as in vidaug, new head")
+
+
+def test_a_bare_state_dict_and_one_without_counters(tmp_path: Path) -> None:
+    state = {name: weight for name, weight in network_of().state_dict().items() if "num_batches" not in name}
+    torch.save({name: torch.nn.Parameter(weight) for name, weight in state.items()}, tmp_path / "x.pt")
+    weights, source = read_foreign(tmp_path / "x.pt", TINY, CLASSES)
+    assert source == "vidaug"
+    assert same(weights, state)
+    assert not any(weight.requires_grad for weight in weights.values())
+
+
+def fault_of(path: Path, architecture: Architecture = PAPER) -> str:
+    with pytest.raises(VidaugError) as caught:
+        initialise(SlowFast(architecture, 3), path, CLASSES)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+AUTHORS = "the release of arXiv:2008.05721"
+
+
+def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    state = foreign(path, AUTHORS, PAPER)
+    hint = "; --init takes a checkpoint of vidaug"
+    lacking = {name: weight for name, weight in state.items() if "slow_res5" not in name}
+    torch.save(lacking, path)
+    assert fault_of(path).startswith("does not fit the network: slow_res5.0.conv1.weight is missing, slow_res5.0.bn1.")
+    assert re.search(r"is missing and \d+ more; --init", fault_of(path))
+    torch.save(state | {"module.extra": torch.ones(1)}, path)
+    assert fault_of(path).startswith(f"does not fit the network: 'extra' is too many{hint}")
+    torch.save(state | {"module.fast_conv1.weight": torch.ones(3, 2)}, path)
+    assert fault_of(path).startswith(
+        f"does not fit the network: fast_conv1.weight is (3, 2), not (2, 3, 5, 7, 7){hint}"
+    )
+    torch.save(state | {"module.fast_conv1.weight": None}, path)
+    assert "fast_conv1.weight is no tensor of torch.float32" in fault_of(path)
+    torch.save(state | {"module.fast_conv1.weight": torch.full((2, 3, 5, 7, 7), torch.inf)}, path)
+    assert "fast_conv1.weight is not finite" in fault_of(path)
+
+
+def test_the_network_that_would_fit_is_named(tmp_path: Path) -> None:
+    foreign(tmp_path / "x.pt", AUTHORS, ARCHITECTURES["r18-small"], classes=11)
+    assert fault_of(tmp_path / "x.pt", ARCHITECTURES["r10-small"]).endswith("; it fits --network r18-small")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "holds no state dict"),
+        ({"state_dict": {"conv1.weight": torch.ones(2)}}, "holds no weights of a SlowFast network under names that"),
+        ({}, "holds no weights of a SlowFast network"),
+    ],
+)
+def test_other_files_of_torch(tmp_path: Path, content: Any, message: str) -> None:
+    torch.save(content, tmp_path / "x.pt")
+    assert fault_of(tmp_path / "x.pt").startswith(message)
+
+
+def test_a_file_of_old_torch(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "x.pt", _use_new_zipfile_serialization=False)
+    assert fault_of(tmp_path / "x.pt").startswith(
+        "is in torch's old format: load it with torch and save it again; --init takes"
+    )
+
+
+def test_a_release_is_no_checkpoint(tmp_path: Path) -> None:
+    foreign(tmp_path / "x.pt", AUTHORS, PAPER)
+    with pytest.raises(VidaugError, match=r"no checkpoint of vidaug; start from .* with 'vidaug train --init'"):
+        read_checkpoint(tmp_path / "x.pt")
