@@ -13,7 +13,7 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.inspection import find_clips, op_names
 from vidaug_cli.plan import Plan, read_plan
 from vidaug_cli.render import Engine, render_group
-from vidaug_cli.sheet import Strip, animate, contact_sheet
+from vidaug_cli.sheet import LEGEND, Legend, Strip, animate, contact_sheet
 
 SUFFIXES = (".png", ".gif", ".mp4")
 
@@ -46,12 +46,14 @@ def check_suffixes(paths: Sequence[Path]) -> None:
             raise VidaugError("is no picture that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}")
 
 
-def draw_pictures(strips: Sequence[Strip], paths: Sequence[Path], *, columns: int, thumb: int) -> Iterator[Path]:
+def draw_pictures(
+    strips: Sequence[Strip], paths: Sequence[Path], *, columns: int, thumb: int, legend: Legend = LEGEND
+) -> Iterator[Path]:
     """Write a contact sheet to each .png and an animation to each other path; yields what was written."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".png":
-            contact_sheet(strips, columns=columns, thumb=thumb).save(path)
+            contact_sheet(strips, columns=columns, thumb=thumb, legend=legend).save(path)
         else:
             animate(strips, path)
         yield path

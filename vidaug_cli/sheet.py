@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ MARGIN, GAP, BAR = 16, 4, 24  # pixels
 TITLE, TEXT = 16, 13  # font sizes
 HEADING = 46  # pixels above the frames of a row: title, and sources side by side
 CELL_HEADING = 60  # the same while playing: sources one below the other
+CURVE = 2  # pixels: width of a curve's line, and on either side of it of what sets it off
 CAPTION = 22  # pixels under a bar: a tick and a line of text
 
 
@@ -45,10 +47,16 @@ class Strip:
     own: str  # names of the two sources
     partner: str | None = None
     note: str = ""  # the ops drawn, for instance
+    curve: NDArray[np.floating] | None = None  # (T,), 0 to 1, a line over the bar, which is then a higher one
 
     @property
     def shares(self) -> NDArray[np.floating]:
         return np.ones(len(self.video)) if self.weights is None else self.weights
+
+    @property
+    def bar(self) -> int:
+        """Height of the bar in pixels."""
+        return BAR if self.curve is None else 3 * BAR
 
     @property
     def sources(self) -> list[tuple[str, Colour]]:
@@ -58,16 +66,30 @@ class Strip:
         return str(frame) if self.weights is None else f"{frame}: {100 * self.weights[frame]:.0f} %"
 
 
-def contact_sheet(strips: Sequence[Strip], columns: int = 8, thumb: int = 128) -> Image.Image:
+class Legend(NamedTuple):
+    """What the top line of a sheet says."""
+
+    own: str = "own video"
+    partner: str = "partner"
+    text: str = (
+        "bar: share of each in every frame; below it: number of the frame shown, and the own video's share in it"
+    )
+
+
+LEGEND = Legend()
+
+
+def contact_sheet(strips: Sequence[Strip], columns: int = 8, thumb: int = 128, legend: Legend = LEGEND) -> Image.Image:
     """A row for each clip: frames evenly spread from the first to the last, and the weights of all frames under them.
 
     Args:
         strips: the clips; they may differ in length and size.
         columns: frames of a clip to show; all of them where it has fewer.
         thumb: width of a shown frame in pixels; its height keeps the clip's proportions.
+        legend: what the colours stand for.
     """
     width = columns * (thumb + GAP) - GAP
-    rows = [_legend(width), *(_row(strip, columns, thumb, width) for strip in strips)]
+    rows = [_legend(legend, width), *(_row(strip, columns, thumb, width) for strip in strips)]
     sheet = Image.new("RGB", (width + 2 * MARGIN, sum(row.height + MARGIN for row in rows) + MARGIN), PAPER)
     top = MARGIN
     for row in rows:
@@ -116,13 +138,24 @@ def weight_bar(shares: NDArray[np.floating], width: int, height: int) -> Image.I
     return Image.fromarray(np.where(own[..., None], OWN, PARTNER).astype(np.uint8))
 
 
-def _legend(width: int) -> Image.Image:
+def _bar(strip: Strip, width: int) -> Image.Image:
+    """The weights, and the curve over them."""
+    bar = weight_bar(strip.shares, width, strip.bar)
+    if strip.curve is not None:
+        middles = (np.arange(len(strip.curve)) + 0.5) * width / len(strip.curve)
+        heights = CURVE + (1 - strip.curve) * (strip.bar - 1 - 2 * CURVE)  # all of the line lies in the bar
+        draw = ImageDraw.Draw(bar)
+        for colour, breadth in ((PAPER, 2 * CURVE + 1), (INK, CURVE)):
+            draw.line(list(zip(middles.tolist(), heights.tolist(), strict=True)), colour, breadth, joint="curve")
+    return bar
+
+
+def _legend(legend: Legend, width: int) -> Image.Image:
     picture = Image.new("RGB", (width, TEXT + 4), PAPER)
     draw = ImageDraw.Draw(picture)
-    left = _write_key(draw, 0, 0, "own video", OWN, width)
-    left = _write_key(draw, left, 0, "partner", PARTNER, width)
-    text = "bar: share of each in every frame; below it: number of the frame shown, and the own video's share in it"
-    write(draw, (left, 0), text, size=TEXT, colour=FAINT, width=width - left)
+    left = _write_key(draw, 0, 0, legend.own, OWN, width)
+    left = _write_key(draw, left, 0, legend.partner, PARTNER, width)
+    write(draw, (left, 0), legend.text, size=TEXT, colour=FAINT, width=width - left)
     return picture
 
 
@@ -131,7 +164,7 @@ def _row(strip: Strip, columns: int, thumb: int, width: int) -> Image.Image:
     shown = np.linspace(0, last, min(columns, last + 1)).round().astype(int).tolist()
     thumbs = [_thumb(strip, frame, thumb) for frame in shown]
     below = HEADING + thumbs[0].height + GAP
-    row = Image.new("RGB", (width, below + BAR + CAPTION), PAPER)
+    row = Image.new("RGB", (width, below + strip.bar + CAPTION), PAPER)
     draw = ImageDraw.Draw(row)
 
     end = write(draw, (0, 0), strip.title, size=TITLE, colour=INK, width=width) + MARGIN
@@ -142,26 +175,25 @@ def _row(strip: Strip, columns: int, thumb: int, width: int) -> Image.Image:
 
     pitch = thumb + GAP
     bin_width = (len(shown) - 1) * pitch / last if last else thumb  # a shown frame's bin lies under its middle
-    bar = weight_bar(strip.shares, round(bin_width * (last + 1)), BAR)
-    row.paste(bar, (round((thumb - bin_width) / 2), below))
+    row.paste(_bar(strip, round(bin_width * (last + 1))), (round((thumb - bin_width) / 2), below))
     for column, (frame, picture) in enumerate(zip(shown, thumbs, strict=True)):
         row.paste(picture, (column * pitch, HEADING))
         middle = thumb / 2 + frame * bin_width
-        draw.line((middle, below + BAR, middle, below + BAR + 3), INK)
+        draw.line((middle, below + strip.bar, middle, below + strip.bar + 3), INK)
         caption = strip.caption(frame) if thumb >= 64 else str(frame)
-        write(draw, (middle, below + BAR + 5), caption, size=TEXT, colour=INK, width=pitch, anchor="ma")
+        write(draw, (middle, below + strip.bar + 5), caption, size=TEXT, colour=INK, width=pitch, anchor="ma")
     return row
 
 
 def _blank_cell(strip: Strip, thumb: int) -> Image.Image:
     """What stays the same while a clip plays: its title, sources and bar."""
     below = CELL_HEADING + _thumb(strip, 0, thumb).height + GAP
-    cell = Image.new("RGB", (thumb, below + BAR + CAPTION), PAPER)
+    cell = Image.new("RGB", (thumb, below + strip.bar + CAPTION), PAPER)
     draw = ImageDraw.Draw(cell)
     write(draw, (0, 0), strip.title, size=TEXT, colour=INK, width=thumb)
     for line, (name, colour) in enumerate(strip.sources, 1):
         _write_key(draw, 0, 2 + 18 * line, name, colour, thumb)
-    cell.paste(weight_bar(strip.shares, thumb, BAR), (0, below))
+    cell.paste(_bar(strip, thumb), (0, below))
     return cell
 
 
@@ -171,8 +203,8 @@ def _cell(blank: Image.Image, strip: Strip, frame: int) -> Image.Image:
     draw = ImageDraw.Draw(cell)
     now = (frame + 0.5) * cell.width / len(strip.video)
     bottom = cell.height - CAPTION
-    draw.line((now, bottom - BAR, now, bottom + 3), INK, 5)
-    draw.line((now, bottom - BAR, now, bottom + 1), PAPER, 3)
+    draw.line((now, bottom - strip.bar, now, bottom + 3), INK, 5)
+    draw.line((now, bottom - strip.bar, now, bottom + 1), PAPER, 3)
     middle = cell.width / 2
     write(draw, (middle, bottom + 5), strip.caption(frame), size=TEXT, colour=INK, width=cell.width, anchor="ma")
     return cell

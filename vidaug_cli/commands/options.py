@@ -12,9 +12,11 @@ import click
 
 if TYPE_CHECKING:
     from vidaug_cli.data.listing.tree import Quarantined
+    from vidaug_cli.data.manifest import Row
     from vidaug_cli.data.sampling import ClipSpec
     from vidaug_cli.plan import Plan
     from vidaug_cli.render import Engine
+    from vidaug_cli.train.predictor import Predictor
 
 SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
 
@@ -98,6 +100,26 @@ input_options = group(
     click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
 )
 
+network_options = group(
+    device_option,
+    click.option(
+        "--amp",
+        type=click.Choice(["auto", "bf16", "off"]),
+        default="auto",
+        show_default=True,
+        help="Precision: bfloat16 where the device has it, bfloat16, or float32.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=8,
+        show_default=True,
+        help="Clips in the network at a time; speed only.",
+    ),
+    workers_option,
+)
+INPUT_OPTIONS = ("layout", "split", "lists", "root", "subset", "limit")
+
 
 def clip_spec(options: dict[str, Any]) -> ClipSpec:
     """Take the clip options out of a command's keyword arguments."""
@@ -120,31 +142,60 @@ def workers(options: dict[str, Any]) -> int:
     return worker_count(options.pop("workers"))
 
 
+def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
+    """Take the network options, and put the network of CHECKPOINT on its device."""
+    from vidaug_cli.render import resolve_device
+    from vidaug_cli.train.checkpoint import read_checkpoint
+    from vidaug_cli.train.predictor import Predictor
+
+    device = resolve_device(options.pop("device"))
+    found = read_checkpoint(checkpoint)
+    return Predictor.of(
+        found,
+        device=device,
+        amp=options.pop("amp"),
+        batch=options.pop("batch_size"),
+        workers=workers(options),
+        about={"checkpoint": checkpoint.name, "epoch": found.epoch},
+    )
+
+
 def plan(source: str, options: dict[str, Any], *, quiet: bool, workers: int = 0) -> tuple[Plan, Sequence[Quarantined]]:
     """The plan of INPUT and a command's options, and the videos of INPUT that cannot be used (they are named)."""
-    from vidaug_cli.augment import read_input
     from vidaug_cli.cookbook import load_recipe
-    from vidaug_cli.data.summary import printable
-    from vidaug_cli.plan import Plan, select
+    from vidaug_cli.plan import Plan
 
     names = options.pop("recipe")
     if not names:
         raise click.UsageError("which recipe? Give --recipe NAME; 'vidaug recipes' lists them.")
     recipe = load_recipe(*names, overrides=options.pop("set"))
     spec = clip_spec(options)
-    scanning = {name: options.pop(name) for name in ("layout", "split", "lists", "root")}
-    selecting = {name: options.pop(name) for name in ("subset", "limit")}
+    choice = {name: options.pop(name) for name in INPUT_OPTIONS}
     plan = Plan(rows=(), recipe=recipe, spec=spec, **options)  # what is wrong with it is said before hours of scanning
-    found = read_input(source, **scanning, workers=workers, progress=show_progress(quiet))
+    rows, quarantined = videos(source, choice, seed=plan.seed, quiet=quiet, workers=workers)
+    return replace(plan, rows=tuple(rows)), quarantined
+
+
+def videos(
+    source: str, options: dict[str, Any], *, seed: int, quiet: bool, workers: int = 0
+) -> tuple[list[Row], Sequence[Quarantined]]:
+    """The videos of INPUT that the input options pick, and those that cannot be used (they are named)."""
+    from vidaug_cli.augment import read_input
+    from vidaug_cli.data.summary import printable
+    from vidaug_cli.plan import select
+
+    choice = {name: options.pop(name) for name in INPUT_OPTIONS}
+    selecting = {name: choice.pop(name) for name in ("subset", "limit")}
+    found = read_input(source, **choice, workers=workers, progress=show_progress(quiet))
     for line in found.notes:
         note(line, quiet=quiet)
     for video in found.quarantined:
         note(f"left out: {printable(video.path)}: {video.reason}", quiet=quiet)
-    rows = select(found.rows, **selecting, seed=plan.seed)
+    rows = select(found.rows, **selecting, seed=seed)
     splits = sorted({row.split for row in rows if row.split})
     if len(splits) > 1:
         note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split", quiet=quiet)
-    return replace(plan, rows=tuple(rows)), found.quarantined
+    return rows, found.quarantined
 
 
 def note(message: str, *, quiet: bool = False) -> None:

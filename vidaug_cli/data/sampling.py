@@ -79,8 +79,8 @@ def frame_numbers(sample: Sample, spec: ClipSpec, frames: int) -> NDArray[np.int
 
 def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
     """A random stretch, square and flip of a video."""
-    step = _step(spec, video)
-    start = int(rng.integers(0, max(0, video.frames - _span(spec, step)) + 1))
+    step = step_frames(spec, video)
+    start = int(rng.integers(0, max(0, video.frames - span_frames(spec, step)) + 1))
     short = min(video.width, video.height)
     side = max(1, round(short * rng.uniform(*spec.crop)))
     x, y = (int(rng.integers(0, length - side + 1)) for length in (video.width, video.height))
@@ -90,20 +90,21 @@ def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
 
 def clean_sample(spec: ClipSpec, video: Row) -> Sample:
     """The middle of the video in time and space, at the largest side `spec.crop` allows, unflipped: no chance in it."""
-    step = _step(spec, video)
+    step = step_frames(spec, video)
     side = max(1, round(min(video.width, video.height) * spec.crop[1]))
     crop = Crop(x=(video.width - side) // 2, y=(video.height - side) // 2, side=side)
-    return Sample(start=max(0, video.frames - _span(spec, step)) // 2, step=step, crop=crop, flip=False)
+    return Sample(start=max(0, video.frames - span_frames(spec, step)) // 2, step=step, crop=crop, flip=False)
 
 
-def _span(spec: ClipSpec, step: float) -> int:
+def span_frames(spec: ClipSpec, step: float) -> int:
     """Frames of the video from the clip's first to its last."""
     return math.floor((spec.frames - 1) * step + 1e-6) + 1
 
 
-def _step(spec: ClipSpec, video: Row) -> float:
+def step_frames(spec: ClipSpec, video: Row) -> float:
+    """Frames of the video from one frame of the clip to the next."""
     step = float(spec.stride) if spec.fps is None else (video.fps or spec.fps) / spec.fps
     if spec.short == "stretch":
-        while _span(spec, step) > video.frames and step > 1 / spec.frames:
+        while span_frames(spec, step) > video.frames and step > 1 / spec.frames:
             step /= 2  # the authors slow a short video down by 2 or 4
     return step

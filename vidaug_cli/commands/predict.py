@@ -1,0 +1,76 @@
+"""`vidaug predict`: scores of videos."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidaug_cli.commands import options
+from vidaug_cli.commands.options import note, show_progress
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT|SHARDS")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File for the scores, HDF5."
+)
+@click.option("--views", type=click.Choice(["1", "10", "30"]), help="Views of each video of INPUT.  [default: 10]")
+@click.option(
+    "--crop",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Side of the square a view shows, as a share of the short side.  [default: the least in training]",
+)
+@click.option("--per-view", is_flag=True, help="Keep the scores of each view, too.")
+@options.seed_option
+@options.input_options
+@options.network_options
+@options.json_option
+@options.quiet_option
+def command(
+    checkpoint: Path,
+    source: str,
+    out: Path,
+    views: str | None,
+    crop: float | None,
+    json: bool,
+    quiet: bool,
+    **kwargs: Any,
+) -> None:
+    """Score the videos of INPUT with the network in CHECKPOINT.
+
+    INPUT is a folder or list of videos, a manifest written by 'vidaug scan', or - for a manifest on stdin. One view is
+    the middle of a video, ten are spread over its length, thirty are these at three places across; a video's scores are
+    the mean of their softmax. SHARDS is a folder written by 'vidaug augment': there a video's clips are its views.
+    Exits with 3 when some videos had to be left out; they are listed with the scores.
+
+    \b
+    vidaug predict run/best.pt videos --split 1 --subset test -o scores.h5
+    """
+    from vidaug_cli.data.scores import write_scores
+    from vidaug_cli.train.predict import predict_shards, predict_videos
+
+    predictor = options.predictor(checkpoint, kwargs)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    how: dict[str, Any] = {"per_view": kwargs.pop("per_view"), "progress": show_progress(quiet)}
+    if (Path(source) / "plan.json").exists():
+        given = [f"--{name}" for name in options.INPUT_OPTIONS if kwargs[name] is not None]
+        given += [name for name, value in (("--views", views), ("--crop", crop)) if value is not None]
+        if given:
+            raise click.UsageError(f"{source} holds shards, whose clips are scored as they are: leave {given[0]} out.")
+        found = predict_shards(predictor, Path(source), **how)
+    else:
+        seed, how["views"] = kwargs.pop("seed"), int(views or 10)
+        rows, quarantined = options.videos(source, kwargs, seed=seed, quiet=quiet, workers=predictor.workers)
+        found = predict_videos(predictor, rows, crop=crop, quarantined=quarantined, **how)
+    write_scores(out, found.scores)
+    for line in (*found.notes, found.text):
+        note(line, quiet=quiet)
+    if json:
+        click.echo(dumps(found.as_json()))
+    if found.scores.failures:
+        raise SystemExit(options.SKIPPED)
