@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from checkpoint_makers import CLASSES, TINY, checkpoint_of, made, network_of
@@ -92,6 +93,13 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path, size: int) -> None:
         made(tmp_path / "x.pt", epoch=4)
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
     assert (tmp_path / "x.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("value", [np.float64(1), {1, 2}, b"x", 2**300, {(1, 2): 3}, torch.nn.Linear(1, 1)])
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(ValueError, match="holds"):
+        made(tmp_path / "x.pt", training={"x": value})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from vidaug_cli.train.archive import read_archive
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.pretrained import read_foreign
 
-ROUNDS = int(os.environ.get("VIDAUG_FUZZ", "200"))  # 2,000 take about two minutes
+ROUNDS = int(os.environ.get("VIDAUG_FUZZ", "200"))  # 2,000 take about a minute
 Records = dict[str, bytes]
 
 

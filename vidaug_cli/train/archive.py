@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.rehearsal import RefusedError, rehearse
+from vidaug_cli.train.rehearsal import RefusedError, check_keys, rehearse
 
 MAX_ENTRIES = 50_000  # R101 with AdamW and a moving average has 4,469
 MAX_PICKLE = 8_000_000  # bytes; that R101 has 505,515
@@ -42,7 +42,7 @@ def read_archive(path: Path, hint: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             loaded = torch.load(checked, map_location="cpu", weights_only=True)
-        return _plain(loaded, iter(range(MAX_VALUES)))
+        return plain(loaded)
     except FileNotFoundError as error:
         raise VidaugError("does not exist", where=path, hint=hint) from error
     except OSError as error:
@@ -84,11 +84,16 @@ def _check_sizes(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
         raise RefusedError("declares more bytes than it has")
 
 
+def plain(value: Any) -> Any:
+    """The same with plain dicts and detached tensors. Raises ValueError on what `read_archive` would refuse."""
+    return _plain(value, iter(range(MAX_VALUES)))
+
+
 def _plain(value: Any, budget: Iterator[int], depth: int = 0) -> Any:
-    """The same with plain dicts and detached tensors, every part of a known kind."""
     if next(budget, None) is None or depth > MAX_DEPTH:
         raise RefusedError("holds too many values or too deep ones")
     if type(value) in (dict, OrderedDict):
+        check_keys(dict.keys(value))
         return {_plain(key, budget, depth): _plain(entry, budget, depth + 1) for key, entry in dict.items(value)}
     if type(value) in (list, tuple):
         return type(value)(_plain(entry, budget, depth + 1) for entry in value)

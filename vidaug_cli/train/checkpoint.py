@@ -17,7 +17,7 @@ from vidaug_cli.data.files import publish, temporary_beside
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.schema import as_tuples, nearest, type_fault
-from vidaug_cli.train.archive import read_archive
+from vidaug_cli.train.archive import plain, read_archive
 from vidaug_cli.train.slowfast import Architecture, SlowFast
 
 FORMAT = "vidaug-checkpoint"
@@ -54,21 +54,24 @@ def skeleton(architecture: Architecture, classes: int) -> SlowFast:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write the file whole or not at all. Raises VidaugError when the folder or the disk does not take it."""
+    """Write the file whole or not at all.
+
+    Raises VidaugError when the folder or the disk does not take it, and ValueError on what could not be read again.
+    """
     content = {
         "format": FORMAT,
         "version": VERSION,
         "architecture": checkpoint.architecture.as_json(),
         "classes": list(checkpoint.classes),
         "clip": checkpoint.clip.as_json(),
-        "weights": {name: weight.detach() for name, weight in checkpoint.weights.items()},
+        "weights": checkpoint.weights,
         "epoch": checkpoint.epoch,
         "settings": checkpoint.settings,
         "metrics": checkpoint.metrics,
         "training": checkpoint.training,
     }
     buffer = io.BytesIO()  # torch.save itself aborts the process on a full disk
-    torch.save(content, buffer)
+    torch.save(plain(content), buffer)
     temporary = temporary_beside(path)
     try:
         temporary.write_bytes(buffer.getbuffer())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ _STORAGES = {  # bytes of an element
 }
 
 
-class RefusedError(Exception):
+class RefusedError(ValueError):
     """Why a file is not opened."""
 
 
@@ -81,13 +81,13 @@ def rehearse(pickled: bytes, sizes: Mapping[str, int]) -> None:
                 if name == "TUPLE":
                     stack.append(_shallow(items))
                 elif name == "SETITEMS":
-                    _check_keys(items[::2])
+                    check_keys(items[::2])
             case name if name in _TUPLES:
                 stack[-_TUPLES[name] :] = [_shallow(stack[-_TUPLES[name] :])]
             case "APPEND":
                 stack.pop()
             case "SETITEM":
-                _check_keys([stack[-2]])
+                check_keys([stack[-2]])
                 del stack[-2:]
             case "BINPERSID":
                 stack.append(_storage(stack.pop(), sizes))
@@ -114,7 +114,8 @@ def _counts(value: Any) -> bool:
     return type(value) is tuple and all(type(number) is int and number >= 0 for number in value)
 
 
-def _check_keys(keys: list[Any]) -> None:
+def check_keys(keys: Iterable[Any]) -> None:
+    """Raise RefusedError unless the keys of a dict are such that take no time to hash."""
     if not all(key is None or isinstance(key, str | int | float) for key in keys):
         raise RefusedError("holds a key that is neither text nor a number")
 
