@@ -119,7 +119,7 @@ def _foreign_ops(base: type[Any]) -> dict[str, type[Any]]:
 def _parse(text: str, name: str) -> Table:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # tomllib's own, and Python's for a number of thousands of digits
         raise RecipeError(f"is not TOML: {error}", where=name) from error
 
 
@@ -169,7 +169,7 @@ def _override(table: Table, override: str) -> Iterator[str]:
         return
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         value = text.strip()  # a bare word is a string
     entries: list[Table] = [*table["augment"], *table["mix"]]
     by_op = [entry for entry in entries if entry.get("op") == keys[0]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from vidaug_cli.errors import VidaugError
 
+LARGEST = sys.float_info.max  # neither infinity nor NaN is at most this, nor a whole number no float can hold
 Rules = dict[str, tuple[bool, str]]  # for each setting, whether its value is good, and in words what is
 
 _WANTED = {str: "a string", float: "a number", int: "a whole number", bool: "true or false", list: "a list"}
@@ -27,6 +28,8 @@ def type_fault(value: Any, hint: Any) -> str:
     """What is wrong with `value` for a field of this type; empty if nothing is."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
+        if value is None and NoneType in args:
+            return ""
         faults = [type_fault(value, arg) for arg in args if arg is not NoneType]
         return "" if "" in faults else " or ".join(dict.fromkeys(faults))
     if origin is Literal:
@@ -39,7 +42,7 @@ def type_fault(value: Any, hint: Any) -> str:
             return f"{value!r} should have {len(wanted)} entries"
         return next(filter(None, map(type_fault, value, wanted)), "")
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    good = {float: number and math.isfinite(value), int: number and isinstance(value, int)}
+    good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
     return "" if good.get(hint, isinstance(value, hint)) else f"{value!r} should be {_WANTED.get(hint, hint)}"
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 setting_options = options.group(
     click.option("--network", metavar="NAME", help="Such as r18-small, r50-4x16, r101-8x8-original."),
     click.option("--epochs", type=int, help="Passes over the shards."),
-    click.option("--batch-size", "batch", type=int, help="Clips in a step, over all processes."),
+    click.option("--batch-size", type=int, help="Clips in a step, over all processes."),
     click.option("--accumulate", type=int, help="Parts to work a batch off in, to save memory."),
-    click.option("--optimizer", type=click.Choice(["sgd", "adam", "adamw"])),
+    click.option("--optimizer", type=click.Choice(["sgd", "adam", "adamw"]), help="SGD is with Nesterov's momentum."),
     click.option("--lr", type=float, help="Learning rate at its highest: after the warm-up, before the cosine."),
-    click.option("--weight-decay", type=float),
+    click.option("--weight-decay", type=float, help="Of all weights; with AdamW apart from the gradient."),
     click.option("--momentum", type=float, help="Of SGD."),
     click.option("--warmup", type=float, help="Epochs in which the rate rises."),
     click.option("--dropout", type=float, help="Before the last layer."),
@@ -59,7 +59,7 @@ setting_options = options.group(
     help="Processes that read clips.  [default: 1 on the CPU, up to 8 with a GPU]",
 )
 @options.device_option
-@click.option("--compile", "compiled", is_flag=True, help="Compile the network first.")
+@click.option("--compile", is_flag=True, help="Compile the network first.")
 @click.option("--tensorboard", is_flag=True, help="Write metrics for TensorBoard, too.")
 @click.option("--overwrite", is_flag=True, help="Replace another run in the folder.")
 @options.json_option
@@ -70,15 +70,15 @@ def command(
     out: Path,
     preset: str,
     init: Path | None,
-    compiled: bool,
     tensorboard: bool,
     overwrite: bool,
     json: bool,
     quiet: bool,
     **kwargs: Any,
 ) -> None:
-    """Fit a SlowFast network to the clips in SHARDS, folders written by 'vidaug augment'.
+    """Fit SlowFast to the clips in SHARDS.
 
+    SHARDS are folders written by 'vidaug augment', and RUN gets the checkpoints best.pt and last.pt, and the metrics.
     The same command again continues where it stopped. Settings that are not given are the preset's: 'small' is for a
     few hundred clips on any machine, 'vipriors2020' the protocol of arXiv:2008.05721. A --recipe is applied to each
     batch on the device, usually to clips made with the recipe none. Input options are those of --val VIDEOS.
@@ -90,6 +90,7 @@ def command(
     """
     from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.render import resolve_device
+    from vidaug_cli.train.advice import advising
     from vidaug_cli.train.job import Job, Shards, is_shards, prepare
     from vidaug_cli.train.log import Log
     from vidaug_cli.train.loop import train
@@ -99,21 +100,26 @@ def command(
     given = {name: kwargs.pop(name) for name in Settings.__dataclass_fields__}
     settings = preset_settings(preset, {name: value for name, value in given.items() if value is not None})
     names, overrides = kwargs.pop("recipe"), kwargs.pop("set")
+    if overrides and not names:
+        raise click.UsageError("--set changes a recipe: give one with --recipe.")
+    videos = val is not None and not is_shards(Path(val))
+    if not videos and any(kwargs[name] is not None for name in options.INPUT_OPTIONS):
+        raise click.UsageError(f"--{', --'.join(options.INPUT_OPTIONS)} are for the videos of --val.")
     recipe = load_recipe(*names, overrides=overrides) if names else None
-    with processes(resolve_device(kwargs.pop("device"))) as here:
+    with processes(resolve_device(kwargs.pop("device"))) as here, advising(out):
         quiet = quiet or not here.first
         workers = kwargs.pop("workers") or here.reading_workers
         job = Job(run=out, settings=settings, shards=Shards.open(shards), recipe=recipe, init=init)
         if here.first:
-            prepare(out, overwrite=overwrite)
-        if val is not None:
-            if not is_shards(Path(val)) and here.first:
+            prepare(out)
+            if val is not None and videos:
                 _render(job, val, kwargs, overwrite=overwrite, quiet=quiet)
-            here.wait()
-            held_out = Path(val) if is_shards(Path(val)) else job.held_out
-            job = replace(job, validation=Shards.open([held_out]))
+        here.wait()
+        if val is not None:
+            job = replace(job, validation=Shards.open([job.held_out if videos else Path(val)]))
         log = Log(out, settings.epochs, tensorboard=tensorboard, say=partial(note, quiet=quiet)) if here.first else None
-        history = train(job, here, workers=workers, compiled=compiled, log=log, progress=show_progress(quiet))
+        progress = show_progress(quiet)
+        history = train(job, here, workers=workers, compiled=kwargs.pop("compile"), overwrite=overwrite, log=log, progress=progress)
         if json and here.first:
             click.echo(dumps({"run": str(out), "epochs": len(history), **history[-1]}))
 

@@ -7,8 +7,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 from torch import Tensor
@@ -161,8 +160,7 @@ def _settings(kind: type[Settings], found: dict[Any, Any]) -> Settings:
     for name, value in found.items():
         if name not in known:
             raise VidaugError(f"{name!r} is no setting of {kind.__name__}{nearest(str(name), known)}")
-        absent = value is None and NoneType in get_args(known[name])
-        if not absent and (fault := type_fault(value, known[name])):
+        if fault := type_fault(value, known[name]):
             raise VidaugError(f"{name}: {fault}")
     missing = [field.name for field in fields(kind) if field.name not in found]
     if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,21 +40,25 @@ CHECKED = 10  # steps from one look at the loss to the next: looking waits for t
 class Trainer:
     """A network and what steps it: one job in one process."""
 
-    def __init__(self, job: Job, here: Processes, *, workers: int = 0, compiled: bool = False) -> None:
-        """Raises VidaugError when the job's folder holds another run."""
+    def __init__(
+        self, job: Job, here: Processes, *, workers: int = 0, compiled: bool = False, overwrite: bool = False
+    ) -> None:
+        """Raises VidaugError when the job's folder holds another run, and it is not to be overwritten."""
         self.job, self.here, self.settings = job, here, job.settings
         self.device = torch.device(here.device)
-        if self.settings.batch % here.size:
-            what = f"batch = {self.settings.batch} cannot be shared among {here.size} processes"
+        if self.settings.batch_size % here.size:
+            what = f"batch_size = {self.settings.batch_size} cannot be shared among {here.size} processes"
             raise VidaugError(what, hint=f"take a multiple of {here.size}")
-        clips = len(job.shards.clips)
+        if self.settings.sync_bn and here.size > 1 and self.device.type == "cpu":
+            raise VidaugError("--sync-bn needs GPUs: torch has it for nothing else", hint="leave it out")
+        clips, going_on = len(job.shards.clips), job.last.exists() and not overwrite
         if clips < here.size:
             raise VidaugError(f"{clips} clips are too few for {here.size} processes", where=job.shards.folders[0])
-        self.batch = min(self.settings.batch, clips // here.size * here.size)
+        self.batch = min(self.settings.batch_size, clips // here.size * here.size)
         self._seed(0, 0)
         network = SlowFast(job.architecture, len(job.classes))
         self.initialised: Initialised | None = None
-        if job.init is not None and not job.last.exists():
+        if job.init is not None and not going_on:
             self.initialised = initialise(network, job.init, job.classes)
         network.to(self.device)
         if self.settings.sync_bn and here.size > 1:
@@ -65,7 +70,7 @@ class Trainer:
             decay = get_ema_multi_avg_fn(self.settings.ema)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
         self.history: list[Row] = []
-        if job.last.exists():
+        if going_on:
             self._restore(read_checkpoint(job.last))
         if compiled:
             network.compile()
@@ -109,6 +114,7 @@ class Trainer:
         seconds = time.perf_counter() - began
         loss, hits = (self.here.sum(sums) / (steps * self.batch)).tolist()
         row = {"epoch": number + 1, "lr": self.settings.lr * share, "loss": loss, "top1": hits}
+        self.here.share_statistics(self.tested)
         speed = {"clips_per_second": steps * self.batch / seconds, "waiting": waited / seconds, "seconds": seconds}
         return row | (self.validate() if self.job.validation else {}) | speed
 
@@ -140,7 +146,7 @@ class Trainer:
         shape = self.held_out_order.clips, len(self.job.classes)
         logits, targets = (torch.zeros(shape, device=self.device) for _ in range(2))
         for places, (video, target, _) in zip(self.held_out_order, self.held_out, strict=True):
-            rows = [place.clip for place in places]
+            rows = slice(places[0].clip, places[-1].clip + 1)
             with autocast(self.here.device, self.settings.amp):
                 logits[rows] = network(video.to(self.device, non_blocking=True))
             targets[rows] = target.to(self.device)
@@ -155,12 +161,15 @@ class Trainer:
         }
 
     def save(self, row: Row) -> None:
-        """Add a row to the history, and write the checkpoints."""
+        """Add a row to the history, and write the checkpoints. Raises VidaugError when they would hold no numbers."""
+        tested = self.tested.state_dict()
+        if not all(map(math.isfinite, row.values())) or not all(value.isfinite().all() for value in tested.values()):
+            raise self._diverged(f"weights or losses are no numbers any more after epoch {len(self.history) + 1}")
         better = "val_top1" not in row or _merit(row) > max(map(_merit, self.history), default=(-1.0, 0.0))
         self.history.append(row)
         if not self.here.first:
             return
-        weights = {name: value.detach().cpu() for name, value in self.tested.state_dict().items()}
+        weights = {name: value.cpu() for name, value in tested.items()}
         kept = Checkpoint(
             architecture=self.job.architecture,
             classes=self.job.classes,
@@ -190,11 +199,17 @@ class Trainer:
                 hint="choose another folder, or --overwrite",
             )
         state = checkpoint.training
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.history = state["history"]
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+            self.history = state["history"]
+            if len(self.history) != checkpoint.epoch or self.history[-1] != checkpoint.metrics:
+                raise ValueError("another history")
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            hint = "was it best.pt? --overwrite starts anew"
+            raise VidaugError("lacks what continuing needs", where=self.job.last, hint=hint) from error
 
     def _augment(self, clips: Clips, step: int) -> tuple[Video, Target]:
         """The recipe on one batch of this process."""
@@ -205,12 +220,12 @@ class Trainer:
         return clips.video, clips.target
 
     def _check(self, loss: float, step: int) -> None:
-        if not torch.isfinite(torch.tensor(loss)):
-            raise VidaugError(
-                f"the loss is {loss} in epoch {len(self.history) + 1}, step {step + 1}",
-                where=self.job.run,
-                hint="start again with a lower --lr, a longer --warmup, --clip-norm 1 or --amp off",
-            )
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss} in epoch {len(self.history) + 1}, step {step + 1}")
+
+    def _diverged(self, what: str) -> VidaugError:
+        hint = "start again with a lower --lr, a longer --warmup, --clip-norm 1 or --amp off"
+        return VidaugError(what, where=self.job.run, hint=hint)
 
     def _seed(self, epoch: int, stream: int) -> None:
         """Torch's own generator, which dropout and new weights draw from: a function of seed, epoch and process."""
@@ -223,6 +238,7 @@ def train(
     *,
     workers: int = 0,
     compiled: bool = False,
+    overwrite: bool = False,
     log: Log | None = None,
     progress: bool = False,
 ) -> list[Row]:
@@ -233,6 +249,7 @@ def train(
         here: this process among those that train together.
         workers: processes that read ahead.
         compiled: whether torch compiles the network first.
+        overwrite: whether to begin anew where the folder holds a run, whose files are replaced after the first epoch.
         log: of the first process.
         progress: whether to draw a bar.
 
@@ -240,12 +257,13 @@ def train(
 
     Raises VidaugError when the folder holds another run, and when the loss is no number any more.
     """
-    trainer = Trainer(job, here, workers=workers, compiled=compiled)
+    trainer = Trainer(job, here, workers=workers, compiled=compiled, overwrite=overwrite)
     if log and trainer.initialised:
         log.say(f"{job.init}: {trainer.initialised}")
     done, steps, epochs = len(trainer.history), len(trainer.order), job.settings.epochs
     if log and done:
         log.say(f"{job.run}: {done} of {epochs} epochs are done")
+        log.keep(trainer.history)  # a run may have been cut off after its checkpoint
     with tqdm(total=epochs * steps, initial=done * steps, disable=not progress, unit="step", smoothing=0.05) as bar:
         for _ in range(done, epochs):
             trainer.save(trainer.epoch(bar))

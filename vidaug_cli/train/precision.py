@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 
 from vidaug_cli.errors import VidaugError
-
-Amp = Literal["auto", "bf16", "off"]
+from vidaug_cli.train.settings import Amp
 
 _INSTRUCTIONS = "avx512_bf16", "amx_bf16", "bf16"  # the last is ARM's; without one of them bfloat16 is the slower
 

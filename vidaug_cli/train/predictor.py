@@ -24,7 +24,8 @@ from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.decoding import read_ahead, readings
 from vidaug_cli.train.feed import Cuts, Order, loader
-from vidaug_cli.train.precision import Amp, autocast
+from vidaug_cli.train.precision import autocast
+from vidaug_cli.train.settings import Amp
 from vidaug_cli.train.slowfast import SlowFast
 from vidaug_cli.train.views import Views
 

@@ -21,7 +21,7 @@ class Settings:
 
     network: str = "r50-4x16"  # a key of slowfast.ARCHITECTURES
     epochs: int = 150  # passes over the shards
-    batch: int = 16  # clips that go into one step of the optimizer, over all processes
+    batch_size: int = 16  # clips that go into one step of the optimizer, over all processes
     accumulate: int = 1  # parts a process works a batch off in, to save memory
     optimizer: Optimizer = "adam"
     lr: float = 1e-4  # at its highest
@@ -44,8 +44,8 @@ class Settings:
         finite = {name: math.isfinite(value) and value >= 0 for name, value in numbers.items()}
         rules = {
             "epochs": (1 <= self.epochs <= 1_000_000, "1 or more"),
-            "batch": (1 <= self.batch <= 65536, "1 to 65536"),
-            "accumulate": (1 <= self.accumulate <= self.batch, "1 to batch"),
+            "batch_size": (1 <= self.batch_size <= 65536, "1 to 65536"),
+            "accumulate": (1 <= self.accumulate <= self.batch_size, "1 to batch_size"),
             "optimizer": (self.optimizer in get_args(Optimizer), ", ".join(get_args(Optimizer))),
             "lr": (finite["lr"] and self.lr > 0, "a number above 0"),
             "weight_decay": (finite["weight_decay"], "a number, 0 or above"),
@@ -53,7 +53,7 @@ class Settings:
             "warmup": (finite["warmup"] and self.warmup <= self.epochs, "0 to the number of epochs"),
             "dropout": (self.dropout is None or 0 <= self.dropout < 1, "0 to below 1"),
             "smoothing": (0 <= self.smoothing < 1, "0 to below 1"),
-            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "a number above 0"),
+            "clip_norm": (self.clip_norm is None or 0 < self.clip_norm < math.inf, "a number above 0"),
             "ema": (self.ema is None or 0 < self.ema < 1, "between 0 and 1"),
             "frames": (self.frames is None or 1 <= self.frames <= 4096, "1 to 4096"),
             "size": (self.size is None or 8 <= self.size <= 2048, "8 to 2048"),
@@ -72,7 +72,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "small": {
         "network": "r18-small",
         "epochs": 10,
-        "batch": 12,
+        "batch_size": 12,
         "optimizer": "adamw",
         "lr": 1e-3,
         "weight_decay": 0.05,

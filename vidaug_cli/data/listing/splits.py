@@ -48,10 +48,14 @@ def read_classes(path: Path) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for where, line in read_lines(path) if path.exists() else ():
         number, _, name = line.strip().partition(" ")
-        if not number.isdecimal() or not name:
+        if not _is_number(number) or not name:
             raise VidaugError(f"{line.strip()!r} should be a class number and a name", where=where)
         numbers[name.strip()] = int(number)
     return numbers
+
+
+def _is_number(word: str) -> bool:
+    return word.isdecimal() and len(word) < 10  # int() takes no thousands of digits, and no class has as many
 
 
 def match(
@@ -124,7 +128,7 @@ def _ucf101_entries(chosen: dict[Path, str], numbers: dict[str, int]) -> Iterato
     for path in sorted(chosen, key=lambda path: chosen[path] == "test"):  # only train lines carry a number
         for where, line in read_lines(path):
             name, _, last = line.strip().rpartition(" ")
-            number = int(last) if name and last.isdecimal() else None
+            number = int(last) if name and _is_number(last) else None
             name = name if number is not None else line.strip()
             folder = name.rpartition("/")[0].casefold()
             if number is not None and numbers.setdefault(folder, number) != number:
@@ -163,7 +167,7 @@ def list_vipriors2020(source: Source) -> Listing:
     for split in ("train", "validation", "test"):
         for where, line in read_lines(files[split]) if split in files else ():
             name, _, number = line.strip().partition(" ")
-            class_id = int(number) if number.isdecimal() else None
+            class_id = int(number) if _is_number(number) else None
             if number and class_id not in names:
                 raise VidaugError(f"class {number} is not in {files['classInd'].name}", where=where)
             entries.append(Entry(name, where, names[class_id] if class_id is not None else None, class_id, split))
