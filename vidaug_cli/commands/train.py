@@ -119,7 +119,9 @@ def command(
             job = replace(job, validation=Shards.open([job.held_out if videos else Path(val)]))
         log = Log(out, settings.epochs, tensorboard=tensorboard, say=partial(note, quiet=quiet)) if here.first else None
         progress = show_progress(quiet)
-        history = train(job, here, workers=workers, compiled=kwargs.pop("compile"), overwrite=overwrite, log=log, progress=progress)
+        history = train(
+            job, here, workers=workers, compiled=kwargs.pop("compile"), overwrite=overwrite, log=log, progress=progress
+        )
         if json and here.first:
             click.echo(dumps({"run": str(out), "epochs": len(history), **history[-1]}))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.rng import Step, generator
 
@@ -63,6 +64,13 @@ class Cuts(Dataset[tuple[Tensor, ...]]):
         ordered = torch.zeros(len(self.classes)).index_copy_(0, self._columns, target)
         return video.flip(2) if flipped else video, ordered, weights[t]
 
+    def __getitems__(self, places: Sequence[Place]) -> list[tuple[Tensor, ...]] | Exception:
+        """The items of a batch, or why there is none: torch makes a traceback in words of what a worker raises."""
+        try:
+            return [self[place] for place in places]
+        except (VidaugError, OSError) as error:
+            return error
+
 
 class Order(Sampler[list[Place]]):
     """The batches of one process: every epoch shuffled anew, every process with its part of each batch.
@@ -98,16 +106,32 @@ class Order(Sampler[list[Place]]):
                 yield part
 
 
-def loader(cuts: Cuts, order: Order, *, workers: int, pin: bool) -> DataLoader[tuple[Tensor, ...]]:
+class Batches(DataLoader[tuple[Tensor, ...]]):
+    """A loader that raises what reading raised, in whichever process."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+
+def loader(cuts: Cuts, order: Order, *, workers: int, pin: bool) -> Batches:
     """Batches in `order`, read ahead by `workers` processes, each with files of its own; 0: by this process."""
-    return DataLoader(
+    return Batches(
         cuts,
         batch_sampler=order,
+        collate_fn=_gather,
         num_workers=workers,
         pin_memory=pin,
         persistent_workers=workers > 0,
         worker_init_fn=_become_worker if workers else None,
+        generator=torch.Generator(),  # else it draws from the one that dropout draws from, once for all epochs
     )
+
+
+def _gather(items: list[tuple[Tensor, ...]] | Exception) -> Any:
+    return items if isinstance(items, Exception) else default_collate(items)
 
 
 def _become_worker(number: int) -> None:

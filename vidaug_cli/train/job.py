@@ -12,14 +12,14 @@ from typing import Any
 from vidaug_cli.data.files import leftovers
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.data.shard.done import done_path, shard_path
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.plan import Plan, read_plan
 from vidaug_cli.recipe import Recipe
+from vidaug_cli.schema import nearest
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
-
-WRITTEN = ("last.pt", "best.pt", "metrics.jsonl", "metrics.csv", "curves.png")
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Shards:
     def open(cls, folders: Sequence[Path]) -> Shards:
         """Raises ShardError when one is no such folder, not finished, or not like the first."""
         plans = tuple(read_plan(folder) for folder in folders)
-        clips = ShardDataset(folders, with_weights=True)
         for folder, plan in zip(folders, plans, strict=True):
-            there = sum(path.is_relative_to(folder) for path in clips.paths)
+            paths = [shard_path(folder, number) for number in range(len(plan.shards))]
+            there = sum(path.is_file() and done_path(path).is_file() for path in paths)
             if there < len(plan.shards):
                 what = f"holds {there} of {len(plan.shards)} shards"
                 raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
-        return cls(tuple(folders), plans, clips)
+        return cls(tuple(folders), plans, ShardDataset(folders, with_weights=True))
 
     @property
     def spec(self) -> ClipSpec:
@@ -70,6 +70,10 @@ class Job:
     init: Path | None = None  # weights to start from
 
     def __post_init__(self) -> None:
+        network = self.settings.network
+        if network not in ARCHITECTURES:
+            hint = f"there is {', '.join(ARCHITECTURES)}"
+            raise VidaugError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
         have, want = self.shards.spec, self.clip
         if want.frames > have.frames or want.size > have.size:
             what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
@@ -149,12 +153,12 @@ def is_shards(folder: Path) -> bool:
     return (folder / "plan.json").exists()
 
 
-def prepare(run: Path, *, overwrite: bool) -> None:
-    """Make the folder of a run; with `overwrite`, take away what another run wrote there. Raises VidaugError."""
+def prepare(run: Path) -> None:
+    """Make the folder of a run. Raises VidaugError."""
     if run.exists() and not run.is_dir():
         raise VidaugError("is a file", where=run, hint="name a folder with -o")
     if is_shards(run):
         raise VidaugError("is a folder of shards", where=run, hint="choose another folder for the run")
     run.mkdir(parents=True, exist_ok=True)
-    for path in leftovers(run) + [run / name for name in WRITTEN if overwrite]:
+    for path in leftovers(run):
         path.unlink(missing_ok=True)

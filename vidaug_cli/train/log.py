@@ -28,6 +28,13 @@ class Log:
         self._tensorboard = _tensorboard(run) if tensorboard else None
 
     def write(self, rows: Sequence[Row]) -> None:
+        """A new epoch, the last of these rows."""
+        self.keep(rows)
+        if self._tensorboard is not None:
+            self._tensorboard(rows[-1])
+        self.say(_line(rows[-1], self.epochs))
+
+    def keep(self, rows: Sequence[Row]) -> None:
         """All epochs so far, whole files each time: a run that was cut off has no half line, and none twice."""
         write_text_atomically(self.run / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         table = io.StringIO()
@@ -35,9 +42,6 @@ class Log:
         writer.writeheader()
         writer.writerows(rows)
         write_text_atomically(self.run / "metrics.csv", table.getvalue())
-        if self._tensorboard is not None:
-            self._tensorboard(rows[-1])
-        self.say(_line(rows[-1], self.epochs))
 
     def draw(self, rows: Sequence[Row]) -> None:
         """The curves of the run, where matplotlib is installed."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
@@ -13,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.workers import worker_count
+
+PATIENCE = timedelta(hours=12)  # the others wait while the first makes the validation clips
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class Processes:
             distributed.all_reduce(values)
         return values
 
+    def share_statistics(self, network: nn.Module) -> None:
+        """Give a network the first process's buffers: those of normalisation follow the clips that each has seen."""
+        if self.size > 1:
+            for buffer in network.buffers():
+                distributed.broadcast(buffer, 0)
+
     def wait(self) -> None:
         """Until all have come this far."""
         if self.size > 1:
@@ -58,6 +67,8 @@ def processes(device: str) -> Iterator[Processes]:
     if size == 1:
         yield Processes(device)
         return
+    if "RANK" not in os.environ:
+        raise VidaugError(f"WORLD_SIZE is {size} in the environment, and RANK is not there", hint="start with torchrun")
     if device.startswith("cuda"):
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
@@ -65,7 +76,8 @@ def processes(device: str) -> Iterator[Processes]:
             raise VidaugError(what, hint="start as many with torchrun --nproc-per-node")
         device = f"cuda:{local}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    gpu = torch.device(device) if device.startswith("cuda") else None
+    distributed.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE, device_id=gpu)
     try:
         yield Processes(device, distributed.get_rank(), distributed.get_world_size())
     finally:

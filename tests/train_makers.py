@@ -1,0 +1,125 @@
+"""Shards, networks and jobs small enough to be trained on in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.shard.done import shard_path
+from vidaug_cli.data.shard.file import ShardWriter
+from vidaug_cli.data.shard.header import Record, ShardHeader
+from vidaug_cli.plan import Plan, write_plan
+from vidaug_cli.train.checkpoint import read_checkpoint
+from vidaug_cli.train.job import Job, Shards
+from vidaug_cli.train.loop import Trainer, train
+from vidaug_cli.train.processes import Processes
+from vidaug_cli.train.settings import Settings
+from vidaug_cli.train.slowfast import Architecture
+
+NETWORK = Architecture(
+    blocks=(1, 1, 1, 1), bottleneck=False, width=4, beta=2, alpha=4, fast_frames=8, head_bias=True, dropout=0.0
+)
+BASE = {"network": "tiny", "epochs": 2, "batch_size": 4, "optimizer": "adamw", "lr": 1e-3, "warmup": 0.5, "amp": "off"}
+CPU = Processes("cpu")
+
+
+def make_shards(
+    out: Path,
+    classes: Sequence[str] = ("dark", "light"),
+    *,
+    videos: int = 12,
+    frames: int = 8,
+    size: int = 32,
+    recipe: str = "none",
+    share: float = 1.0,
+    shards: int | None = None,
+) -> Path:
+    """Noise, the brighter the later its class; with a recipe other than `none`, as copies that hold `share` of it.
+
+    Only the first `shards` are written.
+    """
+    rows = tuple(
+        Row(path=f"{n}.mp4", root="/", label=classes[n % len(classes)], frames=9, fps=30, width=9, height=9, codec="-")
+        for n in range(videos)
+    )
+    clean = recipe == "none"
+    plan = Plan(
+        rows=rows,
+        recipe=load_recipe(recipe),
+        spec=ClipSpec(frames=frames, size=size),
+        copies=0 if clean else 1,
+        keep_original=clean,
+        clips_per_shard=32,
+    )
+    write_plan(plan, out)
+    (out / "shards").mkdir()
+    for index, groups in enumerate(plan.shards[:shards]):
+        header = ShardHeader(
+            classes=plan.classes,
+            recipe=plan.recipe.text,
+            seed=0,
+            shard=index,
+            plan_sha256=plan.sha256,
+            frames=frames,
+            size=size,
+        )
+        with ShardWriter(shard_path(out, index), header) as writer:
+            for slot in (slot for group in groups for slot in group):
+                writer.append(_record(plan, slot.row, slot.clip, share))
+    return out
+
+
+def _record(plan: Plan, row: int, clip: int, share: float) -> Record:
+    """One clip."""
+    frames, size, label = plan.spec.frames, plan.spec.size, plan.labels[row]
+    noise = np.random.default_rng(row).integers(0, 100, (frames, size, size, 3))
+    soft = np.zeros(len(plan.classes), np.float32)
+    soft[label] = share
+    soft[(label + 1) % len(soft)] += 1 - share
+    return Record(
+        video=(noise + 150 * label // (len(soft) - 1)).astype(np.uint8),
+        label=soft,
+        weights=np.full(frames, share, np.float32),
+        sources=(row, -1),
+        frames=np.zeros((2, frames), np.int32),
+        params={},
+        copy=0,
+        clip=clip,
+    )
+
+
+def job_of(run: Path, shards: Path, validation: Path | None = None, **values: Any) -> Job:
+    """Settings are those of BASE but for `values`, of which recipe and init are the job's."""
+    run.mkdir(parents=True, exist_ok=True)
+    parts = {name: values.pop(name) for name in ("recipe", "init") if name in values}
+    held_out = validation and Shards.open([validation])
+    return Job(run=run, settings=Settings(**BASE | values), shards=Shards.open([shards]), validation=held_out, **parts)
+
+
+def trainer_of(run: Path, shards: Path, validation: Path | None = None, **values: Any) -> Trainer:
+    return Trainer(job_of(run, shards, validation, **values), CPU)
+
+
+def trained(run: Path, shards: Path, validation: Path | None = None, **values: Any) -> dict[str, Tensor]:
+    """The weights after a whole run."""
+    job = job_of(run, shards, validation, **values)
+    train(job, CPU)
+    return read_checkpoint(job.last).weights
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    """Bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def with_dropout(share: float) -> Architecture:
+    return replace(NETWORK, dropout=share)

@@ -1,0 +1,37 @@
+"""What torch says when a user could mend it, as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vidaug_cli.errors import VidaugError
+
+_MEMORY = "there is not memory enough", "lower --batch-size, raise --accumulate, or train with --frames and --size"
+_GONE = "another process of this run ended", "see what it said"
+ADVICE = {  # some of torch's words: what is wrong, and what to try
+    "DataLoader worker": (
+        "a process that reads clips was killed, perhaps for want of memory or of room in /dev/shm",
+        "take fewer with -j; the same command continues",
+    ),
+    "out of memory": _MEMORY,
+    "can't allocate memory": _MEMORY,
+    "more than 1 value per channel": (
+        "one clip at a time is too few to normalise by",
+        "raise --batch-size or lower --accumulate",
+    ),
+    "closed by peer": _GONE,
+    "reset by peer": _GONE,
+}
+
+
+@contextmanager
+def advising(where: object) -> Iterator[None]:
+    """Raise a VidaugError in place of such an error of torch."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        for words, (what, hint) in ADVICE.items():
+            if words in str(error):
+                raise VidaugError(what, where=where, hint=hint) from error
+        raise
