@@ -70,14 +70,13 @@ class Settings:
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "vipriors2020": {},
     "small": {
-        "network": "r18-small",
+        "network": "r10-small",
         "epochs": 10,
         "batch_size": 12,
         "optimizer": "adamw",
-        "lr": 1e-3,
+        "lr": 3e-3,
         "weight_decay": 0.05,
         "warmup": 1.0,
-        "ema": 0.99,
     },
 }
 

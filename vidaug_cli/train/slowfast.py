@@ -62,7 +62,7 @@ _PAPER = Architecture()
 _ORIGINAL = replace(_PAPER, lateral_norm=True, head_bias=True, mean=0.45 * 255, std=0.225 * 255)
 
 ARCHITECTURES = {
-    "r10-small": replace(_PAPER, blocks=(1, 1, 1, 1), bottleneck=False, width=32, beta=4, alpha=4),
+    "r10-small": replace(_PAPER, blocks=(1, 1, 1, 1), bottleneck=False, width=16, beta=4, alpha=4),
     "r18-small": replace(_PAPER, blocks=(2, 2, 2, 2), bottleneck=False, width=32, beta=4, alpha=4),
     "r18-4x16": replace(_PAPER, blocks=(2, 2, 2, 2), bottleneck=False),
     "r50-4x16": _PAPER,
@@ -113,7 +113,7 @@ class SlowFast(nn.Module):
         kind = video.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.head.weight.dtype
         scale = 1 / self.architecture.std
-        return video.to(dtype).sub_(self.architecture.mean).mul_(scale).permute(0, 4, 1, 2, 3)
+        return video.to(dtype, copy=True).sub_(self.architecture.mean).mul_(scale).permute(0, 4, 1, 2, 3)
 
     def _initialise(self) -> None:
         for module in self.modules():
