@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def make_shards(
     share: float = 1.0,
     shards: int | None = None,
 ) -> Path:
-    """Noise, the brighter the later its class; with a recipe other than `none`, as copies that hold `share` of it.
+    """Noise, brighter in class light; with a recipe other than `none`, as copies that hold `share` of it.
 
     Only the first `shards` are written.
     """
@@ -86,7 +85,7 @@ def _record(plan: Plan, row: int, clip: int, share: float) -> Record:
     soft[label] = share
     soft[(label + 1) % len(soft)] += 1 - share
     return Record(
-        video=(noise + 150 * label // (len(soft) - 1)).astype(np.uint8),
+        video=(noise + 150 * (plan.classes[label] == "light")).astype(np.uint8),
         label=soft,
         weights=np.full(frames, share, np.float32),
         sources=(row, -1),
@@ -119,7 +118,3 @@ def trained(run: Path, shards: Path, validation: Path | None = None, **values: A
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     """Bit for bit."""
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-def with_dropout(share: float) -> Architecture:
-    return replace(NETWORK, dropout=share)

@@ -122,6 +122,12 @@ class Job:
         return Shape(self.clip.frames, self.clip.size, self.clip.size)
 
     @property
+    def pathway_frames(self) -> tuple[int, int]:
+        """Frames of a clip in the Slow pathway and in the Fast one."""
+        fast = len(range(0, self.clip.frames, max(1, self.clip.frames // self.architecture.fast_frames)))
+        return -(-fast // self.architecture.alpha), fast
+
+    @property
     def held_out(self) -> Path:
         """Where the clips of validation videos are made."""
         return self.run / "validation"

@@ -23,7 +23,7 @@ from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, write_check
 from vidaug_cli.train.feed import Cuts, Order, loader
 from vidaug_cli.train.job import Job
 from vidaug_cli.train.log import Log, Row
-from vidaug_cli.train.precision import autocast
+from vidaug_cli.train.precision import autocast, training_amp
 from vidaug_cli.train.pretrained import Initialised, initialise
 from vidaug_cli.train.processes import Processes
 from vidaug_cli.train.settings import Settings, lr_share
@@ -46,6 +46,7 @@ class Trainer:
         """Raises VidaugError when the job's folder holds another run, and it is not to be overwritten."""
         self.job, self.here, self.settings = job, here, job.settings
         self.device = torch.device(here.device)
+        self.amp = training_amp(here.device, job.settings.amp, frames=job.pathway_frames, size=job.clip.size)
         if self.settings.batch_size % here.size:
             what = f"batch_size = {self.settings.batch_size} cannot be shared among {here.size} processes"
             raise VidaugError(what, hint=f"take a multiple of {here.size}")
@@ -123,7 +124,7 @@ class Trainer:
         sums = torch.zeros(2, device=self.device)
         parts = list(zip(video.chunk(self.settings.accumulate), target.chunk(self.settings.accumulate), strict=True))
         for part, labels in parts:
-            with autocast(self.here.device, self.settings.amp):
+            with autocast(self.here.device, self.amp):
                 logits = self.parallel(part)
             loss = cross_entropy(logits, labels, label_smoothing=self.settings.smoothing)
             (loss * (len(part) / len(video))).backward()  # type: ignore[no-untyped-call]
@@ -147,7 +148,7 @@ class Trainer:
         logits, targets = (torch.zeros(shape, device=self.device) for _ in range(2))
         for places, (video, target, _) in zip(self.held_out_order, self.held_out, strict=True):
             rows = slice(places[0].clip, places[-1].clip + 1)
-            with autocast(self.here.device, self.settings.amp):
+            with autocast(self.here.device, self.amp):
                 logits[rows] = network(video.to(self.device, non_blocking=True))
             targets[rows] = target.to(self.device)
         logits, targets = self.here.sum(logits), self.here.sum(targets)

@@ -28,6 +28,28 @@ def autocast(device: str, amp: Amp = "auto") -> torch.autocast:
     return torch.autocast(kind, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and _has_bf16(kind)))
 
 
+def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -> Amp:
+    """`amp`, but off where bfloat16 goes wrong: on CPUs, with very short or small clips.
+
+    The gradient of a convolution over k frames is garbage where there are more than 1 and fewer than k (oneDNN 3.13, in
+    torch 2.15: it takes memory that nobody filled, and writes where it should not). k is 3 in both pathways, and 5 in
+    the stem of Fast. A last stage of one pixel is wrong on CPUs with AMX (github.com/pytorch/pytorch/issues/169688).
+
+    Args:
+        frames: in the Slow pathway and in the Fast one.
+        size: pixels, height and width.
+
+    Raises VidaugError where bf16 was asked for there.
+    """
+    slow, fast = frames
+    if torch.device(device).type != "cpu" or (slow != 2 and fast not in (2, 3, 4) and size > 32):
+        return amp
+    if amp == "bf16":
+        what = f"--amp bf16 goes wrong on the CPU where the pathways have {slow} and {fast} frames of {size} pixels"
+        raise VidaugError(what, hint="take --amp off, or clips of more frames and more than 32 pixels")
+    return "off"
+
+
 def _has_bf16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

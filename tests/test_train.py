@@ -1,0 +1,563 @@
+"""The training loop: what every setting does, and that a step, an epoch and a run are what they say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+from tqdm import tqdm
+from train_makers import BASE, CPU, NETWORK, job_of, make_shards, same, trained, trainer_of
+
+from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.online import augment_batch
+from vidaug_cli.ops.clips import Clips
+from vidaug_cli.rng import Step, generator
+from vidaug_cli.train.checkpoint import read_checkpoint
+from vidaug_cli.train.feed import Cuts, Order, Place
+from vidaug_cli.train.loop import Trainer, train
+from vidaug_cli.train.precision import autocast, training_amp
+from vidaug_cli.train.settings import Settings
+from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", NETWORK)
+    monkeypatch.setitem(ARCHITECTURES, "tiny-deeper", replace(NETWORK, blocks=(2, 1, 1, 1)))
+    monkeypatch.setitem(ARCHITECTURES, "tiny-dropout", replace(NETWORK, dropout=0.5))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_shards(tmp_path_factory.mktemp("train") / "shards")
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven clips of the two classes, larger and longer than those of training."""
+    return make_shards(tmp_path_factory.mktemp("validation") / "shards", videos=7, frames=10, size=40)
+
+
+@pytest.fixture(scope="module")
+def plain(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """The weights that BASE leads to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "tiny", NETWORK)
+        return trained(tmp_path_factory.mktemp("plain"), shards)
+
+
+def batch(clips: int = 6, size: int = 32, classes: int = 2) -> tuple[Tensor, Tensor]:
+    """Noise with soft labels."""
+    draw = torch.Generator().manual_seed(1)
+    video = torch.randint(0, 256, (clips, 8, size, size, 3), dtype=torch.uint8, generator=draw)
+    return video, torch.rand(clips, classes, generator=draw).softmax(1)
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def near(first: dict[str, Tensor], second: dict[str, Tensor], tolerance: float = 1e-5) -> bool:
+    return all(torch.allclose(value.double(), second[name].double(), atol=tolerance) for name, value in first.items())
+
+
+# What every setting does
+
+CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # a setting, what else it needs to matter, and another value
+    "network": ({}, "tiny-deeper"),
+    "epochs": ({}, 3),
+    "batch_size": ({}, 6),
+    "accumulate": ({}, 2),  # statistics of normalisation are then those of half a batch
+    "optimizer": ({}, "sgd"),
+    "lr": ({}, 2e-3),
+    "weight_decay": ({}, 0.5),
+    "momentum": ({"optimizer": "sgd"}, 0.5),
+    "warmup": ({}, 1.5),
+    "dropout": ({}, 0.5),
+    "smoothing": ({}, 0.1),
+    "clip_norm": ({}, 1e-3),
+    "ema": ({}, 0.5),
+    "frames": ({}, 6),
+    "size": ({}, 24),
+    "flip": ({}, 0.5),
+    "amp": ({}, "bf16"),
+    "seed": ({}, 1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_setting_changes_the_weights(name: str, shards: Path, plain: dict[str, Tensor], tmp_path: Path) -> None:
+    needed, value = CHANGES[name]
+    if name == "amp":  # bfloat16 is right on the CPU for clips that are not very short and small
+        shards, needed = make_shards(tmp_path / "larger", videos=4, frames=12, size=48), {"epochs": 1}
+    base = trained(tmp_path / "base", shards, **needed) if needed else plain
+    assert not same(trained(tmp_path / "changed", shards, **needed | {name: value}), base)
+
+
+def test_every_setting_is_in_that_table() -> None:
+    """But --sync-bn, which is for several processes."""
+    assert set(CHANGES) == {field.name for field in fields(Settings)} - {"sync_bn"}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_the_optimizers_differ(optimizer: str, shards: Path, tmp_path: Path) -> None:
+    values = {"weight_decay": 0.1, "lr": 1e-2}
+    base = trained(tmp_path / "sgd", shards, optimizer="sgd", **values)
+    assert not same(trained(tmp_path / "other", shards, optimizer=optimizer, **values), base)
+
+
+def test_two_runs_on_a_cpu_have_equal_weights(shards: Path, plain: dict[str, Tensor], tmp_path: Path) -> None:
+    assert same(trained(tmp_path / "again", shards), plain)
+    train(job_of(tmp_path / "read ahead", shards), CPU, workers=2)
+    assert same(read_checkpoint(tmp_path / "read ahead" / "last.pt").weights, plain)
+
+
+def test_validation_and_alone_sync_bn_leave_the_weights_as_they_are(
+    shards: Path, held_out: Path, plain: dict[str, Tensor], tmp_path: Path
+) -> None:
+    assert same(trained(tmp_path, shards, held_out, sync_bn=True), plain)
+
+
+# A step
+
+FORMS = [
+    {"optimizer": "adamw", "weight_decay": 0.3},
+    {"optimizer": "adam", "weight_decay": 0.3},
+    {"optimizer": "sgd", "weight_decay": 0.01, "momentum": 0.8},
+    {"optimizer": "sgd", "momentum": 0.0, "smoothing": 0.2},
+    {"optimizer": "adamw", "clip_norm": 0.05, "smoothing": 0.1},
+]
+
+
+def by_hand(network: SlowFast, settings: Settings) -> torch.optim.Optimizer:
+    """As the manuals of torch name it."""
+    values = {"lr": 123.0, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "sgd":
+        momentum = settings.momentum
+        return torch.optim.SGD(network.parameters(), momentum=momentum, nesterov=momentum > 0, **values)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer](network.parameters(), **values)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(map(str, form.values())))
+def test_three_steps_are_those_of_torch(form: dict[str, Any], shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, shards, **form)
+    settings, ours = trainer.settings, trainer.network.train()
+    theirs = SlowFast(NETWORK, 2).train()
+    theirs.load_state_dict(ours.state_dict())
+    optimizer = by_hand(theirs, settings)
+    for lr in (1e-2, 1e-3, 5e-3):
+        video, target = batch()
+        sums = trainer.step(video, target, lr)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.zero_grad()
+        logits = theirs(video)
+        spread = target * (1 - settings.smoothing) + settings.smoothing / 2
+        losses = -(spread * logits.log_softmax(1)).sum(1)
+        losses.mean().backward()
+        if settings.clip_norm is not None:
+            norm = torch.stack([weight.grad.square().sum() for weight in theirs.parameters()]).sum().sqrt()
+            assert norm > settings.clip_norm  # else it would show nothing
+            for weight in theirs.parameters():
+                weight.grad *= settings.clip_norm / norm
+        optimizer.step()
+        hits = (logits.argmax(1) == target.argmax(1)).sum()
+        assert sums.tolist() == pytest.approx([float(losses.detach().sum()), float(hits)], rel=1e-5)
+    assert near(weights_of(ours), weights_of(theirs))
+    assert all(weight.grad is None for weight in ours.parameters())
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4, 6])  # 4 of 6 clips: parts of 2, 2 and 2
+def test_parts_add_up_to_the_batch(parts: int, shards: Path, tmp_path: Path) -> None:
+    """With normalisation by fixed statistics, which is where a part does not know of the others."""
+    found = []
+    for accumulate in (1, parts):
+        trainer = trainer_of(tmp_path, shards, batch_size=6, accumulate=accumulate, optimizer="sgd")
+        trainer.network.eval()
+        found.append([trainer.step(*batch(), 0.1), weights_of(trainer.network)])
+    assert found[0][0].tolist() == pytest.approx(found[1][0].tolist(), rel=1e-5)
+    assert near(found[0][1], found[1][1], 1e-6)
+
+
+def test_parts_of_unequal_length_add_up_too(shards: Path, tmp_path: Path) -> None:
+    found = []
+    for accumulate in (1, 2):
+        trainer = trainer_of(tmp_path, shards, accumulate=accumulate, optimizer="sgd")
+        trainer.network.eval()
+        trainer.step(*batch(5), 0.1)
+        found.append(weights_of(trainer.network))
+    assert near(*found, 1e-6)
+
+
+def test_the_average_of_the_weights_is_its_closed_form(shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, shards, ema=0.75)
+    seen = []
+    for _ in range(3):
+        trainer.step(*batch(), 0.01)
+        seen.append(weights_of(trainer.network))
+    expected = {
+        name: 0.75**2 * value.double() + 0.75 * 0.25 * seen[1][name].double() + 0.25 * seen[2][name].double()
+        for name, value in seen[0].items()
+        if value.is_floating_point()
+    }
+    kept = trainer.tested.state_dict()
+    assert near(expected, kept, 1e-6)
+    assert not near(expected, seen[2], 1e-4)
+    assert any(name.endswith("running_mean") for name in expected)
+    trainer.save({"epoch": 1, "loss": 1.0, "top1": 0.5})
+    assert same(read_checkpoint(trainer.job.best).weights, kept)
+
+
+# An epoch
+
+BAR = tqdm(disable=True)
+
+
+def recorded(trainer: Trainer) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """What the steps of an epoch were given."""
+    given: list[tuple[Tensor, Tensor, float]] = []
+
+    def step(video: Tensor, target: Tensor, lr: float) -> Tensor:
+        given.append((video, target, lr))
+        return torch.tensor([1.5 * len(video), 3.0])
+
+    trainer.step = step  # type: ignore[method-assign]
+    trainer.epoch(BAR)
+    return iter(given)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_epoch_gives_its_batches_and_rates_to_the_steps(epoch: int, shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, shards, batch_size=5, frames=6, size=24, flip=0.5, seed=4)
+    trainer.history = [{"epoch": 1}] * epoch
+    cuts, order = Cuts(trainer.job.shards.clips, trainer.job.shape, flip=0.5, seed=4), Order(12, 5, seed=4)
+    order.epoch = epoch
+    rates = {0: (1.0, 0.75), 1: (0.25, 0.0)}[epoch]  # of 4 steps, after a warm-up of one; cosine, by thirds
+    assert rates == pytest.approx([0.5 * (1 + math.cos(math.pi * third / 3)) for third in range(4)][2 * epoch :][:2])
+    for places, (video, target, lr), rate in zip(order, recorded(trainer), rates, strict=True):
+        expected = [cuts[place] for place in places]
+        assert torch.equal(video, torch.stack([clip[0] for clip in expected]))
+        assert torch.equal(target, torch.stack([clip[1] for clip in expected]))
+        assert lr == pytest.approx(1e-3 * rate)
+
+
+@pytest.mark.parametrize("name", ["randaugment_t", "fademixup"])
+def test_an_online_recipe_draws_by_seed_epoch_and_place(name: str, shards: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    trainer = trainer_of(tmp_path, shards, recipe=recipe, seed=3)
+    trainer.history = [{"epoch": 1}]
+    order, changed = Order(12, 4, seed=3), False
+    order.epoch = 1
+    for number, (places, (video, target, _)) in enumerate(zip(order, recorded(trainer), strict=True)):
+        clips = [trainer.job.shards.clips[place.clip] for place in places]
+        bare = Clips(*(torch.stack(part) for part in zip(*clips, strict=True)))
+        expected = augment_batch(recipe, bare, seed=3, epoch=1, first_clip=4 * number)
+        assert torch.equal(video, expected.video)
+        assert torch.equal(target, expected.target)
+        changed |= not torch.equal(video, bare.video)
+    assert changed
+
+
+def test_the_row_of_an_epoch_says_what_happened(shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, shards, batch_size=5)
+    trainer.step = lambda video, target, lr: torch.tensor([1.5 * len(video), 3.0])  # type: ignore[method-assign]
+    row = trainer.epoch(BAR)
+    assert list(row) == ["epoch", "lr", "loss", "top1", "clips_per_second", "waiting", "seconds"]
+    assert (row["epoch"], row["loss"], row["top1"]) == (1, pytest.approx(1.5), pytest.approx(0.6))
+    assert row["lr"] == pytest.approx(0.75e-3)  # of the last step
+    assert row["clips_per_second"] * row["seconds"] == pytest.approx(10)
+    assert 0 <= row["waiting"] <= 1
+
+
+def test_validation_is_what_it_is_by_hand(shards: Path, held_out: Path, tmp_path: Path) -> None:
+    """Seven clips in batches of 4 and 3, whose middle of 8 frames and 32 pixels is taken; unequal classes."""
+    trainer = trainer_of(tmp_path, shards, held_out, ema=0.5, lr=0.05)
+    trainer.step(*batch(), 0.05)
+    trainer.step(*batch(4), 0.05)
+    found = trainer.validate()
+    clips = ShardDataset(held_out)
+    video = torch.stack([clips[number][0][1:9, 4:36, 4:36] for number in range(7)])
+    labels = torch.arange(7) % 2
+    with torch.no_grad():
+        logits = trainer.average.module.eval()(video)  # type: ignore[union-attr]
+    hits = (logits.argmax(1) == labels).double()
+    assert found == {
+        "val_loss": pytest.approx(float(cross_entropy(logits, labels)), rel=1e-5),
+        "val_top1": pytest.approx(float(hits.mean())),
+        "val_mean_class": pytest.approx(float(hits[labels == 0].mean() + hits[labels == 1].mean()) / 2),
+    }
+
+
+def test_validation_knows_classes_by_name(shards: Path, tmp_path: Path) -> None:
+    """Shards with one of the two classes, of number 0 there and 1 in training."""
+    light = make_shards(tmp_path / "light", classes=("light",), videos=3)
+    trainer = trainer_of(tmp_path / "run", shards, light)
+    with torch.no_grad():
+        trainer.network.head.weight.zero_()
+        trainer.network.head.bias.copy_(torch.tensor([0.0, 5.0]))
+    found = trainer.validate()
+    assert (found["val_top1"], found["val_mean_class"]) == (1, 1)
+    assert found["val_loss"] == pytest.approx(math.log1p(math.exp(-5)))
+
+
+def test_dropout_is_drawn_by_seed_and_epoch(shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, shards, network="tiny-dropout", seed=6)
+    recorded(trainer)
+    expected = int(generator(6, 0, 1, Step.NETWORK).integers(2**63))
+    assert torch.initial_seed() == expected
+
+
+SHAPES = [(8, 32, 8, 4), (12, 48, 8, 4), (7, 48, 32, 8), (24, 64, 8, 4), (64, 48, 32, 8), (33, 40, 32, 4)]
+
+
+@pytest.mark.parametrize(("frames", "size", "fast_frames", "alpha"), SHAPES)
+def test_what_a_pathway_sees_is_known_before(
+    frames: int, size: int, fast_frames: int, alpha: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = replace(NETWORK, fast_frames=fast_frames, alpha=alpha)
+    monkeypatch.setitem(ARCHITECTURES, "tiny", architecture)
+    job = job_of(tmp_path / "run", make_shards(tmp_path / "shards", videos=2, frames=frames, size=size))
+    with torch.no_grad():
+        maps = SlowFast(architecture, 2).features(torch.zeros(1, frames, size, size, 3, dtype=torch.uint8))
+    assert job.pathway_frames == tuple(part.shape[2] for part in maps)
+
+
+@pytest.mark.parametrize(("frames", "size"), [((2, 8), 64), ((1, 4), 64), ((3, 12), 32)])
+def test_bfloat16_is_left_where_it_goes_wrong_on_the_cpu(frames: tuple[int, int], size: int) -> None:
+    assert training_amp("cpu", "auto", frames=frames, size=size) == "off"
+    assert training_amp("cpu", "off", frames=frames, size=size) == "off"
+    assert training_amp("cuda:1", "bf16", frames=frames, size=size) == "bf16"
+    with pytest.raises(VidaugError, match=f"^--amp bf16 goes wrong on the CPU .* {size} pixels; take --amp off, or "):
+        training_amp("cpu", "bf16", frames=frames, size=size)
+
+
+@pytest.mark.parametrize("frames", [(1, 1), (1, 5), (3, 12), (8, 32)])
+def test_bfloat16_gradients_are_right_everywhere_else(frames: tuple[int, int]) -> None:
+    """Each convolution over frames by itself, against float32."""
+    assert training_amp("cpu", "bf16", frames=frames, size=33) == "bf16"
+    slow, fast = frames
+    for kernel, count in ((3, slow), (3, fast), (5, fast)):
+        torch.manual_seed(0)
+        convolution = nn.Conv3d(8, 16, (kernel, 3, 3), (1, 2, 2), (kernel // 2, 1, 1), bias=False)
+        maps = torch.randn(2, 8, count, 6, 6).to(memory_format=torch.channels_last_3d)
+        gradients = []
+        for amp in ("off", "bf16"):
+            with autocast("cpu", amp):
+                found = convolution(maps)
+            (gradient,) = torch.autograd.grad(found.float().square().sum(), convolution.weight)
+            gradients.append(gradient)
+        assert (gradients[1] - gradients[0]).norm() < 0.02 * gradients[0].norm()
+
+
+# A run
+
+
+def test_it_learns_what_is_easy_to_tell_apart(shards: Path, held_out: Path, tmp_path: Path) -> None:
+    values = {"epochs": 8, "batch_size": 6, "lr": 3e-3, "warmup": 1.0}
+    history = train(job_of(tmp_path, shards, held_out, **values), CPU)
+    assert [row["epoch"] for row in history] == list(range(1, 9))
+    assert history[-1]["top1"] == 1
+    assert history[-1]["loss"] < 0.25 < 0.5 < history[0]["loss"]
+    assert history[-1]["val_top1"] == 1
+
+
+def test_it_learns_soft_labels(tmp_path: Path) -> None:
+    """Clips of mixed classes, 7 to 3: the best loss is the entropy of that, and the network says 0.7."""
+    mixed = make_shards(tmp_path / "mixed", recipe="fademixup", share=0.7)
+    job = job_of(tmp_path / "run", mixed, epochs=10, batch_size=6, lr=3e-3, warmup=1.0)
+    history = train(job, CPU)
+    entropy = -(0.7 * math.log(0.7) + 0.3 * math.log(0.3))
+    assert entropy < history[-1]["loss"] < entropy + 0.05
+    assert history[-1]["top1"] == 1
+
+
+def test_the_best_checkpoint_is_of_the_best_epoch(shards: Path, held_out: Path, tmp_path: Path) -> None:
+    """By top-1, then by loss; the first of equals; without validation the last."""
+    trainer = trainer_of(tmp_path / "with", shards, held_out)
+    best = []
+    for epoch, (top1, loss) in enumerate([(0.5, 2.0), (0.5, 1.0), (0.5, 1.0), (0.4, 0.1), (0.6, 3.0)], 1):
+        trainer.save({"epoch": epoch, "loss": 1.0, "top1": 1.0, "val_top1": top1, "val_loss": loss})
+        best.append(read_checkpoint(trainer.job.best).epoch)
+        assert read_checkpoint(trainer.job.last).epoch == epoch
+    assert best == [1, 2, 2, 2, 5]
+    alone = trainer_of(tmp_path / "without", shards)
+    for epoch in (1, 2):
+        alone.save({"epoch": epoch, "loss": 1.0 * epoch, "top1": 1.0})
+        assert read_checkpoint(alone.job.best).epoch == epoch
+
+
+def test_a_checkpoint_says_what_it_is(shards: Path, held_out: Path, tmp_path: Path) -> None:
+    job = job_of(tmp_path, shards, held_out, frames=6, size=24, dropout=0.25, epochs=1)
+    history = train(job, CPU)
+    for path, parts in ((job.best, 0), (job.last, 3)):
+        kept = read_checkpoint(path)
+        assert kept.architecture == replace(NETWORK, dropout=0.25)
+        assert kept.classes == ("dark", "light")
+        assert (kept.clip.frames, kept.clip.size, kept.clip.flip) == (6, 24, 0)
+        assert kept.clip.crop == pytest.approx((2 / 3 * 24 / 32, 5 / 6 * 24 / 32))
+        assert (kept.epoch, kept.metrics) == (1, history[0])
+        assert kept.settings["lr"] == BASE["lr"]
+        assert len(kept.training) == parts  # best.pt is half the size or less
+    assert kept.network("cpu")(batch(1, 24)[0]).shape == (1, 2)
+
+
+def test_going_on_ends_with_the_weights_of_an_unbroken_run(shards: Path, held_out: Path, tmp_path: Path) -> None:
+    """With everything that has a state: workers, dropout, an average, momenta, a recipe, and the best epoch so far."""
+    values = {"network": "tiny-dropout", "epochs": 4, "ema": 0.8, "flip": 0.5, "recipe": load_recipe("fademixup")}
+    unbroken = job_of(tmp_path / "unbroken", shards, held_out, **values)
+    history = train(unbroken, CPU, workers=1)
+    broken = job_of(tmp_path / "broken", shards, held_out, **values)
+    for _ in range(2):  # each from what the one before left on the disk
+        trainer = Trainer(broken, CPU, workers=1)
+        trainer.save(trainer.epoch(BAR))
+    again = train(broken, CPU, workers=1)
+    for name in ("last.pt", "best.pt"):
+        first, second = (read_checkpoint(job.run / name) for job in (unbroken, broken))
+        assert same(first.weights, second.weights)
+        assert first.epoch == second.epoch
+    timing = ("seconds", "waiting", "clips_per_second")
+    bare = [[{k: v for k, v in row.items() if k not in timing} for row in rows] for rows in (history, again)]
+    assert bare[0] == bare[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_number_of_workers_may_change_on_the_way(workers: int, shards: Path, tmp_path: Path) -> None:
+    values = {"network": "tiny-dropout", "epochs": 2}
+    expected = trained(tmp_path / "unbroken", shards, **values)
+    job = job_of(tmp_path / "broken", shards, **values)
+    trainer = Trainer(job, CPU, workers=1)
+    trainer.save(trainer.epoch(BAR))
+    train(job, CPU, workers=workers)
+    assert same(read_checkpoint(job.last).weights, expected)
+
+
+def test_weights_to_start_from_count_once(shards: Path, plain: dict[str, Tensor], tmp_path: Path) -> None:
+    first = job_of(tmp_path / "first", shards)
+    train(first, CPU)
+    trainer = Trainer(job_of(tmp_path / "second", shards, init=first.last), CPU)
+    assert same(weights_of(trainer.network), plain)
+    assert str(trainer.initialised).endswith("tensors as in vidaug, kept head")
+    trainer.save(trainer.epoch(BAR))
+    moved = weights_of(trainer.network)
+    again = Trainer(trainer.job, CPU)
+    assert again.initialised is None
+    assert same(weights_of(again.network), moved)
+    assert not same(moved, plain)
+
+
+# What goes wrong
+
+
+def test_a_loss_that_is_no_number_stops_with_advice_and_keeps_the_last_good_epoch(shards: Path, tmp_path: Path) -> None:
+    job = job_of(tmp_path, shards, epochs=4, warmup=0.0, lr=1e30, optimizer="sgd")
+    with pytest.raises(VidaugError, match=r"the loss is nan in epoch 1, step 3; start again with a lower --lr, a "):
+        train(job, CPU)
+    assert list(tmp_path.iterdir()) == []
+    trainer = trainer_of(tmp_path, shards)
+    trainer.save(trainer.epoch(BAR))
+    kept = trainer.job.last.read_bytes()
+    with torch.no_grad():
+        trainer.network.head.bias.fill_(math.inf)
+    with pytest.raises(VidaugError, match=r"^\S+: the loss is nan in epoch 2, step 3; start again"):
+        trainer.epoch(BAR)
+    with pytest.raises(VidaugError, match=r"no numbers any more after epoch 2; start again with a lower --lr, "):
+        trainer.save({"epoch": 2, "loss": 1.0, "top1": 1.0})
+    with pytest.raises(VidaugError, match="no numbers any more after epoch 2"):
+        trainer.save({"epoch": 2, "loss": math.nan, "top1": 1.0})
+    assert trainer.job.last.read_bytes() == kept
+
+
+def test_a_batch_holds_no_more_than_there_are_clips(shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, shards, batch_size=100)
+    assert trainer.batch == 12
+    assert len(trainer.order) == 1
+
+
+DIFFERING = {
+    "lr": {"lr": 2e-3},
+    "epochs": {"epochs": 3},
+    "seed": {"seed": 1},
+    "recipe": {"recipe": load_recipe("cutmix")},
+    "network, flip": {"network": "tiny-deeper", "flip": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def finished(shards: Path, held_out: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "tiny", NETWORK)
+        trained(run, shards, held_out, epochs=1)
+    return run
+
+
+@pytest.mark.parametrize("names", DIFFERING)
+def test_another_run_is_refused_with_what_differs(names: str, finished: Path, shards: Path, held_out: Path) -> None:
+    job = job_of(finished, shards, held_out, **{"epochs": 1} | DIFFERING[names])
+    with pytest.raises(VidaugError) as caught:
+        Trainer(job, CPU)
+    what = f"{finished}: holds another run, which differs in {names}; choose another folder, or --overwrite"
+    assert str(caught.value) == what
+
+
+def test_other_clips_are_another_run(finished: Path, shards: Path, held_out: Path, tmp_path: Path) -> None:
+    fewer = make_shards(tmp_path / "fewer", videos=10)
+    for training, validation, name in (
+        (fewer, held_out, "shards"),
+        (shards, fewer, "validation"),
+        (shards, None, "validation"),
+    ):
+        with pytest.raises(VidaugError, match=f"differs in {name}; choose"):
+            Trainer(job_of(finished, training, validation, epochs=1), CPU)
+    moved = make_shards(tmp_path / "elsewhere")  # the same clips in another place
+    assert Trainer(job_of(finished, moved, held_out, epochs=1), CPU).history
+
+
+@pytest.mark.parametrize("fault", ["best", "history", "optimizer", "network", "list"])
+def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, shards: Path, tmp_path: Path) -> None:
+    from vidaug_cli.train.checkpoint import write_checkpoint
+
+    trainer = trainer_of(tmp_path, shards)
+    trainer.save(trainer.epoch(BAR))
+    kept = read_checkpoint(trainer.job.last)
+    broken: dict[str, Any] = {
+        "best": {},
+        "history": kept.training | {"history": []},
+        "optimizer": kept.training | {"optimizer": {"state": {}, "param_groups": [1]}},
+        "network": kept.training | {"network": {}},
+        "list": kept.training | {"network": [1]},
+    }[fault]
+    write_checkpoint(trainer.job.last, replace(kept, training=broken))
+    with pytest.raises(VidaugError, match=r"^\S+last.pt: lacks what continuing needs; was it best.pt\?"):
+        Trainer(trainer.job, CPU)
+
+
+def test_overwriting_begins_anew_and_leaves_the_old_run_until_then(
+    shards: Path, plain: dict[str, Tensor], tmp_path: Path
+) -> None:
+    trained(tmp_path, shards, seed=5)
+    old = (tmp_path / "last.pt").read_bytes()
+    job = job_of(tmp_path, shards, init=tmp_path / "best.pt")
+    Trainer(job, CPU, overwrite=True)
+    assert (tmp_path / "last.pt").read_bytes() == old
+    train(job_of(tmp_path, shards), CPU, overwrite=True)
+    assert same(read_checkpoint(tmp_path / "last.pt").weights, plain)
+    assert same(read_checkpoint(tmp_path / "best.pt").weights, plain)
+
+
+def test_labels_of_places_are_not_mistaken(shards: Path, tmp_path: Path) -> None:
+    """What the shards of these tests hold: the class by the brightness."""
+    cuts = Cuts(ShardDataset(shards, with_weights=True), trainer_of(tmp_path, shards).job.shape)
+    for clip in range(12):
+        video, target, _ = cuts[Place(0, 0, clip)]
+        assert torch.equal(target, one_hot(torch.tensor(clip % 2), 2).float())
+        assert (float(video.float().mean()) > 120) == bool(clip % 2)
