@@ -1,4 +1,4 @@
-"""Temporal video augmentation with soft labels, from raw videos to HDF5 shards.
+"""Temporal video augmentation with soft labels, from raw videos to HDF5 shards, trained networks and submissions.
 
     from vidaug_cli import Clips, ShardDataset, load_recipe, mix
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.data.sampling import ClipSpec
+    from vidaug_cli.data.scores import Scores, read_scores
     from vidaug_cli.data.shard.dataset import ShardDataset
     from vidaug_cli.errors import RecipeError, ShardError, VidaugError, VideoError
     from vidaug_cli.online import augment_batch
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     from vidaug_cli.ops.randaugment import RandAugmentT
     from vidaug_cli.plan import Plan
     from vidaug_cli.recipe import Recipe
+    from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
+    from vidaug_cli.train.slowfast import Architecture, SlowFast
 
 _HOMES = {
+    "Architecture": "train.slowfast",
     "Blend": "ops.blend",
+    "Checkpoint": "train.checkpoint",
     "ClipOp": "ops.clips",
     "ClipSpec": "data.sampling",
     "Clips": "ops.clips",
@@ -33,18 +38,24 @@ _HOMES = {
     "RandAugmentT": "ops.randaugment",
     "Recipe": "recipe",
     "RecipeError": "errors",
+    "Scores": "data.scores",
     "Shape": "ops.clips",
     "ShardDataset": "data.shard.dataset",
     "ShardError": "errors",
+    "SlowFast": "train.slowfast",
     "VidaugError": "errors",
     "VideoError": "errors",
     "augment_batch": "online",
     "load_recipe": "cookbook",
     "mix": "ops.blend",
+    "read_checkpoint": "train.checkpoint",
+    "read_scores": "data.scores",
 }
 
 __all__ = [
+    "Architecture",
     "Blend",
+    "Checkpoint",
     "ClipOp",
     "ClipSpec",
     "Clips",
@@ -53,14 +64,18 @@ __all__ = [
     "RandAugmentT",
     "Recipe",
     "RecipeError",
+    "Scores",
     "Shape",
     "ShardDataset",
     "ShardError",
+    "SlowFast",
     "VidaugError",
     "VideoError",
     "augment_batch",
     "load_recipe",
     "mix",
+    "read_checkpoint",
+    "read_scores",
 ]
 
 

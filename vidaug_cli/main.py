@@ -40,7 +40,7 @@ class InOrder(click.Group):
 )
 @click.version_option(package_name="vidaug-cli", prog_name="vidaug")
 def cli() -> None:
-    """Temporal video augmentation with soft labels: from folders of raw videos to verified HDF5 shards.
+    """Temporal video augmentation with soft labels: from raw videos to HDF5 shards, trained networks and submissions.
 
     Try it with no data of your own: vidaug demo
     """

@@ -101,8 +101,9 @@ def write_scores(path: Path, scores: Scores) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def read_scores(path: Path) -> Scores:
+def read_scores(path: Path | str) -> Scores:
     """Raises ShardError when the file is damaged, foreign or holds what no scores can be."""
+    path = Path(path)
     with reading(path, "file of scores", "make it again with 'vidaug predict' or 'vidaug ensemble'"):
         file, attributes, datasets = open_checked(path, _describe)
         with file:

@@ -95,9 +95,9 @@ _TYPES: dict[str, type] = {
 }
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path | str) -> Checkpoint:
     """The checkpoint at `path`. Raises VidaugError when it is damaged, foreign or out to do harm."""
-    return parse_checkpoint(read_archive(path, HINT), path)
+    return parse_checkpoint(read_archive(Path(path), HINT), Path(path))
 
 
 def parse_checkpoint(found: Any, path: Path) -> Checkpoint:
