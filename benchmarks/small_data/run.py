@@ -68,7 +68,7 @@ def prepare(data: Path, work: Path, split: int, offline: dict[str, list[str]]) -
 
 def measure(data: Path, work: Path, name: str, split: int, seed: int, epochs: int) -> dict[str, Any]:
     """Train, predict, evaluate and localise once."""
-    run = work / f"run-{name}-{split}-{seed}".replace(" ", "")
+    run = work / f"run-{name}-{split}-{seed}-{epochs}".replace(" ", "")
     clips = work / f"{name if name in OFFLINE else 'clean'}-{split}"
     chosen = recipes(ONLINE.get(name, []))
     budget = ["--preset", "small", "--epochs", epochs, "--seed", seed]
