@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
@@ -17,10 +15,9 @@ from torch import Tensor
 from train_makers import make_shards
 
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape
-from vidaug_cli.train.advice import advising
-from vidaug_cli.train.feed import MIDDLE, Batches, Cuts, Order, Place, loader
+from vidaug_cli.train.feed import MIDDLE, Cuts, Order, Place, loader
 
 WHOLE, PART = Shape(11, 20, 24), Shape(6, 13, 24)
 
@@ -199,15 +196,3 @@ def test_a_damaged_clip_is_an_error_of_one_line(tmp_path: Path, workers: int) ->
         list(loader(Cuts(shards, Shape(4, 16, 16)), Order(12, 6), workers=workers, pin=False))
     assert str(caught.value).startswith(f"{path}, clip 7: ")
     assert "\n" not in str(caught.value)
-
-
-def exhaust(fed: Batches) -> None:
-    """Read until a worker that is killed along the way is missed."""
-    for _ in fed:
-        os.kill(fed._iterator._workers[0].pid, signal.SIGKILL)  # type: ignore[union-attr]
-
-
-def test_a_killed_worker_is_an_error_of_one_line(shards: ShardDataset) -> None:
-    fed = loader(Cuts(shards, Shape(4, 16, 16)), Order(len(shards), 4), workers=1, pin=False)
-    with pytest.raises(VidaugError, match=r"run: a process that reads clips was killed.*with -j"), advising("run"):
-        exhaust(fed)

@@ -118,3 +118,17 @@ def trained(run: Path, shards: Path, validation: Path | None = None, **values: A
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     """Bit for bit."""
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+class OwnStatistics(torch.nn.BatchNorm3d):
+    """In training it does not normalise by its batch, so that a clip does not know which others a process has.
+
+    It follows the statistics of the batch all the same, which are those of this process's clips.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own word)
+        if not self.training:
+            return super().forward(input)
+        super().forward(input.detach())
+        shape = (1, -1, 1, 1, 1)
+        return input * self.weight.view(shape) + self.bias.view(shape)

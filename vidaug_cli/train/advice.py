@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,5 +34,6 @@ def advising(where: object) -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         for words, (what, hint) in ADVICE.items():
             if words in str(error):
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would report the dead again and again
                 raise VidaugError(what, where=where, hint=hint) from error
         raise

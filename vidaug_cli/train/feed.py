@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -135,6 +137,11 @@ def _gather(items: list[tuple[Tensor, ...]] | Exception) -> Any:
 
 
 def _become_worker(number: int) -> None:
-    """Leave Ctrl-C to the main process, and end at once when it says so."""
+    """Leave Ctrl-C and all complaints to the main process.
+
+    It ends in peace on SIGTERM, of which a killed worker would make an error there, and its thread that hands tensors
+    over says nothing when the main process is gone.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    sys.excepthook = lambda *_: None

@@ -1,0 +1,354 @@
+"""`vidaug train`: what it writes and says, what it goes on from, and what it refuses in one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from console import Done, vidaug
+from train_makers import NETWORK, make_shards, same
+
+from vidaug_cli.train.checkpoint import read_checkpoint
+from vidaug_cli.train.log import Log
+from vidaug_cli.train.loop import Trainer
+from vidaug_cli.train.slowfast import ARCHITECTURES
+
+CLASSES = ("class_0", "class_1", "class_2")
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", NETWORK)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_shards(tmp_path_factory.mktemp("train") / "shards", CLASSES)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five clips of two of the classes."""
+    return make_shards(tmp_path_factory.mktemp("clean") / "shards", CLASSES[:0:-1], videos=5)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_shards(tmp_path_factory.mktemp("mixed") / "shards", CLASSES, recipe="cutmix", share=0.6)
+
+
+def train(shards: Path, run: Path, *words: object) -> Done:
+    """Two epochs of three steps."""
+    settings = ("--network", "tiny", "--epochs", 2, "--batch-size", 4, "--warmup", 0.5, "--amp", "off")
+    return vidaug("train", shards, "-o", run, *settings, *words)
+
+
+def rows_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(shards: Path, clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "tiny", NETWORK)
+        assert train(shards, run, "--val", clean).code == 0
+    return run
+
+
+def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, tmp_path: Path) -> None:
+    done = train(shards, tmp_path / "run", "--val", clean, "--json")
+    assert done.code == 0
+    lines = done.err.splitlines()
+    assert [line[:12] for line in lines] == ["epoch 1/2  l", "epoch 2/2  l"]
+    assert "validation: loss " in lines[0]
+    assert lines[0].endswith("% waiting for data")
+    rows = rows_of(tmp_path / "run")
+    assert json.loads(done.out) == {"run": str(tmp_path / "run"), "epochs": 2, **rows[-1]}
+    assert [row["epoch"] for row in rows] == [1, 2]
+    names = ["epoch", "lr", "loss", "top1", "val_loss", "val_top1", "val_mean_class"]
+    assert list(rows[0]) == [*names, "clips_per_second", "waiting", "seconds"]
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == rows
+    assert read_checkpoint(tmp_path / "run" / "last.pt").metrics == rows[-1]
+    files = {"best.pt", "last.pt", "metrics.csv", "metrics.jsonl"}
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        files.add("curves.png")
+        assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == files
+
+
+def test_quiet_says_nothing(shards: Path, tmp_path: Path) -> None:
+    assert train(shards, tmp_path / "run", "-q") == Done(0, "", "")
+
+
+def test_once_more_does_nothing(finished: Path, shards: Path, clean: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.iterdir() if path.suffix in (".pt", ".jsonl", ".csv")}
+    done = train(shards, finished, "--val", clean)
+    assert done == Done(0, "", f"{finished}: 2 of 2 epochs are done\n")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_run_cut_off_after_its_checkpoint_has_every_epoch_once(
+    finished: Path, shards: Path, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the checkpoint and the metrics, and by Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "write", interrupt)
+        done = train(shards, tmp_path / "run", "--val", clean)
+    assert (done.code, done.err.strip()) == (130, "vidaug: interrupted; what is finished is kept")
+    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == ["best.pt", "last.pt"]
+    done = train(shards, tmp_path / "run", "--val", clean)
+    assert done.err.startswith(f"{tmp_path / 'run'}: 1 of 2 epochs are done\nepoch 2/2 ")
+    assert [row["epoch"] for row in rows_of(tmp_path / "run")] == [1, 2]
+    for name in ("best.pt", "last.pt"):
+        assert same(read_checkpoint(tmp_path / "run" / name).weights, read_checkpoint(finished / name).weights)
+
+
+def test_another_run_is_refused_or_replaced(finished: Path, shards: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    done = train(shards, run, "--seed", 3)
+    what = f"vidaug: error: {run}: holds another run, which differs in seed, validation; choose another folder, or "
+    assert (done.code, done.err) == (1, what + "--overwrite\n")
+    assert (run / "last.pt").read_bytes() == (finished / "last.pt").read_bytes()
+    done = train(shards, run, "--seed", 3, "--overwrite")
+    assert done.code == 0
+    assert read_checkpoint(run / "last.pt").settings["seed"] == 3
+    assert [row["epoch"] for row in rows_of(run)] == [1, 2]
+    assert "val_loss" not in (run / "metrics.csv").read_text()
+
+
+def test_a_mistake_beside_overwrite_costs_nothing(finished: Path, shards: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    for wrong in (["--val", tmp_path / "nothing"], ["--init", tmp_path / "nothing"], ["--size", 64]):
+        assert train(shards, run, "--overwrite", *wrong).code == 1
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_videos_to_validate_on_are_rendered_once(shards: Path, video_folder: Path, tmp_path: Path) -> None:
+    words = ("--val", video_folder, "--limit", 7)
+    done = train(shards, tmp_path / "run", *words, "--epochs", 1, "--seed", 1)
+    assert done.code == 0
+    assert "7 clips of 7 videos" in done.err
+    (made,) = (tmp_path / "run" / "validation" / "shards").glob("*.h5")
+    before = made.stat()
+    done = train(shards, tmp_path / "run", *words, "--epochs", 1, "--seed", 1)
+    assert "0 clips rendered" in done.err
+    assert done.err.endswith("1 of 1 epochs are done\n")
+    after = made.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+    plan = json.loads((tmp_path / "run" / "validation" / "plan.json").read_text())
+    assert plan["clip"] | {"crop": None} == {
+        **{"frames": 8, "stride": 1, "fps": None, "size": 32, "crop": None, "flip": 0.0, "short": "repeat"}
+    }
+    assert plan["clip"]["crop"] == pytest.approx([2 / 3, 2 / 3])  # the smallest square of training
+    assert (plan["copies"], plan["keep_original"]) == (0, True)
+
+
+def test_rendering_is_quiet_too(shards: Path, video_folder: Path, tmp_path: Path) -> None:
+    words = ("--val", video_folder, "--limit", 3, "--epochs", 1, "-q")
+    assert train(shards, tmp_path / "run", *words) == Done(0, "", "")
+
+
+def test_tensorboard_has_every_epoch_once(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    epoch = Trainer.epoch
+
+    def interrupted(trainer: Trainer, bar: Any) -> Any:
+        row = epoch(trainer, bar)
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+        return row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "epoch", interrupted)
+        assert train(shards, tmp_path / "run", "--tensorboard", "--epochs", 3).code == 130
+    assert train(shards, tmp_path / "run", "--tensorboard", "--epochs", 3).code == 0
+    found = accumulators.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    found.Reload()
+    rows = rows_of(tmp_path / "run")
+    for name in ("loss", "top1", "lr"):
+        events = found.Scalars(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        assert [event.value for event in events] == pytest.approx([row[name] for row in rows], rel=1e-6)
+
+
+# What is refused
+
+
+def refused(done: Done) -> str:
+    """The error, which is all that was said."""
+    assert (done.code, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("vidaug: error: ")
+    return line.removeprefix("vidaug: error: ")
+
+
+WRONG: list[tuple[tuple[object, ...], str]] = [
+    (("--network", "r18-smal"), "no network 'r18-smal'; did you mean 'r18-small'?; there is r10-small, "),
+    (("--preset", "smal"), "no preset 'smal'; did you mean 'small'?; there is vipriors2020, small"),
+    (("--batch-size", 65537), "training: batch_size = 65537 should be 1 to 65536"),
+    (("--clip-norm", "inf"), "training: clip_norm = inf should be a number above 0"),
+    (("--frames", 9), "clips have 8 frames of 32 pixels, fewer than 9 of 32; make larger ones, or lower --frames"),
+    (("--size", 40), "clips have 8 frames of 32 pixels, fewer than 8 of 40; make larger ones, or lower --frames"),
+    (("--init", "nowhere.pt"), "nowhere.pt: does not exist; --init takes a checkpoint of vidaug"),
+    (("--val", "nowhere"), "nowhere: does not exist; INPUT is a folder, a list, a manifest"),
+    (("--recipe", "cutmx"), "no recipe 'cutmx'; did you mean 'cutmix'?"),
+    (("--device", "tpu"), "no device 'tpu'; auto, cpu, cuda or cuda:N"),
+    (("--amp", "bf16"), "--amp bf16 goes wrong on the CPU where the pathways have 2 and 8 frames of 32 pixels"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG, ids=lambda value: str(value)[:30])
+def test_what_is_wrong_is_said_in_a_line(words: tuple[object, ...], said: str, shards: Path, tmp_path: Path) -> None:
+    found = refused(train(shards, tmp_path / "run", *words))
+    assert said in found
+    assert not list((tmp_path / "run").glob("*"))
+
+
+USAGE: list[tuple[tuple[object, ...], str]] = [
+    (("--subset", "test"), "are for the videos of --val"),
+    (("--set", "mix_p=0.5"), "--set changes a recipe: give one with --recipe."),
+    (("--optimizer", "adamax"), "'adamax' is not one of"),
+    (("--seed", -1), "Invalid value for '--seed'"),
+    (("--lr", "fast"), "Invalid value for '--lr'"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), USAGE, ids=lambda value: str(value)[:30])
+def test_wrong_usage_is_said(words: tuple[object, ...], said: str, shards: Path, tmp_path: Path) -> None:
+    done = train(shards, tmp_path / "run", *words)
+    assert (done.code, done.out) == (2, "")
+    assert said in " ".join(done.err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_input_options_beside_shards_are_wrong_usage(shards: Path, clean: Path, tmp_path: Path) -> None:
+    assert train(shards, tmp_path / "run", "--val", clean, "--limit", 3).code == 2
+
+
+def test_validation_shards_that_do_not_fit_are_refused(shards: Path, mixed: Path, clean: Path, tmp_path: Path) -> None:
+    others = make_shards(tmp_path / "others", ("class_1", "dance"))
+    small = make_shards(tmp_path / "small", CLASSES, size=24)
+    short = make_shards(tmp_path / "short", CLASSES, frames=6)
+    hint = "; make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
+    for held_out, said in (
+        (mixed, f"{mixed}: has mixed clips, which have no one right class{hint}"),
+        (others, f"{others}: has classes that training has not, such as 'dance'; training has {', '.join(CLASSES)}"),
+        (small, f"{small}: clips have 8 frames of 24 pixels, training has 8 of 32{hint}"),
+        (short, f"{short}: clips have 6 frames of 32 pixels, training has 8 of 32{hint}"),
+    ):
+        assert refused(train(shards, tmp_path / "run", "--val", held_out)) == said
+    assert train(shards, tmp_path / "run", "--val", small, "--size", 24, "--epochs", 1).code == 0
+    assert train(shards, tmp_path / "other run", "--val", clean, "--epochs", 1).code == 0
+
+
+def test_mixed_clips_are_not_cut(mixed: Path, tmp_path: Path) -> None:
+    for words in (("--size", 24), ("--frames", 6)):
+        found = refused(train(mixed, tmp_path / "run", *words))
+        assert found.startswith(f"{mixed}: has mixed clips, and a cut of one would not show what its label says; ")
+    assert train(mixed, tmp_path / "run", "--size", 32, "--frames", 8, "--epochs", 1).code == 0
+
+
+def test_folders_that_are_no_finished_shards_are_refused(shards: Path, tmp_path: Path) -> None:
+    for written in (1, 0):
+        part = make_shards(tmp_path / f"{written}", CLASSES, videos=70, shards=written)
+        said = f"{part}: holds {written} of 2 shards; the same 'vidaug augment' command makes the others"
+        assert refused(train(part, tmp_path / "run")) == said
+        assert refused(train(shards, tmp_path / "run", part)) == said
+    whole = make_shards(tmp_path / "whole", CLASSES, videos=70, frames=4, size=16)
+    (whole / "shards" / "shard-00001.json").unlink()
+    assert refused(train(whole, tmp_path / "run")).startswith(f"{whole}: holds 1 of 2 shards; ")
+    assert "holds no plan.json" in refused(train(tmp_path, tmp_path / "run"))
+    assert "does not exist" in refused(train(tmp_path / "nothing", tmp_path / "run"))
+    assert "is a folder of shards; choose another folder for the run" in refused(train(shards, shards))
+    (tmp_path / "file").touch()
+    assert refused(train(shards, tmp_path / "file")) == f"{tmp_path / 'file'}: is a file; name a folder with -o"
+    assert refused(train(shards, tmp_path / "file" / "run")) == f"{tmp_path / 'file' / 'run'}: Not a directory"
+    assert not (tmp_path / "run").exists()
+
+
+def test_shards_of_unlike_kind_are_refused(shards: Path, tmp_path: Path) -> None:
+    other = make_shards(tmp_path / "other", ("class_0", "class_1"))
+    found = refused(train(shards, tmp_path / "run", other))
+    assert "has other classes or another shape of clip than" in found
+
+
+def test_a_damaged_clip_is_refused_in_a_line(tmp_path: Path) -> None:
+    out = make_shards(tmp_path / "shards", CLASSES)
+    path = out / "shards" / "shard-00000.h5"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    assert refused(train(out, tmp_path / "run")).startswith(f"{path}, clip ")
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file may become larger than `size` bytes; a batch of these tests has 98,304, their checkpoints more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_said_in_a_line_and_leaves_what_was(finished: Path, shards: Path, tmp_path: Path) -> None:
+    with full_disk(200_000):
+        found = refused(train(shards, tmp_path / "run"))
+    where, hint = tmp_path / "run" / "best.pt", "is the folder there and writable, and the disk not full?"
+    assert found == f"{where}: cannot be written: File too large; {hint}"
+    assert list((tmp_path / "run").iterdir()) == []
+    run = shutil.copytree(finished, tmp_path / "old")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with full_disk(200_000):
+        refused(train(shards, run, "--overwrite"))
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_what_killed_writers_left_is_taken_away(shards: Path, tmp_path: Path) -> None:
+    left = tmp_path / "run" / ".last.pt.123-abcd.tmp"
+    left.parent.mkdir()
+    left.touch()
+    assert train(shards, tmp_path / "run", "--epochs", 1).code == 0
+    assert not left.exists()
+
+
+def test_a_loss_that_is_no_number_ends_with_advice(shards: Path, tmp_path: Path) -> None:
+    words = ("--lr", 1e30, "--warmup", 0, "--optimizer", "sgd", "--epochs", 4)
+    found = refused(train(shards, tmp_path / "run", *words))
+    assert found.startswith(f"{tmp_path / 'run'}: the loss is nan in epoch 1, step 3; start again with a lower --lr, ")
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_too_little_memory_is_said_in_a_line(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*_: object) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    found = refused(train(shards, tmp_path / "run"))
+    assert found.startswith(f"{tmp_path / 'run'}: there is not memory enough; lower --batch-size, raise --accumulate")
+
+
+def test_one_value_to_normalise_by_is_said_in_a_line(tmp_path: Path) -> None:
+    short = make_shards(tmp_path / "short", CLASSES, frames=4)
+    found = refused(train(short, tmp_path / "run", "--accumulate", 4))
+    assert "one clip at a time is too few to normalise by; raise --batch-size or lower --accumulate" in found

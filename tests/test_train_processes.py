@@ -1,0 +1,206 @@
+"""`vidaug train` as the system runs it: killed and run again, and in several processes that train together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from console import vidaug
+from train_makers import CPU, NETWORK, OwnStatistics, job_of, make_shards, same
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.train.checkpoint import read_checkpoint
+from vidaug_cli.train.job import Job
+from vidaug_cli.train.loop import Trainer
+from vidaug_cli.train.processes import Processes, processes
+from vidaug_cli.train.slowfast import ARCHITECTURES
+
+EPOCHS = 18
+NETWORKS = {"tiny": NETWORK, "tiny-dropout": replace(NETWORK, dropout=0.5)}
+PROGRAM = """
+import os
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+from test_train_processes import NETWORKS
+from train_makers import OwnStatistics
+from vidaug_cli.main import main
+from vidaug_cli.train.slowfast import ARCHITECTURES
+if __name__ == "__main__":
+    ARCHITECTURES.update(NETWORKS)
+    if "WORLD_SIZE" in os.environ:
+        torch.nn.BatchNorm3d = OwnStatistics
+    main()
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """`vidaug` with tiny networks; in several processes with one whose training does not depend on who has what."""
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM.format(tests=str(Path(__file__).parent)))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, architecture in NETWORKS.items():
+        monkeypatch.setitem(ARCHITECTURES, name, architecture)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_shards(tmp_path_factory.mktemp("train") / "shards")
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_shards(tmp_path_factory.mktemp("validation") / "shards", videos=7)
+
+
+def words(shards: Path, held_out: Path, run: Path, *more: object) -> list[str]:
+    settings = ("--batch-size", 4, "--warmup", 0.5, "--amp", "off", "--flip", 0.5, "--device", "cpu")
+    return [str(word) for word in ("train", shards, "--val", held_out, "-o", run, *settings, *more)]
+
+
+def living(session: int) -> list[int]:
+    """Processes of a session that are not dead."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, its = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(its) == session and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+KILLS = [  # a signal, whom it is sent to, the exit code, and what is said at last
+    (signal.SIGKILL, "main", -9, ""),
+    (signal.SIGKILL, "worker", 1, "{run}: a process that reads clips was killed, perhaps for want"),
+    (signal.SIGTERM, "all", 143, "terminated; what is finished is kept"),  # as a cluster sends it
+    (signal.SIGINT, "all", 130, "interrupted; what is finished is kept"),  # as a terminal sends it
+]
+
+
+def test_killed_again_and_again_it_ends_with_the_weights_of_an_unbroken_run(
+    program: Path, shards: Path, held_out: Path, tmp_path: Path
+) -> None:
+    run, done, sessions = tmp_path / "run", 0, []
+    settings = ("--network", "tiny-dropout", "--epochs", EPOCHS, "--ema", 0.9, "-r", "cutout", "-r", "fademixup")
+    command = [sys.executable, str(program), *words(shards, held_out, run, *settings)]
+    for number, whom, code, said in KILLS:
+        said_to = tmp_path / f"{number.name}-{whom}.txt"  # no pipe: orphans would hold it open for seconds
+        with said_to.open("w") as stderr:
+            process = subprocess.Popen(command, stderr=stderr, start_new_session=True)
+        assert wait_for(lambda said_to=said_to: "epoch " in said_to.read_text(), 60)
+        main = process.pid
+        for victim in {"main": [main], "worker": [max(living(main))], "all": living(main)}[whom]:
+            os.kill(victim, number)
+        process.wait(60)
+        lines = [line for line in said_to.read_text().splitlines() if line and "epoch" not in line]
+        assert process.returncode == code
+        assert len(lines) == bool(said), lines
+        assert said.format(run=run) in "".join(lines)
+        sessions.append(main)
+        before, done = done, read_checkpoint(run / "last.pt").epoch
+        assert before < done < EPOCHS
+        if whom == "all":
+            assert not list(run.glob(".*"))
+    assert vidaug(*words(shards, held_out, run, *settings), "-q").code == 0
+    epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert epochs == list(range(1, EPOCHS + 1))
+    assert vidaug(*words(shards, held_out, tmp_path / "unbroken", *settings), "-q").code == 0
+    for name in ("best.pt", "last.pt"):
+        broken, unbroken = (read_checkpoint(folder / name) for folder in (run, tmp_path / "unbroken"))
+        assert same(broken.weights, unbroken.weights)
+        assert broken.epoch == unbroken.epoch
+    assert wait_for(lambda: not any(map(living, sessions)), 15)
+
+
+def test_two_processes_follow_one(
+    program: Path, shards: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same losses and weights; one of the two speaks and writes, and what it keeps is what both have tested."""
+    settings = ("--network", "tiny", "--epochs", 3, "--size", 28, "--ema", 0.5, "-r", "cutout", "--json")
+    run = tmp_path / "two"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
+    done = subprocess.run(
+        [*launch, *words(shards, held_out, run, *settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line[:9] for line in done.stderr.splitlines() if "epoch" in line] == [f"epoch {n}/3" for n in (1, 2, 3)]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert json.loads(done.stdout) == {"run": str(run), "epochs": 3, **rows[-1]}
+    assert not list(run.glob(".*"))
+    monkeypatch.setattr(torch.nn, "BatchNorm3d", OwnStatistics)
+    assert vidaug(*words(shards, held_out, tmp_path / "one", *settings), "-q").code == 0
+    alone = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
+    for name in ("loss", "top1", "lr"):
+        assert [row[name] for row in rows] == pytest.approx([row[name] for row in alone], abs=1e-3)
+    assert rows[0]["loss"] - rows[2]["loss"] > 0.01  # else it would show nothing
+    kept, other = (read_checkpoint(tmp_path / name / "last.pt") for name in ("two", "one"))
+    learned = [name for name, _ in kept.network("cpu").named_parameters()]
+    assert all(torch.allclose(kept.weights[name], other.weights[name], atol=1e-3) for name in learned)
+    job = job_of(tmp_path / "check", shards, held_out, size=28)
+    trainer = Trainer(job, CPU)
+    trainer.network.load_state_dict(kept.weights)
+    tested = trainer.validate()
+    assert {name: kept.metrics[name] for name in tested} == pytest.approx(tested, abs=1e-5)
+
+
+def of_two(tmp_path: Path, shards: Path, **values: object) -> Job:
+    return job_of(tmp_path / "run", shards, **values)
+
+
+def test_what_several_processes_cannot_do_is_said_in_a_line(shards: Path, tmp_path: Path) -> None:
+    two, many = Processes("cpu", 1, 2), Processes("cpu", 0, 16)
+    for here, values, said in (
+        (two, {"batch_size": 5}, r"^batch_size = 5 cannot be shared among 2 processes; take a multiple of 2$"),
+        (many, {"batch_size": 16}, rf"^{shards}: 12 clips are too few for 16 processes$"),
+        (two, {"sync_bn": True}, r"^--sync-bn needs GPUs: torch has it for nothing else; leave it out$"),
+    ):
+        with pytest.raises(VidaugError, match=said):
+            Trainer(of_two(tmp_path, shards, **values), here)
+
+
+def test_a_batch_is_a_multiple_of_the_processes_where_clips_are_few(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "parallel", lambda _, network: network)
+    assert Trainer(of_two(tmp_path, shards, batch_size=40), Processes("cpu", 0, 5)).batch == 10
+
+
+def test_half_an_environment_of_torchrun_is_said_in_a_line(shards: Path, tmp_path: Path) -> None:
+    done = vidaug("train", shards, "-o", tmp_path / "run", "--device", "cpu", WORLD_SIZE="2")
+    what = "vidaug: error: WORLD_SIZE is 2 in the environment, and RANK is not there; start with torchrun\n"
+    assert (done.code, done.err) == (1, what)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(VidaugError, match=r"^process 2 of this machine has no GPU: torch sees 2; start as many"):
+        processes("cuda").__enter__()
