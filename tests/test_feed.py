@@ -192,7 +192,10 @@ def test_a_damaged_clip_is_an_error_of_one_line(tmp_path: Path, workers: int) ->
     content[where + 5] ^= 255
     path.write_bytes(content)
     shards = ShardDataset(out, with_weights=True)
-    with pytest.raises(ShardError) as caught:
+    said = ""
+    try:  # pytest.raises would keep the workers until long after the test
         list(loader(Cuts(shards, Shape(4, 16, 16)), Order(12, 6), workers=workers, pin=False))
-    assert str(caught.value).startswith(f"{path}, clip 7: ")
-    assert "\n" not in str(caught.value)
+    except ShardError as error:
+        said = str(error)
+    assert said.startswith(f"{path}, clip 7: ")
+    assert "\n" not in said

@@ -111,9 +111,12 @@ def test_a_run_cut_off_after_its_checkpoint_has_every_epoch_once(
 
     with monkeypatch.context() as patch:
         patch.setattr(Log, "write", interrupt)
+        assert train(shards, tmp_path / "short", "--epochs", 1).code == 130
         done = train(shards, tmp_path / "run", "--val", clean)
     assert (done.code, done.err.strip()) == (130, "vidaug: interrupted; what is finished is kept")
     assert [path.name for path in sorted((tmp_path / "run").iterdir())] == ["best.pt", "last.pt"]
+    assert train(shards, tmp_path / "short", "--epochs", 1).code == 0
+    assert [row["epoch"] for row in rows_of(tmp_path / "short")] == [1]  # it was the last
     done = train(shards, tmp_path / "run", "--val", clean)
     assert done.err.startswith(f"{tmp_path / 'run'}: 1 of 2 epochs are done\nepoch 2/2 ")
     assert [row["epoch"] for row in rows_of(tmp_path / "run")] == [1, 2]

@@ -114,7 +114,10 @@ class Batches(DataLoader[tuple[Tensor, ...]]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, Exception):
-                raise batch
+                try:
+                    raise batch
+                finally:
+                    del batch  # else it and this frame hold each other, and the workers end seconds late
             yield batch
 
 
