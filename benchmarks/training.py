@@ -2,8 +2,9 @@
 
     python benchmarks/training.py SHARDS --network r50-4x16 --batch 4
 
-SHARDS is a folder of `vidaug augment`. Usual means float32, contiguous layout and torch's Adam as it comes. Steps of both kinds take turns in one process, and the least of each counts;
-then one epoch is trained as `vidaug train` does it, and the share of time that it waited for data is printed.
+SHARDS is a folder of `vidaug augment`. Usual means float32, contiguous layout and torch's Adam as it comes. Steps of
+both kinds take turns in one process, and the least of each counts; then one epoch is trained as `vidaug train` does it,
+and the share of time that it waited for data is printed.
 """
 
 from __future__ import annotations

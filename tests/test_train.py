@@ -395,10 +395,22 @@ def test_the_best_checkpoint_is_of_the_best_epoch(shards: Path, held_out: Path, 
         assert read_checkpoint(alone.job.best).epoch == epoch
 
 
+def test_slow_checkpoints_are_written_less_often(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if each took two seconds and an epoch none: the first is kept, and the last of the run."""
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr("vidaug_cli.train.loop.time.perf_counter", lambda: next(clock))
+    trainer = trainer_of(tmp_path, shards, epochs=4)
+    kept = []
+    for epoch in range(1, 5):
+        trainer.save({"epoch": epoch, "loss": 1.0, "top1": 1.0})
+        kept.append(read_checkpoint(trainer.job.last).epoch)
+    assert kept == [1, 1, 1, 4]
+
+
 def test_a_checkpoint_says_what_it_is(shards: Path, held_out: Path, tmp_path: Path) -> None:
     job = job_of(tmp_path, shards, held_out, frames=6, size=24, dropout=0.25, epochs=1)
     history = train(job, CPU)
-    for path, parts in ((job.best, 0), (job.last, 3)):
+    for path, parts in ((job.best, 0), (job.last, 2)):
         kept = read_checkpoint(path)
         assert kept.architecture == replace(NETWORK, dropout=0.25)
         assert kept.classes == ("dark", "light")
@@ -522,11 +534,11 @@ def test_other_clips_are_another_run(finished: Path, shards: Path, held_out: Pat
     assert Trainer(job_of(finished, moved, held_out, epochs=1), CPU).history
 
 
-@pytest.mark.parametrize("fault", ["best", "history", "optimizer", "network", "list"])
+@pytest.mark.parametrize("fault", ["best", "history", "optimizer", "network", "list", "averaged"])
 def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, shards: Path, tmp_path: Path) -> None:
     from vidaug_cli.train.checkpoint import write_checkpoint
 
-    trainer = trainer_of(tmp_path, shards)
+    trainer = trainer_of(tmp_path, shards, ema=0.5)
     trainer.save(trainer.epoch(BAR))
     kept = read_checkpoint(trainer.job.last)
     broken: dict[str, Any] = {
@@ -535,6 +547,7 @@ def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, sha
         "optimizer": kept.training | {"optimizer": {"state": {}, "param_groups": [1]}},
         "network": kept.training | {"network": {}},
         "list": kept.training | {"network": [1]},
+        "averaged": kept.training | {"averaged": "often"},
     }[fault]
     write_checkpoint(trainer.job.last, replace(kept, training=broken))
     with pytest.raises(VidaugError, match=r"^\S+last.pt: lacks what continuing needs; was it best.pt\?"):

@@ -27,16 +27,20 @@ RESULTS = HERE / "results.jsonl"
 CLIP = ["--frames", "16", "--stride", "4", "--size", "80", "--crop", "0.7", "0.95"]
 COPIES, EPOCHS = 20, 10
 
-ONLINE = {  # name: recipes applied to each batch of clean clips
+SHIPPED = [
+    *("randaugment", "randaugment_t", "randaugment_temporal", "randaugment_mix"),
+    *("mixup", "fademixup", "cutmix", "framecutmix", "cubecutmix"),
+    *("cutmixup", "framecutmixup", "cubecutmixup", "cutout", "framecutout", "cubecutout"),
+]
+MONOTONE = ["-r", "randaugment_t", "--set", "randaugment_t.table=monotone"]  # the paper's own is "official"
+ONLINE = {  # options of `vidaug train`: a recipe for each batch of clean clips
     "crop and flip": [],
-    **{name: [name] for name in ("randaugment", "randaugment_t", "randaugment_temporal", "randaugment_mix")},
-    **{name: [name] for name in ("mixup", "fademixup", "cutmix", "framecutmix", "cubecutmix")},
-    **{name: [name] for name in ("cutmixup", "framecutmixup", "cubecutmixup")},
-    **{name: [name] for name in ("cutout", "framecutout", "cubecutout")},
-    "randaugment_t + fademixup": ["randaugment_t", "fademixup"],
-    "randaugment_t + cutmix": ["randaugment_t", "cutmix"],
+    **{name: ["-r", name] for name in SHIPPED},
+    "randaugment_t, monotone": MONOTONE,
+    "randaugment_t, monotone + fademixup": [*MONOTONE, "-r", "fademixup"],
+    "randaugment_t + fademixup": ["-r", "randaugment_t", "-r", "fademixup"],
 }
-OFFLINE = {f"{name}, offline": [name] for name in ("randaugment_t", "fademixup", "cutmix")}
+OFFLINE = {f"{name}, offline": ["-r", name] for name in ("randaugment_t", "fademixup", "cutmix")}  # of `vidaug augment`
 MEASURED = ("fademixup", "framecutmix")  # mixtures that localisation is measured on
 
 
@@ -50,18 +54,12 @@ def vidaug(*words: object) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def recipes(names: list[str]) -> list[str]:
-    return [word for name in names for word in ("-r", name)]
-
-
 def prepare(data: Path, work: Path, split: int, offline: dict[str, list[str]]) -> None:
     """The clips of one split; a folder that is there already is only checked."""
     one = [data, "--split", split, "-j", 1, *CLIP]
-    made = {"clean": ["none"]} | offline
+    made = {"clean": ["-r", "none"]} | offline
     for name, chosen in made.items():
-        vidaug(
-            "augment", *one, "--subset", "train", *recipes(chosen), "--copies", COPIES, "-o", work / f"{name}-{split}"
-        )
+        vidaug("augment", *one, "--subset", "train", *chosen, "--copies", COPIES, "-o", work / f"{name}-{split}")
     for name in MEASURED:
         vidaug("augment", *one, "--subset", "test", "-r", name, "--copies", 4, "-o", work / f"test-{name}-{split}")
 
@@ -70,9 +68,8 @@ def measure(data: Path, work: Path, name: str, split: int, seed: int, epochs: in
     """Train, predict, evaluate and localise once."""
     run = work / f"run-{name}-{split}-{seed}-{epochs}".replace(" ", "")
     clips = work / f"{name if name in OFFLINE else 'clean'}-{split}"
-    chosen = recipes(ONLINE.get(name, []))
     budget = ["--preset", "small", "--epochs", epochs, "--seed", seed]
-    trained = vidaug("train", clips, *chosen, *budget, "-o", run)
+    trained = vidaug("train", clips, *ONLINE.get(name, []), *budget, "-o", run)
     videos = [data, "--split", split, "--subset", "test"]
     vidaug("predict", run / "best.pt", *videos, "--views", 10, "-j", 1, "-o", run / "scores.h5")
     found = vidaug("evaluate", run / "scores.h5", "--train", clips)

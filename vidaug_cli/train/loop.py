@@ -37,6 +37,7 @@ OPTIMIZERS: dict[str, Callable[[Any, Settings], Optimizer]] = {
     "adam": lambda weights, s: Adam(weights, s.lr, weight_decay=s.weight_decay, fused=True),
     "adamw": lambda weights, s: AdamW(weights, s.lr, weight_decay=s.weight_decay, fused=True),
 }
+SLOW, SPARED = 1.0, 20  # a checkpoint that takes so many seconds is written after so many times as long at the earliest
 CHECKED = 10  # steps from one look at the loss to the next: looking waits for the device
 
 
@@ -74,6 +75,7 @@ class Trainer:
             decay = get_ema_multi_avg_fn(self.settings.ema)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
         self.history: list[Row] = []
+        self._written, self._cost = -math.inf, 0.0  # when `last.pt` was, and the seconds that took
         if going_on:
             self._restore(read_checkpoint(job.last))
         if compiled:
@@ -186,13 +188,19 @@ class Trainer:
         )
         if better:
             write_checkpoint(self.job.best, kept)
-        write_checkpoint(self.job.last, replace(kept, training=self._state()))
+        began = time.perf_counter()
+        spared = self._cost > SLOW and began - self._written < SPARED * self._cost
+        if not spared or len(self.history) == self.settings.epochs:
+            write_checkpoint(self.job.last, replace(kept, training=self._state()))
+            self._written = time.perf_counter()
+            self._cost = self._written - began
 
     def _state(self) -> dict[str, Any]:
         """What going on needs beside the tested weights."""
-        stepped = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
-        averaged = {} if self.average is None else {"average": self.average.state_dict()}
-        return stepped | averaged | {"history": self.history}
+        stepped = {"optimizer": self.optimizer.state_dict(), "history": self.history}
+        if self.average is None:
+            return stepped
+        return stepped | {"network": self.network.state_dict(), "averaged": self.average.n_averaged}
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         differing = [key for key, value in self.job.told.items() if checkpoint.settings.get(key) != value]
@@ -204,10 +212,11 @@ class Trainer:
             )
         state = checkpoint.training
         try:
-            self.network.load_state_dict(state["network"])
+            self.tested.load_state_dict(checkpoint.weights)
             self.optimizer.load_state_dict(state["optimizer"])
             if self.average is not None:
-                self.average.load_state_dict(state["average"])
+                self.network.load_state_dict(state["network"])
+                self.average.n_averaged.copy_(state["averaged"])
             self.history = state["history"]
             if len(self.history) != checkpoint.epoch or self.history[-1] != checkpoint.metrics:
                 raise ValueError("another history")
