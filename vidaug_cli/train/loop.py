@@ -270,6 +270,7 @@ def train(
 
     Raises VidaugError when the folder holds another run, and when the loss is no number any more.
     """
+    torch.backends.cudnn.benchmark = True  # every batch has one shape: let cuDNN try what is fastest for it
     trainer = Trainer(job, here, workers=workers, compiled=compiled, overwrite=overwrite)
     if log and trainer.initialised:
         log.say(f"{job.init}: {trainer.initialised}")
