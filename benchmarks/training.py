@@ -60,12 +60,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true", help="as 'vidaug train --compile'")
     args = parser.parse_args()
     here = Processes(resolve_device(args.device))
     settings = Settings(network=args.network, batch_size=args.batch, epochs=1, warmup=0)
     with tempfile.TemporaryDirectory() as run:
         job = Job(run=Path(run), settings=settings, shards=Shards.open([args.shards]))
-        ours = Trainer(job, here, workers=args.workers or here.reading_workers)
+        ours = Trainer(job, here, workers=args.workers or here.reading_workers, compiled=args.compile)
         theirs = plain(ours)
         ours.order.epoch = 0
         video, target, _ = (part.to(here.device) for part in next(iter(ours.batches)))

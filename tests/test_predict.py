@@ -267,6 +267,11 @@ def test_what_the_user_can_mend(rows: list[Row], out: Path, video_folder: Path, 
         assert (done.code, done.out) == (code, "")
         assert text in done.err
     assert not (tmp_path / "s.h5").exists()
+    before = manifest.read_bytes()
+    done = vidaug("predict", checkpoint, manifest, "-o", manifest, "-j", "1")
+    assert (done.code, done.out) == (1, "")
+    assert "exists, and is no file of scores" in done.err
+    assert manifest.read_bytes() == before
 
 
 def test_real_videos(real_data: Path, tmp_path: Path) -> None:

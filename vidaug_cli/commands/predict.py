@@ -51,11 +51,12 @@ def command(
     \b
     vidaug predict run/best.pt videos --split 1 --subset test -o scores.h5
     """
-    from vidaug_cli.data.scores import write_scores
+    from vidaug_cli.data.scores import check_place, write_scores
     from vidaug_cli.train.predict import predict_shards, predict_videos
 
-    predictor = options.predictor(checkpoint, kwargs)
     out.parent.mkdir(parents=True, exist_ok=True)
+    check_place(out)
+    predictor = options.predictor(checkpoint, kwargs)
     how: dict[str, Any] = {"per_view": kwargs.pop("per_view"), "progress": show_progress(quiet)}
     if (Path(source) / "plan.json").exists():
         given = [f"--{name}" for name in options.INPUT_OPTIONS if kwargs[name] is not None]
