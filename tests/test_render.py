@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from vidaug_cli import output, render
@@ -60,6 +61,17 @@ def test_workers_and_batch_size_change_no_byte(
 ) -> None:
     rendered(make_plan(video_folder, "vipriors2020", "cutout", copies=2, keep_original=True), tmp_path / "out", **how)
     assert shard_bytes(tmp_path / "out") == shard_bytes(mixed)
+
+
+def test_rendering_leaves_torch_its_threads(video_folder: Path, tmp_path: Path) -> None:
+    """Else training after it would take one core, and sum up in another order than a run that is continued."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        rendered(make_plan(video_folder, "none"), tmp_path / "out", workers=1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_parts_together_are_the_whole(video_folder: Path, mixed: Path, tmp_path: Path) -> None:

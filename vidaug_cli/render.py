@@ -255,11 +255,15 @@ def render_shards(
 
 
 def _work(out: Path, sha256: str, index: int, engine: Engine, on_error: OnError) -> DoneRecord:
-    """One shard in a worker process."""
-    torch.set_num_threads(1)  # the workers share the cores among them
+    """One shard in a worker process, or in this one where there are no others."""
     if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so shards take them in turn
         engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
-    return render_shard(_plan(out, sha256), out, index, engine, on_error)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the workers share the cores among them
+    try:
+        return render_shard(_plan(out, sha256), out, index, engine, on_error)
+    finally:
+        torch.set_num_threads(threads)  # training may follow, and its sums depend on it
 
 
 @lru_cache(maxsize=1)
