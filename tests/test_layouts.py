@@ -43,7 +43,7 @@ def look(
 
 
 def found(listing: Listing) -> set[tuple[str, str | None, int | None, str | None]]:
-    return {tuple(candidate) for candidate in listing.candidates}  # type: ignore[misc]
+    return {candidate[:4] for candidate in listing.candidates}
 
 
 FOLDERS = {

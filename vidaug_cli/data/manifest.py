@@ -23,6 +23,8 @@ class Row:
     label: str | None  # class name; None in a list without labels
     class_id: int | None = None  # the number the data set gives the class, where it gives one
     split: str | None = None  # train, validation, test ...
+    start: float | None = None  # seconds: the segment of the file that is this video; None: from the beginning
+    end: float | None = None  # ... and None: to the end
     frames: int  # decoded frames (probe = full), or an estimate
     fps: float
     width: int  # as displayed: after rotation
@@ -32,6 +34,13 @@ class Row:
     corrupt: int = 0  # frames the decoder marked as damaged
     bytes: int = 0
     probe: str = "full"  # how `frames` was found: full, packets, header
+
+    @property
+    def name(self) -> str:
+        """What tells this video from all others below `root`: its path, with the segment as W3C's Media Fragments."""
+        if self.start is None and self.end is None:
+            return self.path
+        return f"{self.path}#t={self.start or 0:.12g}" + (f",{self.end:.12g}" if self.end is not None else "")
 
     @property
     def file(self) -> Path:
@@ -59,16 +68,16 @@ def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
     Raises VidaugError with the line number on anything that is not a row, and on a video that was there before: it
     could be mixed with itself.
     """
-    found: dict[tuple[str, PurePosixPath], int] = {}
+    found: dict[tuple[str, PurePosixPath, float | None, float | None], int] = {}
     rows = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         row = parse_row(line, f"{name}:{number}")
-        first = found.setdefault((row.root, PurePosixPath(row.path)), number)
+        first = found.setdefault((row.root, PurePosixPath(row.path), row.start, row.end), number)
         if first != number:
             hint = "keep one of them; --copies makes more clips of each video"
-            raise VidaugError(f"{row.path} stands in line {first} already", where=f"{name}:{number}", hint=hint)
+            raise VidaugError(f"{row.name} stands in line {first} already", where=f"{name}:{number}", hint=hint)
         rows.append(row)
     if not rows:
         raise VidaugError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
@@ -81,6 +90,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "int | None": (int, type(None)),
     "float": (int, float),
+    "float | None": (int, float, type(None)),
 }
 
 

@@ -31,6 +31,8 @@ class Candidate(NamedTuple):
     label: str | None = None
     class_id: int | None = None
     split: str | None = None
+    start: float | None = None  # seconds: the segment of the file that is the clip's source; None: from the beginning
+    end: float | None = None  # ... and None: to the end
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from vidaug_cli.errors import VideoError
 # decoder read other files, are not among them.
 FORMATS = "asf,avi,dv,flv,gif,h264,hevc,m4v,matroska,mov,mpeg,mpegts,mpegvideo,ogg,yuv4mpegpipe"
 IMAGES = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png"}
+# PyAV 19 takes metadata that are not UTF-8 by itself, and no longer knows the argument.
+METADATA: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 COVER_ART = Disposition.attached_pic | Disposition.timed_thumbnails
 
 REASONS = {  # why a file that begins like this cannot be opened
@@ -137,7 +139,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
         raise VideoError("is empty", where=path)
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(_allocated(limits))}
     try:  # after "file:" a name is a name, whatever stands in it
-        container = av.open(f"file:{path}", metadata_errors="ignore", options=options)
+        container = av.open(f"file:{path}", options=options, **METADATA)
     except av.FFmpegError as error:
         reason = next(reason for reason, start in REASONS.items() if re.match(start, head, re.DOTALL))
         raise VideoError(reason, where=path) from error
