@@ -19,6 +19,7 @@ from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from vidaug_cli.data.listing.frames import frame_files
 from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.data.manifest import resolve_inside
 from vidaug_cli.errors import VideoError
@@ -128,7 +129,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
     try:
         folder, other = path.is_dir(), path.exists() and not path.is_file()
     except OSError as error:  # such as a name too long for the file system
-        raise VideoError(f"cannot be read: {error.strerror}", where=path) from error
+        raise _unreadable(path, error) from error
     if folder:
         yield _images(path, limits)
         return
@@ -164,7 +165,13 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
 
 def _images(folder: Path, limits: Limits) -> Video:
     """Images go to their decoder as they are: no demuxer looks at their names."""
-    names = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
+    try:
+        found = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
+        names, _ = frame_files(found)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    except VideoError as error:
+        raise VideoError(error.what, where=folder, hint=error.hint) from error
     codecs = {IMAGES[Path(name).suffix.lower()] for name in names}
     if len(codecs) != 1:
         raise VideoError("mixes JPEG and PNG images" if codecs else "holds no JPEG or PNG images", where=folder)
@@ -195,4 +202,9 @@ def _read(path: Path, count: int = -1) -> bytes:
         with path.open("rb") as file:
             return file.read(count)
     except OSError as error:
-        raise VideoError(f"cannot be read: {error.strerror}", where=path) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> VideoError:
+    """Of the file nothing is known: another try may find it there, or the disk or the system able to read it."""
+    return VideoError(f"cannot be read: {error.strerror}", where=path, passing=True)
