@@ -53,7 +53,7 @@ def by_hand(predictor: Predictor, row: Row, count: Views) -> np.ndarray:
     """Softmax of each view, decoded and run by itself, (V, K)."""
     found = []
     for sample in views(CLIP, row, count):
-        clip, _ = read_clip(row.file, frame_numbers(sample, CLIP, row.frames), sample.crop, CLIP.size)
+        clip, _ = read_clip(row.file, frame_numbers(sample, CLIP, row), sample.crop, CLIP.size)
         with torch.inference_mode():
             found.append(predictor.network(torch.from_numpy(clip)[None]).softmax(1)[0].numpy())
     return np.stack(found)

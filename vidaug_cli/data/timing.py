@@ -69,6 +69,11 @@ class Clock:
         return self._passed[-1]
 
     @property
+    def end(self) -> float:
+        """Seconds at which the last frame has been shown."""
+        return self.begin + self.seconds
+
+    @property
     def varies(self) -> bool:
         """Whether an even rate would be off by more than half a frame somewhere."""
         even = self.seconds / self.frames

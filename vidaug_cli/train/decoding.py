@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.sampling import ClipSpec, Sample, frame_numbers
+from vidaug_cli.data.sampling import ClipSpec, Sample, check_taken, frame_numbers
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import VideoError
 from vidaug_cli.train.views import Views, views
@@ -78,12 +78,10 @@ def read_ahead(
 
 def read_samples(guard: Guard, row: Row, samples: Sequence[Sample], spec: ClipSpec) -> Pixels:
     """Cuts of a video that share their crop. Raises VideoError when it cannot be read or is not what was scanned."""
-    wanted = np.stack([frame_numbers(sample, spec, row.frames) for sample in samples])
+    wanted = np.stack([frame_numbers(sample, spec, row) for sample in samples])
     distinct, numbers = np.unique(wanted, return_inverse=True)
     frames, taken = guard.read_clip(row.file, distinct, samples[0].crop, spec.size)
-    if row.probe == "full" and not np.array_equal(taken, distinct):
-        what = f"has {taken.max() + 1} frames where the manifest says {row.frames}"
-        raise VideoError(what, where=row.path, hint="scan it again")
+    check_taken(row, distinct, taken)
     return Pixels(frames.copy(), numbers.reshape(wanted.shape))  # the guard's own memory is for its next call
 
 
