@@ -98,7 +98,9 @@ def test_a_bug_in_the_child_keeps_its_traceback(guard: Guard) -> None:
 def test_a_hanging_decoder_is_stopped_and_the_next_file_read(make_video: Callable[..., Path]) -> None:
     with Guard(Limits(seconds=0.1)) as guard:
         started = time.monotonic()
-        with pytest.raises(VideoError, match=r"^1000: did not answer for 1 s and was stopped; .*--time-limit") as caught:
+        with pytest.raises(
+            VideoError, match=r"^1000: did not answer for 1 s and was stopped; .*--time-limit"
+        ) as caught:
             guard._call(time.sleep, 1000)
         assert time.monotonic() - started < 5
         assert caught.value.passing
@@ -110,7 +112,9 @@ def test_the_time_limit_counts_the_decoders_own_cpu_time() -> None:
     with Guard(Limits(seconds=0.5)) as guard:
         guard._call(time.sleep, 1.5)  # waiting for a disk, or for its turn, costs nothing
         started = time.monotonic()
-        with pytest.raises(VideoError, match=r"took more than 0\.5 s of CPU time and was stopped; --time-limit") as caught:
+        with pytest.raises(
+            VideoError, match=r"took more than 0\.5 s of CPU time and was stopped; --time-limit"
+        ) as caught:
             guard._call(sum, range(10**12))
         assert 0.4 < time.monotonic() - started < 5
         assert caught.value.passing

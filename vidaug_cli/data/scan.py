@@ -187,9 +187,7 @@ def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
         return ProbeCache(None, kind)
 
 
-def _probe_all(
-    files: Sequence[Path], how: How, limits: Limits, workers: int
-) -> Generator[Look, None, None]:
+def _probe_all(files: Sequence[Path], how: How, limits: Limits, workers: int) -> Generator[Look, None, None]:
     """Probe `files`, in whatever order they are done. Each worker is a child process that can be killed, and a thread
     that waits for it."""
     if not files:

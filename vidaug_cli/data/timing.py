@@ -93,7 +93,9 @@ class Clock:
         passed = time - self.begin + early
         run = min(max(0, bisect_right(self._passed, passed) - 1), len(self.runs) - 1)
         count, seconds = self.runs[run]
-        return self._counts[run] + min(max(0, math.floor(min((passed - self._passed[run]) / seconds, count))), count - 1)
+        return self._counts[run] + min(
+            max(0, math.floor(min((passed - self._passed[run]) / seconds, count))), count - 1
+        )
 
     def between(self, start: float | None, end: float | None) -> range:
         """The frames that are shown from `start` until before `end`, in seconds; None: from the first, to the last."""

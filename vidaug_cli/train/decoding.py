@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec, Sample, check_taken, frame_numbers
 from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.reader import LIMITS, Limits
 from vidaug_cli.errors import VideoError
 from vidaug_cli.train.views import Views, views
 
@@ -52,7 +53,7 @@ def readings(spec: ClipSpec, rows: Iterable[Row], count: Views, crop: float | No
 
 
 def read_ahead(
-    wanted: Iterable[Reading], spec: ClipSpec, workers: int = 1
+    wanted: Iterable[Reading], spec: ClipSpec, workers: int = 1, limits: Limits = LIMITS
 ) -> Generator[tuple[Reading, Pixels | VideoError], None, None]:
     """Each reading with its pixels, or with the reason why there are none, in order.
 
@@ -72,7 +73,7 @@ def read_ahead(
 
     with ExitStack() as stack:
         for _ in range(workers):
-            guards.put(stack.enter_context(Guard()))
+            guards.put(stack.enter_context(Guard(limits)))
         yield from _ahead(read, wanted, workers)
 
 

@@ -86,7 +86,11 @@ class Video:
             for frame in self._decode(packet, shown):
                 self._check_size(frame, shown)
                 if number == self.limits.frames:
-                    raise VideoError(f"holds more than {number} frames", where=self.path, hint="cut it into clips or raise --max-frames")
+                    raise VideoError(
+                        f"holds more than {number} frames",
+                        where=self.path,
+                        hint="cut it into clips or raise --max-frames",
+                    )
                 number += 1
                 self.marked += frame.is_corrupt
                 shown = frame
