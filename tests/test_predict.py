@@ -105,7 +105,7 @@ def test_videos_that_fail_are_listed(rows: list[Row], tmp_path: Path) -> None:
     assert np.allclose(found.scores.scores, predict_videos(predictor_of(), rows[:2], views=30).scores.scores, atol=1e-5)
     assert found.scores.failures == (
         Failed("broken.avi", 2, "is a damaged or cut AVI file"),
-        Failed(longer.path, 1, "has 30 frames where the manifest says 31"),
+        Failed(longer.path, 1, "has 30 frames where the manifest says 31; scan it again"),
     )
     assert found.notes[0] == "left out: broken.avi: is a damaged or cut AVI file"
     nothing = predict_videos(predictor_of(), [damaged])

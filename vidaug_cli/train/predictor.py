@@ -44,7 +44,7 @@ class Predictor:
     amp: Amp = "auto"
     batch: int = 8  # clips on the device at a time
     workers: int = 1
-    limits: Limits = Limits()  # what one video may cost
+    limits: Limits = field(default_factory=Limits)  # what one video may cost
     about: dict[str, Any] = field(default_factory=dict)  # where the network comes from, for the scores
 
     @classmethod

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from vidaug_cli.errors import VideoError
 
-_ASIDE = frozenset(  # words in the names of what is computed from the frames, or is there to look at
+_ASIDE_WORDS = (  # in the names of what is computed from the frames, or is there to look at
     "alpha cover depth diff disparity edge edges heatmap infrared ir label labels mask masks matte normal normals pose"
-    " poster preview saliency seg segm segmentation skeleton thermal thumb thumbnail thumbs tn".split()
+    " poster preview saliency seg segm segmentation skeleton thermal thumb thumbnail thumbs tn"
 )
+_ASIDE = frozenset(_ASIDE_WORDS.split())
 _FLOW = r"(opt|optical)?flow(img|s)?[xyuv]?|of[xyuv]|tvl|brox|farneback"
 _ALONG, _ACROSS = frozenset("xuh"), frozenset("yv")  # the two directions of flow: x and y, u and v, h and v
 

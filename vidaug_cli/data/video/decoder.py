@@ -185,12 +185,11 @@ def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
     if len(usable) == 1:
         return usable[0]
     pictures: Counter[int] = Counter()
-    with _opened(path, limits) as again:  # reading ahead in `container` would lose what was read
-        with suppress(av.FFmpegError):
-            for packet in again.demux(*(again.streams[stream.index] for stream in usable)):
-                pictures[packet.stream.index] += bool(packet.size)
-                if pictures[packet.stream.index] == LOOK:
-                    break
+    with _opened(path, limits) as again, suppress(av.FFmpegError):  # what is read ahead in `container` would be lost
+        for packet in again.demux(*(again.streams[stream.index] for stream in usable)):
+            pictures[packet.stream.index] += bool(packet.size)
+            if pictures[packet.stream.index] == LOOK:
+                break
 
     def rank(stream: VideoStream) -> tuple[float, ...]:
         seconds = float((stream.duration or 0) * (stream.time_base or 0))
@@ -201,7 +200,7 @@ def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
 
 
 def _blame(path: Path, error: av.FFmpegError) -> None:
-    """Raise a VideoError that may pass where a failure lies in the machine. FFmpeg gives damaged files the same errors."""
+    """Raise a VideoError that may pass where the machine failed, not the file: FFmpeg gives both the same errors."""
     if isinstance(error, MemoryError):
         try:
             mmap.mmap(-1, 2**27).close()
