@@ -143,8 +143,8 @@ def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
 
 
 def check_taken(video: Row, wanted: NDArray[np.int32], taken: NDArray[np.int32]) -> None:
-    """Raise VideoError where the decoder ran out of frames that a full look at the video had found."""
-    if video.probe == "full" and not np.array_equal(taken, wanted):
+    """Raise VideoError where the decoder ran out of frames that a full look had found, or before the segment began."""
+    if (video.probe == "full" and not np.array_equal(taken, wanted)) or taken.min() < video.first:
         what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
         raise VideoError(what, where=video.name, hint="scan it again")
 

@@ -44,7 +44,7 @@ def fit_runs(times: Sequence[float], tick: float = 0.0) -> Runs:
 
 @dataclass(frozen=True)
 class Clock:
-    """When the frames of a video are shown. Runs may hold more frames than fit into memory: they are not written out."""
+    """When the frames of a video are shown. Runs may hold more frames than memory: they are never written out."""
 
     runs: Runs
     begin: float = 0.0  # seconds at which the first frame is shown
