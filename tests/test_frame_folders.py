@@ -45,6 +45,8 @@ def test_exif_rotation_of_images_is_undone(tmp_path: Path) -> None:
     ("images", "reason"),
     [
         ([], "holds no JPEG or PNG images"),
+        ([("flow_x_1.png", (8, 8)), ("flow_y_1.png", (8, 8))], "holds flow and no pictures"),
+        ([("left1.png", (8, 8)), ("right1.png", (8, 8))], r"several series of pictures: left# \(1\), right# \(1\)"),
         ([("1.png", (8, 8)), ("2.jpg", (8, 8))], "mixes JPEG and PNG images"),
         ([("1.png", (8, 8)), ("2.png", (8, 10))], r"changes its frame size from 8 x 8 to 8 x 10; scale it to one size"),
     ],
@@ -71,3 +73,17 @@ def test_broken_images_are_counted(tmp_path: Path) -> None:
     (tmp_path / "2.png").write_bytes(b"not a picture")
     found = probe(tmp_path)
     assert (found.frames, found.corrupt) == (2, 2)
+
+
+def test_flow_and_covers_are_no_frames_of_the_clip(tmp_path: Path) -> None:
+    for number in range(5):
+        Image.new("RGB", (8, 8), (50 * number,) * 3).save(tmp_path / f"img_{number:05d}.png")
+        for way in "xy":
+            Image.new("L", (4, 4), 128).save(tmp_path / f"flow_{way}_{number:05d}.jpg")
+    Image.new("RGB", (90, 90)).save(tmp_path / "cover.jpg")
+    found = probe(tmp_path)
+    assert (found.frames, found.width, found.codec) == (5, 8, "png")
+    assert found.bytes == sum(file.stat().st_size for file in tmp_path.glob("img_*"))
+    clip, taken = read_clip(tmp_path, np.arange(6, dtype=np.int32), None, 8)
+    assert taken.tolist() == [0, 1, 2, 3, 4, 4]
+    assert clip[:5].mean(axis=(1, 2, 3)).tolist() == [0, 50, 100, 150, 200]

@@ -96,22 +96,64 @@ def test_a_bug_in_the_child_keeps_its_traceback(guard: Guard) -> None:
 
 
 def test_a_hanging_decoder_is_stopped_and_the_next_file_read(make_video: Callable[..., Path]) -> None:
-    with Guard(Limits(seconds=0.5)) as guard:
+    with Guard(Limits(seconds=0.1)) as guard:
         started = time.monotonic()
-        with pytest.raises(VideoError, match=r"^1000: took longer than 0\.5 s and was stopped$"):
+        with pytest.raises(
+            VideoError, match=r"^1000: did not answer for 1 s and was stopped; .*--time-limit"
+        ) as caught:
             guard._call(time.sleep, 1000)
         assert time.monotonic() - started < 5
+        assert caught.value.passing
+    with Guard() as guard:
         assert guard.probe(make_video()).frames == 20
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+def test_the_time_limit_counts_the_decoders_own_cpu_time() -> None:
+    with Guard(Limits(seconds=0.5)) as guard:
+        guard._call(time.sleep, 1.5)  # waiting for a disk, or for its turn, costs nothing
+        started = time.monotonic()
+        with pytest.raises(
+            VideoError, match=r"took more than 0\.5 s of CPU time and was stopped; --time-limit"
+        ) as caught:
+            guard._call(sum, range(10**12))
+        assert 0.4 < time.monotonic() - started < 5
+        assert caught.value.passing
+        for _ in range(3):  # each call has the whole time
+            guard._call(sum, range(5 * 10**6))
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (signal.SIGSEGV, r"the decoder crashed \(signal 11\)$"),
+        (signal.SIGABRT, r"the decoder crashed \(signal 6\)$"),
+        (signal.SIGKILL, r"the decoder was killed \(signal 9\); if memory was short, take fewer --workers$"),
+    ],
+)
 def test_a_crashing_decoder_is_an_error_of_that_file_alone(
-    guard: Guard, make_video: Callable[..., Path], number: signal.Signals
+    guard: Guard, make_video: Callable[..., Path], number: signal.Signals, message: str
 ) -> None:
-    with pytest.raises(VideoError, match=rf"the decoder crashed \(signal {int(number)}\)$"):
+    with pytest.raises(VideoError, match=message) as caught:
         guard._call(signal.raise_signal, number)
+    assert caught.value.passing
     clip, _ = guard.read_clip(make_video(), FIRST_8, None, 16)
     assert clip[0].mean() < clip[7].mean()
+
+
+def test_no_memory_in_the_child_is_no_fault_of_the_file(guard: Guard) -> None:
+    with pytest.raises(VideoError, match="1000000000000000: there is not enough memory to decode it") as caught:
+        guard._call(bytes, 10**15)
+    assert caught.value.passing
+
+
+def test_no_file_handle_for_the_child_is_one_line() -> None:
+    code = (
+        "import os, resource\nfrom vidaug_cli.data.video.guard import Guard\n"
+        "count = len(os.listdir('/proc/self/fd')); resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))\n"
+        "try: Guard()._call(len, 'abc')\nexcept Exception as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("VidaugError the decoding process cannot be started: Too many open files; take fewer")
 
 
 def test_an_exit_of_the_child_is_reported(guard: Guard) -> None:

@@ -116,7 +116,8 @@ def test_what_lies_outside_is_never_read(
     assert done.code == 3
     ((failure),) = json.loads(done.out)["failures"]
     assert failure["path"] == path
-    assert failure["reason"] in ("lies outside the data set's folder", "cannot be read: No such file or directory")
+    reasons = (f"lies outside the data set's folder; copy it into {root}", "cannot be read: No such file or directory")
+    assert failure["reason"] in reasons
     assert "1 clip left out" in done.err
 
 

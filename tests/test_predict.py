@@ -53,7 +53,7 @@ def by_hand(predictor: Predictor, row: Row, count: Views) -> np.ndarray:
     """Softmax of each view, decoded and run by itself, (V, K)."""
     found = []
     for sample in views(CLIP, row, count):
-        clip, _ = read_clip(row.file, frame_numbers(sample, CLIP, row.frames), sample.crop, CLIP.size)
+        clip, _ = read_clip(row.file, frame_numbers(sample, CLIP, row), sample.crop, CLIP.size)
         with torch.inference_mode():
             found.append(predictor.network(torch.from_numpy(clip)[None]).softmax(1)[0].numpy())
     return np.stack(found)
@@ -105,7 +105,7 @@ def test_videos_that_fail_are_listed(rows: list[Row], tmp_path: Path) -> None:
     assert np.allclose(found.scores.scores, predict_videos(predictor_of(), rows[:2], views=30).scores.scores, atol=1e-5)
     assert found.scores.failures == (
         Failed("broken.avi", 2, "is a damaged or cut AVI file"),
-        Failed(longer.path, 1, "has 30 frames where the manifest says 31"),
+        Failed(longer.path, 1, "has 30 frames where the manifest says 31; scan it again"),
     )
     assert found.notes[0] == "left out: broken.avi: is a damaged or cut AVI file"
     nothing = predict_videos(predictor_of(), [damaged])

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from vidaug_cli.data.sampling import Crop
+from vidaug_cli.data.video.decoder import METADATA
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
@@ -106,7 +107,7 @@ REPEATS_BY_EMPTY_PACKETS = {"odd/qt6__colors.ogv": 7}  # frames really stored; t
 def stored_frames(path: Path, count: int) -> list[av.VideoFrame]:
     """The straightforward way: the first frames that PyAV gives, packet by packet."""
     frames: list[av.VideoFrame] = []
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with av.open(str(path), **METADATA) as container:
         for packet in container.demux(video=0):
             try:
                 frames += packet.decode()

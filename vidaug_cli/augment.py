@@ -18,6 +18,7 @@ from vidaug_cli.data.manifest import Row, read_rows, relocate
 from vidaug_cli.data.scan import Quarantined, scan
 from vidaug_cli.data.shard.done import Failure
 from vidaug_cli.data.summary import printable
+from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.output import Part, human_bytes
 from vidaug_cli.plan import Plan
@@ -45,6 +46,7 @@ def read_input(
     root: Path | None = None,
     workers: int = 0,
     progress: bool = False,
+    limits: Limits | None = None,
 ) -> Input:
     """Videos of a folder (scanned), of a list (scanned), of a manifest, or of a manifest on stdin (`-`).
 
@@ -56,7 +58,9 @@ def read_input(
     if source != "-" and not path.exists():
         raise VidaugError("does not exist", where=source, hint="INPUT is a folder, a list, a manifest or - for stdin")
     if source != "-" and not _is_manifest(path):
-        found = scan(path, layout=layout, split=split, lists=lists, root=root, workers=workers, progress=progress)
+        found = scan(
+            path, layout=layout, split=split, lists=lists, root=root, workers=workers, progress=progress, limits=limits
+        )
         return Input(found.usable(), found.quarantined, found.notes)
     for option, given in (("--layout", layout), ("--split", split), ("--lists", lists)):
         if given is not None:

@@ -57,7 +57,7 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
     """
     numbers = {name: number for number, name in enumerate(scores.classes)}
     scored = {*scores.videos, *(failed.video for failed in scores.failures)}
-    rows = [row for row in training if row.path not in scored and row.label in numbers]
+    rows = [row for row in training if row.name not in scored and row.label in numbers]
     if not rows:
         hint = f"a training manifest has classes such as {scores.classes[0]!r}"
         what = f"none of its {len(training)} videos is of a class of the scores and not scored itself"
@@ -70,7 +70,7 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
         answers["nearest"] = classes[nearest_rows(sizes, scores.shape)]
     return Baselines(
         rows=len(rows),
-        shared=tuple(sorted(scored & {row.path for row in training})),
+        shared=tuple(sorted(scored & {row.name for row in training})),
         majority=scores.classes[majority],
         rates={name: _rates(scores, answer) for name, answer in answers.items()},
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vidaug_cli.data.listing.candidates import count
@@ -203,6 +204,15 @@ def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Ite
         stored = zip(*(shard.column(name).tolist() for name in ("clip", "copy")), shard.column("sources"), strict=True)
         if [(clip, copy, int(row)) for clip, copy, (row, _) in stored] != [tuple(slot) for slot in wanted]:
             yield "its clips are not the plan's"
+        elif not _within_videos(plan, shard.column("sources"), shard.column("frames")):
+            yield "it has frames that are not its videos'"
+
+
+def _within_videos(plan: Plan, sources: NDArray[np.int64], frames: NDArray[np.int32]) -> bool:
+    """Whether frame numbers (N, 2, T) lie in their videos, or in the segments of these; sources (N, 2), -1 for none."""
+    first, count = np.array([(row.first, row.frames) for row in plan.rows]).T
+    inside = (first[sources] <= frames.min(2)) & (frames.max(2) < (first + count)[sources])
+    return bool((inside | (sources < 0)).all())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 from vidaug_cli.cookbook import parse_recipe
 from vidaug_cli.data.files import write_text_atomically
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
-from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.sampling import ClipSpec, check_rates
 from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe import Recipe
@@ -67,7 +67,8 @@ class Plan:
             ),
         }
         check(self, rules)
-        unlabelled = [row.path for row in self.rows if row.label is None]
+        check_rates(self.spec, self.rows)
+        unlabelled = [row.name for row in self.rows if row.label is None]
         if unlabelled:
             raise VidaugError(
                 f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}",

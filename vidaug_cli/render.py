@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
+from vidaug_cli.data.sampling import Sample, check_taken, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.shard.file import ShardWriter
 from vidaug_cli.data.shard.header import Device, Record, ShardHeader
@@ -91,7 +91,7 @@ def draw_cut(plan: Plan, slot: Slot) -> Cut:
         at = (plan.seed, slot.copy, slot.clip)
         sample = draw_sample(generator(*at, Step.SAMPLE), plan.spec, row)
         draws = plan.recipe.draw_augment(lambda index: generator(*at, Step.AUGMENT + index), clip_shape(plan))
-    return Cut(slot, sample, frame_numbers(sample, plan.spec, row.frames), draws)
+    return Cut(slot, sample, frame_numbers(sample, plan.spec, row), draws)
 
 
 def draw_mixture(plan: Plan, slot: Slot) -> Mixture | None:
@@ -115,10 +115,7 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
     row = plan.rows[cut.slot.row]
     sample = cut.sample
     _, taken = engine.guard.read_clip(row.file, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
-    if row.probe == "full" and not np.array_equal(taken, cut.frames):
-        raise VideoError(
-            f"has {taken.max() + 1} frames where the manifest says {row.frames}", where=row.path, hint="scan it again"
-        )
+    check_taken(row, cut.frames, taken)
     return cut._replace(frames=taken)
 
 
@@ -133,8 +130,8 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
         try:
             cuts.append(decode(plan, engine, draw_cut(plan, slot), pixels[len(cuts)]))
         except VideoError as error:
-            path, reason = plan.rows[slot.row].path, error.what
-            failures.append(Failure(clip=slot.clip, copy=slot.copy, path=path, reason=reason))
+            path = plan.rows[slot.row].name
+            failures.append(Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason))
     if not cuts:
         return
     video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)

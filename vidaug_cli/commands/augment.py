@@ -35,6 +35,7 @@ from vidaug_cli.commands.options import note, show_progress
 )
 @options.workers_option
 @options.device_option
+@options.limit_options
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
@@ -70,7 +71,7 @@ def command(source: str, out: Path, json: bool, quiet: bool, dry_run: bool, part
 
     engine, workers, share = options.engine(kwargs), options.workers(kwargs), Part.parse(part)
     how = {name: kwargs.pop(name) for name in ("on_error", "overwrite", "force")}
-    plan, quarantined = options.plan(source, kwargs, quiet=quiet, workers=workers)
+    plan, quarantined = options.plan(source, kwargs, quiet=quiet, workers=workers, limits=engine.limits)
     if dry_run:
         found = estimate(plan, out, engine, workers, overwrite=how["overwrite"])
         click.echo(dumps(found.as_json()) if json else found.text)

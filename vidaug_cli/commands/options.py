@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vidaug_cli.data.listing.tree import Quarantined
     from vidaug_cli.data.manifest import Row
     from vidaug_cli.data.sampling import ClipSpec
+    from vidaug_cli.data.video.limits import Limits
     from vidaug_cli.plan import Plan
     from vidaug_cli.render import Engine
     from vidaug_cli.train.predictor import Predictor
@@ -99,7 +100,13 @@ input_options = group(
     click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test."),
     click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
 )
-
+limit_options = group(
+    click.option("--time-limit", type=float, default=120, show_default=True, help="CPU seconds to decode a video in."),
+    click.option("--max-frames", type=int, default=200_000, show_default=True, help="Refuse a video with more frames."),
+    click.option(
+        "--max-pixels", type=int, default=8192 * 4320, show_default=True, help="Refuse a video with larger frames."
+    ),
+)
 network_options = group(
     device_option,
     click.option(
@@ -128,11 +135,20 @@ def clip_spec(options: dict[str, Any]) -> ClipSpec:
     return ClipSpec(**{name: options.pop(name) for name in ClipSpec.__dataclass_fields__})
 
 
+def limits(options: dict[str, Any]) -> Limits:
+    """Take the limit options, where the command has them."""
+    from vidaug_cli.data.video.limits import Limits
+
+    names = {"seconds": "time_limit", "frames": "max_frames", "pixels": "max_pixels"}
+    return Limits(**{name: options.pop(option) for name, option in names.items() if option in options})
+
+
 def engine(options: dict[str, Any]) -> Engine:
-    """Take --device and --batch-size, and check that the device is there."""
+    """Take --device, --batch-size and the limit options, and check that the device is there."""
     from vidaug_cli.render import Engine, resolve_device
 
-    return Engine(device=resolve_device(options.pop("device")), batch=options.pop("batch_size", Engine.batch))
+    device, batch = resolve_device(options.pop("device")), options.pop("batch_size", Engine.batch)
+    return Engine(device=device, batch=batch, limits=limits(options))
 
 
 def workers(options: dict[str, Any]) -> int:
@@ -156,11 +172,14 @@ def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
         amp=options.pop("amp"),
         batch=options.pop("batch_size"),
         workers=workers(options),
+        limits=limits(options),
         about={"checkpoint": checkpoint.name, "epoch": found.epoch},
     )
 
 
-def plan(source: str, options: dict[str, Any], *, quiet: bool, workers: int = 0) -> tuple[Plan, Sequence[Quarantined]]:
+def plan(
+    source: str, options: dict[str, Any], *, quiet: bool, workers: int = 0, limits: Limits | None = None
+) -> tuple[Plan, Sequence[Quarantined]]:
     """The plan of INPUT and a command's options, and the videos of INPUT that cannot be used (they are named)."""
     from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.plan import Plan
@@ -172,12 +191,12 @@ def plan(source: str, options: dict[str, Any], *, quiet: bool, workers: int = 0)
     spec = clip_spec(options)
     choice = {name: options.pop(name) for name in INPUT_OPTIONS}
     plan = Plan(rows=(), recipe=recipe, spec=spec, **options)  # what is wrong with it is said before hours of scanning
-    rows, quarantined = videos(source, choice, seed=plan.seed, quiet=quiet, workers=workers)
+    rows, quarantined = videos(source, choice, seed=plan.seed, quiet=quiet, workers=workers, limits=limits)
     return replace(plan, rows=tuple(rows)), quarantined
 
 
 def videos(
-    source: str, options: dict[str, Any], *, seed: int, quiet: bool, workers: int = 0
+    source: str, options: dict[str, Any], *, seed: int, quiet: bool, workers: int = 0, limits: Limits | None = None
 ) -> tuple[list[Row], Sequence[Quarantined]]:
     """The videos of INPUT that the input options pick, and those that cannot be used (they are named)."""
     from vidaug_cli.augment import read_input
@@ -186,7 +205,7 @@ def videos(
 
     choice = {name: options.pop(name) for name in INPUT_OPTIONS}
     selecting = {name: choice.pop(name) for name in ("subset", "limit")}
-    found = read_input(source, **choice, workers=workers, progress=show_progress(quiet))
+    found = read_input(source, **choice, workers=workers, progress=show_progress(quiet), limits=limits)
     for line in found.notes:
         note(line, quiet=quiet)
     for video in found.quarantined:

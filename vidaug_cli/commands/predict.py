@@ -29,6 +29,7 @@ from vidaug_cli.commands.options import note, show_progress
 @options.seed_option
 @options.input_options
 @options.network_options
+@options.limit_options
 @options.json_option
 @options.quiet_option
 def command(
@@ -66,7 +67,8 @@ def command(
         found = predict_shards(predictor, Path(source), **how)
     else:
         seed, how["views"] = kwargs.pop("seed"), int(views or 10)
-        rows, quarantined = options.videos(source, kwargs, seed=seed, quiet=quiet, workers=predictor.workers)
+        about: dict[str, Any] = {"workers": predictor.workers, "limits": predictor.limits}
+        rows, quarantined = options.videos(source, kwargs, seed=seed, quiet=quiet, **about)
         found = predict_videos(predictor, rows, crop=crop, quarantined=quarantined, **how)
     write_scores(out, found.scores)
     for line in (*found.notes, found.text):

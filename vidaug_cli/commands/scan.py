@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from json import dumps, loads
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidaug_cli.commands.options import SKIPPED, json_option, note, out_option, quiet_option, workers_option
+from vidaug_cli.commands.options import (
+    SKIPPED,
+    json_option,
+    limit_options,
+    limits,
+    note,
+    out_option,
+    quiet_option,
+    workers_option,
+)
 from vidaug_cli.errors import VidaugError
 
 if TYPE_CHECKING:
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
     "--cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep probes here, not in your cache folder."
 )
 @click.option("--no-cache", is_flag=True, help="Keep nothing, and look into every video anew.")
+@limit_options
 @click.option("--quarantine", type=click.Path(path_type=Path), metavar="FILE", help="List unusable videos here.")
 @json_option
 @quiet_option
@@ -57,6 +67,7 @@ def command(
     json: bool,
     quiet: bool,
     verbose: bool,
+    **kwargs: Any,
 ) -> None:
     """Look into every video of INPUT and write a manifest.
 
@@ -85,6 +96,7 @@ def command(
         workers=workers,
         cache=cache or not no_cache,
         progress=not quiet,
+        limits=limits(kwargs),
     )
     for line in describe(found, verbose):
         note(line, quiet=quiet)

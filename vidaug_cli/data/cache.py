@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from vidaug_cli.data.listing.tree import IMAGES
 from vidaug_cli.errors import VidaugError, VideoError
 
-VERSION = 1  # of what a probe finds; a new one forgets the old
+VERSION = 2  # of what a probe finds; a new one forgets the old
 
 Found = dict[str, Any]  # the fields of a manifest row that come from the file, or {"error": reason}
 

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vidaug_cli.data.timing import Runs
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.schema import LARGEST, as_tuples, type_fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,8 @@ class Row:
     split: str | None = None  # train, validation, test ...
     start: float | None = None  # seconds: the segment of the file that is this video; None: from the beginning
     end: float | None = None  # ... and None: to the end
-    frames: int  # decoded frames (probe = full), or an estimate
+    first: int = 0  # decoded frame of the file with which the segment begins
+    frames: int  # decoded frames of the video (probe = full), or an estimate
     fps: float
     width: int  # as displayed: after rotation
     height: int
@@ -34,18 +37,24 @@ class Row:
     corrupt: int = 0  # frames the decoder marked as damaged
     bytes: int = 0
     probe: str = "full"  # how `frames` was found: full, packets, header
+    durations: Runs | None = None  # of a video whose rate varies: so many frames in a row are shown for so many seconds
 
     @property
     def name(self) -> str:
         """What tells this video from all others below `root`: its path, with the segment as W3C's Media Fragments."""
-        if self.start is None and self.end is None:
-            return self.path
-        return f"{self.path}#t={self.start or 0:.12g}" + (f",{self.end:.12g}" if self.end is not None else "")
+        return segment_name(self.path, self.start, self.end)
 
     @property
     def file(self) -> Path:
         """Where the video lies. Raises VideoError when that is not inside `root`."""
         return resolve_inside(Path(self.root), self.path)
+
+
+def segment_name(path: str, start: float | None, end: float | None) -> str:
+    """`path`, with `#t=10,20` for the seconds from 10 to 20, `#t=10` from 10 to the end."""
+    if start is None and end is None:
+        return path
+    return f"{path}#t={start or 0:.12g}" + (f",{end:.12g}" if end is not None else "")
 
 
 def resolve_inside(root: Path, path: str) -> Path:
@@ -57,9 +66,16 @@ def resolve_inside(root: Path, path: str) -> Path:
     return found
 
 
+_OF_FEW = {"start": None, "end": None, "first": 0, "durations": None}  # what most rows do without
+
+
+def _content(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in asdict(row).items() if name not in _OF_FEW or value != _OF_FEW[name]}
+
+
 def rows_text(rows: Iterable[Row]) -> str:
     """One JSON object a line, non-ASCII names as they are."""
-    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    return "".join(json.dumps(_content(row), ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
@@ -116,18 +132,35 @@ def parse_row(line: str | bytes, where: str) -> Row:
                 raise VidaugError(f"has no {name!r}", where=where, hint=hint)
             continue
         value = found[name]
-        if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool):
-            raise VidaugError(f"{name} = {value!r} should be {field.type}", where=where, hint=hint)
+        if name == "durations":
+            found[name] = _runs(value, where, hint)
+        elif not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool):
+            raise VidaugError(f"{name} = {value!r:.80} should be {field.type}", where=where, hint=hint)
     row = Row(**{name: value for name, value in found.items() if name in known})
     if min(row.frames, row.width, row.height) < 1:
         raise VidaugError("frames, width and height should be at least 1", where=where, hint=hint)
-    if max(row.frames, row.width, row.height) > _MOST:
+    if max(row.first + row.frames, row.width, row.height) > _MOST:
         raise VidaugError(f"frames, width and height should be at most {_MOST}", where=where, hint=hint)
-    if not (math.isfinite(row.fps) and row.fps >= 0):
+    if row.first < 0:
+        raise VidaugError(f"first = {row.first} should be the number of a frame", where=where, hint=hint)
+    if not 0 <= (row.start or 0.0) < (math.inf if row.end is None else row.end) or (row.end or 0.0) > LARGEST:
+        what = f"start = {row.start} and end = {row.end} should be seconds, 0 <= start < end"
+        raise VidaugError(what, where=where, hint=hint)
+    if row.durations is not None and sum(count for count, _ in row.durations) != row.frames:
+        raise VidaugError(f"durations should be those of {row.frames} frames", where=where, hint=hint)
+    if not 0 <= row.fps <= LARGEST:
         raise VidaugError(f"fps = {row.fps} should be 0 (unknown) or above", where=where, hint=hint)
     if not row.path or "\0" in row.path + row.root:
         raise VidaugError(f"path = {row.path!r} should name a file", where=where, hint=hint)
     return row
+
+
+def _runs(value: Any, where: str, hint: str) -> Runs | None:
+    typed = not type_fault(value, Runs | None)
+    if not (typed and all(count > 0 and 1e-9 <= seconds <= 1e9 for count, seconds in value or ())):
+        raise VidaugError(f"durations = {value!r:.80} should be pairs of frames and seconds", where=where, hint=hint)
+    runs: Runs | None = as_tuples(value)
+    return runs
 
 
 def relocate(rows: Sequence[Row], root: Path | None) -> list[Row]:
@@ -153,6 +186,6 @@ def hash_rows(rows: Iterable[Row]) -> str:
     """sha256 of everything in the rows but where the data set lies, so that a moved folder is the same data set."""
     digest = hashlib.sha256()
     for row in rows:
-        content = {name: value for name, value in asdict(row).items() if name != "root"}
+        content = {name: value for name, value in _content(row).items() if name != "root"}
         digest.update(json.dumps(content, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()

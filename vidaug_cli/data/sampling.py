@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -10,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.timing import Clock
+from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.schema import check
 
+MOST = 2**31 - 1  # frames that a video can have; a longer step leads to its end as well
 Short = Literal["repeat", "loop", "stretch"]
 
 
@@ -21,7 +25,7 @@ class ClipSpec:
 
     frames: int = 64
     stride: int = 1  # frames of the video from one frame of the clip to the next
-    fps: float | None = None  # instead of stride: resample by time, from the video's mean frame rate
+    fps: float | None = None  # instead of stride: take what is seen at this rate
     size: int = 160  # pixels, height and width
     crop: tuple[float, float] = (2 / 3, 5 / 6)  # side of the random square, as a share of the short side
     flip: float = 0.5  # chance of a left-right flip
@@ -57,8 +61,8 @@ class Crop:
 class Sample:
     """One clip's cut out of its video, as drawn."""
 
-    start: int  # first frame
-    step: float  # frames of the video from one frame of the clip to the next
+    start: int  # first frame, counted from where the video, or its segment, begins
+    step: float  # frames of the video from one frame of the clip to the next, of mean length where its rate varies
     crop: Crop
     flip: bool
 
@@ -70,17 +74,25 @@ class Sample:
         return cls(**stored | {"crop": Crop(**stored["crop"])})
 
 
-def frame_numbers(sample: Sample, spec: ClipSpec, frames: int) -> NDArray[np.int32]:
-    """The decoded frame numbers of a clip, int32 (T,), for a video of `frames` frames."""
-    wanted = sample.start + np.floor(np.arange(spec.frames) * sample.step + 1e-6).astype(np.int64)
-    held: NDArray[np.int64] = wanted % frames if spec.short == "loop" else np.minimum(wanted, frames - 1)
-    return held.astype(np.int32)
+def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> NDArray[np.int32]:
+    """The decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
+    offsets = np.minimum(np.arange(spec.frames) * sample.step, MOST)
+    held: NDArray[np.int64]
+    if video.durations is None:
+        wanted = sample.start + np.floor(offsets + 1e-6).astype(np.int64)
+        held = wanted % video.frames if spec.short == "loop" else np.minimum(wanted, video.frames - 1)
+    else:
+        clock = Clock(video.durations)
+        times = clock.time_of(sample.start) + offsets / _rate(video)
+        times = times % clock.seconds if spec.short == "loop" else times
+        held = np.array([clock.frame_at(time) for time in times.tolist()])
+    return (video.first + held).astype(np.int32)
 
 
 def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
     """A random stretch, square and flip of a video."""
     step = step_frames(spec, video)
-    start = int(rng.integers(0, max(0, video.frames - span_frames(spec, step)) + 1))
+    start = start_frame(video, int(rng.integers(0, last_start(spec, video, step) + 1)))
     short = min(video.width, video.height)
     side = max(1, round(short * rng.uniform(*spec.crop)))
     x, y = (int(rng.integers(0, length - side + 1)) for length in (video.width, video.height))
@@ -93,18 +105,55 @@ def clean_sample(spec: ClipSpec, video: Row) -> Sample:
     step = step_frames(spec, video)
     side = max(1, round(min(video.width, video.height) * spec.crop[1]))
     crop = Crop(x=(video.width - side) // 2, y=(video.height - side) // 2, side=side)
-    return Sample(start=max(0, video.frames - span_frames(spec, step)) // 2, step=step, crop=crop, flip=False)
-
-
-def span_frames(spec: ClipSpec, step: float) -> int:
-    """Frames of the video from the clip's first to its last."""
-    return math.floor((spec.frames - 1) * step + 1e-6) + 1
+    return Sample(start=start_frame(video, last_start(spec, video, step) // 2), step=step, crop=crop, flip=False)
 
 
 def step_frames(spec: ClipSpec, video: Row) -> float:
-    """Frames of the video from one frame of the clip to the next."""
-    step = float(spec.stride) if spec.fps is None else (video.fps or spec.fps) / spec.fps
+    """Frames of the video from one frame of the clip to the next; where its rate varies, frames of mean length."""
+    step = float(spec.stride) if spec.fps is None else min((_rate(video) or spec.fps) / spec.fps, MOST)
     if spec.short == "stretch":
-        while span_frames(spec, step) > video.frames and step > 1 / spec.frames:
+        while _span(spec, step) > video.frames and step > 1 / spec.frames:
             step /= 2  # the authors slow a short video down by 2 or 4
     return step
+
+
+def last_start(spec: ClipSpec, video: Row, step: float) -> int:
+    """Where in the video the last clip begins that ends with it, in frames; 0 for a video that is no longer."""
+    return max(0, video.frames - _span(spec, step))
+
+
+def start_frame(video: Row, place: int) -> int:
+    """The frame of the video, from 0, that is seen after so many frames of mean length."""
+    return place if video.durations is None else Clock(video.durations).frame_at(place / _rate(video))
+
+
+def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
+    """Raise VidaugError where clips are taken by time, and a video does not say when its frames are shown.
+
+    One that is left out would be a smaller data set than was asked for, and is known before any work is done. A single
+    frame looks the same at any rate.
+    """
+    unknown = [video.name for video in videos if video.frames > 1 and not _rate(video)]
+    if spec.fps is not None and unknown:
+        what = (
+            f"frames at {spec.fps:g} fps are wanted, and the rate of {len(unknown)} of {len(videos)} videos is unknown"
+        )
+        hint = "write their fps into the manifest, or take every n-th frame: --stride in place of --fps"
+        raise VidaugError(f"{what}, such as {unknown[0]}", hint=hint)
+
+
+def check_taken(video: Row, wanted: NDArray[np.int32], taken: NDArray[np.int32]) -> None:
+    """Raise VideoError where the decoder ran out of frames that a full look had found, or before the segment began."""
+    if (video.probe == "full" and not np.array_equal(taken, wanted)) or taken.min() < video.first:
+        what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
+        raise VideoError(what, where=video.name, hint="scan it again")
+
+
+def _rate(video: Row) -> float:
+    """Frames per second; 0 where unknown."""
+    return video.fps if video.durations is None else video.frames / Clock(video.durations).seconds
+
+
+def _span(spec: ClipSpec, step: float) -> int:
+    """Frames of the video from the clip's first to its last."""
+    return math.floor((spec.frames - 1) * step + 1e-6) + 1

@@ -11,22 +11,31 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 
 from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.listing.candidates import Candidate
+from vidaug_cli.data.listing.candidates import Candidate, count
 from vidaug_cli.data.listing.layouts import list_videos, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
-from vidaug_cli.data.manifest import Row, resolve_inside
+from vidaug_cli.data.manifest import Row, resolve_inside, segment_name
+from vidaug_cli.data.timing import Clock
+from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.schema import as_tuples
 from vidaug_cli.workers import worker_count
-
-if TYPE_CHECKING:
-    from vidaug_cli.data.video.reader import Limits
 
 __all__ = ["How", "Quarantined", "Scan", "scan"]
 
 How = Literal["full", "packets", "header"]
+TAIL = 0.5  # seconds by which a segment may go beyond its video without a word: published times are rounded
+
+
+class Look(NamedTuple):
+    """What came of opening a file."""
+
+    file: Path
+    found: Found
+    lasting: bool = True  # not a reason that may pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +83,7 @@ def scan(
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
         progress: show a bar on stderr if that is a terminal.
-        limits: what one video may cost; the defaults of `decoder.Limits` if not given.
+        limits: what one video may cost; the defaults of `Limits` if not given.
 
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
@@ -90,22 +99,32 @@ def scan(
             stamps[file] = stamp(file)
             files[candidate] = file
         except VideoError as error:
-            quarantined.append(Quarantined(spell(candidate.path), _reason(error)))
-    with closing(_open_cache(cache, f"{probe} {limits}", notes)) as kept:
+            quarantined.append(Quarantined(spell(_name(candidate)), error.reason))
+    limits = limits or Limits()
+    # How long a look may take changes nothing in what it finds: a look that was cut short is not kept.
+    with closing(_open_cache(cache, f"{probe} {limits.pixels} {limits.frames}", notes)) as kept:
         found = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
         cached = len(found)
         with closing(_probe_all([file for file in stamps if file not in found], probe, limits, workers)) as probes:
-            for file, result in _with_bar(probes, len(stamps) - cached, progress):
-                kept.put(file, stamps[file], result)
+            for file, result, lasting in _with_bar(probes, len(stamps) - cached, progress):
                 found[file] = result
+                if lasting:
+                    kept.put(file, stamps[file], result)
         notes += [kept.fault] if kept.fault else []
     rows = []
-    for candidate in sorted(files, key=lambda candidate: natural(candidate.path)):
+    beyond = []
+    for candidate in sorted(files, key=lambda candidate: (natural(candidate.path), candidate.start or 0.0)):
         result = found[files[candidate]]
-        if "error" in result:
-            quarantined.append(Quarantined(candidate.path, result["error"]))
-        else:
-            rows.append(Row(root=str(source.root), **candidate._asdict(), **result))
+        try:
+            if "error" in result:
+                raise VideoError(result["error"])
+            rows.append(_row(source.root, candidate, result))
+            if (clock := _clock(result)) and (candidate.end or 0.0) > clock.end + TAIL:
+                beyond.append(_name(candidate))
+        except VideoError as error:
+            quarantined.append(Quarantined(_name(candidate), error.reason))
+    if beyond:
+        notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
     return Scan(
         layout=name,
         root=source.root,
@@ -115,6 +134,37 @@ def scan(
         passed_over=listing.passed_over,
         cached=cached,
     )
+
+
+def _name(candidate: Candidate) -> str:
+    return segment_name(candidate.path, candidate.start, candidate.end)
+
+
+def _clock(found: Found) -> Clock | None:
+    """When the frames of a file are shown; without time stamps that can be trusted, they follow each other evenly."""
+    if found["runs"]:
+        return Clock(as_tuples(found["runs"]), found["begin"])
+    return Clock(((found["frames"], 1 / found["fps"]),)) if found["fps"] else None
+
+
+def _row(root: Path, candidate: Candidate, found: Found) -> Row:
+    """The row of a video or a segment. Raises VideoError when the file does not reach so far."""
+    known = {"root": str(root), **candidate._asdict(), **found}
+    del known["begin"], known["runs"]
+    clock = _clock(found)
+    if clock is None:
+        if (candidate.start, candidate.end) != (None, None):
+            raise VideoError("has no frame rate, so nothing tells where this segment begins")
+        return Row(**known)
+    frames = clock.between(candidate.start, candidate.end)
+    if not frames:
+        what = f"has no frame in this segment: they are shown from {clock.begin:.6g} to {clock.end:.6g} s"
+        raise VideoError(what, hint="if the file holds nothing but the segment, list it without start and end")
+    cut = Clock(clock.cut(frames))
+    if clock.varies and not cut.varies:  # the mean of the file is not the rate here
+        known["fps"] = cut.frames / cut.seconds
+    known |= {"first": frames.start, "frames": len(frames)}
+    return Row(**known, durations=cut.runs if cut.varies else None)
 
 
 def _locate(root: Path, candidate: Candidate) -> Path:
@@ -137,36 +187,33 @@ def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
         return ProbeCache(None, kind)
 
 
-def _probe_all(
-    files: Sequence[Path], how: How, limits: Limits | None, workers: int
-) -> Generator[tuple[Path, Found], None, None]:
+def _probe_all(files: Sequence[Path], how: How, limits: Limits, workers: int) -> Generator[Look, None, None]:
     """Probe `files`, in whatever order they are done. Each worker is a child process that can be killed, and a thread
     that waits for it."""
     if not files:
         return
     # Only here, so that a scan that finds everything in its cache loads no decoder.
     from vidaug_cli.data.video.guard import Guard
-    from vidaug_cli.data.video.reader import Limits
 
     count = min(worker_count(workers), len(files))
     guards: SimpleQueue[Guard] = SimpleQueue()
 
-    def look(file: Path) -> tuple[Path, Found]:
+    def look(file: Path) -> Look:
         guard = guards.get()
         try:
-            return file, asdict(guard.probe(file, how))
+            return Look(file, asdict(guard.probe(file, how)))
         except VideoError as error:
-            return file, {"error": _reason(error)}
+            return Look(file, {"error": error.reason}, not error.passing)
         finally:
             guards.put(guard)
 
     with ExitStack() as stack:
         for _ in range(count):
-            guards.put(stack.enter_context(Guard(limits or Limits())))
+            guards.put(stack.enter_context(Guard(limits)))
         pool = ThreadPoolExecutor(count)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         waiting = iter(files)
-        running: set[Future[tuple[Path, Found]]] = set()
+        running: set[Future[Look]] = set()
         while True:
             running |= {pool.submit(look, file) for file in islice(waiting, 2 * count - len(running))}
             if not running:
@@ -175,13 +222,9 @@ def _probe_all(
             yield from (future.result() for future in done)
 
 
-def _with_bar(probes: Iterator[tuple[Path, Found]], total: int, progress: bool) -> Iterator[tuple[Path, Found]]:
+def _with_bar(probes: Iterator[Look], total: int, progress: bool) -> Iterator[Look]:
     if not (progress and total and sys.stderr.isatty()):
         return probes
     from tqdm import tqdm
 
     return iter(tqdm(probes, total=total, desc="scan", unit="video", dynamic_ncols=True))
-
-
-def _reason(error: VidaugError) -> str:
-    return f"{error.what}; {error.hint}" if error.hint else error.what

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.sampling import ClipSpec, Sample, frame_numbers
+from vidaug_cli.data.sampling import ClipSpec, Sample, check_taken, frame_numbers
 from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.reader import LIMITS, Limits
 from vidaug_cli.errors import VideoError
 from vidaug_cli.train.views import Views, views
 
@@ -52,7 +53,7 @@ def readings(spec: ClipSpec, rows: Iterable[Row], count: Views, crop: float | No
 
 
 def read_ahead(
-    wanted: Iterable[Reading], spec: ClipSpec, workers: int = 1
+    wanted: Iterable[Reading], spec: ClipSpec, workers: int = 1, limits: Limits = LIMITS
 ) -> Generator[tuple[Reading, Pixels | VideoError], None, None]:
     """Each reading with its pixels, or with the reason why there are none, in order.
 
@@ -72,18 +73,16 @@ def read_ahead(
 
     with ExitStack() as stack:
         for _ in range(workers):
-            guards.put(stack.enter_context(Guard()))
+            guards.put(stack.enter_context(Guard(limits)))
         yield from _ahead(read, wanted, workers)
 
 
 def read_samples(guard: Guard, row: Row, samples: Sequence[Sample], spec: ClipSpec) -> Pixels:
     """Cuts of a video that share their crop. Raises VideoError when it cannot be read or is not what was scanned."""
-    wanted = np.stack([frame_numbers(sample, spec, row.frames) for sample in samples])
+    wanted = np.stack([frame_numbers(sample, spec, row) for sample in samples])
     distinct, numbers = np.unique(wanted, return_inverse=True)
     frames, taken = guard.read_clip(row.file, distinct, samples[0].crop, spec.size)
-    if row.probe == "full" and not np.array_equal(taken, distinct):
-        what = f"has {taken.max() + 1} frames where the manifest says {row.frames}"
-        raise VideoError(what, where=row.path, hint="scan it again")
+    check_taken(row, distinct, taken)
     return Pixels(frames.copy(), numbers.reshape(wanted.shape))  # the guard's own memory is for its next call
 
 

@@ -19,6 +19,7 @@ from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.train.checkpoint import Checkpoint
@@ -43,6 +44,7 @@ class Predictor:
     amp: Amp = "auto"
     batch: int = 8  # clips on the device at a time
     workers: int = 1
+    limits: Limits = field(default_factory=Limits)  # what one video may cost
     about: dict[str, Any] = field(default_factory=dict)  # where the network comes from, for the scores
 
     @classmethod
@@ -79,13 +81,14 @@ class Predictor:
         def clips() -> Iterator[tuple[Key, Tensor]]:
             for reading, pixels in found:
                 if isinstance(pixels, VideoError):
-                    failed[reading.video] = pixels.what
+                    failed[reading.video] = pixels.reason
                     continue
                 frames = torch.from_numpy(pixels.frames).to(self.device)
                 for places, numbers in zip(reading.places, pixels.numbers, strict=True):
                     yield (reading.video, places), frames[torch.from_numpy(numbers).to(self.device)]
 
-        with closing(read_ahead(readings(self.clip, rows, views, crop), self.clip, self.workers)) as found:
+        wanted = readings(self.clip, rows, views, crop)
+        with closing(read_ahead(wanted, self.clip, self.workers, self.limits)) as found:
             stream = clips()
             while some := list(islice(stream, self.batch)):
                 yield [key for key, _ in some], torch.stack([clip for _, clip in some])

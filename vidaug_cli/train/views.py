@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.sampling import ClipSpec, Crop, Sample, span_frames, step_frames
+from vidaug_cli.data.sampling import ClipSpec, Crop, Sample, last_start, start_frame, step_frames
 from vidaug_cli.errors import VidaugError
 
 Views = Literal[1, 10, 30]
@@ -35,7 +35,7 @@ def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = No
         raise VidaugError(f"crop = {share:g} should be above 0, at most 1")
     clips, crops = SPREAD[count]
     step = step_frames(spec, video)
-    starts = _spread(max(0, video.frames - span_frames(spec, step)), clips)
+    starts = [start_frame(video, place) for place in _spread(last_start(spec, video, step), clips)]
     side = max(1, round(min(video.width, video.height) * share))
     room = video.width - side, video.height - side
     offsets = _spread(max(room), crops)

@@ -6,21 +6,28 @@ number is its place in the decoder's output.
 
 from __future__ import annotations
 
+import errno
+import mmap
 import re
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import av
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
+from vidaug_cli.data.listing.frames import frame_files
 from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.data.manifest import resolve_inside
+from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import VideoError
 
 # Formats that hold their frames themselves. Playlists, ffconcat, DASH, image patterns and devices, which would have the
@@ -30,6 +37,8 @@ IMAGES = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png"}
 # PyAV 19 takes metadata that are not UTF-8 by itself, and no longer knows the argument.
 METADATA: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 COVER_ART = Disposition.attached_pic | Disposition.timed_thumbnails
+BESIDES = Disposition.still_image | Disposition.dependent | Disposition.non_diegetic
+LOOK = 64  # pictures of one stream, by which a still beside it is known
 
 REASONS = {  # why a file that begins like this cannot be opened
     "is a damaged or cut AVI file": rb"RIFF",
@@ -45,15 +54,6 @@ REASONS = {  # why a file that begins like this cannot be opened
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one video may cost; a file of a few kB can decode to many GB."""
-
-    pixels: int = 8192 * 4320  # of one frame: 8K phones make 7680 x 4320
-    frames: int = 200_000  # decoded: an hour at 50 fps
-    seconds: float = 120.0  # of wall time: kept by `guard.Guard`
-
-
 @dataclass
 class Video:
     """Packets in stored order, the decoder they go to, and what was met on the way."""
@@ -64,9 +64,11 @@ class Video:
     decoder: VideoCodecContext
     bytes: int
     rate: float = 0.0  # frames per second, as the header has it
+    tick: float = 0.0  # seconds: the unit of its time stamps
+    origin: float | None = None  # seconds, the time stamp at which players begin, if the header says it
     announced: int = 0  # frames, as the header has it
     encrypted: bool = False
-    read: int = 0  # packets that should each make a frame
+    stamps: list[float | None] = field(default_factory=list)  # seconds, of each packet that should make a frame
     marked: int = 0  # frames that the decoder calls damaged
     lost: int = 0  # packets that it could not decode
 
@@ -84,7 +86,11 @@ class Video:
             for frame in self._decode(packet, shown):
                 self._check_size(frame, shown)
                 if number == self.limits.frames:
-                    raise VideoError(f"holds more than {number} frames", where=self.path, hint="cut it into clips")
+                    raise VideoError(
+                        f"holds more than {number} frames",
+                        where=self.path,
+                        hint="cut it into clips or raise --max-frames",
+                    )
                 number += 1
                 self.marked += frame.is_corrupt
                 shown = frame
@@ -97,9 +103,11 @@ class Video:
         """Packets not yet read. One without bytes and time stands at the end and empties the decoder."""
         try:
             for packet in self.source:
-                self.read += bool(packet.size or packet.dts is not None) and not packet.is_discard
+                if (packet.size or packet.dts is not None) and not packet.is_discard:
+                    self.stamps.append(None if packet.pts is None else float(packet.pts * packet.time_base))
                 yield packet
-        except av.FFmpegError:  # the rest of the file cannot be read
+        except av.FFmpegError as error:  # the rest of the file cannot be read
+            _blame(self.path, error)
             self.lost += 1
             yield Packet()
 
@@ -108,7 +116,8 @@ class Video:
             return [shown] if shown else []
         try:
             return self.decoder.decode(packet)
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            _blame(self.path, error)
             self.lost += 1
             return []
 
@@ -116,7 +125,7 @@ class Video:
         size = f"{frame.width} x {frame.height}"
         if frame.width * frame.height > self.limits.pixels:
             what = f"has frames of {size}, above the limit of {self.limits.pixels} pixels"
-            raise VideoError(what, where=self.path, hint="scale it down")
+            raise VideoError(what, where=self.path, hint="scale it down or raise --max-pixels")
         if shown and (frame.width, frame.height) != (shown.width, shown.height):
             what = f"changes its frame size from {shown.width} x {shown.height} to {size}"
             raise VideoError(what, where=self.path, hint="scale it to one size")
@@ -128,7 +137,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
     try:
         folder, other = path.is_dir(), path.exists() and not path.is_file()
     except OSError as error:  # such as a name too long for the file system
-        raise VideoError(f"cannot be read: {error.strerror}", where=path) from error
+        raise _unreadable(path, error) from error
     if folder:
         yield _images(path, limits)
         return
@@ -137,18 +146,8 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
     head = _read(path, 256)
     if not head:
         raise VideoError("is empty", where=path)
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(_allocated(limits))}
-    try:  # after "file:" a name is a name, whatever stands in it
-        container = av.open(f"file:{path}", options=options, **METADATA)
-    except av.FFmpegError as error:
-        reason = next(reason for reason, start in REASONS.items() if re.match(start, head, re.DOTALL))
-        raise VideoError(reason, where=path) from error
-    with container:
-        stream = next((stream for stream in container.streams.video if not stream.disposition & COVER_ART), None)
-        if stream is None:
-            raise VideoError("holds no video stream", where=path)
-        if stream.codec_context is None:
-            raise VideoError("is coded in a way that is not known here", where=path, hint="convert it to H.264")
+    with _opened(path, limits, head) as container:
+        stream = _best(path, limits, container)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         yield Video(
             path,
@@ -157,14 +156,76 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
             decoder=stream.codec_context,
             bytes=path.stat().st_size,
             rate=rate,
+            tick=float(stream.time_base or 0),
+            origin=None if container.start_time is None else container.start_time / av.time_base,
             announced=stream.frames or round((container.duration or 0) / av.time_base * rate),
             encrypted="enc_key_id" in stream.metadata or stream.codec_context.codec_tag == "encv",
         )
 
 
+def _opened(path: Path, limits: Limits, head: bytes = b"") -> InputContainer:
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_pixels": str(_allocated(limits))}
+    try:  # after "file:" a name is a name, whatever stands in it
+        container: InputContainer = av.open(f"file:{path}", options=options, **METADATA)
+    except av.FFmpegError as error:
+        _blame(path, error)
+        reason = next(reason for reason, start in REASONS.items() if re.match(start, head, re.DOTALL))
+        raise VideoError(reason, where=path) from error
+    return container
+
+
+def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
+    """The stream that players show: a film before a still, then the one marked as default, the largest, the longest."""
+    found = [stream for stream in container.streams.video if not stream.disposition & COVER_ART]
+    usable = [stream for stream in found if stream.codec_context is not None]
+    if not found:
+        raise VideoError("holds no video stream", where=path)
+    if not usable:
+        raise VideoError("is coded in a way that is not known here", where=path, hint="convert it to H.264")
+    if len(usable) == 1:
+        return usable[0]
+    pictures: Counter[int] = Counter()
+    with _opened(path, limits) as again, suppress(av.FFmpegError):  # what is read ahead in `container` would be lost
+        for packet in again.demux(*(again.streams[stream.index] for stream in usable)):
+            pictures[packet.stream.index] += bool(packet.size)
+            if pictures[packet.stream.index] == LOOK:
+                break
+
+    def rank(stream: VideoStream) -> tuple[float, ...]:
+        seconds = float((stream.duration or 0) * (stream.time_base or 0))
+        marked = not stream.disposition & BESIDES, bool(stream.disposition & Disposition.default)
+        return pictures[stream.index] > 1, *marked, stream.width * stream.height, seconds
+
+    return max(usable, key=rank)  # of equals the first
+
+
+def _blame(path: Path, error: av.FFmpegError) -> None:
+    """Raise a VideoError that may pass where the machine failed, not the file: FFmpeg gives both the same errors."""
+    if isinstance(error, MemoryError):
+        try:
+            mmap.mmap(-1, 2**27).close()
+        except OSError:
+            raise VideoError("there is not enough memory to decode it", where=path, passing=True) from error
+    elif isinstance(error, OSError):
+        if error.errno != errno.EIO:
+            raise _unreadable(path, error) from error
+        try:
+            with path.open("rb") as file:
+                while file.read(2**20):
+                    pass
+        except OSError as fault:
+            raise _unreadable(path, fault) from error
+
+
 def _images(folder: Path, limits: Limits) -> Video:
     """Images go to their decoder as they are: no demuxer looks at their names."""
-    names = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
+    try:
+        found = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
+        names, _ = frame_files(found)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    except VideoError as error:
+        raise VideoError(error.what, where=folder, hint=error.hint) from error
     codecs = {IMAGES[Path(name).suffix.lower()] for name in names}
     if len(codecs) != 1:
         raise VideoError("mixes JPEG and PNG images" if codecs else "holds no JPEG or PNG images", where=folder)
@@ -195,4 +256,9 @@ def _read(path: Path, count: int = -1) -> bytes:
         with path.open("rb") as file:
             return file.read(count)
     except OSError as error:
-        raise VideoError(f"cannot be read: {error.strerror}", where=path) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> VideoError:
+    """Of the file nothing is known: another try may find it there, or the disk or the system able to read it."""
+    return VideoError(f"cannot be read: {error.strerror}", where=path, passing=True)

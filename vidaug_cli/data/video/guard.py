@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
 import weakref
 from collections.abc import Callable
@@ -32,11 +34,22 @@ from vidaug_cli.errors import VidaugError, VideoError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CHILD = "import sys; from vidaug_cli.data.video.guard import serve; serve(int(sys.argv[1]), float(sys.argv[2]))"
+_CHILD = "import sys; from vidaug_cli.data.video.guard import serve; serve(int(sys.argv[1]), *map(float, sys.argv[2:]))"
+
+
+_SLOW = "--time-limit gives it longer"
+_DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and what to try
+    signal.SIGPROF: ("took more than {seconds:g} s of CPU time and was stopped", _SLOW),
+    signal.SIGKILL: ("the decoder was killed (signal 9)", "if memory was short, take fewer --workers"),
+    signal.SIGTERM: ("the decoder was ended by somebody (signal 15)", "try again"),
+}
 
 
 class Guard:
-    """`reader.probe` and `reader.read_clip`, run in one child process that is killed when it takes too long.
+    """`reader.probe` and `reader.read_clip`, run in one child process that is ended when it takes too long.
+
+    What counts is the child's own CPU time, which says the same on a busy machine; the clock only ends one that waits
+    for ever, for a network that is gone.
 
     The child starts with the first call, and again after one that killed it. It ends with `close`, with the `with`
     block, or with this process, however that dies. Serves one thread at a time.
@@ -59,7 +72,7 @@ class Guard:
             self._end = None
 
     def probe(self, path: Path, how: How = "full") -> Probe:
-        """As `reader.probe`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`."""
+        """As `reader.probe`; a VideoError too when the decoder crashes or takes more than `limits` allows."""
         return self._call(reader.probe, path, how, self.limits)
 
     def read_clip(
@@ -72,7 +85,7 @@ class Guard:
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """As `reader.read_clip`; a VideoError too when the decoder crashes or takes longer than `limits.seconds`.
+        """As `reader.read_clip`; a VideoError too when the decoder crashes or takes more than `limits` allows.
 
         Without `out`, the clip is memory that the next call writes over.
         """
@@ -91,15 +104,14 @@ class Guard:
             self._start()
         try:
             self._link.send((function, args, kwargs))
-            if not self._link.poll(self.limits.seconds):
-                what = f"took longer than {self.limits.seconds:g} s and was stopped"
-                raise VideoError(what, where=args[0])
+            if not self._link.poll(self.limits.patience):
+                what = f"did not answer for {self.limits.patience:g} s and was stopped"
+                raise VideoError(what, where=args[0], hint=f"is its disk there? {_SLOW}", passing=True)
             error, value = self._link.recv()
         except (EOFError, ConnectionError) as gone:
             status = self._process.wait()
             self.close()
-            how = f"signal {-status}" if status < 0 else f"exit status {status}"
-            raise VideoError(f"the decoder crashed ({how})", where=args[0]) from gone
+            raise self._death(status, args[0]) from gone
         except BaseException:  # an answer that comes now must not be taken for the next one
             self.close()
             raise
@@ -107,12 +119,27 @@ class Guard:
             raise error
         return value  # type: ignore[no-any-return]
 
+    def _death(self, status: int, where: object) -> VideoError:
+        """Why the child is gone. Even a crash may pass: decoders crash where memory is short."""
+        what, hint = _DEATHS.get(-status, (f"the decoder crashed (signal {-status})", ""))
+        if status >= 0:
+            what = f"the decoder crashed (exit status {status})"
+        return VideoError(what.format(seconds=self.limits.seconds), where=where, hint=hint, passing=True)
+
     def _start(self) -> None:
+        try:
+            self._spawn()
+        except OSError as error:
+            what = f"the decoding process cannot be started: {error.strerror}"
+            raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
+
+    def _spawn(self) -> None:
         ours, theirs = Pipe()
         self._link, self._pixels = ours, _Pixels(_nameless_file())
+        limits = str(self.limits.seconds), str(self.limits.patience + 1)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), str(self.limits.seconds + 1)],
+                [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
                 pass_fds=(theirs.fileno(), self._pixels.file),  # under the same numbers
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -134,23 +161,39 @@ def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _
     process.wait()
 
 
-def serve(link: int, seconds: float) -> None:
-    """The child: answers calls until the parent is gone. One that outlives its time by itself is ended by the alarm."""
+def serve(link: int, seconds: float, patience: float) -> None:
+    """The child: answers calls until the parent is gone, and is ended by an alarm when one takes too long.
+
+    Args:
+        link: number of the file by which calls come.
+        seconds: of CPU time for one call.
+        patience: seconds on the clock for one call; the parent's own clock is first, where there still is a parent.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for alarm in (signal.SIGPROF, signal.SIGALRM):  # whatever the parent made of them
+        signal.signal(alarm, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     calls: Connection[Any, Any] = Connection(link)
-    parent = os.getppid()
     try:
         calls.send("ready")
         while True:
-            while not calls.poll(1):
-                if os.getppid() != parent:  # a fork of the parent may still hold the pipe open
-                    return
             function, args, kwargs = calls.recv()
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            calls.send(_answer(function, *args, **kwargs))
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            signal.setitimer(signal.ITIMER_REAL, patience)
+            answer = _answer(function, *args, **kwargs)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
+            calls.send(answer)
     except (EOFError, ConnectionError):
         return
+
+
+def _end_with(parent: int) -> None:
+    """End this process with its parent: a fork of the parent may still hold the link open."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Exception | None, T | None]:
@@ -158,6 +201,8 @@ def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tupl
         return None, function(*args, **kwargs)
     except VidaugError as error:
         return error, None
+    except MemoryError:
+        return VideoError("there is not enough memory to decode it", where=args[0], passing=True), None
     except Exception as error:  # a bug: its traceback would end here
         error.add_note(traceback.format_exc())
         return error, None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,9 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from vidaug_cli.data.sampling import Crop
-from vidaug_cli.data.video.decoder import Limits, open_video
+from vidaug_cli.data.timing import Runs, fit_runs
+from vidaug_cli.data.video.decoder import Video, open_video
+from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.data.video.pictures import Pictures, orientation
 from vidaug_cli.errors import VideoError
 
@@ -27,7 +30,7 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """The fields of `manifest.Row` that come from the file itself."""
+    """What the fields of `manifest.Row` that come from the file itself are made of."""
 
     frames: int
     fps: float  # mean rate; 0 where there is none: frame images, a single frame
@@ -38,6 +41,9 @@ class Probe:
     corrupt: int  # frames the decoder marked as damaged, and packets it could not decode
     bytes: int
     probe: How  # how `frames` was found: "packets" if asked for, and where the header does not say
+    begin: float = 0.0  # seconds after players begin at which the first frame is shown
+    # When each frame is shown; None where time stamps cannot be trusted: those of packed XviD jump about.
+    runs: Runs | None = None
 
 
 def probe(path: Path, how: How = "full", limits: Limits = LIMITS) -> Probe:
@@ -59,14 +65,17 @@ def probe(path: Path, how: How = "full", limits: Limits = LIMITS) -> Probe:
         if how == "header" and not video.announced:
             how = "packets"
         count, rate = video.announced, video.rate
-        if how == "packets":
+        stamps: list[float | None] = []
+        if how == "full":
+            stamps = [first.time, *(frame.time for frame in frames)]
+        elif how == "packets":
             deque(video.packets(), maxlen=0)
-            count = video.read
-        elif how == "full":
-            times = [first.time, *(frame.time for frame in frames)]
-            count, rate = len(times), _mean_rate([time for time in times if time is not None], rate)
-            if video.marked == count:
-                raise VideoError("is damaged: not one frame is whole", where=path)
+            stamps = sorted(video.stamps, key=lambda stamp: stamp or 0.0)  # packets come in coding order
+        if stamps:
+            count, rate = len(stamps), _mean_rate([stamp for stamp in stamps if stamp is not None], rate)
+        if how == "full" and video.marked == count:
+            raise VideoError("is damaged: not one frame is whole", where=path)
+        begin, runs = _timing(video, stamps)
         return Probe(
             frames=count,
             fps=rate if count > 1 else 0.0,
@@ -77,6 +86,8 @@ def probe(path: Path, how: How = "full", limits: Limits = LIMITS) -> Probe:
             corrupt=video.marked + video.lost,
             bytes=video.bytes,
             probe=how,
+            begin=begin,
+            runs=runs,
         )
 
 
@@ -88,6 +99,15 @@ def _mean_rate(times: list[float], rate: float) -> float:
     span = max(times, default=0.0) - min(times, default=0.0)
     measured = (len(times) - 1) / span if span else rate
     return rate if abs(measured - rate) < 0.05 * rate else round(measured, 3)
+
+
+def _timing(video: Video, stamps: list[float | None]) -> tuple[float, Runs | None]:
+    """When the first frame is shown, in seconds, and all of them, where each has a stamp later than the one before."""
+    times = [stamp for stamp in stamps if stamp is not None]
+    if len(times) < max(2, len(stamps)) or any(late <= early for early, late in pairwise(times)):
+        return 0.0, None
+    origin = times[0] if video.origin is None else video.origin
+    return round(times[0] - origin, 9), fit_runs(times, video.tick)
 
 
 def read_clip(

@@ -1,0 +1,147 @@
+"""Videos whose rate varies are sampled by the time at which frames are shown; those of an even rate as ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from conftest import MakeVideo
+from hypothesis import given
+from hypothesis import strategies as st
+from video_makers import seconds_of, write_at
+
+from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.sampling import ClipSpec, Short, clean_sample, draw_sample, frame_numbers
+from vidaug_cli.data.scan import scan
+from vidaug_cli.data.timing import Clock, Runs
+from vidaug_cli.data.video.reader import probe, read_clip
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.train.views import views
+
+TEN_THEN_SIXTY: Runs = ((20, 0.1), (120, 1 / 60))  # four seconds
+ROW = Row(path="v.mp4", root="/", label="a", frames=140, fps=35.0, width=64, height=48, codec="h264")
+VARIED = replace(ROW, durations=TEN_THEN_SIXTY)
+
+
+def times_of(numbers: Any, video: Row = VARIED) -> Any:
+    clock = Clock(video.durations or ())
+    return np.array([clock.time_of(int(number) - video.first) for number in numbers])
+
+
+def samples(spec: ClipSpec, video: Row) -> list[Any]:
+    rng = np.random.default_rng(0)
+    drawn = [draw_sample(rng, spec, video) for _ in range(50)]
+    return [*drawn, clean_sample(spec, video), *views(spec, video, 10), *views(spec, video, 1)]
+
+
+@pytest.mark.parametrize("fps", [5, 10, 12.5, 30])
+@pytest.mark.parametrize("first", [0, 1000])
+def test_frames_are_those_seen_at_even_times(fps: float, first: int) -> None:
+    spec, video = ClipSpec(frames=16, fps=fps, size=32), replace(VARIED, first=first)
+    for sample in samples(spec, video):
+        numbers = frame_numbers(sample, spec, video)
+        begin = times_of(numbers[:1], video)[0]
+        wanted = begin + np.arange(16) / fps
+        following = [Clock(TEN_THEN_SIXTY).time_of(int(number) - first + 1) for number in numbers]
+        assert (times_of(numbers, video) <= wanted + 1e-6).all()
+        last = (numbers == first + 139) & (wanted > 4 - 1 / 60)  # repeated at the end of the video
+        assert ((wanted < following) | last | np.isclose(wanted, following)).all()
+
+
+def test_starts_are_spread_evenly_over_time_not_over_frames() -> None:
+    spec = ClipSpec(frames=2, fps=10)
+    rng = np.random.default_rng(0)
+    starts = times_of([draw_sample(rng, spec, VARIED).start for _ in range(2000)])
+    assert np.mean(starts < 2) == pytest.approx(0.51, abs=0.04)
+    assert starts.max() > 3.8
+    assert times_of([view.start for view in views(spec, VARIED, 10)]) == pytest.approx(
+        np.linspace(0, 3.89, 10), abs=0.1
+    )
+    assert times_of([clean_sample(spec, VARIED).start])[0] == pytest.approx(1.95, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("short", "expected"),
+    [
+        ("repeat", [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 3.983, 3.983]),
+        ("loop", [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 0, 0.5]),
+        ("stretch", [0, 0.2, 0.5, 0.7, 1, 1.2, 1.5, 1.7, 2, 2.25]),
+    ],
+)
+def test_short_videos_of_a_varying_rate(short: Short, expected: list[float]) -> None:
+    spec = ClipSpec(frames=10, fps=2, short=short)
+    sample = views(spec, VARIED, 10)[0]
+    assert times_of(frame_numbers(sample, spec, VARIED)) == pytest.approx(expected, abs=1e-3)
+
+
+@given(
+    runs=st.lists(st.tuples(st.integers(1, 40), st.floats(0.004, 1)), min_size=1, max_size=5),
+    fps=st.one_of(st.floats(0.1, 100), st.sampled_from([1e-300, 5e-324, 1e300])),
+    stride=st.integers(1, 1024),
+    short=st.sampled_from(get_args(Short)),
+    first=st.integers(0, 2**30),
+    by_time=st.booleans(),
+)
+def test_no_clip_leaves_its_segment(
+    runs: list[tuple[int, float]], fps: float, stride: int, short: Short, first: int, by_time: bool
+) -> None:
+    frames = sum(count for count, _ in runs)
+    for durations in (tuple(runs), None):
+        video = replace(ROW, frames=frames, first=first, durations=durations)
+        spec = ClipSpec(frames=12, stride=stride, fps=fps if by_time else None, short=short)
+        for sample in samples(spec, video)[-12:]:
+            numbers = frame_numbers(sample, spec, video)
+            assert first <= numbers.min() <= numbers.max() < first + frames
+            assert short == "loop" or (np.diff(numbers) >= 0).all()
+
+
+def test_the_largest_steps_and_videos_are_no_error() -> None:
+    longest = replace(ROW, frames=2**31 - 1)
+    for spec in (ClipSpec(fps=1e-300), ClipSpec(fps=1e300), ClipSpec(stride=1024, frames=4096), ClipSpec(fps=1e-9)):
+        for short in get_args(Short):
+            for sample in samples(replace(spec, short=short), longest):
+                assert frame_numbers(sample, replace(spec, short=short), longest).min() >= 0
+    with pytest.raises(VidaugError, match="stride = 9999999999999999999999 should be 1 to 1024"):
+        ClipSpec(stride=9999999999999999999999)
+
+
+def test_an_even_rate_is_sampled_by_frames(make_video: MakeVideo) -> None:
+    """The formula that older shards were made with, for every container that rounds its time stamps in its own way."""
+    for name in ("a.mp4", "a.mkv", "a.avi"):
+        path = make_video(f"data/a/{name}", frames=50, fps=30)
+        (row,) = (row for row in scan(path.parent.parent, cache=False).rows if row.path.endswith(name))
+        assert row.durations is None
+        spec = ClipSpec(frames=8, fps=12)
+        for sample in samples(spec, row):
+            by_rate = sample.start + np.floor(np.arange(8) * row.fps / 12 + 1e-6).astype(int)
+            assert frame_numbers(sample, spec, row).tolist() == np.minimum(by_rate, 49).tolist()
+
+
+def irregular(count: int) -> list[float]:
+    durations = np.random.default_rng(1).choice([0.02, 0.04, 0.1, 0.3], count)
+    return list(accumulate(durations.tolist(), initial=0.0))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("how", ["full", "packets"])
+def test_frames_of_a_file_come_at_their_time(tmp_path: Path, suffix: str, how: Any) -> None:
+    times = irregular(60)
+    (tmp_path / "data/a").mkdir(parents=True)
+    path = write_at(tmp_path / f"data/a/v.{suffix}", times)
+    found = probe(path, how)
+    assert found.runs is not None
+    clock = Clock(found.runs, found.begin)
+    assert [clock.time_of(frame) for frame in range(61)] == pytest.approx(times, abs=2e-3)
+    (row,) = scan(tmp_path / "data", probe=how, cache=False).rows
+    assert row.durations == found.runs
+    spec = ClipSpec(frames=12, fps=4, size=16)
+    for sample in samples(spec, row)[-12:]:
+        numbers = frame_numbers(sample, spec, row)
+        clip, _ = read_clip(path, numbers, None, 16)
+        begin = times[sample.start]
+        seen = [max(time for time in times if time <= begin + step / 4 + 2e-3) for step in range(12)]
+        assert seconds_of(clip) == pytest.approx(seen, abs=0.25)
