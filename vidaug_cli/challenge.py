@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from vidaug_cli.data.listing.splits import read_lines
+from vidaug_cli.data.classes import Numbers, read_classes
 from vidaug_cli.data.scores import Scores
+from vidaug_cli.data.text import is_number, read_lines
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.evaluation import ranking, rates
 from vidaug_cli.schema import nearest
 
 CHOICES = 5  # classes that a line names
-
-Numbers = dict[str, int]  # of classes, or the classes of videos
 
 
 def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int], str]:
@@ -36,10 +35,10 @@ def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int],
 
     Raises VidaugError then, and when the file does not name a class.
     """
-    if all(map(_is_number, classes)):
+    if all(map(is_number, classes)):
         numbers, whence = [int(name) for name in classes], "as the classes are called"
     elif file is not None:
-        known = read_class_numbers(file)
+        known = read_classes(file, numbered=True)
         if unknown := [name for name in classes if name not in known]:
             raise VidaugError(f"does not name the class {unknown[0]!r}{nearest(unknown[0], known)}", where=file)
         numbers, whence = [known[name] for name in classes], f"from {file}"
@@ -52,24 +51,6 @@ def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int],
     if len(set(numbers)) < len(numbers):
         raise VidaugError("two of the scores' classes have the same number", hint="give --classes classInd.txt")
     return numbers, whence
-
-
-def read_class_numbers(path: Path) -> Numbers:
-    """A number and a name a line, no two alike. Raises VidaugError on anything else."""
-    numbers: Numbers = {}
-    taken: set[int] = set()
-    for where, line in read_lines(path):
-        number, _, name = line.strip().partition(" ")
-        name = name.strip()
-        if not _is_number(number) or not name:
-            raise VidaugError(f"{line[:60]!r} should be a class number and a name", where=where)
-        if name in numbers or int(number) in taken:
-            raise VidaugError(f"{line[:60]!r} has a number or name that was there before", where=where)
-        numbers[name] = int(number)
-        taken.add(int(number))
-    if not numbers:
-        raise VidaugError("names no class", where=path)
-    return numbers
 
 
 def vipriors2020(scores: Scores, numbers: Sequence[int]) -> str:
@@ -116,7 +97,7 @@ def read_annotations(path: Path) -> Numbers:
     for where, line in read_lines(path):
         name, _, number = line.strip().rpartition(" ")
         name = name.strip()
-        if not name or not _is_number(number):
+        if not name or not is_number(number):
             hint = "a test list has no classes, and cannot be scored"
             raise VidaugError(f"{line[:60]!r} should be a file name and a class number", where=where, hint=hint)
         if name in found:
@@ -185,7 +166,7 @@ def score(submission: Path, annotations: Path, classes: Path | None = None) -> t
     numbers: Container[int] = range(min(truth.values()), max(truth.values()) + 1)
     whence = f"{min(truth.values())} to {max(truth.values())}, as in {annotations}"
     if classes is not None:
-        numbers, whence = set(read_class_numbers(classes).values()), f"those of {classes}"
+        numbers, whence = set(read_classes(classes, numbered=True).values()), f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
             raise VidaugError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)
@@ -197,8 +178,3 @@ def score(submission: Path, annotations: Path, classes: Path | None = None) -> t
     missing = tuple(name for name in truth if name not in given)
     found = rates(places, np.array(list(truth.values())), CHOICES)
     return Score(videos=len(truth), missing=missing, rates=found), whence
-
-
-def _is_number(text: str) -> bool:
-    """A plain one: int() would take other scripts' digits and underscores, and refuse very long ones."""
-    return bool(re.fullmatch("[0-9]{1,9}", text))

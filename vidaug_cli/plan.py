@@ -19,7 +19,7 @@ from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
-from vidaug_cli.schema import check
+from vidaug_cli.schema import check, nearest
 
 GROUP = 32  # clips that are mixed among each other, and the least a shard holds
 ORIGINAL = -1  # the copy number of clean clips
@@ -45,6 +45,7 @@ class Plan:
     """
 
     rows: tuple[Row, ...]
+    classes: tuple[str, ...] = ()  # names in label order, of rows that are not there too; without any, those of `rows`
     recipe: Recipe
     spec: ClipSpec
     seed: int = 0
@@ -57,6 +58,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         rules = {
+            "classes": (len(set(self.classes)) == len(self.classes), "names, no two alike"),
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
             "codec": (self.codec in get_args(Codec), " or ".join(get_args(Codec))),
@@ -67,7 +69,7 @@ class Plan:
             ),
         }
         check(self, rules)
-        unlabelled = [row.path for row in self.rows if row.label is None]
+        unlabelled = [row.name for row in self.rows if row.label is None]
         if unlabelled:
             raise VidaugError(
                 f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}",
@@ -77,11 +79,12 @@ class Plan:
             raise VidaugError(
                 f"recipe {self.recipe.name} mixes two videos and there is only one", hint="use a recipe without [[mix]]"
             )
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
-        return tuple(classes_of(self.rows))
+        if not self.classes:
+            object.__setattr__(self, "classes", tuple(classes_of(self.rows)))
+        known = set(self.classes)
+        if strange := next((row for row in self.rows if row.label not in known), None):
+            what = f"{strange.name} is of class {strange.label!r}, which is none of the {len(known)} classes"
+            raise VidaugError(what + nearest(str(strange.label), known))
 
     @cached_property
     def labels(self) -> tuple[int, ...]:
@@ -185,6 +188,7 @@ def read_plan(out: Path) -> Plan:
         clip = header["clip"]
         plan = Plan(
             rows=tuple(rows),
+            classes=tuple(header["classes"]),
             recipe=parse_recipe(header["recipe"], str(out / "plan.json")),
             spec=ClipSpec(**clip | {"crop": tuple(clip["crop"])}),
             **{key: header[key] for key in _SETTINGS},
@@ -195,6 +199,11 @@ def read_plan(out: Path) -> Plan:
     except (KeyError, TypeError) as error:
         hint = "remove the folder and make the shards again"
         raise ShardError(f"is damaged ({error})", where=out / "plan.json", hint=hint) from error
+    except VidaugError as error:
+        if error.where:
+            raise
+        what = f"was changed since it was made ({error.what})"
+        raise ShardError(what, where=out, hint="make the shards again") from error
     if plan.sha256 != header.get("plan_sha256"):
         changed = ", ".join(plan_differences(plan, header)) or "plan_sha256"
         raise ShardError(f"was changed since it was made ({changed})", where=out, hint="make the shards again")

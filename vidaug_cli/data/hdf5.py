@@ -173,7 +173,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _attributes(file: Any, names: Sequence[str] | None = None) -> Attributes:
-    """All attributes, or those of `names` that are there: texts of fixed length and 64-bit integers, and nothing else."""
+    """All attributes, or those of `names`: texts of fixed length and 64-bit integers, and nothing else."""
     found: Attributes = {}
     for name in file.attrs if names is None else filter(file.attrs.__contains__, names):
         attribute = h5py.h5a.open(file.id, name.encode())

@@ -144,9 +144,27 @@ def relocate(rows: Sequence[Row], root: Path | None) -> list[Row]:
 
 
 def classes_of(rows: Iterable[Row]) -> list[str]:
-    """Class names in label order: by the data set's own number where it has one, else by name."""
-    found = {(row.class_id if row.class_id is not None else -1, row.label) for row in rows if row.label is not None}
-    return list(dict.fromkeys(name for _, name in sorted(found)))
+    """Class names in label order: by the data set's own number where it has one, else by name.
+
+    Raises VidaugError where two rows give one class two numbers, or one number to two classes.
+    """
+    numbers: dict[str, int] = {}
+    names: dict[int, str] = {}
+    hint = "--classes FILE fixes names and numbers"
+    for row in rows:
+        if row.label is None:
+            continue
+        if row.class_id is None:
+            numbers.setdefault(row.label, -1)
+            continue
+        if numbers.get(row.label, -1) not in (-1, row.class_id):
+            what = f"class {row.label!r} has the number {numbers[row.label]}, and {row.class_id} at {row.name}"
+            raise VidaugError(what, hint=hint)
+        if names.setdefault(row.class_id, row.label) != row.label:
+            what = f"class number {row.class_id} is {names[row.class_id]!r}, and {row.label!r} at {row.name}"
+            raise VidaugError(what, hint=hint)
+        numbers[row.label] = row.class_id
+    return sorted(numbers, key=lambda name: (numbers[name], name))
 
 
 def hash_rows(rows: Iterable[Row]) -> str:
