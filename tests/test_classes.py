@@ -75,7 +75,10 @@ def test_rows_that_contradict_each_other_are_told() -> None:
     assert classes_of([row_of("1", "b", class_id=1), row_of("2", "a", class_id=2), row_of("3", "c")]) == ["c", "b", "a"]
     assert classes_of([row_of("1", "b"), row_of("2", "a", class_id=2), row_of("3", "b", class_id=3)]) == ["a", "b"]
     for rows, what in {
-        (row_of("1", "b", class_id=1), row_of("2", "b", class_id=2)): "class 'b' has the number 1, and 2 at 2; --classes",
+        (
+            row_of("1", "b", class_id=1),
+            row_of("2", "b", class_id=2),
+        ): "class 'b' has the number 1, and 2 at 2; --classes",
         (row_of("1", "b", class_id=1), row_of("2", "a", class_id=1)): "class number 1 is 'b', and 'a' at 2; --classes",
     }.items():
         with pytest.raises(VidaugError) as caught:

@@ -18,10 +18,11 @@ import numpy as np
 
 from vidaug_cli.data.classes import Numbers, read_classes
 from vidaug_cli.data.scores import Scores
-from vidaug_cli.data.text import is_number, read_lines
+from vidaug_cli.data.text import is_number
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.evaluation import ranking, rates
 from vidaug_cli.schema import nearest
+from vidaug_cli.truth import read_numbers
 
 CHOICES = 5  # classes that a line names
 
@@ -91,23 +92,6 @@ def as_json(scores: Scores) -> str:
     return "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in found) + "\n]\n"
 
 
-def read_annotations(path: Path) -> Numbers:
-    """The class number of each video, from lines `NAME.avi 100`. Raises VidaugError on anything else."""
-    found: Numbers = {}
-    for where, line in read_lines(path):
-        name, _, number = line.strip().rpartition(" ")
-        name = name.strip()
-        if not name or not is_number(number):
-            hint = "a test list has no classes, and cannot be scored"
-            raise VidaugError(f"{line[:60]!r} should be a file name and a class number", where=where, hint=hint)
-        if name in found:
-            raise VidaugError(f"{name!r} was there before", where=where)
-        found[name] = int(number)
-    if not found:
-        raise VidaugError("holds no video", where=path)
-    return found
-
-
 _LINE = re.compile(r"(\S+) ((?:0|[1-9][0-9]{0,8})(?: (?:0|[1-9][0-9]{0,8})){4})")
 
 
@@ -155,18 +139,22 @@ class Score:
         return {"videos": self.videos, "missing": len(self.missing)} | self.rates
 
 
-def score(submission: Path, annotations: Path, classes: Path | None = None) -> tuple[Score, str]:
-    """Hold a submission against the truth. Also says which class numbers were allowed.
+def score(
+    submission: Path, annotations: Path, classes: Path | None = None, subset: str | None = None
+) -> tuple[Score, str]:
+    """Hold a submission against the truth: a file of annotations, or a manifest or a `subset` of one.
 
-    These are those of `classes`, a classInd; without it, all from the lowest to the highest in the annotations.
+    Also says which class numbers were allowed. These are those of `classes`, a classInd; without it, all from the
+    lowest to the highest in the annotations.
 
     Raises VidaugError when one of the files is not what it should be.
     """
-    truth = read_annotations(annotations)
+    known = None if classes is None else read_classes(classes, numbered=True)
+    truth = read_numbers(annotations, known, subset)
     numbers: Container[int] = range(min(truth.values()), max(truth.values()) + 1)
     whence = f"{min(truth.values())} to {max(truth.values())}, as in {annotations}"
-    if classes is not None:
-        numbers, whence = set(read_classes(classes, numbered=True).values()), f"those of {classes}"
+    if known is not None:
+        numbers, whence = set(known.values()), f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
             raise VidaugError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 from vidaug_cli.cookbook import parse_recipe
 from vidaug_cli.data.files import write_text_atomically
+from vidaug_cli.data.listing.candidates import SPLITS, split_of
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
@@ -215,19 +216,25 @@ def plan_differences(plan: Plan, header: dict[str, Any]) -> list[str]:
     return [key for key, value in plan.header.items() if key != "plan_sha256" and header.get(key) != value]
 
 
+def _meant(subset: str, splits: Sequence[str]) -> str:
+    """The nearest of the splits, by any of its names."""
+    words = [*splits, *(word for word in SPLITS if SPLITS[word] in map(split_of, splits))]
+    return nearest(subset.lower(), words)
+
+
 def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: int) -> list[Row]:
-    """The rows to use: those of one split, and of these `limit` drawn by the seed, in their old order.
+    """The rows to use: those of one split, by any of its names, or `limit` of them drawn by the seed, in their order.
 
     Raises VidaugError when nothing is left.
     """
     if subset is not None:
         splits = sorted({row.split for row in rows if row.split})
-        rows = [row for row in rows if row.split == subset]
+        rows = [row for row in rows if row.split and split_of(row.split) == split_of(subset)]
         if not rows:
-            hint = (
-                f"there is {', '.join(splits)}" if splits else "none has any: 'vidaug scan --split 1' reads split lists"
-            )
-            raise VidaugError(f"no video has split {subset!r}", hint=hint)
+            hint = f"there is {', '.join(splits)}"
+            if not splits:
+                hint = "none has any: 'vidaug scan --split 1' reads split lists"
+            raise VidaugError(f"no video has split {subset!r}{_meant(subset, splits)}", hint=hint)
     if limit is not None and limit < len(rows):
         chosen = generator(seed, 0, 1, Step.SHUFFLE).choice(len(rows), limit, replace=False)
         rows = [rows[index] for index in sorted(chosen)]

@@ -66,8 +66,8 @@ def _strip(plan: Plan, record: Record) -> Strip:
         video=record.video,
         weights=record.weights if partner else None,
         title=f"{record.clip}: " + " + ".join(f"{name} {share:.0%}" for share, name in shares if share > 0),
-        own=own.path if own else "",
-        partner=partner.path if partner else None,
+        own=own.name if own else "",
+        partner=partner.name if partner else None,
         note=_note(record.params),
     )
 

@@ -133,7 +133,7 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
         try:
             cuts.append(decode(plan, engine, draw_cut(plan, slot), pixels[len(cuts)]))
         except VideoError as error:
-            path, reason = plan.rows[slot.row].path, error.what
+            path, reason = plan.rows[slot.row].name, error.what
             failures.append(Failure(clip=slot.clip, copy=slot.copy, path=path, reason=reason))
     if not cuts:
         return

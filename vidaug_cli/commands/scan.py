@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidaug_cli.commands.options import SKIPPED, json_option, note, out_option, quiet_option, workers_option
+from vidaug_cli.commands.options import (
+    SKIPPED,
+    STDOUT,
+    OutPath,
+    json_option,
+    note,
+    out_option,
+    quiet_option,
+    workers_option,
+)
 from vidaug_cli.errors import VidaugError
 
 if TYPE_CHECKING:
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("input", type=click.Path(path_type=Path))
-@out_option("Manifest to write; without it, rows go to stdout.", required=False)
+@out_option("Manifest to write; without it, rows go to stdout.", example="manifest.jsonl", stdout=True, required=False)
 @click.option(
     "--layout",
     metavar="NAME",
@@ -34,11 +43,9 @@ if TYPE_CHECKING:
     help="Decode every frame; or estimate their number from the packets or the header.",
 )
 @workers_option
-@click.option(
-    "--cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep probes here, not in your cache folder."
-)
+@click.option("--cache", type=OutPath("probes.db"), metavar="FILE", help="Keep probes here, not in your cache folder.")
 @click.option("--no-cache", is_flag=True, help="Keep nothing, and look into every video anew.")
-@click.option("--quarantine", type=click.Path(path_type=Path), metavar="FILE", help="List unusable videos here.")
+@click.option("--quarantine", type=OutPath("unusable.jsonl"), metavar="FILE", help="List unusable videos here.")
 @json_option
 @quiet_option
 @click.option("-v", "--verbose", is_flag=True, help="List every class and every unusable video.")
@@ -68,6 +75,7 @@ def command(
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.summary import describe, summarise
 
+    out = None if out == STDOUT else out
     if json and out is None:
         raise click.UsageError("--json needs -o FILE: without it the manifest goes to stdout.")
     if cache and no_cache:

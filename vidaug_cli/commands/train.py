@@ -41,7 +41,7 @@ setting_options = options.group(
 @click.command()
 @click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--val", metavar="SHARDS|VIDEOS", help="Clips or videos to test every epoch on.")
-@options.out_option("Folder of the run: checkpoints, metrics, curves.")
+@options.out_option("Folder of the run: checkpoints, metrics, curves.", example="run")
 @click.option(
     "--preset", default="small", show_default=True, metavar="small|vipriors2020", help="Where settings start."
 )
@@ -131,7 +131,7 @@ def _render(job: Job, videos: str, chosen: dict[str, Any], *, overwrite: bool, q
     from vidaug_cli.train.held_out import render_held_out
     from vidaug_cli.workers import worker_count
 
-    rows, _ = options.videos(videos, chosen, seed=0, quiet=quiet)
+    rows, _ = options.videos([videos], chosen, seed=0, quiet=quiet)
     done = render_held_out(
         rows, job.clip, job.held_out, workers=worker_count(0), overwrite=overwrite, progress=show_progress(quiet)
     )

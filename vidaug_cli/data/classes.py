@@ -99,8 +99,9 @@ def _table(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str, int]] | Non
             continue
         named_first = cells[0][0].strip().lower() in HEADERS
         for column in (1, 0) if named_first else (0, 1):
-            rows = [(where, row[1 - column].strip(), row[column].strip()) for (where, _), row in zip(lines, cells)]
-            rows = rows if is_number(rows[0][2]) else rows[1:]  # after a header
+            pairs = [(row[1 - column].strip(), row[column].strip()) for row in cells]
+            rows = [(where, *pair) for (where, _), pair in zip(lines, pairs, strict=True)]
+            rows = rows if is_number(pairs[0][1]) else rows[1:]  # after a header
             if rows and all(is_number(number) for *_, number in rows):
                 return [(where, name, int(number)) for where, name, number in rows]
     return None

@@ -60,23 +60,31 @@ def kind_of(path: Path) -> Kind:
         return Kind.UNCLEAR
 
 
-def expect(path: Path, *wanted: Kind) -> None:
+def expect(path: Path, *wanted: Kind, called: str = "") -> None:
     """Raise VidaugError where `path` is surely none of the `wanted` kinds: what it is, what is wanted, what makes one.
 
-    What cannot be told is left to its reader.
+    The wanted are `called` so, or by their kinds. What cannot be told is left to its reader.
     """
     found = kind_of(path)
     if found in wanted or found is Kind.UNCLEAR:
         return
     what = "does not exist" if found is Kind.MISSING else f"is {found.words}"
-    origins = dict.fromkeys(kind.origin for kind in wanted if kind.origin)
-    hint = f"{' or '.join(kind.words for kind in wanted)} is wanted here"
-    raise VidaugError(what, where=path, hint=hint + (f": {' or '.join(origins)} writes one" if origins else ""))
+    origins = " or ".join(dict.fromkeys(kind.origin for kind in wanted if kind.origin))
+    hint = f"{called or ' or '.join(kind.words for kind in wanted)} is wanted here"
+    raise VidaugError(what, where=path, hint=hint + (f": {origins} writes one" if origins and not called else ""))
 
 
 def starts_manifest(head: bytes) -> bool:
     """Whether a file or a pipe that begins like this is a manifest, and not a list of paths."""
-    return head.lstrip().startswith(b"{")
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
+def is_manifest(path: Path) -> bool:
+    """The same of a file, good or not. Raises OSError where it cannot be read."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return starts_manifest(file.read(HEAD))
 
 
 def _folder(path: Path) -> Kind:

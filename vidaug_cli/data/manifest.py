@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
@@ -141,6 +142,30 @@ def relocate(rows: Sequence[Row], root: Path | None) -> list[Row]:
         where, hint = rows[0].root, "--root says where the videos lie now"
         raise VidaugError(f"none of the manifest's {len(rows)} videos is there", where=where, hint=hint)
     return list(rows)
+
+
+def distinct_names(rows: Sequence[Row]) -> list[str]:
+    """What each video is called: its name, and where several folders have one of that name, after its folder's.
+
+    As much of the path of `root` is put before it as tells them apart.
+    """
+    names = [row.name for row in rows]
+    before = [PurePosixPath(row.root).parts for row in rows]
+    alike = _alike(names)
+    for depth in range(1, max((len(parts) for parts in before), default=0) + 1):
+        if not alike:
+            break
+        for i in alike:
+            names[i] = "/".join([*before[i][-depth:], rows[i].name]).removeprefix("//")
+        still = set(_alike(names))
+        alike = [i for i in alike if i in still]
+    return names
+
+
+def _alike(names: Sequence[str]) -> list[int]:
+    """Places of the names that come more than once."""
+    times = Counter(names)
+    return [i for i, name in enumerate(names) if times[name] > 1]
 
 
 def classes_of(rows: Iterable[Row]) -> list[str]:

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Literal
 
 from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.listing.candidates import Candidate
+from vidaug_cli.data.listing.candidates import Candidate, Listing
 from vidaug_cli.data.listing.layouts import list_videos, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Row, resolve_inside
@@ -81,12 +81,29 @@ def scan(
     """
     source = source_of(input, root, split, lists)
     name, listing = list_videos(source, layout)
+    return probe_listing(
+        source.root, name, listing, probe=probe, workers=workers, cache=cache, progress=progress, limits=limits
+    )
+
+
+def probe_listing(
+    root: Path,
+    layout: str,
+    listing: Listing,
+    *,
+    probe: How = "full",
+    workers: int = 0,
+    cache: Path | bool = True,
+    progress: bool = True,
+    limits: Limits | None = None,
+) -> Scan:
+    """The second half of `scan`: look into every video that is listed, with paths relative to `root`."""
     quarantined, notes = list(listing.quarantined), list(listing.notes)
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}
     for candidate in listing.candidates:
         try:
-            file = _locate(source.root, candidate)
+            file = _locate(root, candidate)
             stamps[file] = stamp(file)
             files[candidate] = file
         except VideoError as error:
@@ -105,10 +122,10 @@ def scan(
         if "error" in result:
             quarantined.append(Quarantined(candidate.path, result["error"]))
         else:
-            rows.append(Row(root=str(source.root), **candidate._asdict(), **result))
+            rows.append(Row(root=str(root), **candidate._asdict(), **result))
     return Scan(
-        layout=name,
-        root=source.root,
+        layout=layout,
+        root=root,
         rows=rows,
         quarantined=quarantined,
         notes=notes,
