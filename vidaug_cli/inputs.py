@@ -128,12 +128,13 @@ def _usable(found: Scan) -> Input:
 
 def _check_once(parts: Sequence[Input], sources: Sequence[str]) -> None:
     """Raise VidaugError on a video that is in two sources: it could be mixed with itself, and would count twice."""
-    first: dict[tuple[str, float | None, float | None], str] = {}
-    for part, source in zip(parts, sources, strict=True):
+    first: dict[tuple[str, float | None, float | None], int] = {}
+    for number, part in enumerate(parts):
         for row in part.rows:
             key = (os.path.realpath(f"{row.root}/{row.path}"), row.start, row.end)
-            if first.setdefault(key, source) != source:
-                raise VidaugError(f"{row.name} is in {first[key]} too", where=source, hint="give each video once")
+            if (other := first.setdefault(key, number)) != number:
+                what = f"{row.name} is in {sources[other]} too"
+                raise VidaugError(what, where=sources[number], hint="give each video once")
 
 
 def _placed(part: Input, source: str) -> Input:

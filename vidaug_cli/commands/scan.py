@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from vidaug_cli.commands.options import (
     SKIPPED,
     STDOUT,
     OutPath,
+    classes_option,
     json_option,
     note,
     out_option,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--split", type=click.IntRange(1), metavar="N", help="Which split lists of ucf101 or hmdb51 to use.")
 @click.option("--lists", type=click.Path(path_type=Path), metavar="DIR", help="Where the split lists lie.")
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="What paths in a list are relative to.")
+@classes_option
 @click.option(
     "--probe",
     type=click.Choice(["full", "packets", "header"]),
@@ -56,6 +59,7 @@ def command(
     split: int | None,
     lists: Path | None,
     root: Path | None,
+    classes: Path | None,
     probe: How,
     workers: int,
     cache: Path | None,
@@ -71,6 +75,7 @@ def command(
     of videos or of frame images, UCF101, HMDB51, Kinetics, mod-UCF101 of VIPriors 2020) or a list with 'path label' on
     each line. What cannot be used is left out, with the reason, and the exit code is then 3.
     """
+    from vidaug_cli.data.classes import read_classes, renumber
     from vidaug_cli.data.manifest import rows_text
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.summary import describe, summarise
@@ -83,6 +88,7 @@ def command(
     for file, keys in ((out, {"path", "frames"}), (quarantine, {"path", "reason"})):
         if file is not None:
             _check_place(file, keys)
+    numbers = read_classes(classes) if classes else None
     found = scan(
         input,
         layout=layout,
@@ -94,6 +100,8 @@ def command(
         cache=cache or not no_cache,
         progress=not quiet,
     )
+    if numbers is not None:
+        found = replace(found, rows=renumber(found.rows, numbers, classes))
     for line in describe(found, verbose):
         note(line, quiet=quiet)
     if quarantine:
