@@ -121,10 +121,8 @@ def test_a_file_fixes_the_classes(six: Path, tmp_path: Path) -> None:
         vidaug("scan", six, "--classes", file, "-q"),
     ):
         said = complaint(command)
-        assert (
-            said
-            == f"{file}: has no class 'jump', and jump/1.avi is of it; did you mean 'jmp'?; it has 2, from 1 'bow' to 2 'jmp'"
-        )
+        what = "has no class 'jump', and jump/1.avi is of it; did you mean 'jmp'?"
+        assert said == f"{file}: {what}; it has 2, from 1 'bow' to 2 'jmp'"
     assert "'--classes': File 'nowhere' does not exist" in complaint(augment(six, "-o", "x", "--classes", "nowhere"), 2)
 
 
