@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vidaug_cli.render import Engine
     from vidaug_cli.train.predictor import Predictor
 
-STDOUT = Path("-")
+STDOUT = Path("/dev/stdout")  # what `-` becomes where it is taken; Path("-") would be the file ./- as well
 SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -49,9 +49,11 @@ class OutPath(click.Path):
         self.example, self.stdout = example, stdout
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value) == "-" and not self.stdout:
+        if str(value) != "-":
+            return super().convert(value, param, ctx)
+        if not self.stdout:
             self.fail(f"this cannot go to stdout; give a name, such as {self.example} (or ./- for one called -)", param)
-        return super().convert(value, param, ctx)
+        return STDOUT
 
 
 def out_option(help: str, *, example: str, stdout: bool = False, required: bool = True) -> Decorator[Any]:  # noqa: A002
@@ -73,6 +75,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Nothing on stde
 root_option = click.option(
     "--root",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
     help="Where a manifest's videos lie now; of a list, what its paths are relative to.",
 )
 subset_option = click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test.")
@@ -115,16 +118,24 @@ clip_options = group(
     ),
 )
 input_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-input_options = group(
-    click.option("--layout", help="Layout of a folder INPUT, instead of looking; see 'vidaug scan --help'."),
-    click.option("--split", type=click.IntRange(1), help="Which official split of a folder INPUT."),
+scan_options = group(
+    click.option(
+        "--layout",
+        metavar="NAME",
+        help="How a folder INPUT lies, instead of looking: folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list.",
+    ),
+    click.option("--split", type=click.IntRange(1), metavar="N", help="Which official split of a folder INPUT."),
     click.option(
         "--lists",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
         help="Folder of a folder INPUT's split lists, if they lie elsewhere.",
     ),
     root_option,
     classes_option,
+)
+input_options = group(
+    scan_options,
     subset_option,
     click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
 )
@@ -261,8 +272,9 @@ def variables(command: click.Command, prefix: str, message: str) -> str:
     found = []
     for option in (param for param in command.params if isinstance(param, click.Option)):
         name = f"{prefix}_{option.name}".upper()
-        words = [*os.environ[name].split(), *option.opts] if os.environ.get(name) else []
-        if any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", message) for word in words):
+        words = os.environ.get(name, "").split()
+        about = [*option.opts, *(word if re.search(r"[^\W\d]", word) else f"{option.name} = {word}" for word in words)]
+        if words and any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", message) for word in about):
             found.append(name)
     return f" (from {', '.join(found)})" if found else ""
 

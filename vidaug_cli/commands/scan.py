@@ -13,11 +13,11 @@ from vidaug_cli.commands.options import (
     SKIPPED,
     STDOUT,
     OutPath,
-    classes_option,
     json_option,
     note,
     out_option,
     quiet_option,
+    scan_options,
     workers_option,
 )
 from vidaug_cli.errors import VidaugError
@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("input", type=click.Path(path_type=Path))
 @out_option("Manifest to write; without it, rows go to stdout.", example="manifest.jsonl", stdout=True, required=False)
-@click.option(
-    "--layout",
-    metavar="NAME",
-    help="folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list, instead of looking.",
-)
-@click.option("--split", type=click.IntRange(1), metavar="N", help="Which split lists of ucf101 or hmdb51 to use.")
-@click.option("--lists", type=click.Path(path_type=Path), metavar="DIR", help="Where the split lists lie.")
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="What paths in a list are relative to.")
-@classes_option
+@scan_options
 @click.option(
     "--probe",
     type=click.Choice(["full", "packets", "header"]),
