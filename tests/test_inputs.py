@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from checkpoint_makers import made
 from conftest import write_video
@@ -129,7 +131,7 @@ def test_a_file_fixes_the_classes(six: Path, tmp_path: Path) -> None:
 def test_rows_that_number_one_class_twice(six: Path, tmp_path: Path) -> None:
     rows = read_rows(vidaug("scan", six).out.splitlines(), "out")
     manifest = tmp_path / "m.jsonl"
-    manifest.write_text(rows_text(row.__class__(**vars(row) | {"class_id": number}) for number, row in enumerate(rows)))
+    manifest.write_text(rows_text(replace(row, class_id=number) for number, row in enumerate(rows)))
     said = "class 'bow' has the number 0, and 1 at bow/6.avi; --classes FILE fixes names and numbers"
     assert complaint(augment(manifest, "-o", tmp_path / "out")) == said
     (tmp_path / "classes").write_text("\n".join(LABELS))
@@ -255,6 +257,33 @@ def test_names_that_tell_videos_apart() -> None:
     assert distinct_names(rows) == ["a/x/1", "b/x/1", "x/2", "x/1", "c/2", "3", "e/3"]
     cut = [row_of("a.mp4", None, start=1.5, end=end) for end in (2.0, None)]
     assert distinct_names([*cut, row_of("a.mp4", None)]) == ["a.mp4#t=1.5,2", "a.mp4#t=1.5", "a.mp4"]
+
+
+def test_segments_of_one_file_are_videos_of_their_own(six: Path, run: Path, tmp_path: Path) -> None:
+    """In scores, where they are held against the truth and the training data, in a submission and among failures."""
+    (row,) = [row for row in read_rows(vidaug("scan", six).out.splitlines(), "out") if row.path == "jump/1.avi"]
+    cuts = [replace(row, label=label, start=start, end=0.3) for label, start in (("jump", None), ("walk", 0.1))]
+    (tmp_path / "m.jsonl").write_text(rows_text(cuts))
+    names = ("jump/1.avi#t=0,0.3", "jump/1.avi#t=0.1,0.3")
+    assert vidaug("predict", run, tmp_path / "m.jsonl", "-o", tmp_path / "s.h5").code == 0
+    scores = read_scores(tmp_path / "s.h5")
+    assert scores.videos == names
+    write_scores(tmp_path / "bare.h5", replace(scores, labels=np.full(2, -1)))
+    given = ["evaluate", tmp_path / "bare.h5", "--truth", tmp_path / "m.jsonl", "--train", tmp_path / "m.jsonl"]
+    assert complaint(vidaug(*given)).startswith(
+        f"{tmp_path / 'm.jsonl'}: none of its 2 videos is of a class of the scores"
+    )
+    assert json.loads(vidaug(*given[:4], "--json").out)["videos"] == 2
+    assert vidaug("submit", tmp_path / "s.h5", "-o", "-", "--format", "csv").out.count("#t=0") == 2
+    (tmp_path / "lost.jsonl").write_text(rows_text([row, *(replace(cut, path="no.avi") for cut in cuts)]))
+    done = augment(tmp_path / "lost.jsonl", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert {failure["path"] for failure in json.loads(done.out)["failures"]} == {"no.avi#t=0,0.3", "no.avi#t=0.1,0.3"}
+    assert vidaug("predict", run, tmp_path / "lost.jsonl", "-o", tmp_path / "s.h5").code == 3
+    assert [failed.video for failed in read_scores(tmp_path / "s.h5").failures] == [
+        "no.avi#t=0,0.3",
+        "no.avi#t=0.1,0.3",
+    ]
 
 
 # What is none

@@ -122,7 +122,7 @@ scan_options = group(
     click.option(
         "--layout",
         metavar="NAME",
-        help="How a folder INPUT lies, instead of looking: folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list.",
+        help="Layout of INPUT, instead of looking: folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list.",
     ),
     click.option("--split", type=click.IntRange(1), metavar="N", help="Which official split of a folder INPUT."),
     click.option(
@@ -159,6 +159,11 @@ network_options = group(
     workers_option,
 )
 INPUT_OPTIONS = ("layout", "split", "lists", "root", "classes", "subset", "limit")
+
+
+def given_inputs(options: dict[str, Any]) -> list[str]:
+    """The input options that were given, as the user writes them."""
+    return [f"--{name.replace('_', '-')}" for name in INPUT_OPTIONS if options[name] not in (None, False)]
 
 
 def clip_spec(options: dict[str, Any]) -> ClipSpec:

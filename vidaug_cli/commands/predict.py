@@ -64,7 +64,7 @@ def command(
     predictor = options.predictor(checkpoint, kwargs)
     how: dict[str, Any] = {"per_view": kwargs.pop("per_view"), "progress": show_progress(quiet)}
     if shards:
-        given = [f"--{name}" for name in options.INPUT_OPTIONS if kwargs[name] is not None]
+        given = options.given_inputs(kwargs)
         given += [name for name, value in (("--views", views), ("--crop", crop)) if value is not None]
         if given:
             raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
