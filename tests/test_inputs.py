@@ -190,10 +190,14 @@ def test_one_video(six: Path, run: Path, tmp_path: Path, monkeypatch: pytest.Mon
 def test_paths_on_stdin(six: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`find . -name '*.avi' | vidaug predict run -`, with a list that begins with blank lines, too."""
     monkeypatch.chdir(six)
-    listed = "\n./jump/1.avi\n" + f"{six}/run/2.avi\n"
-    done = vidaug("predict", run, "-", "-o", tmp_path / "s.h5", stdin=listed.encode())
-    assert done.code == 0
-    assert sorted(read_scores(tmp_path / "s.h5").videos) == ["jump/1.avi", "run/2.avi"]
+    for listed in (f"\n./jump/1.avi\n{six}/run/2.avi\n", f"./jump/1.avi\0{six}/run/2.avi\0"):
+        done = vidaug("predict", run, "-", "-o", tmp_path / "s.h5", stdin=listed.encode())
+        assert done.code == 0
+        assert sorted(read_scores(tmp_path / "s.h5").videos) == ["jump/1.avi", "run/2.avi"]
+    binary = (six / "jump/1.avi").read_bytes() + b"\n"
+    assert complaint(vidaug("predict", run, "-", "-o", tmp_path / "s.h5", stdin=binary)).startswith(
+        "stdin: is not a text"
+    )
     monkeypatch.chdir(tmp_path)
     done = vidaug("predict", run, "-", "--root", six, "-o", tmp_path / "s.h5", stdin=b"jump/1.avi\njump/no.avi")
     assert done.code == 3

@@ -104,10 +104,18 @@ def _read_stream(stream: IO[bytes], name: str, root: Path | None, how: dict[str,
             break
     if not head or starts_manifest(head[-1]):
         return _manifest(chain(head, stream), name, root, how)
+    text = b"".join(chain(head, stream))
+    if b"\n" not in text:  # as `find -print0` ends its paths
+        text = text.replace(b"\0", b"\n")
     with TemporaryDirectory() as folder:
-        file = Path(folder) / PurePath(name).name  # as messages call it
-        file.write_bytes(b"".join(chain(head, stream)))
-        return _usable(scan(file, root=root or Path.cwd(), **how))
+        file = Path(folder) / PurePath(name).name
+        file.write_bytes(text)
+        try:
+            return _usable(scan(file, root=root or Path.cwd(), **how))
+        except VidaugError as error:
+            raise VidaugError(
+                error.what, where=name if error.where == str(file) else error.where, hint=error.hint
+            ) from None
 
 
 def _manifest(lines: Iterable[bytes], name: str, root: Path | None, how: dict[str, Any]) -> Input:
