@@ -223,8 +223,9 @@ def test_annotations_that_are_none(folder: Path, text: str, message: str) -> Non
 
 def test_files_that_are_none(folder: Path) -> None:
     (folder / "sub.txt").write_bytes(b"")
-    for path in (folder, folder / "no.txt"):
-        with pytest.raises(VidaugError, match=f"{path}: cannot be read"):
+    for path, what in ((folder, "is a folder without videos"), (folder / "no.txt", "does not exist")):
+        wanted = "a file of annotations, a manifest or a folder of shards is wanted here"
+        with pytest.raises(VidaugError, match=f"{path}: {what}; {wanted}"):
             score(folder / "sub.txt", path)
         with pytest.raises(VidaugError, match=f"{path}: cannot be read"):
             score(path, folder / "truth.txt")

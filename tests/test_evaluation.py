@@ -19,7 +19,7 @@ from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.scores import Failed, Scores, write_scores
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.evaluation import evaluate, ranking, standard_error
-from vidaug_cli.truth import with_truth
+from vidaug_cli.truth import read_truth, with_truth
 
 THREE = ("walk", "run", "jump")
 HAND = Scores(
@@ -116,6 +116,20 @@ def test_labels_that_do_not_fit(rows: list[Row], message: str) -> None:
     with pytest.raises(VidaugError) as caught:
         with_truth(HAND, rows, "t.jsonl")
     assert message in str(caught.value)
+
+
+def test_videos_of_one_path_in_two_folders(tmp_path: Path) -> None:
+    """They are called as 'vidaug predict' calls them; a scored video of both folders' path is neither."""
+    rows = [row_of("x/w1", "walk", root="/d/one"), row_of("x/w1", "run", root="/d/two"), row_of("x/r1", "run")]
+    (tmp_path / "m.jsonl").write_text(rows_text(rows))
+    names = ("one/x/w1", "two/x/w1", "x/r1", "x/w1")
+    scores = replace(
+        HAND, videos=names, labels=np.full(4, -1), scores=HAND.scores[:4], shape=HAND.shape[:4], failures=()
+    )
+    found, by_name = with_truth(scores, read_truth(tmp_path / "m.jsonl", scores.classes), "m.jsonl")
+    assert (found.labels.tolist(), by_name) == ([0, 1, 1, -1], 0)
+    training = [*rows, row_of("t", "walk")]
+    assert baselines(found, training, "train").shared == names
 
 
 # Baselines

@@ -125,7 +125,9 @@ def test_inputs_that_cannot_be_used(made: Path, rows: list[dict[str, Any]], tmp_
     def refused(source: object, *options: object, stdin: bytes = b"") -> str:
         return complaint(vidaug("augment", source, "-o", tmp_path / "out", *FADE, *options, stdin=stdin))
 
-    assert refused("nowhere") == "nowhere: does not exist; INPUT is a folder, a list, a manifest or - for stdin"
+    assert (
+        refused("nowhere") == "nowhere: does not exist; INPUT is a folder, a list, a manifest, a video or - for stdin"
+    )
     assert refused("-").startswith("stdin: holds no video; make one with: vidaug scan")
     bare = write(tmp_path / "bare", [row | {"label": None} for row in rows])
     assert refused(bare).startswith("6 of 6 videos have no label, such as class_0/video_00.avi; folders named after")

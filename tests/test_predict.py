@@ -14,7 +14,6 @@ from conftest import write_video
 from console import vidaug
 from network_makers import random_network, save
 
-from vidaug_cli.augment import read_input
 from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.sampling import ClipSpec, frame_numbers
 from vidaug_cli.data.scores import Failed, read_scores
@@ -23,6 +22,7 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import read_clip
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.inputs import read_input
 from vidaug_cli.train import decoding
 from vidaug_cli.train.decoding import Reading, read_ahead, readings
 from vidaug_cli.train.precision import autocast

@@ -10,12 +10,12 @@ import pytest
 from console import vidaug
 from PIL import Image
 
-from vidaug_cli.augment import read_input
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.inputs import read_input
 from vidaug_cli.plan import Plan
 from vidaug_cli.preview import rendered_strips, stored_strips
 from vidaug_cli.render import Engine

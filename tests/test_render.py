@@ -18,12 +18,13 @@ import torch
 from click.testing import CliRunner
 
 from vidaug_cli import output, render
-from vidaug_cli.augment import Report, read_input, run
+from vidaug_cli.augment import Report, run
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import done_path, shard_path
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
+from vidaug_cli.inputs import read_input
 from vidaug_cli.inspection import replay_clips, summarise, verify
 from vidaug_cli.main import cli
 from vidaug_cli.output import Part

@@ -250,11 +250,17 @@ def test_a_shard_without_its_record_is_not_finished(out: Path) -> None:
         ShardDataset(out / "shards")
 
 
-@pytest.mark.parametrize("change", [{"classes": ("run", "walk")}, {"size": 8}])
-def test_a_data_set_does_not_mix_kinds(out: Path, change: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"classes": ("run", "walk")}, "other classes than .* or in another order"),
+        ({"size": 8}, "another shape of clip"),
+    ],
+)
+def test_a_data_set_does_not_mix_kinds(out: Path, change: dict[str, object], what: str) -> None:
     header = header_of(shard=3, **change)
     write_shard(shard_path(out, 3), header, [record_of(header)])
-    with pytest.raises(ShardError, match="other classes or another shape"):
+    with pytest.raises(ShardError, match=what):
         ShardDataset(out)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,67 +11,14 @@ from tqdm import tqdm
 
 from vidaug_cli import output
 from vidaug_cli.data.listing.candidates import count
-from vidaug_cli.data.manifest import Row, read_rows, relocate
-from vidaug_cli.data.scan import Quarantined, scan
 from vidaug_cli.data.shard.done import Failure
 from vidaug_cli.data.summary import printable
-from vidaug_cli.data.video.limits import Limits
-from vidaug_cli.errors import VidaugError
 from vidaug_cli.output import Part, human_bytes
 from vidaug_cli.plan import Plan
 from vidaug_cli.render import Engine, OnError, render_group, render_shards
 
 LISTED = 20  # failures that are named one by one
 TRIAL = 8  # clips that are rendered to estimate the time
-
-
-@dataclass(frozen=True)
-class Input:
-    """The videos to work on, and those that cannot be used."""
-
-    rows: list[Row]
-    quarantined: Sequence[Quarantined] = ()
-    notes: Sequence[str] = ()
-
-
-def read_input(
-    source: str,
-    *,
-    layout: str | None = None,
-    split: int | None = None,
-    lists: Path | None = None,
-    root: Path | None = None,
-    workers: int = 0,
-    progress: bool = False,
-    limits: Limits | None = None,
-) -> Input:
-    """Videos of a folder (scanned), of a list (scanned), of a manifest, or of a manifest on stdin (`-`).
-
-    `root` is what paths in a list are relative to, or where the videos of a manifest lie now.
-
-    Raises VidaugError when there is none.
-    """
-    path = Path(source)
-    if source != "-" and not path.exists():
-        raise VidaugError("does not exist", where=source, hint="INPUT is a folder, a list, a manifest or - for stdin")
-    if source != "-" and not _is_manifest(path):
-        found = scan(
-            path, layout=layout, split=split, lists=lists, root=root, workers=workers, progress=progress, limits=limits
-        )
-        return Input(found.usable(), found.quarantined, found.notes)
-    for option, given in (("--layout", layout), ("--split", split), ("--lists", lists)):
-        if given is not None:
-            hint = "give it to 'vidaug scan'; --subset takes one split of a manifest"
-            raise VidaugError(f"{option} goes with a folder, and this was scanned already", where=source, hint=hint)
-    with nullcontext(sys.stdin.buffer) if source == "-" else path.open("rb") as lines:
-        return Input(relocate(read_rows(lines, "stdin" if source == "-" else source), root))
-
-
-def _is_manifest(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4096).lstrip().startswith(b"{")
 
 
 @dataclass(frozen=True, kw_only=True)

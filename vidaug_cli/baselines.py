@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.listing.candidates import count
-from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.data.scores import Scores
 from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import VidaugError
@@ -57,7 +57,8 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
     """
     numbers = {name: number for number, name in enumerate(scores.classes)}
     scored = {*scores.videos, *(failed.video for failed in scores.failures)}
-    rows = [row for row in training if row.name not in scored and row.label in numbers]
+    called = [{row.name, name} & scored for row, name in zip(training, distinct_names(training), strict=True)]
+    rows = [row for row, found in zip(training, called, strict=True) if not found and row.label in numbers]
     if not rows:
         hint = f"a training manifest has classes such as {scores.classes[0]!r}"
         what = f"none of its {len(training)} videos is of a class of the scores and not scored itself"
@@ -70,7 +71,7 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
         answers["nearest"] = classes[nearest_rows(sizes, scores.shape)]
     return Baselines(
         rows=len(rows),
-        shared=tuple(sorted(scored & {row.name for row in training})),
+        shared=tuple(sorted(set().union(*called))),
         majority=scores.classes[majority],
         rates={name: _rates(scores, answer) for name, answer in answers.items()},
     )

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from vidaug_cli.data.listing.splits import read_lines
+from vidaug_cli.data.classes import Numbers, read_classes
 from vidaug_cli.data.scores import Scores
+from vidaug_cli.data.text import is_number
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.evaluation import ranking, rates
 from vidaug_cli.schema import nearest
+from vidaug_cli.truth import read_numbers
 
 CHOICES = 5  # classes that a line names
-
-Numbers = dict[str, int]  # of classes, or the classes of videos
 
 
 def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int], str]:
@@ -36,10 +36,10 @@ def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int],
 
     Raises VidaugError then, and when the file does not name a class.
     """
-    if all(map(_is_number, classes)):
+    if all(map(is_number, classes)):
         numbers, whence = [int(name) for name in classes], "as the classes are called"
     elif file is not None:
-        known = read_class_numbers(file)
+        known = read_classes(file, numbered=True)
         if unknown := [name for name in classes if name not in known]:
             raise VidaugError(f"does not name the class {unknown[0]!r}{nearest(unknown[0], known)}", where=file)
         numbers, whence = [known[name] for name in classes], f"from {file}"
@@ -52,24 +52,6 @@ def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int],
     if len(set(numbers)) < len(numbers):
         raise VidaugError("two of the scores' classes have the same number", hint="give --classes classInd.txt")
     return numbers, whence
-
-
-def read_class_numbers(path: Path) -> Numbers:
-    """A number and a name a line, no two alike. Raises VidaugError on anything else."""
-    numbers: Numbers = {}
-    taken: set[int] = set()
-    for where, line in read_lines(path):
-        number, _, name = line.strip().partition(" ")
-        name = name.strip()
-        if not _is_number(number) or not name:
-            raise VidaugError(f"{line[:60]!r} should be a class number and a name", where=where)
-        if name in numbers or int(number) in taken:
-            raise VidaugError(f"{line[:60]!r} has a number or name that was there before", where=where)
-        numbers[name] = int(number)
-        taken.add(int(number))
-    if not numbers:
-        raise VidaugError("names no class", where=path)
-    return numbers
 
 
 def vipriors2020(scores: Scores, numbers: Sequence[int]) -> str:
@@ -108,23 +90,6 @@ def as_json(scores: Scores) -> str:
         for video, row in zip(scores.videos, rows, strict=True)
     )
     return "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in found) + "\n]\n"
-
-
-def read_annotations(path: Path) -> Numbers:
-    """The class number of each video, from lines `NAME.avi 100`. Raises VidaugError on anything else."""
-    found: Numbers = {}
-    for where, line in read_lines(path):
-        name, _, number = line.strip().rpartition(" ")
-        name = name.strip()
-        if not name or not _is_number(number):
-            hint = "a test list has no classes, and cannot be scored"
-            raise VidaugError(f"{line[:60]!r} should be a file name and a class number", where=where, hint=hint)
-        if name in found:
-            raise VidaugError(f"{name!r} was there before", where=where)
-        found[name] = int(number)
-    if not found:
-        raise VidaugError("holds no video", where=path)
-    return found
 
 
 _LINE = re.compile(r"(\S+) ((?:0|[1-9][0-9]{0,8})(?: (?:0|[1-9][0-9]{0,8})){4})")
@@ -174,18 +139,22 @@ class Score:
         return {"videos": self.videos, "missing": len(self.missing)} | self.rates
 
 
-def score(submission: Path, annotations: Path, classes: Path | None = None) -> tuple[Score, str]:
-    """Hold a submission against the truth. Also says which class numbers were allowed.
+def score(
+    submission: Path, annotations: Path, classes: Path | None = None, subset: str | None = None
+) -> tuple[Score, str]:
+    """Hold a submission against the truth: a file of annotations, or a manifest or a `subset` of one.
 
-    These are those of `classes`, a classInd; without it, all from the lowest to the highest in the annotations.
+    Also says which class numbers were allowed. These are those of `classes`, a classInd; without it, all from the
+    lowest to the highest in the annotations.
 
     Raises VidaugError when one of the files is not what it should be.
     """
-    truth = read_annotations(annotations)
+    known = None if classes is None else read_classes(classes, numbered=True)
+    truth = read_numbers(annotations, known, subset)
     numbers: Container[int] = range(min(truth.values()), max(truth.values()) + 1)
     whence = f"{min(truth.values())} to {max(truth.values())}, as in {annotations}"
-    if classes is not None:
-        numbers, whence = set(read_class_numbers(classes).values()), f"those of {classes}"
+    if known is not None:
+        numbers, whence = set(known.values()), f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
             raise VidaugError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)
@@ -197,8 +166,3 @@ def score(submission: Path, annotations: Path, classes: Path | None = None) -> t
     missing = tuple(name for name in truth if name not in given)
     found = rates(places, np.array(list(truth.values())), CHOICES)
     return Score(videos=len(truth), missing=missing, rates=found), whence
-
-
-def _is_number(text: str) -> bool:
-    """A plain one: int() would take other scripts' digits and underscores, and refuse very long ones."""
-    return bool(re.fullmatch("[0-9]{1,9}", text))

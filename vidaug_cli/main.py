@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import click
 
+from vidaug_cli.commands import options
 from vidaug_cli.errors import VidaugError
 
 COMMANDS = (
@@ -56,9 +57,13 @@ def main() -> NoReturn:
     try:
         code = cli.main(prog_name="vidaug", standalone_mode=False)
     except VidaugError as error:
-        click.echo(f"vidaug: error: {error}", err=True)
+        click.echo(f"vidaug: error: {error}{_variables(str(error))}", err=True)
         code = FAILED
     except click.ClickException as error:
+        if isinstance(error, click.BadParameter):
+            options.name_variable(error)
+        elif type(error) is click.UsageError:
+            error = click.UsageError(error.message + _variables(error.message), error.ctx)
         error.show()
         code = error.exit_code
     except (OSError, MemoryError) as error:  # a full or read-only disk, a folder of somebody else's: no bug of ours
@@ -72,6 +77,12 @@ def main() -> NoReturn:
         click.echo("vidaug: terminated; what is finished is kept", err=True)
         code = TERMINATED
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _variables(message: str) -> str:
+    """Where in the environment a value is from that the message is about."""
+    name = next((word for word in sys.argv[1:] if word in COMMANDS), None)
+    return options.variables(cli.commands[name], f"vidaug_{name}", message) if name else ""
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

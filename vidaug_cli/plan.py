@@ -13,13 +13,14 @@ from typing import Any, NamedTuple, get_args
 
 from vidaug_cli.cookbook import parse_recipe
 from vidaug_cli.data.files import write_text_atomically
+from vidaug_cli.data.listing.candidates import SPLITS, split_of
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec, check_rates
 from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
-from vidaug_cli.schema import check
+from vidaug_cli.schema import check, nearest
 
 GROUP = 32  # clips that are mixed among each other, and the least a shard holds
 ORIGINAL = -1  # the copy number of clean clips
@@ -45,6 +46,7 @@ class Plan:
     """
 
     rows: tuple[Row, ...]
+    classes: tuple[str, ...] = ()  # names in label order, of rows that are not there too; without any, those of `rows`
     recipe: Recipe
     spec: ClipSpec
     seed: int = 0
@@ -57,6 +59,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         rules = {
+            "classes": (len(set(self.classes)) == len(self.classes), "names, no two alike"),
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
             "codec": (self.codec in get_args(Codec), " or ".join(get_args(Codec))),
@@ -78,11 +81,12 @@ class Plan:
             raise VidaugError(
                 f"recipe {self.recipe.name} mixes two videos and there is only one", hint="use a recipe without [[mix]]"
             )
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
-        return tuple(classes_of(self.rows))
+        if not self.classes:
+            object.__setattr__(self, "classes", tuple(classes_of(self.rows)))
+        known = set(self.classes)
+        if strange := next((row for row in self.rows if row.label not in known), None):
+            what = f"{strange.name} is of class {strange.label!r}, which is none of the {len(known)} classes"
+            raise VidaugError(what + nearest(str(strange.label), known))
 
     @cached_property
     def labels(self) -> tuple[int, ...]:
@@ -186,6 +190,7 @@ def read_plan(out: Path) -> Plan:
         clip = header["clip"]
         plan = Plan(
             rows=tuple(rows),
+            classes=tuple(header["classes"]),
             recipe=parse_recipe(header["recipe"], str(out / "plan.json")),
             spec=ClipSpec(**clip | {"crop": tuple(clip["crop"])}),
             **{key: header[key] for key in _SETTINGS},
@@ -196,6 +201,11 @@ def read_plan(out: Path) -> Plan:
     except (KeyError, TypeError) as error:
         hint = "remove the folder and make the shards again"
         raise ShardError(f"is damaged ({error})", where=out / "plan.json", hint=hint) from error
+    except VidaugError as error:
+        if error.where:
+            raise
+        what = f"was changed since it was made ({error.what})"
+        raise ShardError(what, where=out, hint="make the shards again") from error
     if plan.sha256 != header.get("plan_sha256"):
         changed = ", ".join(plan_differences(plan, header)) or "plan_sha256"
         raise ShardError(f"was changed since it was made ({changed})", where=out, hint="make the shards again")
@@ -207,19 +217,25 @@ def plan_differences(plan: Plan, header: dict[str, Any]) -> list[str]:
     return [key for key, value in plan.header.items() if key != "plan_sha256" and header.get(key) != value]
 
 
+def _meant(subset: str, splits: Sequence[str]) -> str:
+    """The nearest of the splits, by any of its names."""
+    words = [*splits, *(word for word in SPLITS if SPLITS[word] in map(split_of, splits))]
+    return nearest(subset.lower(), words)
+
+
 def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: int) -> list[Row]:
-    """The rows to use: those of one split, and of these `limit` drawn by the seed, in their old order.
+    """The rows to use: those of one split, by any of its names, or `limit` of them drawn by the seed, in their order.
 
     Raises VidaugError when nothing is left.
     """
     if subset is not None:
         splits = sorted({row.split for row in rows if row.split})
-        rows = [row for row in rows if row.split == subset]
+        rows = [row for row in rows if row.split and split_of(row.split) == split_of(subset)]
         if not rows:
-            hint = (
-                f"there is {', '.join(splits)}" if splits else "none has any: 'vidaug scan --split 1' reads split lists"
-            )
-            raise VidaugError(f"no video has split {subset!r}", hint=hint)
+            hint = f"there is {', '.join(splits)}"
+            if not splits:
+                hint = "none has any: 'vidaug scan --split 1' reads split lists"
+            raise VidaugError(f"no video has split {subset!r}{_meant(subset, splits)}", hint=hint)
     if limit is not None and limit < len(rows):
         chosen = generator(seed, 0, 1, Step.SHUFFLE).choice(len(rows), limit, replace=False)
         rows = [rows[index] for index in sorted(chosen)]

@@ -13,8 +13,8 @@ from vidaug_cli.commands.options import note, show_progress
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@options.out_option("Folder for the shards.")
+@options.input_argument
+@options.out_option("Folder for the shards.", example="shards")
 @options.recipe_option
 @options.set_option
 @click.option("--copies", type=click.IntRange(0), default=1, show_default=True, help="Clips made of each video.")
@@ -56,11 +56,14 @@ from vidaug_cli.commands.options import note, show_progress
 @click.option("--dry-run", is_flag=True, help="Say what would be made, how large and how long, and write nothing.")
 @options.json_option
 @options.quiet_option
-def command(source: str, out: Path, json: bool, quiet: bool, dry_run: bool, part: str, **kwargs: Any) -> None:
+def command(
+    inputs: tuple[str, ...], out: Path, json: bool, quiet: bool, dry_run: bool, part: str, **kwargs: Any
+) -> None:
     """Write augmented clips of the videos of INPUT into HDF5 shards.
 
-    INPUT is a folder or list of videos, a manifest written by 'vidaug scan', or - for a manifest on stdin. The same
-    command again continues where it stopped. Exits with 3 when some videos had to be left out.
+    INPUT is a folder or list of videos, a manifest written by 'vidaug scan', or - for a manifest or paths on stdin; or
+    several of them. The same command again continues where it stopped. Exits with 3 when some videos had to be left
+    out.
 
     \b
     vidaug augment videos -o shards --recipe fademixup --copies 4
@@ -71,7 +74,7 @@ def command(source: str, out: Path, json: bool, quiet: bool, dry_run: bool, part
 
     engine, workers, share = options.engine(kwargs), options.workers(kwargs), Part.parse(part)
     how = {name: kwargs.pop(name) for name in ("on_error", "overwrite", "force")}
-    plan, quarantined = options.plan(source, kwargs, quiet=quiet, workers=workers, limits=engine.limits)
+    plan, quarantined = options.plan(inputs, kwargs, quiet=quiet, workers=workers, limits=engine.limits)
     if dry_run:
         found = estimate(plan, out, engine, workers, overwrite=how["overwrite"])
         click.echo(dumps(found.as_json()) if json else found.text)

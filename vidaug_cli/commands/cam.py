@@ -19,7 +19,7 @@ from vidaug_cli.commands.options import note, show_progress
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.OutPath("cam.png", dir_okay=False),
     multiple=True,
     default=(Path("cam.png"),),
     show_default=True,

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from vidaug_cli.commands import options
 from vidaug_cli.commands.options import note, out_option, quiet_option
 
 
 @click.command()
 @click.argument("scores", metavar="SCORES...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@out_option("File of scores to write.")
+@out_option("File of scores to write.", example="scores.h5")
 @click.option("--weights", metavar="W,W,...", help="A weight above 0 for each file.  [default: all the same]")
 @click.option(
     "--allow-missing", is_flag=True, help="Let a video that failed in some files have the mean of the others."
@@ -23,7 +24,7 @@ def command(scores: tuple[Path, ...], out: Path, weights: str | None, allow_miss
 
     They have to hold the same classes and videos, in whatever order. Per-view scores are not kept.
     """
-    from vidaug_cli.data.scores import check_place, read_scores, write_scores
+    from vidaug_cli.data.scores import check_place, write_scores
     from vidaug_cli.data.summary import printable
     from vidaug_cli.ensemble import Part, ensemble
 
@@ -31,7 +32,7 @@ def command(scores: tuple[Path, ...], out: Path, weights: str | None, allow_miss
         raise click.UsageError("an ensemble needs two files of scores or more.")
     shares = [1.0] * len(scores) if weights is None else _weights(weights, len(scores))
     check_place(out)
-    parts = [Part(str(path), read_scores(path), share) for path, share in zip(scores, shares, strict=True)]
+    parts = [Part(str(path), options.scores(path), share) for path, share in zip(scores, shares, strict=True)]
     mean, missing = ensemble(parts, allow_missing=allow_missing)
     write_scores(out, mean)
     for video, names in missing.items():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import json_option, note, quiet_option
+from vidaug_cli.commands import options
+from vidaug_cli.commands.options import OutPath, json_option, note, quiet_option
 
 
 @click.command()
@@ -21,31 +22,41 @@ from vidaug_cli.commands.options import json_option, note, quiet_option
 @click.option(
     "--truth",
     type=click.Path(path_type=Path, exists=True),
-    metavar="MANIFEST|OUT",
-    help="Take labels from here, by path or, where it is unique, by file name.",
+    metavar="MANIFEST|OUT|FILE",
+    help="Take labels from here, by path or, where it is unique, by file name. In FILE, a line is 'NAME.avi 100'.",
 )
-@click.option("--confusion", type=click.Path(path_type=Path), metavar="FILE", help="Write it as FILE.json or FILE.png.")
+@options.classes_option
+@click.option("--confusion", type=OutPath("matrix.png"), metavar="FILE", help="Write it as FILE.json or FILE.png.")
 @click.option(
     "--worst", type=click.IntRange(0), default=5, show_default=True, help="How many of the worst classes to list."
 )
 @json_option
 @quiet_option
 def command(
-    scores: Path, train: Path | None, truth: Path | None, confusion: Path | None, worst: int, json: bool, quiet: bool
+    scores: Path,
+    train: Path | None,
+    truth: Path | None,
+    classes: Path | None,
+    confusion: Path | None,
+    worst: int,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Say how good SCORES are.
 
     Top-k accuracies, their means over classes, the worst classes. Videos that could not be read count as wrong, those
     without a label are left out. Where the baselines of --train come near, the split is leaky or lopsided.
+    --classes says which number is which class, for a --truth that has numbers.
     """
     from vidaug_cli.baselines import baselines
-    from vidaug_cli.data.scores import read_scores
     from vidaug_cli.evaluation import evaluate, write_confusion
-    from vidaug_cli.truth import read_manifest, with_truth
+    from vidaug_cli.truth import read_manifest, read_truth, with_truth
 
-    found = read_scores(scores)
+    if classes and not truth:
+        raise click.UsageError("--classes says what the numbers of --truth mean: give that, too.")
+    found = options.scores(scores)
     if truth:
-        found, by_name = with_truth(found, read_manifest(truth), str(truth))
+        found, by_name = with_truth(found, read_truth(truth, found.classes, classes), str(truth))
         note(f"{truth}: {by_name} of the labels were found by file name alone", quiet=quiet or not by_name)
     result = evaluate(found)
     trivial = baselines(found, read_manifest(train), str(train)) if train else None

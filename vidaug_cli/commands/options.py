@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,16 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from vidaug_cli.data.listing.tree import Quarantined
     from vidaug_cli.data.manifest import Row
     from vidaug_cli.data.sampling import ClipSpec
+    from vidaug_cli.data.scores import Scores
     from vidaug_cli.data.video.limits import Limits
+    from vidaug_cli.inputs import Input
     from vidaug_cli.plan import Plan
     from vidaug_cli.render import Engine
     from vidaug_cli.train.predictor import Predictor
 
+STDOUT = Path("/dev/stdout")  # what `-` becomes where it is taken; Path("-") would be the file ./- as well
 SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -36,8 +42,24 @@ def group(*options: Decorator[Any]) -> Decorator[Any]:
     return decorate
 
 
-def out_option(help: str, *, required: bool = True) -> Decorator[Any]:  # noqa: A002 (click's own word)
-    return click.option("-o", "--out", type=click.Path(path_type=Path), required=required, help=help)
+class OutPath(click.Path):
+    """A file or folder to write. `-` is stdout, and refused where that cannot take it: no file gets this name."""
+
+    def __init__(self, example: str, *, stdout: bool = False, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+        self.example, self.stdout = example, stdout
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value) != "-":
+            return super().convert(value, param, ctx)
+        if not self.stdout:
+            self.fail(f"this cannot go to stdout; give a name, such as {self.example} (or ./- for one called -)", param)
+        return STDOUT
+
+
+def out_option(help: str, *, example: str, stdout: bool = False, required: bool = True) -> Decorator[Any]:  # noqa: A002
+    """What is written. `example` is a name for it; with `stdout`, `-` is `STDOUT` and the command prints it."""
+    return click.option("-o", "--out", type=OutPath(example, stdout=stdout), required=required, help=help)
 
 
 workers_option = click.option(
@@ -54,7 +76,15 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Nothing on stde
 root_option = click.option(
     "--root",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
     help="Where a manifest's videos lie now; of a list, what its paths are relative to.",
+)
+subset_option = click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test.")
+classes_option = click.option(
+    "--classes",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Fix names and numbers of the classes: classInd.txt, a csv of name and number, or a list of names.",
 )
 recipe_option = click.option(
     "-r",
@@ -88,16 +118,26 @@ clip_options = group(
         help="What a video shorter than the clip does: repeat its last frame, loop, or run slower.",
     ),
 )
-input_options = group(
-    click.option("--layout", help="Layout of a folder INPUT, instead of looking; see 'vidaug scan --help'."),
-    click.option("--split", type=click.IntRange(1), help="Which official split of a folder INPUT."),
+input_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+scan_options = group(
+    click.option(
+        "--layout",
+        metavar="NAME",
+        help="Layout of INPUT, instead of looking: folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list.",
+    ),
+    click.option("--split", type=click.IntRange(1), metavar="N", help="Which official split of a folder INPUT."),
     click.option(
         "--lists",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
         help="Folder of a folder INPUT's split lists, if they lie elsewhere.",
     ),
     root_option,
-    click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test."),
+    classes_option,
+)
+input_options = group(
+    scan_options,
+    subset_option,
     click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
 )
 limit_options = group(
@@ -125,7 +165,12 @@ network_options = group(
     ),
     workers_option,
 )
-INPUT_OPTIONS = ("layout", "split", "lists", "root", "subset", "limit")
+INPUT_OPTIONS = ("layout", "split", "lists", "root", "classes", "subset", "limit")
+
+
+def given_inputs(options: dict[str, Any]) -> list[str]:
+    """The input options that were given, as the user writes them."""
+    return [f"--{name.replace('_', '-')}" for name in INPUT_OPTIONS if options[name] not in (None, False)]
 
 
 def clip_spec(options: dict[str, Any]) -> ClipSpec:
@@ -159,12 +204,16 @@ def workers(options: dict[str, Any]) -> int:
 
 
 def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
-    """Take the network options, and put the network of CHECKPOINT on its device."""
+    """Take the network options, and put the network of CHECKPOINT, a file or a run, on its device."""
+    from vidaug_cli.data.kinds import Kind, expect
     from vidaug_cli.render import resolve_device
     from vidaug_cli.train.checkpoint import read_checkpoint
     from vidaug_cli.train.predictor import Predictor
 
     device = resolve_device(options.pop("device"))
+    expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
+    if checkpoint.is_dir():
+        checkpoint /= "best.pt"
     found = read_checkpoint(checkpoint)
     return Predictor.of(
         found,
@@ -177,8 +226,17 @@ def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
     )
 
 
+def scores(path: Path) -> Scores:
+    """The scores in a file. Raises VidaugError with what it is, where it is something else."""
+    from vidaug_cli.data.kinds import Kind, expect
+    from vidaug_cli.data.scores import read_scores
+
+    expect(path, Kind.SCORES)
+    return read_scores(path)
+
+
 def plan(
-    source: str, options: dict[str, Any], *, quiet: bool, workers: int = 0, limits: Limits | None = None
+    sources: Sequence[str], options: dict[str, Any], *, quiet: bool, workers: int = 0, limits: Limits | None = None
 ) -> tuple[Plan, Sequence[Quarantined]]:
     """The plan of INPUT and a command's options, and the videos of INPUT that cannot be used (they are named)."""
     from vidaug_cli.cookbook import load_recipe
@@ -191,30 +249,62 @@ def plan(
     spec = clip_spec(options)
     choice = {name: options.pop(name) for name in INPUT_OPTIONS}
     plan = Plan(rows=(), recipe=recipe, spec=spec, **options)  # what is wrong with it is said before hours of scanning
-    rows, quarantined = videos(source, choice, seed=plan.seed, quiet=quiet, workers=workers, limits=limits)
-    return replace(plan, rows=tuple(rows)), quarantined
+    rows, found = videos(sources, choice, seed=plan.seed, quiet=quiet, workers=workers, limits=limits)
+    plan = replace(plan, rows=tuple(rows), classes=found.classes)
+    if absent := len(plan.classes) - len(set(plan.labels)):
+        note(
+            f"{absent} of the {len(plan.classes)} classes have no video here; labels keep a place for each", quiet=quiet
+        )
+    return plan, found.quarantined
 
 
 def videos(
-    source: str, options: dict[str, Any], *, seed: int, quiet: bool, workers: int = 0, limits: Limits | None = None
-) -> tuple[list[Row], Sequence[Quarantined]]:
-    """The videos of INPUT that the input options pick, and those that cannot be used (they are named)."""
-    from vidaug_cli.augment import read_input
+    sources: Sequence[str],
+    options: dict[str, Any],
+    *,
+    seed: int,
+    quiet: bool,
+    workers: int = 0,
+    limits: Limits | None = None,
+) -> tuple[list[Row], Input]:
+    """The videos of INPUT that the input options pick, and INPUT itself; what of it cannot be used is named."""
     from vidaug_cli.data.summary import printable
+    from vidaug_cli.inputs import read_input
     from vidaug_cli.plan import select
 
     choice = {name: options.pop(name) for name in INPUT_OPTIONS}
     selecting = {name: choice.pop(name) for name in ("subset", "limit")}
-    found = read_input(source, **choice, workers=workers, progress=show_progress(quiet), limits=limits)
+    found = read_input(*sources, **choice, workers=workers, progress=show_progress(quiet), limits=limits)
     for line in found.notes:
         note(line, quiet=quiet)
     for video in found.quarantined:
         note(f"left out: {printable(video.path)}: {video.reason}", quiet=quiet)
     rows = select(found.rows, **selecting, seed=seed)
     splits = sorted({row.split for row in rows if row.split})
-    if len(splits) > 1:
+    if len(splits) > 1 and selecting["subset"] is None:
         note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split", quiet=quiet)
-    return rows, found.quarantined
+    return rows, found
+
+
+def name_variable(error: click.BadParameter) -> None:
+    """Make the error of a value that came from the environment name its variable."""
+    if error.ctx is None or error.param is None or not error.param.name:
+        return
+    if error.ctx.get_parameter_source(error.param.name) is ParameterSource.ENVIRONMENT:
+        variable = f"{error.ctx.auto_envvar_prefix}_{error.param.name.upper()}"
+        error.param_hint = f"{variable} ({error.param.get_error_hint(error.ctx)})"
+
+
+def variables(command: click.Command, prefix: str, message: str) -> str:
+    """` (from VIDAUG_AUGMENT_RECIPE)` where a message is about an option or value of the environment; else nothing."""
+    found = []
+    for option in (param for param in command.params if isinstance(param, click.Option)):
+        name = f"{prefix}_{option.name}".upper()
+        words = os.environ.get(name, "").split()
+        about = [*option.opts, *(word if re.search(r"[^\W\d]", word) else f"{option.name} = {word}" for word in words)]
+        if words and any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", message) for word in about):
+            found.append(name)
+    return f" (from {', '.join(found)})" if found else ""
 
 
 def note(message: str, *, quiet: bool = False) -> None:

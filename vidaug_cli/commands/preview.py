@@ -16,7 +16,7 @@ from vidaug_cli.commands.options import note
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.OutPath("look.png", dir_okay=False),
     multiple=True,
     default=(Path("preview.png"),),
     show_default=True,
@@ -68,7 +68,7 @@ def command(
         strips = stored_strips(Path(source), list(clip) or count)
     else:
         engine = options.engine(kwargs)
-        plan, _ = options.plan(source, kwargs, quiet=quiet)
+        plan, _ = options.plan([source], kwargs, quiet=quiet)
         strips = rendered_strips(plan, engine, count)
     for path in draw_pictures(strips, out, columns=columns, thumb=thumb):
         note(f"wrote {path}", quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,15 @@ import click
 
 from vidaug_cli.commands.options import (
     SKIPPED,
+    STDOUT,
+    OutPath,
     json_option,
     limit_options,
     limits,
     note,
     out_option,
     quiet_option,
+    scan_options,
     workers_option,
 )
 from vidaug_cli.errors import VidaugError
@@ -26,15 +30,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("input", type=click.Path(path_type=Path))
-@out_option("Manifest to write; without it, rows go to stdout.", required=False)
-@click.option(
-    "--layout",
-    metavar="NAME",
-    help="folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list, instead of looking.",
-)
-@click.option("--split", type=click.IntRange(1), metavar="N", help="Which split lists of ucf101 or hmdb51 to use.")
-@click.option("--lists", type=click.Path(path_type=Path), metavar="DIR", help="Where the split lists lie.")
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="What paths in a list are relative to.")
+@out_option("Manifest to write; without it, rows go to stdout.", example="manifest.jsonl", stdout=True, required=False)
+@scan_options
 @click.option(
     "--probe",
     type=click.Choice(["full", "packets", "header"]),
@@ -43,12 +40,10 @@ if TYPE_CHECKING:
     help="Decode every frame; or estimate their number from the packets or the header.",
 )
 @workers_option
-@click.option(
-    "--cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep probes here, not in your cache folder."
-)
+@click.option("--cache", type=OutPath("probes.db"), metavar="FILE", help="Keep probes here, not in your cache folder.")
 @click.option("--no-cache", is_flag=True, help="Keep nothing, and look into every video anew.")
 @limit_options
-@click.option("--quarantine", type=click.Path(path_type=Path), metavar="FILE", help="List unusable videos here.")
+@click.option("--quarantine", type=OutPath("unusable.jsonl"), metavar="FILE", help="List unusable videos here.")
 @json_option
 @quiet_option
 @click.option("-v", "--verbose", is_flag=True, help="List every class and every unusable video.")
@@ -59,6 +54,7 @@ def command(
     split: int | None,
     lists: Path | None,
     root: Path | None,
+    classes: Path | None,
     probe: How,
     workers: int,
     cache: Path | None,
@@ -75,10 +71,12 @@ def command(
     of videos or of frame images, UCF101, HMDB51, Kinetics, mod-UCF101 of VIPriors 2020) or a list with 'path label' on
     each line. What cannot be used is left out, with the reason, and the exit code is then 3.
     """
+    from vidaug_cli.data.classes import read_classes, renumber
     from vidaug_cli.data.manifest import rows_text
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.summary import describe, summarise
 
+    out = None if out == STDOUT else out
     if json and out is None:
         raise click.UsageError("--json needs -o FILE: without it the manifest goes to stdout.")
     if cache and no_cache:
@@ -86,6 +84,7 @@ def command(
     for file, keys in ((out, {"path", "frames"}), (quarantine, {"path", "reason"})):
         if file is not None:
             _check_place(file, keys)
+    numbers = read_classes(classes) if classes else None
     found = scan(
         input,
         layout=layout,
@@ -98,6 +97,8 @@ def command(
         progress=not quiet,
         limits=limits(kwargs),
     )
+    if numbers is not None:
+        found = replace(found, rows=renumber(found.rows, numbers, classes))
     for line in describe(found, verbose):
         note(line, quiet=quiet)
     if quarantine:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from vidaug_cli.commands import options
 from vidaug_cli.commands.options import json_option, note, quiet_option
 
 LISTED = 20  # missing videos that are named
@@ -17,30 +18,29 @@ LISTED = 20  # missing videos that are named
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
-    metavar="FILE",
+    metavar="FILE|MANIFEST|OUT",
     required=True,
-    help="The truth, a line 'NAME.avi 100' for each video.",
+    help="The truth: a line 'NAME.avi 100' for each video, or a manifest.",
 )
-@click.option(
-    "--classes",
-    type=click.Path(path_type=Path),
-    metavar="CLASSIND",
-    help="Allow the class numbers in this file, not all between the lowest and highest of the annotations.",
-)
+@options.subset_option
+@options.classes_option
 @json_option
 @quiet_option
-def command(submission: Path, annotations: Path, classes: Path | None, json: bool, quiet: bool) -> None:
+def command(
+    submission: Path, annotations: Path, subset: str | None, classes: Path | None, json: bool, quiet: bool
+) -> None:
     """Score SUBMISSION as the VIPriors 2020 action challenge does.
 
     The challenge ranks by the mean over classes of the accuracy of each. A video without a line is wrong; a line that
-    is not as it should be, an unknown video or class, and a video or class that comes twice end it with an error.
+    is not as it should be, an unknown video or class, and a video or class that comes twice end it with an error. Class
+    numbers are those of --classes, or all between the lowest and highest of the annotations.
     """
     from vidaug_cli.challenge import score
     from vidaug_cli.data.listing.candidates import count
     from vidaug_cli.data.summary import printable
     from vidaug_cli.evaluation import rate_line
 
-    found, whence = score(submission, annotations, classes)
+    found, whence = score(submission, annotations, classes, subset)
     if json:
         click.echo(dumps(found.as_json()))
     else:

@@ -41,7 +41,7 @@ setting_options = options.group(
 @click.command()
 @click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--val", metavar="SHARDS|VIDEOS", help="Clips or videos to test every epoch on.")
-@options.out_option("Folder of the run: checkpoints, metrics, curves.")
+@options.out_option("Folder of the run: checkpoints, metrics, curves.", example="run")
 @click.option(
     "--preset", default="small", show_default=True, metavar="small|vipriors2020", help="Where settings start."
 )
@@ -103,8 +103,8 @@ def command(
     if overrides and not names:
         raise click.UsageError("--set changes a recipe: give one with --recipe.")
     videos = val is not None and not is_shards(Path(val))
-    if not videos and any(kwargs[name] is not None for name in options.INPUT_OPTIONS):
-        raise click.UsageError(f"--{', --'.join(options.INPUT_OPTIONS)} are for the videos of --val.")
+    if not videos and (given := options.given_inputs(kwargs)):
+        raise click.UsageError(f"input options such as {given[0]} are for the videos of --val.")
     recipe = load_recipe(*names, overrides=overrides) if names else None
     with processes(resolve_device(kwargs.pop("device"))) as here, advising(out):
         quiet = quiet or not here.first
@@ -131,7 +131,7 @@ def _render(job: Job, videos: str, chosen: dict[str, Any], *, overwrite: bool, q
     from vidaug_cli.train.held_out import render_held_out
     from vidaug_cli.workers import worker_count
 
-    rows, _ = options.videos(videos, chosen, seed=0, quiet=quiet)
+    rows, _ = options.videos([videos], chosen, seed=0, quiet=quiet)
     done = render_held_out(
         rows, job.clip, job.held_out, workers=worker_count(0), overwrite=overwrite, progress=show_progress(quiet)
     )

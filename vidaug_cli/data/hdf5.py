@@ -129,6 +129,18 @@ def open_checked(
         raise
 
 
+def format_of(path: Path) -> str | None:
+    """The attribute `format` of an HDF5 file, which ours begin with; empty where there is none, None where it cannot
+    be read."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return str(_attributes(file, ("format",)).get("format", ""))
+    except ShardError:
+        return ""
+    except _HDF5_ERRORS:
+        return None
+
+
 # What h5py makes of errors of the HDF5 library; on a hostile file any of its functions may raise any of them.
 _HDF5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 
@@ -160,10 +172,10 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _attributes(file: Any) -> Attributes:
-    """All attributes: texts of fixed length and 64-bit integers, and nothing else."""
+def _attributes(file: Any, names: Sequence[str] | None = None) -> Attributes:
+    """All attributes, or those of `names`: texts of fixed length and 64-bit integers, and nothing else."""
     found: Attributes = {}
-    for name in file.attrs:
+    for name in file.attrs if names is None else filter(file.attrs.__contains__, names):
         attribute = h5py.h5a.open(file.id, name.encode())
         kind = attribute.get_type()
         is_text = isinstance(kind, h5py.h5t.TypeStringID) and not kind.is_variable_str()

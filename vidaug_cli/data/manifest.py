@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
@@ -176,10 +177,52 @@ def relocate(rows: Sequence[Row], root: Path | None) -> list[Row]:
     return list(rows)
 
 
+def distinct_names(rows: Sequence[Row]) -> list[str]:
+    """What each video is called: its name, and where several folders have one of that name, after its folder's.
+
+    As much of the path of `root` is put before it as tells them apart.
+    """
+    names = [row.name for row in rows]
+    before = [PurePosixPath(row.root).parts for row in rows]
+    alike = _alike(names)
+    for depth in range(1, max((len(parts) for parts in before), default=0) + 1):
+        if not alike:
+            break
+        for i in alike:
+            names[i] = "/".join([*before[i][-depth:], rows[i].name]).removeprefix("//")
+        still = set(_alike(names))
+        alike = [i for i in alike if i in still]
+    return names
+
+
+def _alike(names: Sequence[str]) -> list[int]:
+    """Places of the names that come more than once."""
+    times = Counter(names)
+    return [i for i, name in enumerate(names) if times[name] > 1]
+
+
 def classes_of(rows: Iterable[Row]) -> list[str]:
-    """Class names in label order: by the data set's own number where it has one, else by name."""
-    found = {(row.class_id if row.class_id is not None else -1, row.label) for row in rows if row.label is not None}
-    return list(dict.fromkeys(name for _, name in sorted(found)))
+    """Class names in label order: by the data set's own number where it has one, else by name.
+
+    Raises VidaugError where two rows give one class two numbers, or one number to two classes.
+    """
+    numbers: dict[str, int] = {}
+    names: dict[int, str] = {}
+    hint = "--classes FILE fixes names and numbers"
+    for row in rows:
+        if row.label is None:
+            continue
+        if row.class_id is None:
+            numbers.setdefault(row.label, -1)
+            continue
+        if numbers.get(row.label, -1) not in (-1, row.class_id):
+            what = f"class {row.label!r} has the number {numbers[row.label]}, and {row.class_id} at {row.name}"
+            raise VidaugError(what, hint=hint)
+        if names.setdefault(row.class_id, row.label) != row.label:
+            what = f"class number {row.class_id} is {names[row.class_id]!r}, and {row.label!r} at {row.name}"
+            raise VidaugError(what, hint=hint)
+        numbers[row.label] = row.class_id
+    return sorted(numbers, key=lambda name: (numbers[name], name))
 
 
 def hash_rows(rows: Iterable[Row]) -> str:

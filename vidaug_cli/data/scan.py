@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Literal, NamedTuple
 
 from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.listing.candidates import Candidate, count
+from vidaug_cli.data.listing.candidates import Candidate, Listing, count
 from vidaug_cli.data.listing.layouts import list_videos, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Row, resolve_inside, segment_name
@@ -90,12 +90,29 @@ def scan(
     """
     source = source_of(input, root, split, lists)
     name, listing = list_videos(source, layout)
+    return probe_listing(
+        source.root, name, listing, probe=probe, workers=workers, cache=cache, progress=progress, limits=limits
+    )
+
+
+def probe_listing(
+    root: Path,
+    layout: str,
+    listing: Listing,
+    *,
+    probe: How = "full",
+    workers: int = 0,
+    cache: Path | bool = True,
+    progress: bool = True,
+    limits: Limits | None = None,
+) -> Scan:
+    """The second half of `scan`: look into every video that is listed, with paths relative to `root`."""
     quarantined, notes = list(listing.quarantined), list(listing.notes)
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}
     for candidate in listing.candidates:
         try:
-            file = _locate(source.root, candidate)
+            file = _locate(root, candidate)
             stamps[file] = stamp(file)
             files[candidate] = file
         except VideoError as error:
@@ -118,7 +135,7 @@ def scan(
         try:
             if "error" in result:
                 raise VideoError(result["error"])
-            rows.append(_row(source.root, candidate, result))
+            rows.append(_row(root, candidate, result))
             if (clock := _clock(result)) and (candidate.end or 0.0) > clock.end + TAIL:
                 beyond.append(_name(candidate))
         except VideoError as error:
@@ -126,8 +143,8 @@ def scan(
     if beyond:
         notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
     return Scan(
-        layout=name,
-        root=source.root,
+        layout=layout,
+        root=root,
         rows=rows,
         quarantined=quarantined,
         notes=notes,

@@ -40,7 +40,7 @@ MAX_SOURCE = 60_000  # bytes: longer attributes lie outside HDF5's checksummed m
 class Failed:
     """A video that has no scores, with the reason."""
 
-    video: str  # path as in the manifest
+    video: str  # name as in the manifest: its path, and a segment of it as `#t=10,20`
     label: int  # -1: unknown
     reason: str
 
@@ -50,7 +50,7 @@ class Scores:
     """The scores of N videos for K classes. Raises ShardError on values that no scores can have."""
 
     classes: tuple[str, ...]  # names in label order
-    videos: tuple[str, ...]  # path as in the manifest
+    videos: tuple[str, ...]  # names as in the manifest: paths, and segments of them as `#t=10,20`
     labels: NDArray[np.int64]  # (N,), -1: unknown
     scores: NDArray[np.float32]  # (N, K), mean softmax: rows sum to 1
     views: NDArray[np.float32] | None = None  # (N, V, K), softmax of each view, where it was asked for

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.listing.tree import Quarantined
-from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.data.sampling import check_rates
 from vidaug_cli.data.scores import Failed, Scores
 from vidaug_cli.data.shard.done import done_path, read_done
@@ -138,8 +138,7 @@ class _Tally:
         self.started = time.monotonic()
         self.predictor, self.rows = predictor, rows
         self.labels, self.notes = match_labels(predictor.classes, [row.label for row in rows])
-        if len({row.name for row in rows}) < len(rows):
-            raise VidaugError("two videos have one path in two folders", hint="predict the folders one by one")
+        self.names = distinct_names(rows)
         self.sums = np.zeros((len(rows), len(predictor.classes)))
         self.counts = np.zeros(len(rows), np.int64)  # views seen
         self.views = np.zeros((len(rows), views, len(predictor.classes)), np.float32) if views else None
@@ -157,12 +156,12 @@ class _Tally:
     def prediction(self, about: dict[str, Any], quarantined: dict[str, str] | None = None) -> Prediction:
         done = [video for video in range(len(self.rows)) if video not in self.failed]
         rows = [self.rows[video] for video in done]
-        left_out = [f"left out: {printable(self.rows[video].name)}: {why}" for video, why in self.failed.items()]
-        failures = [Failed(self.rows[video].name, int(self.labels[video]), why) for video, why in self.failed.items()]
+        left_out = [f"left out: {printable(self.names[video])}: {why}" for video, why in self.failed.items()]
+        failures = [Failed(self.names[video], int(self.labels[video]), why) for video, why in self.failed.items()]
         failures += [Failed(path, -1, reason) for path, reason in (quarantined or {}).items()]
         scores = Scores(
             classes=self.predictor.classes,
-            videos=tuple(row.name for row in rows),
+            videos=tuple(self.names[video] for video in done),
             labels=self.labels[done],
             scores=(self.sums[done] / self.counts[done, None]).astype(np.float32),
             views=None if self.views is None else self.views[done],

@@ -19,9 +19,15 @@ SPLITS = {
     "valid": "validation",
     "validate": "validation",
     "validation": "validation",
+    "dev": "validation",
     "test": "test",
     "testing": "test",
 }
+
+
+def split_of(word: str) -> str:
+    """The split a word such as `Val` means; a word that means none stays as it is."""
+    return SPLITS.get(word.strip().lower(), word.strip())
 
 
 class Candidate(NamedTuple):

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.candidates import SPLITS, Candidate, Listing, Source
-from vidaug_cli.data.listing.splits import Entry, match, read_lines
+from vidaug_cli.data.listing.splits import Entry, match
 from vidaug_cli.data.listing.tree import VIDEOS
+from vidaug_cli.data.text import read_lines
 from vidaug_cli.errors import VidaugError
 
 _INPUT = "scan takes a folder of videos or a list of 'path label'"

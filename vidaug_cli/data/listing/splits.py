@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.listing.candidates import SPLITS, Candidate, Listing, Source, count, list_folders, with_tree
 from vidaug_cli.data.listing.tree import VIDEOS, Quarantined, spell
+from vidaug_cli.data.text import is_number, read_lines
 from vidaug_cli.errors import VidaugError
 
 UCF101_LISTS = "t*list[0-9][0-9].txt"
@@ -25,37 +27,6 @@ class Entry(NamedTuple):
     label: str | None = None
     class_id: int | None = None
     split: str | None = None
-
-
-def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """`(place, line)` of each line that is not blank, whatever ends the lines.
-
-    Bytes that are not UTF-8 come as the file system would spell them, so that they still match a file's name.
-    """
-    try:
-        text = path.read_text("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
-    if "\0" in text:
-        raise VidaugError("is not a text file", where=path, hint="give a folder of videos or a list of 'path label'")
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"{path.name}:{number}", line.strip("\r")
-
-
-def read_classes(path: Path) -> dict[str, int]:
-    """`classInd.txt`: the number of each class from lines such as `100 ApplyEyeMakeup`; nothing where no such file."""
-    numbers: dict[str, int] = {}
-    for where, line in read_lines(path) if path.exists() else ():
-        number, _, name = line.strip().partition(" ")
-        if not _is_number(number) or not name:
-            raise VidaugError(f"{line.strip()!r} should be a class number and a name", where=where)
-        numbers[name.strip()] = int(number)
-    return numbers
-
-
-def _is_number(word: str) -> bool:
-    return word.isdecimal() and len(word) < 10  # int() takes no thousands of digits, and no class has as many
 
 
 def match(
@@ -112,7 +83,8 @@ def list_ucf101(source: Source) -> Listing:
     Without a split every video is taken, as in any class folders, with the class numbers of classInd.
     """
     files = source.list_files(UCF101_LISTS)
-    classes = read_classes(files[0].parent / "classInd.txt")
+    index = files[0].parent / "classInd.txt"
+    classes = read_classes(index, numbered=True) if index.exists() else {}
     numbers = {name.casefold(): number for name, number in classes.items()}
     if source.split is None:
         listing = _unsplit(source, files)
@@ -128,7 +100,7 @@ def _ucf101_entries(chosen: dict[Path, str], numbers: dict[str, int]) -> Iterato
     for path in sorted(chosen, key=lambda path: chosen[path] == "test"):  # only train lines carry a number
         for where, line in read_lines(path):
             name, _, last = line.strip().rpartition(" ")
-            number = int(last) if name and _is_number(last) else None
+            number = int(last) if name and is_number(last) else None
             name = name if number is not None else line.strip()
             folder = name.rpartition("/")[0].casefold()
             if number is not None and numbers.setdefault(folder, number) != number:
@@ -162,12 +134,12 @@ def list_vipriors2020(source: Source) -> Listing:
     if "classInd" not in files:
         folder = next(iter(files.values())).parent
         raise VidaugError("not found", where=folder / "mod-ucf101-classInd.txt", hint="it names the classes")
-    names = {number: name for name, number in read_classes(files["classInd"]).items()}
+    names = {number: name for name, number in read_classes(files["classInd"], numbered=True).items()}
     entries = []
     for split in ("train", "validation", "test"):
         for where, line in read_lines(files[split]) if split in files else ():
             name, _, number = line.strip().partition(" ")
-            class_id = int(number) if _is_number(number) else None
+            class_id = int(number) if is_number(number) else None
             if number and class_id not in names:
                 raise VidaugError(f"class {number} is not in {files['classInd'].name}", where=where)
             entries.append(Entry(name, where, names[class_id] if class_id is not None else None, class_id, split))

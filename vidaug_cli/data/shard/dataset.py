@@ -42,8 +42,11 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
             with Shard(path) as shard:
                 kinds.append((shard.header.classes, shard.header.shape))
                 counts.append(len(shard))
+            if kinds[-1][0] != kinds[0][0]:
+                what = f"has other classes than {self.paths[0]}, or in another order"
+                raise ShardError(what, where=path, hint="'vidaug augment --classes FILE' gives all the same")
             if kinds[-1] != kinds[0]:
-                what = f"has other classes or another shape of clip than {self.paths[0]}"
+                what = f"has another shape of clip than {self.paths[0]}"
                 raise ShardError(what, where=path, hint="make one data set of each")
         self.classes = kinds[0][0]
         self._ends = list(itertools.accumulate(counts))
