@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from vidaug_cli.data.listing.splits import read_lines
 from vidaug_cli.data.scores import Scores
+from vidaug_cli.data.text import read_lines
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.evaluation import ranking, rates
 from vidaug_cli.schema import nearest

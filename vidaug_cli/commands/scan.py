@@ -16,16 +16,24 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("input", type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @out_option("Manifest to write; without it, rows go to stdout.", required=False)
 @click.option(
     "--layout",
-    metavar="NAME",
-    help="folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list, instead of looking.",
+    metavar="NAME|PATTERN",
+    help="folders, frames, ucf101, hmdb51, kinetics, vipriors2020, vipriors2021 or list, instead of looking; or which"
+    " folders are the classes: CLASS, SPLIT/CLASS, '*/CLASS' ...",
 )
 @click.option("--split", type=click.IntRange(1), metavar="N", help="Which split lists of ucf101 or hmdb51 to use.")
 @click.option("--lists", type=click.Path(path_type=Path), metavar="DIR", help="Where the split lists lie.")
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="What paths in a list are relative to.")
+@click.option(
+    "--follow-links",
+    is_flag=False,
+    flag_value="",
+    metavar="[=DIR]",
+    help="Follow links to folders, and all links that lead into DIR; without DIR those that stay in INPUT.",
+)
 @click.option(
     "--probe",
     type=click.Choice(["full", "packets", "header"]),
@@ -41,14 +49,15 @@ if TYPE_CHECKING:
 @click.option("--quarantine", type=click.Path(path_type=Path), metavar="FILE", help="List unusable videos here.")
 @json_option
 @quiet_option
-@click.option("-v", "--verbose", is_flag=True, help="List every class and every unusable video.")
+@click.option("-v", "--verbose", is_flag=True, help="List every unusable video.")
 def command(
-    input: Path,  # noqa: A002
+    inputs: tuple[Path, ...],
     out: Path | None,
     layout: str | None,
     split: int | None,
     lists: Path | None,
     root: Path | None,
+    follow_links: str | None,
     probe: How,
     workers: int,
     cache: Path | None,
@@ -61,8 +70,9 @@ def command(
     """Look into every video of INPUT and write a manifest.
 
     A manifest is text with one JSON line for each video, so that grep may pick lines. INPUT is a folder (class folders
-    of videos or of frame images, UCF101, HMDB51, Kinetics, mod-UCF101 of VIPriors 2020) or a list with 'path label' on
-    each line. What cannot be used is left out, with the reason, and the exit code is then 3.
+    of videos or of frame images, UCF101, HMDB51, Kinetics, VIPriors) or a list with 'path label' on each line, - for
+    one on stdin. Several become one data set, with classes matched by name. What cannot be used is left out, with the
+    reason, and the exit code is then 3.
     """
     from vidaug_cli.data.manifest import rows_text
     from vidaug_cli.data.scan import scan
@@ -76,11 +86,12 @@ def command(
         if file is not None:
             _check_place(file, keys)
     found = scan(
-        input,
+        *inputs,
         layout=layout,
         split=split,
         lists=lists,
         root=root,
+        follow_links=Path(follow_links) if follow_links else follow_links is not None,
         probe=probe,
         workers=workers,
         cache=cache or not no_cache,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
 from vidaug_cli.data.listing.candidates import Candidate
-from vidaug_cli.data.listing.layouts import list_videos, source_of
+from vidaug_cli.data.listing.inputs import list_inputs
+from vidaug_cli.data.listing.layouts import source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Row, resolve_inside
 from vidaug_cli.errors import VidaugError, VideoError
@@ -50,12 +51,12 @@ class Scan:
 
 
 def scan(
-    input: Path,  # noqa: A002
-    *,
+    *inputs: Path,
     layout: str | None = None,
     split: int | None = None,
     lists: Path | None = None,
     root: Path | None = None,
+    follow_links: Path | bool = False,
     probe: How = "full",
     workers: int = 0,
     cache: Path | bool = True,
@@ -65,11 +66,13 @@ def scan(
     """Find the videos of a data set and probe each one.
 
     Args:
-        input: the data set's folder, or a list.
+        inputs: the data set's folder, or a list (`-` for one on stdin); several become one data set.
         layout: one of `layouts.LAYOUTS`; found by looking if not given.
         split: which of the data set's numbered splits; without it all videos are taken.
         lists: folder of the split lists, if not beside the videos.
         root: what paths in a list are relative to, if not to the list's folder.
+        follow_links: go into linked folders too, if they lie in this folder or in the input's own (True). Without it
+            only links to files in the input's own folder are taken.
         probe: "full" decodes every frame, "packets" counts packets, "header" believes the header.
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
@@ -79,14 +82,14 @@ def scan(
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
     """
-    source = source_of(input, root, split, lists)
-    name, listing = list_videos(source, layout)
+    sources = [source_of(path, root, split, lists, follow_links) for path in inputs]
+    name, base, listing = list_inputs(sources, layout)
     quarantined, notes = list(listing.quarantined), list(listing.notes)
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}
     for candidate in listing.candidates:
         try:
-            file = _locate(source.root, candidate)
+            file = _locate(base, candidate)
             stamps[file] = stamp(file)
             files[candidate] = file
         except VideoError as error:
@@ -105,10 +108,10 @@ def scan(
         if "error" in result:
             quarantined.append(Quarantined(candidate.path, result["error"]))
         else:
-            rows.append(Row(root=str(source.root), **candidate._asdict(), **result))
+            rows.append(Row(root=str(base), **candidate._asdict(), **result))
     return Scan(
         layout=name,
-        root=source.root,
+        root=base,
         rows=rows,
         quarantined=quarantined,
         notes=notes,

@@ -1,109 +1,26 @@
-"""Split lists of published data sets, matched with the files that are there. Nothing listed is silently dropped."""
+"""Lists of published data sets, and others that lie beside videos, matched with the files that are there."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
-from vidaug_cli.data.listing.candidates import SPLITS, Candidate, Listing, Source, count, list_folders, with_tree
-from vidaug_cli.data.listing.tree import VIDEOS, Quarantined, spell
+from vidaug_cli.data.classes import Numbers, read_classes
+from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, count, with_numbers
+from vidaug_cli.data.listing.entries import Entry, match_tree
+from vidaug_cli.data.listing.folders import UnclearError, by_folder, list_folders, list_frames
+from vidaug_cli.data.listing.lists import read_entries
+from vidaug_cli.data.listing.names import nfc, split_in
+from vidaug_cli.data.listing.places import Finder
+from vidaug_cli.data.listing.tables import ROLES, cells_of, column, header_of
+from vidaug_cli.data.listing.tree import VIDEOS, Tree
+from vidaug_cli.data.text import is_number, read_lines
 from vidaug_cli.errors import VidaugError
 
 UCF101_LISTS = "t*list[0-9][0-9].txt"
 HMDB51_LISTS = "*_test_split[0-9].txt"
 VIPRIORS_LISTS = "mod-ucf101-*.txt"
-
-
-class Entry(NamedTuple):
-    """One line of a split list."""
-
-    name: str  # the video as the list spells it
-    where: str  # the list and its line, as `trainlist01.txt:17`
-    label: str | None = None
-    class_id: int | None = None
-    split: str | None = None
-
-
-def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """`(place, line)` of each line that is not blank, whatever ends the lines.
-
-    Bytes that are not UTF-8 come as the file system would spell them, so that they still match a file's name.
-    """
-    try:
-        text = path.read_text("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
-    if "\0" in text:
-        raise VidaugError("is not a text file", where=path, hint="give a folder of videos or a list of 'path label'")
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"{path.name}:{number}", line.strip("\r")
-
-
-def read_classes(path: Path) -> dict[str, int]:
-    """`classInd.txt`: the number of each class from lines such as `100 ApplyEyeMakeup`; nothing where no such file."""
-    numbers: dict[str, int] = {}
-    for where, line in read_lines(path) if path.exists() else ():
-        number, _, name = line.strip().partition(" ")
-        if not _is_number(number) or not name:
-            raise VidaugError(f"{line.strip()!r} should be a class number and a name", where=where)
-        numbers[name.strip()] = int(number)
-    return numbers
-
-
-def _is_number(word: str) -> bool:
-    return word.isdecimal() and len(word) < 10  # int() takes no thousands of digits, and no class has as many
-
-
-def match(
-    entries: Iterable[Entry], find: Callable[[Entry], list[str]], *, aside: Iterable[Entry] = ()
-) -> tuple[Listing, set[str]]:
-    """Candidates for the listed videos that `find` finds, and all paths that are spoken for.
-
-    A listed video that is not there is quarantined; of two lines for one video the first counts.
-    `aside` are entries that the lists themselves leave out.
-    """
-    listing = Listing()
-    taken: dict[str, Entry] = {}
-    again: list[str] = []
-    several: list[str] = []
-    for entry in entries:
-        paths = find(entry)
-        if not paths:
-            listing.quarantined.append(Quarantined(spell(entry.name), f"listed in {entry.where} but not found"))
-            continue
-        path = paths[0]
-        if len(paths) > 1:
-            several.append(f"{entry.where} took {path}, not {paths[1]}")
-        if path in taken:
-            first = taken[path]
-            differs = (first.label, first.class_id, first.split) != (entry.label, entry.class_id, entry.split)
-            again.append(f"{entry.where} repeats {first.where}" + (" with another class or split" if differs else ""))
-            continue
-        taken[path] = entry
-        listing.candidates.append(Candidate(path, entry.label, entry.class_id, entry.split))
-    for found, what in ((again, "listed again, the first line counts"), (several, "listed names fit several files")):
-        if found:
-            listing.notes.append(f"{len(found)} {what}: {found[0]}" + (" ..." if len(found) > 1 else ""))
-    return listing, set(taken).union(*map(find, aside))
-
-
-def match_tree(
-    entries: Iterable[Entry],
-    source: Source,
-    find: Callable[[Entry], list[str]] | None = None,
-    *,
-    aside: Iterable[Entry] = (),
-) -> Listing:
-    """`match` among the videos below the root; those in no list are left out, and counted."""
-    tree = source.tree
-    listing, taken = match(entries, find or (lambda entry: tree.find(entry.name)), aside=aside)
-    if left := sum(path not in taken for path in tree.videos):
-        listing.notes.append(f"{count(left, 'video')} in no list: left out")
-    return with_tree(listing, tree, VIDEOS)
 
 
 def list_ucf101(source: Source) -> Listing:
@@ -112,7 +29,8 @@ def list_ucf101(source: Source) -> Listing:
     Without a split every video is taken, as in any class folders, with the class numbers of classInd.
     """
     files = source.list_files(UCF101_LISTS)
-    classes = read_classes(files[0].parent / "classInd.txt")
+    index = files[0].parent / "classInd.txt"
+    classes = read_classes(index, numbered=True) if index.exists() else {}
     numbers = {name.casefold(): number for name, number in classes.items()}
     if source.split is None:
         listing = _unsplit(source, files)
@@ -128,7 +46,7 @@ def _ucf101_entries(chosen: dict[Path, str], numbers: dict[str, int]) -> Iterato
     for path in sorted(chosen, key=lambda path: chosen[path] == "test"):  # only train lines carry a number
         for where, line in read_lines(path):
             name, _, last = line.strip().rpartition(" ")
-            number = int(last) if name and _is_number(last) else None
+            number = int(last) if name and is_number(last) else None
             name = name if number is not None else line.strip()
             folder = name.rpartition("/")[0].casefold()
             if number is not None and numbers.setdefault(folder, number) != number:
@@ -162,12 +80,12 @@ def list_vipriors2020(source: Source) -> Listing:
     if "classInd" not in files:
         folder = next(iter(files.values())).parent
         raise VidaugError("not found", where=folder / "mod-ucf101-classInd.txt", hint="it names the classes")
-    names = {number: name for name, number in read_classes(files["classInd"]).items()}
+    names = {number: name for name, number in read_classes(files["classInd"], numbered=True).items()}
     entries = []
     for split in ("train", "validation", "test"):
         for where, line in read_lines(files[split]) if split in files else ():
             name, _, number = line.strip().partition(" ")
-            class_id = int(number) if _is_number(number) else None
+            class_id = int(number) if is_number(number) else None
             if number and class_id not in names:
                 raise VidaugError(f"class {number} is not in {files['classInd'].name}", where=where)
             entries.append(Entry(name, where, names[class_id] if class_id is not None else None, class_id, split))
@@ -175,51 +93,125 @@ def list_vipriors2020(source: Source) -> Listing:
 
 
 def kinetics_lists(source: Source) -> list[Path]:
-    """The csv files of a Kinetics data set: those with a column youtube_id."""
-    files = [source.input] if source.input.is_file() else source.list_files("*.csv")
-    return [path for path in files if "youtube_id" in _header(path)]
+    """The tables of a Kinetics data set: those with a column youtube_id."""
+    return _tables(source, {"youtube_id", "yt_id", "ytid"})
 
 
-def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return [cell.strip() for cell in file.readline(10_000).split(",")]
+def vipriors2021_lists(source: Source) -> list[Path]:
+    """The tables of the VIPriors 2021 challenge: those with a column videoid."""
+    return _tables(source, {"videoid"})
 
 
-def list_kinetics(source: Source) -> Listing:
-    """Kinetics: a csv of label, youtube_id, time_start, time_end, split; videos `ID_000010_000020.mp4` or `ID.mp4`."""
-    entries = [entry for path in kinetics_lists(source) for entry in _kinetics_entries(path)]
-
-    def find(entry: Entry) -> list[str]:
-        paths = source.tree.find_stem(entry.name)
-        if not paths and re.search(r"_\d{6}_\d{6}$", entry.name):
-            paths = source.tree.find_stem(entry.name[:-14])
-        # One clip may lie below train/ and val/ of different editions: its own split and label come first.
-        own = {(entry.label or "").replace("_", " "), entry.split}
-        return sorted(paths, key=lambda path: -len(own & _folders(path)))
-
-    return match_tree(entries, source, find)
+def other_lists(source: Source) -> list[Path]:
+    """Tables and plain lists beside videos whose folders say no class: those of which most lines name such a video."""
+    if source.is_list or any(found.label for found in _by_folder(source)):
+        return []
+    return source.list_files("*", lambda path: _names_videos(source, path))
 
 
-def _kinetics_entries(path: Path) -> Iterator[Entry]:
-    reader = csv.DictReader((line for _, line in read_lines(path)), skipinitialspace=True)
-    for row in reader:
-        cells = {name: (row.get(name) or "").strip() for name in ("youtube_id", "label", "split")}
-        where, name, split = f"{path.name}:{reader.line_num}", cells["youtube_id"], cells["split"]
-        if row.get("time_start") and row.get("time_end"):
-            try:
-                start, end = float(row["time_start"]), float(row["time_end"])
-            except ValueError as error:
-                raise VidaugError("time_start and time_end should be seconds", where=where) from error
-            name += f"_{start:06.0f}_{end:06.0f}"
-        yield Entry(name, where, cells["label"] or None, None, SPLITS.get(split, split) or None)
+def _by_folder(source: Source) -> list[Candidate]:
+    try:
+        return by_folder(source.tree.found.paths, source.pattern).candidates
+    except UnclearError:
+        return []
+
+
+def _names_videos(source: Source, path: Path) -> bool:
+    """Whether most lines of a text name videos of the data set and have something to say of them."""
+    try:
+        entries = _read(path, source)
+    except VidaugError:
+        return False
+    named = sum(bool(find_listed(entry, source.tree)) for entry in entries)
+    return named * 2 > len(entries) and any(entry.label for entry in entries)
+
+
+def _tables(source: Source, names: set[str]) -> list[Path]:
+    def fits(path: Path) -> bool:
+        with path.open("rb") as file:
+            first = file.readline(10_000).decode("utf-8-sig", "replace")
+        header = header_of(first.strip("\r\n"))
+        return header is not None and not names.isdisjoint(header[1])
+
+    if source.is_list:
+        return [source.input] if source.input.is_file() and fits(source.input) else []
+    return source.list_files("*", fits)
+
+
+def _read(path: Path, source: Source) -> list[Entry]:
+    found = source.tree.found
+    return read_entries(list(read_lines(path)), path.name, Finder(found.find))[0]
+
+
+def list_tables(files: Callable[[Source], list[Path]]) -> Callable[[Source], Listing]:
+    """The layout of data sets whose `files` are tables that name videos: `label,youtube_id,time_start,time_end,split`.
+
+    Classes have numbers where a table of `label,idx` lies beside. Where the file of a row is a whole video, `ID.mp4`
+    and not `ID_000010_000020.mp4`, the row is a segment of it.
+    """
+
+    def list_them(source: Source) -> Listing:
+        lists = files(source)
+        numbers = _class_numbers(lists[0].parent) if lists and not source.is_list else {}
+        paths: dict[str, list[str]] = {}
+        entries = []
+        for path in lists:
+            for entry in _read(path, source):
+                paths[entry.where] = found = find_listed(entry, source.tree)
+                whole = not found or _stem(found[0]) == _stem(entry.name)
+                if entry.start is not None and not (found and whole):
+                    if not found and entry.end is not None:
+                        entry = entry._replace(name=_trimmed(entry)[0])
+                    entry = entry._replace(start=None, end=None)
+                entries.append(entry._replace(class_id=numbers.get(entry.label or "", entry.class_id)))
+        listing = match_tree(entries, source, lambda entry: paths[entry.where])
+        segments = sum(found.start is not None or found.end is not None for found in listing.candidates)
+        if segments:
+            listing.notes.append(f"{count(segments, 'listed video')} taken as segments of whole videos, by their times")
+        return with_numbers(listing)
+
+    return list_them
+
+
+def find_listed(entry: Entry, tree: Tree) -> list[str]:
+    """The videos that a row may mean: named by its path or its id, alone or with its times."""
+    paths: list[str] = []
+    for name in _trimmed(entry) if entry.start is not None else []:
+        paths = paths or tree.found.find_stem(name)
+    by_path = "/" in entry.name or PurePosixPath(entry.name).suffix.lower() in VIDEOS
+    paths = paths or (tree.found.find if by_path else tree.found.find_stem)(entry.name)  # an id's case counts
+    # One clip may lie below train/ and val/ of different editions: its own split and label come first.
+    own = {(entry.label or "").replace("_", " "), entry.split}
+    return sorted(paths, key=lambda path: -len(own & _folders(path)))
+
+
+def _trimmed(entry: Entry) -> list[str]:
+    """How files with the clip alone are called: `ID_000010_000020`, and what tools make of it."""
+    start, end = round(entry.start or 0), None if entry.end is None else round(entry.end)
+    pairs = [f"{start:06}_{end:06}", f"{start}_{end}"] if end is not None else []
+    return [f"{entry.name}_{times}" for times in [*pairs, f"{start:06}", f"{start}"]]
+
+
+def _stem(path: str) -> str:
+    name = PurePosixPath(path)
+    return nfc(name.stem if name.suffix.lower() in VIDEOS else name.name).casefold()
+
+
+def _class_numbers(folder: Path) -> Numbers:
+    """The numbers of classes in a table that has nothing else: `clsIdx.csv`."""
+    for path in sorted(folder.glob("*.csv")):
+        first = next(read_lines(path), ("", ""))[1]
+        if sorted(ROLES.get(column(cell), "") for cell in cells_of(first, ",")) == ["label", "number"]:
+            return read_classes(path, numbered=True)
+    return {}
 
 
 def _folders(path: str) -> set[str | None]:
-    return {SPLITS.get(part, part.replace("_", " ")) for part in path.split("/")[:-1]}
+    return {split_in(part) or part.replace("_", " ") for part in path.split("/")[:-1]}
 
 
 def _unsplit(source: Source, files: list[Path]) -> Listing:
-    listing = list_folders(source)
+    listing = (list_folders if source.tree.videos else list_frames)(source)
     folder = files[0].parent
     shown = folder.relative_to(source.root) if folder.is_relative_to(source.root) else folder
     listing.notes.append(f"split lists found in {shown}/ and not used: --split 1 would use them")
@@ -241,6 +233,6 @@ def _of_split(source: Source, files: list[Path], pattern: str) -> dict[Path, str
 def _by_their_folders(listing: Listing) -> Listing:
     """Class names as the folders on disk spell them, whatever case the lists use."""
     listing.candidates[:] = [
-        found._replace(label=PurePosixPath(found.path).parent.name or None) for found in listing.candidates
+        found._replace(label=nfc(PurePosixPath(found.path).parent.name) or None) for found in listing.candidates
     ]
     return listing

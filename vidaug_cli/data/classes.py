@@ -1,0 +1,107 @@
+"""Names and numbers of classes that a file fixes: the same for every subset, folder and list."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from unicodedata import normalize
+
+from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.text import is_number, read_lines
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.schema import nearest
+
+Numbers = dict[str, int]  # of classes by name, in the order of the numbers
+
+HEADERS = frozenset({"class", "class_name", "classes", "classname", "label", "labels", "name", "names"})
+_HINT = "a line '7 Walk' for each class, a csv with name and number, or a list of names"
+
+
+def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
+    """The number of each class, from lines `100 ApplyEyeMakeup`, from a csv `name,number` or `number,name`, or from a
+    list of names, which are counted from 0 and refused where they have to be `numbered`.
+
+    Raises VidaugError on anything else, and on a number or name that comes twice.
+    """
+    lines = list(read_lines(path))
+    if not lines:
+        raise VidaugError("names no class", where=path, hint=_HINT)
+    if lines[0][1].lstrip().startswith(("{", "[")):
+        raise VidaugError("is JSON, and no file of classes", where=path, hint=_HINT)
+    rows = _table(lines)
+    if rows is None and (numbered or _pair(lines[0][1])):
+        rows = [(where, *_numbered(where, line)) for where, line in lines]
+    if rows is None:
+        names = lines[lines[0][1].strip().lower() in HEADERS :]
+        rows = [(where, name.strip(), number) for number, (where, name) in enumerate(names)]
+    found: Numbers = {}
+    taken: set[int] = set()
+    text = dict(lines)
+    for where, name, number in rows:
+        if name in found or number in taken:
+            raise VidaugError(f"{text[where][:60]!r} has a number or name that was there before", where=where)
+        if not name or any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no UTF-8
+            raise VidaugError(f"{text[where][:60]!r} has no name that can be written", where=where, hint=_HINT)
+        found[name] = number
+        taken.add(number)
+    return dict(sorted(found.items(), key=lambda pair: pair[1]))
+
+
+def renumber(rows: Iterable[Row], classes: Mapping[str, int], where: object) -> list[Row]:
+    """The rows with the names and numbers of `classes`; a label that is none of the names may be one of the numbers.
+
+    `where` is what an error calls the file of classes. Raises VidaugError on a label that is neither.
+    """
+    known = {str(number): name for name, number in classes.items()}
+    known |= {normalize("NFC", name): name for name in classes}  # a name that looks like a number is a name first
+
+    def fit(row: Row) -> Row:
+        if row.label is None:
+            return row
+        label = normalize("NFC", row.label)
+        if label not in known and is_number(label):
+            label = str(int(label))
+        if label not in known:
+            what = f"has no class {row.label!r}, and {row.name} is of it{nearest(row.label, classes)}"
+            raise VidaugError(what, where=where, hint=f"it has {len(classes)}, from {_ends(classes)}")
+        return replace(row, label=known[label], class_id=classes[known[label]])
+
+    return [fit(row) for row in rows]
+
+
+def _ends(classes: Mapping[str, int]) -> str:
+    pairs = list(classes.items())
+    return " to ".join(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1]))
+
+
+def _pair(line: str) -> tuple[str, int] | None:
+    """Name and number of a line `100 ApplyEyeMakeup`."""
+    number, _, name = line.strip().partition(" ")
+    return (name.strip(), int(number)) if is_number(number) and name.strip() else None
+
+
+def _numbered(where: str, line: str) -> tuple[str, int]:
+    if not (pair := _pair(line)):
+        raise VidaugError(f"{line[:60]!r} should be a class number and a name", where=where)
+    return pair
+
+
+def _table(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str, int]] | None:
+    """Place, name and number of each row, where all lines have two cells and one column holds numbers."""
+    for separator in "\t,;":
+        try:
+            cells = [next(csv.reader([line], delimiter=separator)) for _, line in lines]
+        except csv.Error:  # a cell of more than 128 KB
+            continue
+        if any(len(row) != 2 for row in cells):
+            continue
+        named_first = cells[0][0].strip().lower() in HEADERS
+        for column in (1, 0) if named_first else (0, 1):
+            pairs = [(row[1 - column].strip(), row[column].strip()) for row in cells]
+            rows = [(where, *pair) for (where, _), pair in zip(lines, pairs, strict=True)]
+            rows = rows if is_number(pairs[0][1]) else rows[1:]  # after a header
+            if rows and all(is_number(number) for *_, number in rows):
+                return [(where, name, int(number)) for where, name, number in rows]
+    return None
