@@ -208,7 +208,7 @@ def test_nothing_outside_is_opened(fill: Fill, opened: list[str], tmp_path: Path
         (
             "wave/b.avi",
             f"is a link to {tmp_path}/secret.avi, outside the data set's folder;"
-            f" --follow-links={tmp_path} of 'vidaug scan' allows it",
+            f" 'vidaug scan --follow-links={tmp_path}' follows it",
         ),
         ("wave/d.avi", "is a link to nothing"),
         ("wave/e.avi", "is a link to itself"),

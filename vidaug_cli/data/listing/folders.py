@@ -7,6 +7,7 @@ groups, around others; else it is the class. Where two levels could be the class
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -88,10 +89,9 @@ def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing)
     if CLASS not in roles:
         return
     depth = roles.index(CLASS)
-    for place, role in enumerate(roles[:depth]):
-        if role == THROUGH:
-            around = {"/".join(folders[: place + 1]) + "/" for folders in videos.values() if len(folders) > place}
-            yield f"classes are the folders in {some(around)}"
+    if THROUGH in roles[:depth]:
+        around = {"/".join(folders[:depth]) + "/" for folders in videos.values() if len(folders) > depth}
+        yield f"classes are the folders in {some(around)}"
     tops = {folders[depth] for folders in videos.values() if len(folders) > depth}
     if as_classes := {name for name in tops if as_splits([name])}:
         others = sorted(tops - as_classes) or ["--layout"]
@@ -217,6 +217,6 @@ def _unclear(folders: Counter[tuple[str, ...]], level: Level, roles: Pattern) ->
         ways[(*way[:place], CLASS, *way[place + 1 :])] = {names[place] for names in folders if len(names) > place}
     seen = " or ".join(f"{some(names)} ({len(names)})" for names in ways.values())
     return UnclearError(
-        f"which folders are the classes: {seen}?",
-        hint="say " + " or ".join(f"--layout '{'/'.join(pattern)}'" for pattern in ways),
+        f"it is unclear which folders are the classes: {seen}",
+        hint="say " + " or ".join(f"--layout {shlex.quote('/'.join(pattern))}" for pattern in ways),
     )

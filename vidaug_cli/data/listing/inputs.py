@@ -10,7 +10,8 @@ from pathlib import Path
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing, Source
 from vidaug_cli.data.listing.layouts import list_videos
-from vidaug_cli.data.listing.tree import Quarantined, say_link, spell
+from vidaug_cli.data.listing.links import say_link, text_link
+from vidaug_cli.data.listing.tree import Quarantined, spell
 from vidaug_cli.errors import VidaugError
 
 Key = tuple[object, float | None, float | None]  # a file and its segment
@@ -37,13 +38,17 @@ def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[s
         allowed = [own, source.within] if source.within else [own]
         for found in listing.candidates:
             file = _resolve(own / found.path, real)
-            if file and not any(map(file.is_relative_to, allowed)):
-                joined.quarantined.append(Quarantined(spell(found.path), _outside(own, found.path)))
+            target = text_link(file) if file else None
+            file = target or file
+            if file and not (any(map(file.is_relative_to, allowed)) and (source.within or not target)):
+                reason = say_link(target, own, "is a text in place of a link") if target else _outside(own, found.path)
+                joined.quarantined.append(Quarantined(spell(found.path), reason))
                 continue
-            if own != root:
-                # If links may lead to a place beside the root, a video is called by where it lies: no link is left.
-                beside = source.within and not own.is_relative_to(source.within)
-                place = file if file and beside else own / found.path
+            # A text cannot be opened in place of what it stands for. And if links may lead to a place beside the root,
+            # a video is called by where it lies, so that no link is left.
+            beside = source.within and not own.is_relative_to(source.within)
+            place = file if file and (target or beside) else own / found.path
+            if own != root or place == file:
                 found = found._replace(path=place.relative_to(root).as_posix())
             joined.candidates.append(found)
             if file:
@@ -67,7 +72,9 @@ def _outside(root: Path, path: str) -> str:
     links = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
     link = next((link for link in links if link.is_symlink() and not link.resolve().is_relative_to(root)), None)
     return (
-        say_link(link, root) if link else f"lies outside the data set's folder; --root names one around it and {root}"
+        say_link(link.resolve(), root)
+        if link
+        else f"lies outside the data set's folder; --root names one around it and {root}"
     )
 
 

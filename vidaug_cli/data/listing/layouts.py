@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidaug_cli.data.listing import splits
 from vidaug_cli.data.listing.candidates import Listing, Source, count
-from vidaug_cli.data.listing.folders import list_folders, list_frames, parse_pattern
+from vidaug_cli.data.listing.folders import UnclearError, list_frames, parse_pattern
 from vidaug_cli.data.listing.lists import list_list
 from vidaug_cli.errors import VidaugError
 
@@ -23,6 +23,7 @@ class Layout:
     list: Callable[[Source], Listing]
     listed: bool = False  # has split lists, so --lists means something
     numbered: bool = False  # and several splits, so --split does
+    by_looking: Callable[[Source], bool] = lambda source: True  # whether it is taken unasked where it fits
 
 
 # In this order they are tried: what is recognised by the most special sign comes first.
@@ -64,8 +65,9 @@ LAYOUTS = {
         lambda source: source.is_list or bool(splits.other_lists(source)),
         lambda source: (list_list if source.is_list else splits.list_tables(splits.other_lists))(source),
         listed=True,
+        by_looking=lambda source: source.is_list or splits.without_classes(source),
     ),
-    "folders": Layout("class folders with videos", lambda source: bool(source.tree.videos), list_folders),
+    "folders": Layout("class folders with videos", lambda source: bool(source.tree.videos), splits.list_unlisted),
     "frames": Layout("folders CLASS/CLIP with images", lambda source: bool(source.tree.frames), list_frames),
 }
 
@@ -78,12 +80,13 @@ def list_videos(source: Source, name: str | None = None) -> tuple[str, Listing]:
     if name is not None and (pattern := parse_pattern(name)):
         source = replace(source, pattern=pattern)
         name = "list" if source.is_list else "folders" if source.tree.videos else "frames"
-    if name is None and not source.is_list:
-        _check_kind(source)
     if name is None:
-        name = next((name for name, layout in LAYOUTS.items() if layout.fits(source)), None)
+        fitting = (name for name, layout in LAYOUTS.items() if layout.fits(source) and layout.by_looking(source))
+        name = next(fitting, None)
         if name is None:
-            raise VidaugError(_nothing_fits(source), where=source.input, hint=f"looked for {_looked_for()}")
+            raise VidaugError(_nothing_fits(source), where=source.input, hint=_what_fits(source))
+        if name == "folders":
+            _check_kind(source)
     elif name not in LAYOUTS:
         near = difflib.get_close_matches(name, LAYOUTS, 1, 0)
         known = f"{', '.join(LAYOUTS)}, and patterns such as SPLIT/CLASS or '*/CLASS'"
@@ -102,7 +105,10 @@ def list_videos(source: Source, name: str | None = None) -> tuple[str, Listing]:
                 where=source.lists or source.input,
                 hint=f"looked for {_looked_for(numbered=True)}; --lists DIR says where they lie",
             )
-    return name, layout.list(source)
+    try:
+        return name, layout.list(source)
+    except UnclearError as error:
+        raise UnclearError(error.what, where=source.input, hint=error.hint) from error
 
 
 def _looked_for(*, numbered: bool = False) -> str:
@@ -121,6 +127,12 @@ def _check_kind(source: Source) -> None:
     if videos and len(clips) > len(videos):
         what = f"holds {count(len(videos), 'video')}, as {videos[0]}, and {count(len(clips), 'folder')} of images"
         raise VidaugError(f"{what}, as {clips[0]}", where=source.input, hint="say --layout folders or --layout frames")
+
+
+def _what_fits(source: Source) -> str:
+    if source.tree.clips:  # all of them right below the root, or in it
+        return "a clip is a folder of images in the folder of its class: name the folder around those"
+    return f"looked for {_looked_for()}"
 
 
 def _nothing_fits(source: Source) -> str:

@@ -35,7 +35,7 @@ from vidaug_cli.errors import VidaugError
 _INPUT = "scan takes a folder of videos or a list of 'path label'"
 _KINDS = "|".join(kind[1:] for kind in sorted(VIDEOS))
 _ENDS = re.compile(rf"\.({_KINDS})(?=[\s,;]|$)", re.IGNORECASE)  # of a file's name in a line
-_ODD = re.compile(rf"(.*?\.({_KINDS}))\s*([^\w\s.,;/\\\"'-]+)", re.IGNORECASE)
+_ODD = re.compile(rf"(.*?\.({_KINDS}))\s*(-+>|[^\w\s.,;/\\\"'()\[\]-]+)", re.IGNORECASE)
 
 
 def list_list(source: Source) -> Listing:
@@ -79,7 +79,7 @@ def _labelled_by_folder(listing: Listing, source: Source) -> Listing:
     try:
         by_names = by_folder(known, source.pattern)
     except UnclearError as error:
-        listing.notes.append(f"{error.what} Labels are null; {error.hint}")
+        listing.notes.append(f"no label is given, and {error.what}; {error.hint}")
         return listing
     if any(found.label is not None for found in by_names.candidates):
         listing.notes.append("the list names no classes: they are those of the folders")
@@ -170,7 +170,9 @@ def _plain(lines: list[Line], list_name: str, places: Finder) -> tuple[list[Entr
     places.drop_what_is_not_there([part.name for part in parts])
     if places.dropped:
         parts = [_split(line, places) for _, line in lines]
-    if not any(places.find(part.name) for part in parts):
+    if all(len(part.rest) > 1 and re.fullmatch(r"[^\w\s]+", part.rest[0]) for part in parts) or not any(
+        places.find(part.name) for part in parts
+    ):
         _check_separator(lines)
     common = Counter(part.delimiter for part, there in zip(parts, found, strict=True) if there and part.rest)
     if common:
@@ -296,7 +298,8 @@ def _frames_and_label(rows: list[tuple[Line, Parts]]) -> tuple[list[str | None],
 def _check_separator(lines: list[Line]) -> None:
     """Refuse a list whose lines have another separator than those that are read."""
     where, line = lines[0]
-    if odd := _ODD.match(line.strip()):
+    odd = _ODD.match(line.strip())
+    if odd and all(_ODD.match(line.strip()) for _, line in lines):
         what = f"{cut(line.strip())!r}: path and label seem to be separated by {odd[3]!r}"
         raise VidaugError(what, where=where, hint="separate them by a tab, comma, semicolon or blank")
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.classes import Numbers, read_classes
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, count, with_numbers
+from vidaug_cli.data.listing.candidates import Listing, Source, count, with_numbers
 from vidaug_cli.data.listing.entries import Entry, match_tree
 from vidaug_cli.data.listing.folders import UnclearError, by_folder, list_folders, list_frames
 from vidaug_cli.data.listing.lists import read_entries
-from vidaug_cli.data.listing.names import nfc, split_in
+from vidaug_cli.data.listing.names import nfc, some, split_in
 from vidaug_cli.data.listing.places import Finder
 from vidaug_cli.data.listing.tables import ROLES, cells_of, column, header_of
 from vidaug_cli.data.listing.tree import VIDEOS, Tree
@@ -103,23 +103,31 @@ def vipriors2021_lists(source: Source) -> list[Path]:
 
 
 def other_lists(source: Source) -> list[Path]:
-    """Tables and plain lists beside videos whose folders say no class: those of which most lines name such a video."""
-    if source.is_list or any(found.label for found in _by_folder(source)):
-        return []
+    """Tables and plain lists beside videos: those of which most lines name a video that is there, and its class."""
     return source.list_files("*", lambda path: _names_videos(source, path))
 
 
-def _by_folder(source: Source) -> list[Candidate]:
+def without_classes(source: Source) -> bool:
+    """Whether the folders of a data set say no class, or not plainly."""
     try:
-        return by_folder(source.tree.found.paths, source.pattern).candidates
+        return not any(found.label for found in by_folder(source.tree.found.paths, source.pattern).candidates)
     except UnclearError:
-        return []
+        return True
+
+
+def list_unlisted(source: Source) -> Listing:
+    """Class folders of videos, and a note on lists beside them that are not used."""
+    listing = list_folders(source)
+    if lists := other_lists(source):
+        listing.notes.append(f"{some([path.name for path in lists])} not used, which names videos: --layout list would")
+    return listing
 
 
 def _names_videos(source: Source, path: Path) -> bool:
-    """Whether most lines of a text name videos of the data set and have something to say of them."""
     try:
-        entries = _read(path, source)
+        lines = list(read_lines(path))
+        sample = [*lines[:1], *lines[1 :: len(lines) // 100 + 1]]
+        entries, _ = read_entries(sample, path.name, Finder(source.tree.found.find)) if lines else ([], [])
     except VidaugError:
         return False
     named = sum(bool(find_listed(entry, source.tree)) for entry in entries)
@@ -129,8 +137,8 @@ def _names_videos(source: Source, path: Path) -> bool:
 def _tables(source: Source, names: set[str]) -> list[Path]:
     def fits(path: Path) -> bool:
         with path.open("rb") as file:
-            first = file.readline(10_000).decode("utf-8-sig", "replace")
-        header = header_of(first.strip("\r\n"))
+            start = file.read(10_000).decode("utf-8-sig", "replace")
+        header = header_of(re.split(r"[\r\n]", start, maxsplit=1)[0])
         return header is not None and not names.isdisjoint(header[1])
 
     if source.is_list:
@@ -211,7 +219,7 @@ def _folders(path: str) -> set[str | None]:
 
 
 def _unsplit(source: Source, files: list[Path]) -> Listing:
-    listing = (list_folders if source.tree.videos else list_frames)(source)
+    listing = (list_frames if source.tree.found.paths is source.tree.frames else list_folders)(source)
     folder = files[0].parent
     shown = folder.relative_to(source.root) if folder.is_relative_to(source.root) else folder
     listing.notes.append(f"split lists found in {shown}/ and not used: --split 1 would use them")

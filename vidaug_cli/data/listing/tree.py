@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
+from vidaug_cli.data.listing.links import say_link
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
 from vidaug_cli.errors import VidaugError, VideoError
 
@@ -21,6 +22,7 @@ VIDEOS = frozenset(f".{kind}" for kind in _VIDEOS.split())
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 TEXTS = frozenset({".csv", ".lst", ".tsv", ".txt"})
 DEEPEST_LIST = 3  # folders around a list; below lie what goes with single videos
+MOST_LISTS = 1000  # more are not lists, but go with single videos too
 HIDDEN = "hidden"
 
 
@@ -50,8 +52,8 @@ class Tree:
 
     @cached_property
     def found(self) -> Names:
-        """What a list can name: the videos, or where there are none the folders of frames."""
-        return Names(self.videos or self.frames)
+        """What a list can name: the videos or the folders of frames, whichever are more."""
+        return Names(self.frames if len(self.frames) > len(self.videos) else self.videos)
 
 
 class Names:
@@ -128,7 +130,7 @@ def walk(root: Path, within: Path | None = None) -> Tree:
                     tree.videos.append(path)
                 elif kind in IMAGES:
                     images.append(entry.name)
-                elif kind in TEXTS and path.count("/") <= DEEPEST_LIST:
+                elif kind in TEXTS and path.count("/") <= DEEPEST_LIST and len(tree.texts) < MOST_LISTS:
                     tree.texts.append(path)
             elif not entry.is_symlink():
                 waiting.append((path, f"{folder}/{entry.name}"))
@@ -137,7 +139,7 @@ def walk(root: Path, within: Path | None = None) -> Tree:
             elif Path(entry.path).resolve().is_relative_to(real):
                 tree.linked.append(path)
             else:
-                tree.faults.append(Quarantined(path, say_link(Path(entry.path), real)))
+                tree.faults.append(Quarantined(path, say_link(Path(entry.path).resolve(), real)))
         links.sort(reverse=True)
         if images:
             _add_clip(tree, here, images)
@@ -146,14 +148,6 @@ def walk(root: Path, within: Path | None = None) -> Tree:
     tree.texts.sort(key=lambda path: (path.count("/"), path))
     _drop_flow(tree)
     return tree
-
-
-def say_link(link: Path, root: Path) -> str:
-    """Why a link out of the data set's folder is not followed, and how to have it followed."""
-    target = link.resolve()
-    both = os.path.commonpath([target, root])
-    place = both if both != "/" else str(target.parent)
-    return f"is a link to {target}, outside the data set's folder; --follow-links={place} of 'vidaug scan' allows it"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
