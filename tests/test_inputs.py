@@ -179,8 +179,8 @@ def test_one_video(six: Path, run: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert vidaug("predict", run, "1.avi", "-o", tmp_path / "s.h5").code == 0
     said = "1 of 1 videos have no label, such as 1.avi; "
     assert complaint(augment("1.avi", "-o", tmp_path / "out")).startswith(said)
-    said = "1.avi: --split goes with a folder, and this is none"
-    assert complaint(augment("1.avi", "-o", tmp_path / "out", "--split", 1)).startswith(said)
+    said = "1.avi: layout video takes no --split"
+    assert said in complaint(augment("1.avi", "-o", tmp_path / "out", "--split", 1))
     (tmp_path / "no.mp4").write_bytes(b"RIFF")
     assert "no usable video, 1 quarantined; the first, no.mp4: " in complaint(
         vidaug("predict", run, tmp_path / "no.mp4", "-o", tmp_path / "s.h5")
@@ -206,9 +206,12 @@ def test_paths_on_stdin(six: Path, run: Path, tmp_path: Path, monkeypatch: pytes
     for head in (b"\n", b"\xef\xbb\xbf"):
         assert vidaug("predict", run, "-", "-o", tmp_path / "s.h5", stdin=head + rows).code == 0
         assert len(read_scores(tmp_path / "s.h5").videos) == 12
-    assert complaint(vidaug("predict", run, "-", "-", "-o", tmp_path / "s.h5")).startswith("-: stdin is given twice")
+    assert (
+        complaint(vidaug("predict", run, "-", "-", "-o", tmp_path / "s.h5"))
+        == "-: is given twice; give each video once"
+    )
     said = complaint(vidaug("predict", run, "-", "--split", 1, "-o", tmp_path / "s.h5", stdin=rows))
-    assert said.startswith("stdin: --split goes with a folder, and this is none; give it to 'vidaug scan'")
+    assert said.startswith("stdin: --split goes with a folder, and this was scanned already; give it to 'vidaug scan'")
 
 
 def test_another_pipe_is_read_as_stdin_is(six: Path, tmp_path: Path) -> None:
@@ -233,22 +236,26 @@ def test_several_inputs(six: Path, run: Path, tmp_path: Path) -> None:
     done = augment(*both, "-o", tmp_path / "out")
     assert done.code == 3
     assert json.loads(done.out)["clips"] == 15
-    assert "left out: other/jump/1.avi: " in done.err
+    assert "/other/jump/1.avi: " in done.err
     assert read_plan(tmp_path / "out").classes == (*LABELS, "zoom")
     for sources in (both, [tmp_path / "out"]):
         done = vidaug("predict", run, *sources, "-o", tmp_path / "s.h5")
         assert done.code == (3 if sources == both else 0)
         scores = read_scores(tmp_path / "s.h5")
-        assert {"six0/bow/0.avi", "other/bow/0.avi", "zoom/7.avi", "jump/1.avi", "run/2.avi"} <= set(scores.videos)
+        assert {f"six0/{label}/{n}.avi" for n, label in enumerate(sorted(LABELS))} < set(scores.videos)
+        assert {f"{tmp_path.name}/other/{video}.avi" for video in ("bow/0", "walk/5", "zoom/7")} < set(scores.videos)
         assert len(set(scores.videos)) == 15
         assert "1 video of 1 other classes, such as 'zoom', count as unlabelled" in done.err
     manifests = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
     for folder, manifest in zip(both, manifests, strict=True):
         vidaug("scan", folder, "-o", manifest)
     assert json.loads(augment(*manifests, "-o", tmp_path / "again").out)["clips"] == 15
-    for twice in ([six, six], [six, manifests[0]], [six, six / "bow/0.avi"]):
-        said = complaint(augment(*twice, "-o", tmp_path / "x"))
-        assert said.endswith(f"0.avi is in {six} too; give each video once")
+    assert complaint(augment(six, six, "-o", tmp_path / "x")) == f"{six}: is given twice; give each video once"
+    said = complaint(augment(six, manifests[0], "-o", tmp_path / "x"))
+    assert said.endswith(f"0.avi is in {manifests[0]} too; give each video once")
+    done = augment(six, six / "bow/0.avi", "-o", tmp_path / "y")
+    assert "1 listed in several inputs: the first counts" in done.err
+    assert json.loads(done.out)["clips"] == 12
     assert complaint(vidaug("predict", run, six, tmp_path / "out", "-o", tmp_path / "s.h5"), 2) == (
         f"{tmp_path / 'out'} holds shards: give nothing beside them."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing
 from vidaug_cli.data.listing.layouts import list_videos, source_of
-from vidaug_cli.data.listing.lists import _entry
+from vidaug_cli.data.listing.lists import read_entries
+from vidaug_cli.data.listing.places import Finder
 from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.errors import VidaugError
 
@@ -258,11 +260,14 @@ def test_a_csv_may_name_splits(tmp_path: Path) -> None:
 WORDS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters='"'), min_size=1)
 
 
-@given(st.lists(WORDS, min_size=1, max_size=4).map(" ".join), WORDS)
-def test_any_name_can_be_listed(name: str, label: str) -> None:
-    label = label.replace(".", "")  # `x.avi` would be a name
-    for line in (f'"{name}" {label}', f"{name}\t{label}", *([f"{name} {label}"] if label else [])):
-        assert _entry("l:1", line)[:1] + _entry("l:1", line)[2:3] == (name, label or None)
+@given(st.lists(WORDS, min_size=1, max_size=4).map(" ".join), st.lists(WORDS, min_size=1, max_size=3).map(" ".join))
+def test_any_name_that_is_there_can_be_listed(name: str, label: str) -> None:
+    """With any separator, blanks and separators in the name, and blanks in the label."""
+    label = " ".join(re.sub(r"[.,;0-9]", "", label).split()) or "x"  # `x.avi` would be a name, `0 3` two labels
+    there = Finder(lambda said: [said] if said == name else [])
+    for line in (f'"{name}" {label}', *(f"{name}{sign}{label}" for sign in "\t,; ")):
+        (entry,), _ = read_entries([("l:1", line)], "l", there)
+        assert (entry.name, entry.label) == (name, label)
 
 
 @given(st.lists(st.from_regex(r"[ab/]?c[0-9]{1,3}[_]?[0-9]{0,2}", fullmatch=True), unique=True), st.randoms())
@@ -298,10 +303,10 @@ def test_names_that_are_not_utf8_are_quarantined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"holds no video, only 1 \.txt; looked for a csv .*\(kinetics\).*\(folders\)"),
+        ({}, r"holds no video, only 1 \.txt; looked for a table .*\(kinetics\).*\(folders\)"),
         ({"layout": "ucf"}, r"no layout 'ucf'; perhaps you meant ucf101; there are kinetics"),
         ({"layout": "hmdb51"}, r"layout hmdb51 needs \*_test_split.*; --lists DIR"),
-        ({"layout": "list"}, r"layout list needs a text file"),
+        ({"layout": "list"}, r"layout list needs a list of"),
         ({"lists": Path("/nowhere")}, r"/nowhere: not found"),
     ],
 )
@@ -321,7 +326,6 @@ def test_split_without_lists_is_refused(tmp_path: Path) -> None:
         ("l.txt", "", "is empty"),
         ("l.txt", "a\0b", "is not a text file"),
         ("m.jsonl", '{"path": "a"}\n', "looks like a manifest already"),
-        ("v.avi", "RIFF", "is a video"),
     ],
 )
 def test_a_file_that_is_no_list(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 from vidaug_cli.data.classes import read_classes, renumber
 from vidaug_cli.data.kinds import Kind, is_manifest, kind_of, starts_manifest
-from vidaug_cli.data.listing.candidates import Candidate, Listing
+from vidaug_cli.data.listing.candidates import Piped, piped_in
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, classes_of, read_rows, relocate
-from vidaug_cli.data.scan import Scan, probe_listing, scan
+from vidaug_cli.data.scan import scan
 from vidaug_cli.errors import VidaugError
 
 WHAT = "INPUT is a folder, a list, a manifest, a video or - for stdin"
@@ -40,53 +36,53 @@ class Input:
 
 
 def read_input(*sources: str, root: Path | None = None, classes: Path | None = None, **how: Any) -> Input:
-    """Videos of folders and lists (scanned), of manifests, and single ones; `-` is stdin.
+    """Read the videos of folders, lists and single files (scanned together), and of manifests; `-` is stdin.
 
     Args:
         sources: what the user gave; on stdin comes a manifest, or a list of paths relative to the working folder.
         root: what paths in a list are relative to, or where the videos of a manifest lie now.
         classes: a file that fixes names and numbers of the classes, whichever of them occur.
-        how: `layout`, `split` and `lists` of folders as in `scan`, and its `workers` and `progress`.
+        how: `layout`, `split`, `lists` and `follow_links` as in `scan`, and its `workers`, `progress` and `limits`.
 
     Raises VidaugError when there is no video, when one is given twice, or has a class that `classes` does not name.
     """
     numbers = read_classes(classes) if classes else {}
-    if sources.count("-") > 1:
-        raise VidaugError("stdin is given twice, and can be read once", where="-")
-    parts = [_read(source, root, how) for source in sources]
-    if len(parts) > 1:
-        _check_once(parts, sources)
-        parts = [_placed(part, source) for part, source in zip(parts, sources, strict=True)]
-    rows = [row for part in parts for row in part.rows]
+    if twice := [source for source in sources if sources.count(source) > 1]:
+        raise VidaugError("is given twice", where=twice[0], hint="give each video once")
+    parts: dict[str, Input] = {}
+    scanned: dict[str, Path | Piped] = {}
+    for source in sources:
+        piped = piped_in(Path(source))
+        name = piped.name if piped else source
+        if piped and starts_manifest(piped.content):
+            parts[name] = _manifest(piped.content.splitlines(), name, root, how)
+        elif not piped and _holds_rows(source):
+            with Path(source).open("rb") as lines:
+                parts[name] = _manifest(lines, name, root, how)
+        else:
+            scanned[name] = piped or Path(source)
+    if scanned:
+        found = scan(*scanned.values(), root=root, **how)
+        parts[" and ".join(scanned)] = Input(found.usable(), found.quarantined, found.notes)
+    _check_once(parts)
+    rows = [row for part in parts.values() for row in part.rows]
     return Input(
         rows=renumber(rows, numbers, classes) if classes else rows,
-        quarantined=[video for part in parts for video in part.quarantined],
-        notes=[note for part in parts for note in part.notes],
+        quarantined=[video for part in parts.values() for video in part.quarantined],
+        notes=[note for part in parts.values() for note in part.notes],
         fixed=tuple(numbers),
     )
 
 
-def _read(source: str, root: Path | None, how: dict[str, Any]) -> Input:
-    """The videos of one source."""
+def _holds_rows(source: str) -> bool:
+    """Whether this is a manifest, which its first byte tells. Raises VidaugError where it surely holds no video."""
     path = Path(source)
-    kind = Kind.UNCLEAR if source == "-" else kind_of(path)
+    kind = kind_of(path)
     if kind is Kind.MISSING:
         raise VidaugError("does not exist", where=source, hint=WHAT)
     if kind in _NO_VIDEOS:
         raise VidaugError(f"is {kind.words}", where=source, hint=WHAT)
-    if source == "-" or not (path.is_file() or path.is_dir()):
-        with nullcontext(sys.stdin.buffer) if source == "-" else path.open("rb") as stream:
-            return _read_stream(stream, "stdin" if source == "-" else source, root, how)
-    if is_manifest(path):
-        with path.open("rb") as lines:
-            return _manifest(lines, source, root, how)
-    if kind is Kind.VIDEO:
-        _refuse_scanned(source, how)
-        file = path.resolve()
-        listing = Listing([Candidate(file.name)])
-        speed = {name: how[name] for name in ("workers", "progress", "limits") if name in how}
-        return _usable(probe_listing(file.parent, "video", listing, **speed))
-    return _usable(scan(path, root=root, **how))
+    return is_manifest(path)
 
 
 # Kinds that surely hold no video to work on; of the others, `scan` says what is wrong.
@@ -95,58 +91,20 @@ _NO_VIDEOS = frozenset({Kind.SHARDS, Kind.RUN, Kind.CHECKPOINT, Kind.SCORES, Kin
 }
 
 
-def _read_stream(stream: IO[bytes], name: str, root: Path | None, how: dict[str, Any]) -> Input:
-    """A manifest, or a list of paths: the first byte tells."""
-    head = []
-    for line in stream:
-        head.append(line)
-        if line.strip():
-            break
-    if not head or starts_manifest(head[-1]):
-        return _manifest(chain(head, stream), name, root, how)
-    text = b"".join(chain(head, stream))
-    if b"\n" not in text:  # as `find -print0` ends its paths
-        text = text.replace(b"\0", b"\n")
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / PurePath(name).name
-        file.write_bytes(text)
-        try:
-            return _usable(scan(file, root=root or Path.cwd(), **how))
-        except VidaugError as error:
-            raise VidaugError(
-                error.what, where=name if error.where == str(file) else error.where, hint=error.hint
-            ) from None
-
-
 def _manifest(lines: Iterable[bytes], name: str, root: Path | None, how: dict[str, Any]) -> Input:
-    _refuse_scanned(name, how)
+    for option in ("layout", "split", "lists", "follow_links"):
+        if how.get(option):
+            hint = "give it to 'vidaug scan'; --subset takes one split of a manifest"
+            what = f"--{option.replace('_', '-')} goes with a folder, and this was scanned already"
+            raise VidaugError(what, where=name, hint=hint)
     return Input(relocate(read_rows(lines, name), root))
 
 
-def _refuse_scanned(name: str, how: dict[str, Any]) -> None:
-    for option in ("layout", "split", "lists"):
-        if how.get(option) is not None:
-            hint = "give it to 'vidaug scan'; --subset takes one split of a manifest"
-            raise VidaugError(f"--{option} goes with a folder, and this is none", where=name, hint=hint)
-
-
-def _usable(found: Scan) -> Input:
-    return Input(found.usable(), found.quarantined, found.notes)
-
-
-def _check_once(parts: Sequence[Input], sources: Sequence[str]) -> None:
+def _check_once(parts: Mapping[str, Input]) -> None:
     """Raise VidaugError on a video that is in two sources: it could be mixed with itself, and would count twice."""
-    first: dict[tuple[str, float | None, float | None], int] = {}
-    for number, part in enumerate(parts):
+    first: dict[tuple[str, float | None, float | None], str] = {}
+    for name, part in parts.items():
         for row in part.rows:
             key = (os.path.realpath(f"{row.root}/{row.path}"), row.start, row.end)
-            if (other := first.setdefault(key, number)) != number:
-                what = f"{row.name} is in {sources[other]} too"
-                raise VidaugError(what, where=sources[number], hint="give each video once")
-
-
-def _placed(part: Input, source: str) -> Input:
-    """What is said of one source of several, with its name."""
-    name = "stdin" if source == "-" else PurePath(source).name or source
-    quarantined = [Quarantined(f"{name}/{path}", reason) for path, reason in part.quarantined]
-    return replace(part, quarantined=quarantined, notes=[f"{name}: {note}" for note in part.notes])
+            if (other := first.setdefault(key, name)) != name:
+                raise VidaugError(f"{row.name} is in {other} too", where=name, hint="give each video once")

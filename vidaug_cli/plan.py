@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 from vidaug_cli.cookbook import parse_recipe
 from vidaug_cli.data.files import write_text_atomically
-from vidaug_cli.data.listing.candidates import SPLITS, split_of
+from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec, check_rates
 from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
@@ -220,7 +220,7 @@ def plan_differences(plan: Plan, header: dict[str, Any]) -> list[str]:
 def _meant(subset: str, splits: Sequence[str]) -> str:
     """The nearest of the splits, by any of its names."""
     words = [*splits, *(word for word in SPLITS if SPLITS[word] in map(split_of, splits))]
-    return nearest(subset.lower(), words)
+    return "" if split_of(subset) in SPLITS.values() else nearest(subset.lower(), words)
 
 
 def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: int) -> list[Row]:

@@ -122,8 +122,9 @@ input_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required
 scan_options = group(
     click.option(
         "--layout",
-        metavar="NAME",
-        help="Layout of INPUT, instead of looking: folders, frames, ucf101, hmdb51, kinetics, vipriors2020 or list.",
+        metavar="NAME|PATTERN",
+        help="folders, frames, ucf101, hmdb51, kinetics, vipriors2020, vipriors2021 or list, instead of looking; or"
+        " which folders are the classes: CLASS, SPLIT/CLASS, '*/CLASS' ...",
     ),
     click.option("--split", type=click.IntRange(1), metavar="N", help="Which official split of a folder INPUT."),
     click.option(
@@ -133,6 +134,13 @@ scan_options = group(
         help="Folder of a folder INPUT's split lists, if they lie elsewhere.",
     ),
     root_option,
+    click.option(
+        "--follow-links",
+        is_flag=False,
+        flag_value="",
+        metavar="[=DIR]",
+        help="Follow links to folders, and all links that lead into DIR; without DIR those that stay in INPUT.",
+    ),
     classes_option,
 )
 input_options = group(
@@ -165,7 +173,12 @@ network_options = group(
     ),
     workers_option,
 )
-INPUT_OPTIONS = ("layout", "split", "lists", "root", "classes", "subset", "limit")
+INPUT_OPTIONS = ("layout", "split", "lists", "root", "follow_links", "classes", "subset", "limit")
+
+
+def links(word: str | None) -> Path | bool:
+    """What --follow-links means: the folder it names, whether it stands there at all."""
+    return Path(word) if word else word is not None
 
 
 def given_inputs(options: dict[str, Any]) -> list[str]:
@@ -274,6 +287,7 @@ def videos(
 
     choice = {name: options.pop(name) for name in INPUT_OPTIONS}
     selecting = {name: choice.pop(name) for name in ("subset", "limit")}
+    choice["follow_links"] = links(choice["follow_links"])
     found = read_input(*sources, **choice, workers=workers, progress=show_progress(quiet), limits=limits)
     for line in found.notes:
         note(line, quiet=quiet)

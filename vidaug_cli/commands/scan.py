@@ -16,6 +16,7 @@ from vidaug_cli.commands.options import (
     json_option,
     limit_options,
     limits,
+    links,
     note,
     out_option,
     quiet_option,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("input", type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @out_option("Manifest to write; without it, rows go to stdout.", example="manifest.jsonl", stdout=True, required=False)
 @scan_options
 @click.option(
@@ -46,15 +47,16 @@ if TYPE_CHECKING:
 @click.option("--quarantine", type=OutPath("unusable.jsonl"), metavar="FILE", help="List unusable videos here.")
 @json_option
 @quiet_option
-@click.option("-v", "--verbose", is_flag=True, help="List every class and every unusable video.")
+@click.option("-v", "--verbose", is_flag=True, help="List every unusable video.")
 def command(
-    input: Path,  # noqa: A002
+    inputs: tuple[Path, ...],
     out: Path | None,
     layout: str | None,
     split: int | None,
     lists: Path | None,
     root: Path | None,
     classes: Path | None,
+    follow_links: str | None,
     probe: How,
     workers: int,
     cache: Path | None,
@@ -68,8 +70,9 @@ def command(
     """Look into every video of INPUT and write a manifest.
 
     A manifest is text with one JSON line for each video, so that grep may pick lines. INPUT is a folder (class folders
-    of videos or of frame images, UCF101, HMDB51, Kinetics, mod-UCF101 of VIPriors 2020) or a list with 'path label' on
-    each line. What cannot be used is left out, with the reason, and the exit code is then 3.
+    of videos or of frame images, UCF101, HMDB51, Kinetics, VIPriors) or a list with 'path label' on each line, - for
+    one on stdin. Several become one data set, with classes matched by name. What cannot be used is left out, with the
+    reason, and the exit code is then 3.
     """
     from vidaug_cli.data.classes import read_classes, renumber
     from vidaug_cli.data.manifest import rows_text
@@ -86,11 +89,12 @@ def command(
             _check_place(file, keys)
     numbers = read_classes(classes) if classes else None
     found = scan(
-        input,
+        *inputs,
         layout=layout,
         split=split,
         lists=lists,
         root=root,
+        follow_links=links(follow_links),
         probe=probe,
         workers=workers,
         cache=cache or not no_cache,

@@ -14,8 +14,9 @@ from queue import SimpleQueue
 from typing import Literal, NamedTuple
 
 from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.listing.candidates import Candidate, Listing, count
-from vidaug_cli.data.listing.layouts import list_videos, source_of
+from vidaug_cli.data.listing.candidates import Candidate, Piped, count
+from vidaug_cli.data.listing.inputs import list_inputs
+from vidaug_cli.data.listing.layouts import source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Row, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock
@@ -59,12 +60,12 @@ class Scan:
 
 
 def scan(
-    input: Path,  # noqa: A002
-    *,
+    *inputs: Path | Piped,
     layout: str | None = None,
     split: int | None = None,
     lists: Path | None = None,
     root: Path | None = None,
+    follow_links: Path | bool = False,
     probe: How = "full",
     workers: int = 0,
     cache: Path | bool = True,
@@ -74,11 +75,13 @@ def scan(
     """Find the videos of a data set and probe each one.
 
     Args:
-        input: the data set's folder, or a list.
+        inputs: the data set's folder, or a list (`-` for one on stdin); several become one data set.
         layout: one of `layouts.LAYOUTS`; found by looking if not given.
         split: which of the data set's numbered splits; without it all videos are taken.
         lists: folder of the split lists, if not beside the videos.
         root: what paths in a list are relative to, if not to the list's folder.
+        follow_links: go into linked folders too, if they lie in this folder or in the input's own (True). Without it
+            only links to files in the input's own folder are taken.
         probe: "full" decodes every frame, "packets" counts packets, "header" believes the header.
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
@@ -88,31 +91,14 @@ def scan(
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
     """
-    source = source_of(input, root, split, lists)
-    name, listing = list_videos(source, layout)
-    return probe_listing(
-        source.root, name, listing, probe=probe, workers=workers, cache=cache, progress=progress, limits=limits
-    )
-
-
-def probe_listing(
-    root: Path,
-    layout: str,
-    listing: Listing,
-    *,
-    probe: How = "full",
-    workers: int = 0,
-    cache: Path | bool = True,
-    progress: bool = True,
-    limits: Limits | None = None,
-) -> Scan:
-    """The second half of `scan`: look into every video that is listed, with paths relative to `root`."""
+    sources = [source_of(path, root, split, lists, follow_links) for path in inputs]
+    name, base, listing = list_inputs(sources, layout)
     quarantined, notes = list(listing.quarantined), list(listing.notes)
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}
     for candidate in listing.candidates:
         try:
-            file = _locate(root, candidate)
+            file = _locate(base, candidate)
             stamps[file] = stamp(file)
             files[candidate] = file
         except VideoError as error:
@@ -135,7 +121,7 @@ def probe_listing(
         try:
             if "error" in result:
                 raise VideoError(result["error"])
-            rows.append(_row(root, candidate, result))
+            rows.append(_row(base, candidate, result))
             if (clock := _clock(result)) and (candidate.end or 0.0) > clock.end + TAIL:
                 beyond.append(_name(candidate))
         except VideoError as error:
@@ -143,8 +129,8 @@ def probe_listing(
     if beyond:
         notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
     return Scan(
-        layout=layout,
-        root=root,
+        layout=name,
+        root=base,
         rows=rows,
         quarantined=quarantined,
         notes=notes,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from shutil import get_terminal_size
 from statistics import median
 from typing import Any
 
-from vidaug_cli.data.listing.candidates import SPLITS, count
+from vidaug_cli.data.listing.candidates import count
+from vidaug_cli.data.listing.names import SPLITS
 from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
+from vidaug_cli.data.text import cut
 
 SHOWN = 20  # quarantined videos listed one by one
 
@@ -49,20 +53,35 @@ def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
     for name, text in _LINES.items():
         if line := text(facts):
             yield f"  {name:<12}{line}"
+    yield from _classes(facts["classes"])
     if verbose:
-        for name, number in facts["classes"].items():
-            yield f"  class       {printable(name)}: {number}"
         yield f"  cache       {facts['cached']} not opened again"
     for note in facts["notes"]:
-        yield f"  note        {printable(note)}"
+        yield f"  note        {cut(printable(note), 600)}"
     if not scan.quarantined:
         return
     yield f"quarantined {len(scan.quarantined)}:"
     shown = scan.quarantined if verbose else scan.quarantined[:SHOWN]
     for path, reason in shown:
-        yield f"  {printable(path)}: {printable(reason)}"
+        yield f"  {cut(printable(path), 200)}: {cut(printable(reason), 600)}"
     if more := len(scan.quarantined) - len(shown):
         yield f"  ... and {more} more: --quarantine FILE writes them all"
+
+
+def _classes(classes: dict[str, int]) -> Iterator[str]:
+    """Every class with its videos, as many in a line as fit the terminal; of a single class what may be wrong."""
+    words = [f"{cut(printable(name))}: {number}" for name, number in classes.items()]
+    width = max(get_terminal_size((100, 0)).columns - 14, 40)
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + len(word) + 3 <= width:
+            lines[-1] += f", {word}"
+        else:
+            lines[-1:] = [f"{lines[-1]},", word] if lines else [word]
+    for title, line in zip_longest(["classes"][: len(lines)], lines, fillvalue=""):
+        yield f"  {title:<12}{line}"
+    if len(classes) == 1:
+        yield f"  note        all videos are of one class, {words[0].rpartition(': ')[0]!r}: is it the one you mean?"
 
 
 def _videos(facts: dict[str, Any]) -> str:

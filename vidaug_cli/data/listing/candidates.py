@@ -1,33 +1,19 @@
-"""What `vidaug scan` was pointed at, and the videos it will look into: from class folders, without opening any."""
+"""What `vidaug scan` was pointed at, and what a layout makes of it: the videos it will look into."""
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, Quarantined, Tree, walk
-
-WRAPPERS = frozenset({"ucf-101", "ucf101", "hmdb51", "hmdb51_org", "videos", "video", "rawframes", "frames"})
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validate": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-
-
-def split_of(word: str) -> str:
-    """The split a word such as `Val` means; a word that means none stays as it is."""
-    return SPLITS.get(word.strip().lower(), word.strip())
+from vidaug_cli.data.listing.names import some
+from vidaug_cli.data.listing.tree import Quarantined, Tree, walk
 
 
 class Candidate(NamedTuple):
@@ -49,6 +35,21 @@ class Listing:
     quarantined: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # a line each, for the user
     passed_over: Counter[str] = field(default_factory=Counter)  # files of no use to this layout, by extension
+    root: Path | None = None  # what the paths are relative to, if not to the source's root
+
+
+class Piped(NamedTuple):
+    """A list that can be read but once."""
+
+    name: str  # what errors call it
+    content: bytes
+
+
+def piped_in(path: Path) -> Piped | None:
+    """What comes from stdin (`-`) or another pipe; None for a file or a folder, which is not read here."""
+    if path == Path("-"):
+        return Piped("stdin", sys.stdin.buffer.read())
+    return Piped(str(path), path.read_bytes()) if path.exists() and not (path.is_file() or path.is_dir()) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,45 +57,40 @@ class Source:
     """The user's words: a folder or a list, and what else was said about it."""
 
     input: Path
+    content: bytes | None = None  # of a list that was piped in
     root: Path  # absolute folder that paths are relative to
     split: int | None = None  # which of the data set's numbered splits
     lists: Path | None = None  # where the split lists lie, if not with the videos
+    pattern: tuple[str, ...] | None = None  # which folders are the classes, if that was said; see `folders`
+    within: Path | None = None  # where links may lead, besides the root
+    rooted: bool = False  # the user named the root
+
+    @property
+    def is_list(self) -> bool:
+        return self.content is not None or not self.input.is_dir()
 
     @cached_property
     def tree(self) -> Tree:
-        return walk(self.root)
+        return walk(self.root, self.within)
 
-    def list_files(self, pattern: str) -> list[Path]:
-        """Files named like `pattern` in `lists`, or else in the first of: the root, the folders right below it."""
-        if self.input.is_file():
+    def list_files(self, pattern: str, fits: Callable[[Path], bool] = lambda path: True) -> list[Path]:
+        """Files named like `pattern`, if they fit, in `lists`, or else in the folder nearest the root that has any."""
+        if self.is_list:
             return []
-        below = sorted(path for path in self.root.iterdir() if path.is_dir() and not path.is_symlink())
-        folders = [self.lists] if self.lists else [self.root, *below]
-        return next((found for folder in folders if (found := sorted(folder.glob(pattern)))), [])
-
-
-def list_folders(source: Source) -> Listing:
-    """Videos in class folders: `CLASS/**/video.avi`, or `train/CLASS/**/video.avi` and so on."""
-    listing = _by_folder(source.tree.videos)
-    if source.tree.clips:
-        # Pictures beside videos are mostly thumbnails, but a set with both should not lose half without a word.
-        pictures = sum(clip.total() for clip in source.tree.clips.values())
-        listing.notes.append(f"{pictures} images were passed over: --layout frames reads folders of images instead")
-    return with_tree(listing, source.tree, VIDEOS)
-
-
-def list_frames(source: Source) -> Listing:
-    """Folders of frame images: `CLASS/CLIP/*.jpg`, or `train/CLASS/CLIP/*.jpg` and so on."""
-    clips = sorted(path for path in source.tree.clips if "/" in path)
-    listing = with_tree(_by_folder(clips), source.tree, IMAGES)
-    for path in source.tree.clips.keys() - clips:
-        listing.passed_over.update(source.tree.clips[path])
-    return listing
+        if self.lists:
+            found = sorted(path for path in self.lists.iterdir() if path.is_file())
+        else:
+            found = [self.root / path for path in self.tree.texts]
+        fitting = [path for path in found if fnmatchcase(path.name, pattern) and fits(path)]
+        return [path for path in fitting if path.parent == fitting[0].parent]
 
 
 def with_tree(listing: Listing, tree: Tree, used: Iterable[str]) -> Listing:
     """`listing` with what the walk met besides files of the extensions that were `used`."""
     listing.passed_over.update({kind: number for kind, number in tree.seen.items() if kind not in used})
+    if tree.left_out and ".jpg" in used:
+        kinds = some(tree.left_out)
+        listing.notes.append(f"{tree.left_out.total()} images beside the frames left out: {kinds}")
     if tree.linked:
         listing.notes.append(
             f"{count(len(tree.linked), 'link')} to folders inside the data set not followed: {tree.linked[0]}"
@@ -104,35 +100,37 @@ def with_tree(listing: Listing, tree: Tree, used: Iterable[str]) -> Listing:
     return listing
 
 
-def _by_folder(paths: Iterable[str]) -> Listing:
-    """Class and split of each video from the folders it lies in. Class names are folder names, verbatim."""
-    parts = {path: path.split("/") for path in paths}
-    listing = Listing()
-    below = 0
-    while all(len(part) > below + 1 for part in parts.values()):
-        folders = {part[below] for part in parts.values()}
-        if len(folders) != 1 or not all(folder.lower() in WRAPPERS for folder in folders):
-            break
-        below += 1
-        listing.notes.append(f"classes are the folders in {folders.pop()}/")
-    tops = {part[below] for part in parts.values() if len(part) > below + 1}
-    as_splits = {top for top in tops if top.lower() in SPLITS}
-    splits = bool(tops) and as_splits == tops
-    if as_splits and not splits:
-        others = sorted(tops - as_splits)
-        listing.notes.append(
-            f"{', '.join(sorted(as_splits))} taken for classes, not splits: {others[0]} lies beside them"
-        )
-    for path, part in parts.items():
-        split = SPLITS[part[below].lower()] if splits and len(part) > below + 1 else None
-        rest = part[below + (split is not None) :]
-        listing.candidates.append(Candidate(path, rest[0] if len(rest) > 1 else None, None, split))
-    bare = sum(candidate.label is None for candidate in listing.candidates)
-    if bare:
-        listing.notes.append(f"{count(bare, 'video')} in no class folder: label null")
-    return listing
-
-
 def count(number: int, noun: str) -> str:
     """`1 video`, `2 videos`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_NUMBER = re.compile(r"(-?[0-9]{1,9})(\.0+)?")  # spreadsheets make 3.0 of 3
+
+
+def number_of(label: str | None) -> int | None:
+    """The class number that a label is, if it is one."""
+    found = _NUMBER.fullmatch(label) if label is not None else None
+    return int(found[1]) if found else None
+
+
+def with_numbers(listing: Listing) -> Listing:
+    """The listing with labels that are whole numbers as class numbers too, so that 2 comes before 10.
+
+    Where other labels are words all stay names, which a note says.
+    """
+    labels = {found.label for found in listing.candidates if found.label is not None and found.class_id is None}
+    numbers = {label: number for label in labels if (number := number_of(label)) is not None}
+    if numbers and len(numbers) == len(labels):
+        listing.candidates[:] = [
+            found._replace(label=found.label.partition(".")[0], class_id=numbers[found.label])
+            if found.label in numbers and found.class_id is None
+            else found
+            for found in listing.candidates
+        ]
+    elif numbers:
+        listing.notes.append(
+            f"some classes are numbers, as {some(numbers, 2)}, and others words, as"
+            f" {some(labels - numbers.keys(), 2)}: all are taken for names"
+        )
+    return listing

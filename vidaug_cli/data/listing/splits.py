@@ -1,80 +1,26 @@
-"""Split lists of published data sets, matched with the files that are there. Nothing listed is silently dropped."""
+"""Lists of published data sets, and others that lie beside videos, matched with the files that are there."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
-from vidaug_cli.data.classes import read_classes
-from vidaug_cli.data.listing.candidates import SPLITS, Candidate, Listing, Source, count, list_folders, with_tree
-from vidaug_cli.data.listing.tree import VIDEOS, Quarantined, spell
+from vidaug_cli.data.classes import Numbers, read_classes
+from vidaug_cli.data.listing.candidates import Listing, Source, count, with_numbers
+from vidaug_cli.data.listing.entries import Entry, match_tree
+from vidaug_cli.data.listing.folders import UnclearError, by_folder, list_folders, list_frames
+from vidaug_cli.data.listing.lists import read_entries
+from vidaug_cli.data.listing.names import nfc, some, split_in
+from vidaug_cli.data.listing.places import Finder
+from vidaug_cli.data.listing.tables import ROLES, cells_of, column, header_of
+from vidaug_cli.data.listing.tree import VIDEOS, Tree
 from vidaug_cli.data.text import is_number, read_lines
 from vidaug_cli.errors import VidaugError
 
 UCF101_LISTS = "t*list[0-9][0-9].txt"
 HMDB51_LISTS = "*_test_split[0-9].txt"
 VIPRIORS_LISTS = "mod-ucf101-*.txt"
-
-
-class Entry(NamedTuple):
-    """One line of a split list."""
-
-    name: str  # the video as the list spells it
-    where: str  # the list and its line, as `trainlist01.txt:17`
-    label: str | None = None
-    class_id: int | None = None
-    split: str | None = None
-
-
-def match(
-    entries: Iterable[Entry], find: Callable[[Entry], list[str]], *, aside: Iterable[Entry] = ()
-) -> tuple[Listing, set[str]]:
-    """Candidates for the listed videos that `find` finds, and all paths that are spoken for.
-
-    A listed video that is not there is quarantined; of two lines for one video the first counts.
-    `aside` are entries that the lists themselves leave out.
-    """
-    listing = Listing()
-    taken: dict[str, Entry] = {}
-    again: list[str] = []
-    several: list[str] = []
-    for entry in entries:
-        paths = find(entry)
-        if not paths:
-            listing.quarantined.append(Quarantined(spell(entry.name), f"listed in {entry.where} but not found"))
-            continue
-        path = paths[0]
-        if len(paths) > 1:
-            several.append(f"{entry.where} took {path}, not {paths[1]}")
-        if path in taken:
-            first = taken[path]
-            differs = (first.label, first.class_id, first.split) != (entry.label, entry.class_id, entry.split)
-            again.append(f"{entry.where} repeats {first.where}" + (" with another class or split" if differs else ""))
-            continue
-        taken[path] = entry
-        listing.candidates.append(Candidate(path, entry.label, entry.class_id, entry.split))
-    for found, what in ((again, "listed again, the first line counts"), (several, "listed names fit several files")):
-        if found:
-            listing.notes.append(f"{len(found)} {what}: {found[0]}" + (" ..." if len(found) > 1 else ""))
-    return listing, set(taken).union(*map(find, aside))
-
-
-def match_tree(
-    entries: Iterable[Entry],
-    source: Source,
-    find: Callable[[Entry], list[str]] | None = None,
-    *,
-    aside: Iterable[Entry] = (),
-) -> Listing:
-    """`match` among the videos below the root; those in no list are left out, and counted."""
-    tree = source.tree
-    listing, taken = match(entries, find or (lambda entry: tree.find(entry.name)), aside=aside)
-    if left := sum(path not in taken for path in tree.videos):
-        listing.notes.append(f"{count(left, 'video')} in no list: left out")
-    return with_tree(listing, tree, VIDEOS)
 
 
 def list_ucf101(source: Source) -> Listing:
@@ -147,51 +93,133 @@ def list_vipriors2020(source: Source) -> Listing:
 
 
 def kinetics_lists(source: Source) -> list[Path]:
-    """The csv files of a Kinetics data set: those with a column youtube_id."""
-    files = [source.input] if source.input.is_file() else source.list_files("*.csv")
-    return [path for path in files if "youtube_id" in _header(path)]
+    """The tables of a Kinetics data set: those with a column youtube_id."""
+    return _tables(source, {"youtube_id", "yt_id", "ytid"})
 
 
-def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return [cell.strip() for cell in file.readline(10_000).split(",")]
+def vipriors2021_lists(source: Source) -> list[Path]:
+    """The tables of the VIPriors 2021 challenge: those with a column videoid."""
+    return _tables(source, {"videoid"})
 
 
-def list_kinetics(source: Source) -> Listing:
-    """Kinetics: a csv of label, youtube_id, time_start, time_end, split; videos `ID_000010_000020.mp4` or `ID.mp4`."""
-    entries = [entry for path in kinetics_lists(source) for entry in _kinetics_entries(path)]
-
-    def find(entry: Entry) -> list[str]:
-        paths = source.tree.find_stem(entry.name)
-        if not paths and re.search(r"_\d{6}_\d{6}$", entry.name):
-            paths = source.tree.find_stem(entry.name[:-14])
-        # One clip may lie below train/ and val/ of different editions: its own split and label come first.
-        own = {(entry.label or "").replace("_", " "), entry.split}
-        return sorted(paths, key=lambda path: -len(own & _folders(path)))
-
-    return match_tree(entries, source, find)
+def other_lists(source: Source) -> list[Path]:
+    """Tables and plain lists beside videos: those of which most lines name a video that is there, and its class."""
+    return source.list_files("*", lambda path: _names_videos(source, path))
 
 
-def _kinetics_entries(path: Path) -> Iterator[Entry]:
-    reader = csv.DictReader((line for _, line in read_lines(path)), skipinitialspace=True)
-    for row in reader:
-        cells = {name: (row.get(name) or "").strip() for name in ("youtube_id", "label", "split")}
-        where, name, split = f"{path.name}:{reader.line_num}", cells["youtube_id"], cells["split"]
-        if row.get("time_start") and row.get("time_end"):
-            try:
-                start, end = float(row["time_start"]), float(row["time_end"])
-            except ValueError as error:
-                raise VidaugError("time_start and time_end should be seconds", where=where) from error
-            name += f"_{start:06.0f}_{end:06.0f}"
-        yield Entry(name, where, cells["label"] or None, None, SPLITS.get(split, split) or None)
+def without_classes(source: Source) -> bool:
+    """Whether the folders of a data set say no class, or not plainly."""
+    try:
+        return not any(found.label for found in by_folder(source.tree.found.paths, source.pattern).candidates)
+    except UnclearError:
+        return True
+
+
+def list_unlisted(source: Source) -> Listing:
+    """Class folders of videos, and a note on lists beside them that are not used."""
+    listing = list_folders(source)
+    if lists := other_lists(source):
+        listing.notes.append(f"{some([path.name for path in lists])} not used, which names videos: --layout list would")
+    return listing
+
+
+def _names_videos(source: Source, path: Path) -> bool:
+    try:
+        lines = list(read_lines(path))
+        sample = [*lines[:1], *lines[1 :: len(lines) // 100 + 1]]
+        entries, _ = read_entries(sample, path.name, Finder(source.tree.found.find)) if lines else ([], [])
+    except VidaugError:
+        return False
+    named = sum(bool(find_listed(entry, source.tree)) for entry in entries)
+    return named * 2 > len(entries) and any(entry.label for entry in entries)
+
+
+def _tables(source: Source, names: set[str]) -> list[Path]:
+    def fits(path: Path) -> bool:
+        with path.open("rb") as file:
+            start = file.read(10_000).decode("utf-8-sig", "replace")
+        header = header_of(re.split(r"[\r\n]", start, maxsplit=1)[0])
+        return header is not None and not names.isdisjoint(header[1])
+
+    if source.is_list:
+        return [source.input] if source.input.is_file() and fits(source.input) else []
+    return source.list_files("*", fits)
+
+
+def _read(path: Path, source: Source) -> list[Entry]:
+    found = source.tree.found
+    return read_entries(list(read_lines(path)), path.name, Finder(found.find))[0]
+
+
+def list_tables(files: Callable[[Source], list[Path]]) -> Callable[[Source], Listing]:
+    """The layout of data sets whose `files` are tables that name videos: `label,youtube_id,time_start,time_end,split`.
+
+    Classes have numbers where a table of `label,idx` lies beside. Where the file of a row is a whole video, `ID.mp4`
+    and not `ID_000010_000020.mp4`, the row is a segment of it.
+    """
+
+    def list_them(source: Source) -> Listing:
+        lists = files(source)
+        numbers = _class_numbers(lists[0].parent) if lists and not source.is_list else {}
+        paths: dict[str, list[str]] = {}
+        entries = []
+        for path in lists:
+            for entry in _read(path, source):
+                paths[entry.where] = found = find_listed(entry, source.tree)
+                whole = not found or _stem(found[0]) == _stem(entry.name)
+                if entry.start is not None and not (found and whole):
+                    if not found and entry.end is not None:
+                        entry = entry._replace(name=_trimmed(entry)[0])
+                    entry = entry._replace(start=None, end=None)
+                entries.append(entry._replace(class_id=numbers.get(entry.label or "", entry.class_id)))
+        listing = match_tree(entries, source, lambda entry: paths[entry.where])
+        segments = sum(found.start is not None or found.end is not None for found in listing.candidates)
+        if segments:
+            listing.notes.append(f"{count(segments, 'listed video')} taken as segments of whole videos, by their times")
+        return with_numbers(listing)
+
+    return list_them
+
+
+def find_listed(entry: Entry, tree: Tree) -> list[str]:
+    """The videos that a row may mean: named by its path or its id, alone or with its times."""
+    paths: list[str] = []
+    for name in _trimmed(entry) if entry.start is not None else []:
+        paths = paths or tree.found.find_stem(name)
+    by_path = "/" in entry.name or PurePosixPath(entry.name).suffix.lower() in VIDEOS
+    paths = paths or (tree.found.find if by_path else tree.found.find_stem)(entry.name)  # an id's case counts
+    # One clip may lie below train/ and val/ of different editions: its own split and label come first.
+    own = {(entry.label or "").replace("_", " "), entry.split}
+    return sorted(paths, key=lambda path: -len(own & _folders(path)))
+
+
+def _trimmed(entry: Entry) -> list[str]:
+    """How files with the clip alone are called: `ID_000010_000020`, and what tools make of it."""
+    start, end = round(entry.start or 0), None if entry.end is None else round(entry.end)
+    pairs = [f"{start:06}_{end:06}", f"{start}_{end}"] if end is not None else []
+    return [f"{entry.name}_{times}" for times in [*pairs, f"{start:06}", f"{start}"]]
+
+
+def _stem(path: str) -> str:
+    name = PurePosixPath(path)
+    return nfc(name.stem if name.suffix.lower() in VIDEOS else name.name).casefold()
+
+
+def _class_numbers(folder: Path) -> Numbers:
+    """The numbers of classes in a table that has nothing else: `clsIdx.csv`."""
+    for path in sorted(folder.glob("*.csv")):
+        first = next(read_lines(path), ("", ""))[1]
+        if sorted(ROLES.get(column(cell), "") for cell in cells_of(first, ",")) == ["label", "number"]:
+            return read_classes(path, numbered=True)
+    return {}
 
 
 def _folders(path: str) -> set[str | None]:
-    return {SPLITS.get(part, part.replace("_", " ")) for part in path.split("/")[:-1]}
+    return {split_in(part) or part.replace("_", " ") for part in path.split("/")[:-1]}
 
 
 def _unsplit(source: Source, files: list[Path]) -> Listing:
-    listing = list_folders(source)
+    listing = (list_frames if source.tree.found.paths is source.tree.frames else list_folders)(source)
     folder = files[0].parent
     shown = folder.relative_to(source.root) if folder.is_relative_to(source.root) else folder
     listing.notes.append(f"split lists found in {shown}/ and not used: --split 1 would use them")
@@ -213,6 +241,6 @@ def _of_split(source: Source, files: list[Path], pattern: str) -> dict[Path, str
 def _by_their_folders(listing: Listing) -> Listing:
     """Class names as the folders on disk spell them, whatever case the lists use."""
     listing.candidates[:] = [
-        found._replace(label=PurePosixPath(found.path).parent.name or None) for found in listing.candidates
+        found._replace(label=nfc(PurePosixPath(found.path).parent.name) or None) for found in listing.candidates
     ]
     return listing

@@ -1,23 +1,28 @@
-"""What lies below a data set's folder: one walk that reads names only and follows no link to a folder."""
+"""What lies below a data set's folder: one walk that reads names only and follows no link that it was not told to."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.data.listing.frames import frame_files, is_flow, series
+from vidaug_cli.data.listing.links import say_link
+from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
+from vidaug_cli.errors import VidaugError, VideoError
 
 _VIDEOS = (
     "3g2 3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv y4m"  # what av can open
 )
 VIDEOS = frozenset(f".{kind}" for kind in _VIDEOS.split())
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
+TEXTS = frozenset({".csv", ".lst", ".tsv", ".txt"})
+DEEPEST_LIST = 3  # folders around a list; below lie what goes with single videos
+MOST_LISTS = 1000  # more are not lists, but go with single videos too
 HIDDEN = "hidden"
 
 
@@ -34,82 +39,149 @@ class Tree:
 
     videos: list[str] = field(default_factory=list)  # files with a video's extension
     clips: dict[str, Counter[str]] = field(default_factory=dict)  # folders with images right in them, and how many
+    texts: list[str] = field(default_factory=list)  # what may be a list of videos, the nearest to the root first
     seen: Counter[str] = field(default_factory=Counter)  # files of each extension; hidden files and folders
+    left_out: Counter[str] = field(default_factory=Counter)  # images that are flow or the like, by what they are called
     linked: list[str] = field(default_factory=list)  # links to folders inside the root
     faults: list[Quarantined] = field(default_factory=list)
 
     @cached_property
-    def _named(self) -> dict[str, list[str]]:
-        return _group((PurePosixPath(path).name.casefold(), path) for path in self.videos)
+    def frames(self) -> list[str]:
+        """The folders of images that are clips: those below another folder."""
+        return sorted((path for path in self.clips if "/" in path), key=natural)
 
     @cached_property
-    def _stems(self) -> dict[str, list[str]]:
-        return _group((PurePosixPath(path).stem, path) for path in self.videos)
+    def found(self) -> Names:
+        """What a list can name: the videos or the folders of frames, whichever are more."""
+        return Names(self.frames if len(self.frames) > len(self.videos) else self.videos)
+
+
+class Names:
+    """Videos by their names, whatever a list made of them."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self.paths = paths
+        self._near: dict[str, list[str]] = defaultdict(list)
+        for path in sorted(paths, key=lambda path: (path.count("/"), path)):
+            self._near[_without_kind(nfc(path.rpartition("/")[2])).casefold()].append(path)
 
     def find(self, name: str) -> list[str]:
-        """Videos whose path ends in `name`, nearest the root first; in any case only if none has its very spelling.
+        """Videos whose path ends in `name`, nearest the root first: in its very spelling, or else in any case, or else
+        with another extension or none, as lists of files have it where the frames lie in folders.
 
         UCF101's lists say `HandstandPushups/v_HandStandPushups_g01_c01.avi`, and copies differ in what they made of it.
         """
-        near = self._named.get(PurePosixPath(name).name.casefold(), [])
-        tail = "/" + str(PurePosixPath(name))
-        exact = [path for path in near if f"/{path}".endswith(tail)]
-        return exact or [path for path in near if f"/{path}".casefold().endswith(tail.casefold())]
+        wanted = nfc(str(PurePosixPath(name)))
+        near = self._near.get(_without_kind(wanted.rpartition("/")[2]).casefold(), [])
+        for alike in (str, str.casefold, _without_kind, lambda path: _without_kind(path).casefold()):
+            tail = alike("/" + wanted)
+            if found := [path for path in near if alike("/" + nfc(path)).endswith(tail)]:
+                return found
+        return []
 
     def find_stem(self, stem: str) -> list[str]:
         """Videos named `stem` but for the extension, nearest the root first."""
-        return self._stems.get(stem, [])
+        near = self._near.get(nfc(stem).casefold(), [])
+        return [path for path in near if _without_kind(nfc(path.rpartition("/")[2])) == nfc(stem)]
 
 
-def _group(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for key, path in pairs:
-        found[key].append(path)
-    return {key: sorted(paths, key=lambda path: (path.count("/"), path)) for key, paths in found.items()}
+def _without_kind(path: str) -> str:
+    stem, dot, kind = path.rpartition(".")
+    return stem if dot and f".{kind.lower()}" in VIDEOS else path
 
 
-def walk(root: Path) -> Tree:
-    """Everything below `root`. Raises VidaugError when `root` itself cannot be read."""
+def walk(root: Path, within: Path | None = None) -> Tree:
+    """Everything below `root`, however deep. Raises VidaugError when `root` itself cannot be read.
+
+    A link to a folder is followed only if `within` is given, and then to places in `root` or `within`. Each folder is
+    read once: first where it lies.
+    """
     tree = Tree()
-
-    def refuse(error: OSError) -> None:
-        where = Path(error.filename)
-        if where == root:
-            raise VidaugError(f"cannot be read: {error.strerror}", where=root)
-        tree.faults.append(Quarantined(where.relative_to(root).as_posix(), f"cannot be read: {error.strerror}"))
-
-    for folder, folders, files in os.walk(root, onerror=refuse):
-        here = Path(folder).relative_to(root)
-        folders[:] = [name for name in sorted(folders) if _enters(tree, root, (here / name).as_posix())]
-        for name in sorted(files):
-            path, kind = (here / name).as_posix(), PurePosixPath(name).suffix.lower()
-            if name.startswith("."):
+    real = root.resolve()
+    allowed = [real, within.resolve()] if within else []
+    read: set[str] = set()
+    waiting = [("", str(real))]
+    links: list[tuple[str, str]] = []
+    while waiting or links:
+        here, folder = waiting.pop() if waiting else links.pop()
+        if folder in read:
+            tree.linked.append(here)
+            continue
+        read.add(folder)
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if not here:
+                raise VidaugError(f"cannot be read: {error.strerror}", where=root) from error
+            tree.faults.append(Quarantined(here, f"cannot be read: {error.strerror}"))
+            continue
+        images = []
+        for entry in found:
+            path = f"{here}/{entry.name}" if here else entry.name
+            if is_hidden(entry.name):
                 tree.seen[HIDDEN] += 1
-            elif not is_utf8(name):
+            elif not is_utf8(entry.name):
                 tree.faults.append(_unspeakable(path))
-            else:
+            elif not _is_folder(entry):
+                kind = PurePosixPath(entry.name).suffix.lower()
                 tree.seen[kind] += 1
                 if kind in VIDEOS:
                     tree.videos.append(path)
                 elif kind in IMAGES:
-                    tree.clips.setdefault(here.as_posix(), Counter())[kind] += 1
-    tree.videos.sort(key=natural)
+                    images.append(entry.name)
+                elif kind in TEXTS and path.count("/") <= DEEPEST_LIST and len(tree.texts) < MOST_LISTS:
+                    tree.texts.append(path)
+            elif not entry.is_symlink():
+                waiting.append((path, f"{folder}/{entry.name}"))
+            elif any(Path(entry.path).resolve().is_relative_to(place) for place in allowed):
+                links.append((path, str(Path(entry.path).resolve())))
+            elif Path(entry.path).resolve().is_relative_to(real):
+                tree.linked.append(path)
+            else:
+                tree.faults.append(Quarantined(path, say_link(Path(entry.path).resolve(), real)))
+        links.sort(reverse=True)
+        if images:
+            _add_clip(tree, here, images)
+    for paths in (tree.videos, tree.linked):
+        paths.sort(key=natural)
+    tree.texts.sort(key=lambda path: (path.count("/"), path))
+    _drop_flow(tree)
     return tree
 
 
-def _enters(tree: Tree, root: Path, path: str) -> bool:
-    """Whether the walk goes into a folder; where it does not, the tree notes why."""
-    if PurePosixPath(path).name.startswith("."):
-        tree.seen[HIDDEN] += 1
-    elif not is_utf8(path):
-        tree.faults.append(_unspeakable(path))
-    elif not (root / path).is_symlink():
-        return True
-    elif (root / path).resolve().is_relative_to(root.resolve()):
-        tree.linked.append(path)
-    else:
-        tree.faults.append(Quarantined(path, "is a link to a folder outside the data set's; copy the folder there"))
-    return False
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _add_clip(tree: Tree, folder: str, images: list[str]) -> None:
+    """Note a folder of images, without those that are no frames, unless there is nothing else or it is unclear."""
+    names = images
+    try:
+        names, left_out = frame_files(images)
+        tree.left_out.update(left_out)
+    except VideoError:  # the decoder will say it, unless all of it is flow
+        if all(is_flow(series(name)) for name in images):
+            tree.left_out.update(series(name) for name in images)
+            return
+    tree.clips[folder] = Counter(PurePosixPath(name).suffix.lower() for name in names)
+
+
+def _drop_flow(tree: Tree) -> None:
+    """Leave out folders of flow: `flow_x/`, or `u/` and `v/` beside `img/`."""
+    beside: dict[str, set[str]] = defaultdict(set)
+    for path in tree.clips:
+        above, _, name = path.rpartition("/")
+        beside[above].add(name.casefold())
+    for path in list(tree.clips):
+        above, _, name = path.rpartition("/")
+        pair = next((pair for pair in ({"u", "v"}, {"x", "y"}) if name.casefold() in pair), {"?"})
+        paired = pair <= beside[above] and any(map(is_media, beside[above]))
+        if paired or any(map(is_flow, path.split("/"))):
+            tree.left_out[name] += tree.clips.pop(path).total()
 
 
 def is_utf8(name: str) -> bool:

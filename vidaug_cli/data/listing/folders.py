@@ -1,0 +1,222 @@
+"""Which folder of a path is the class, which the split: read from how all videos lie, one level after the other.
+
+A level is a split if all its folders are named for splits; it is looked through if it is one folder, or numbered
+groups, around others; else it is the class. Where two levels could be the class, the user is asked for a pattern.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, count, with_numbers, with_tree
+from vidaug_cli.data.listing.names import as_splits, is_media, is_series, nfc, numbered, some, split_in, words
+from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
+from vidaug_cli.errors import VidaugError
+
+CLASS, SPLIT, THROUGH = "CLASS", "SPLIT", "*"
+Pattern = tuple[str, ...]  # the role of each level of folders, from the top down to the last that says something
+
+_FOR_CLASSES = frozenset(["action", "activity", "category", "class", "cls", "label"])  # `class1` is no group
+
+
+class UnclearError(VidaugError):
+    """The folders can be read in more than one way."""
+
+
+def list_folders(source: Source) -> Listing:
+    """Videos in class folders: `CLASS/**/video.avi`, `train/CLASS/**/video.avi`, `NAME/CLASS/video.avi` and so on."""
+    listing = by_folder(source.tree.videos, source.pattern)
+    if source.tree.clips:
+        # Pictures beside videos are mostly thumbnails, but a set with both should not lose half without a word.
+        pictures = sum(clip.total() for clip in source.tree.clips.values())
+        listing.notes.append(f"{pictures} images were passed over: --layout frames reads folders of images instead")
+    return with_tree(listing, source.tree, VIDEOS)
+
+
+def list_frames(source: Source) -> Listing:
+    """Folders of frame images: `CLASS/CLIP/*.jpg`, or `train/CLASS/CLIP/*.jpg` and so on."""
+    clips = source.tree.clips
+    listing = with_tree(by_folder(source.tree.frames, source.pattern), source.tree, IMAGES)
+    for path in clips.keys() - source.tree.frames:
+        listing.passed_over.update(clips[path])
+    return listing
+
+
+def parse_pattern(text: str) -> Pattern | None:
+    """`SPLIT/CLASS` or `*/CLASS` as a user writes it; None where that is no pattern."""
+    roles = tuple(text.strip("/").split("/"))
+    known = set(roles) <= {CLASS, SPLIT, THROUGH}
+    return roles if known and roles.count(CLASS) == 1 and roles.count(SPLIT) <= 1 else None
+
+
+def by_folder(paths: Iterable[str], pattern: Pattern | None = None) -> Listing:
+    """Class and split of each video from the folders it lies in, as `pattern` has them, or else by looking.
+
+    Class names are folder names, in Unicode's normal form C.
+
+    Raises UnclearError with what was seen and the patterns that could be meant.
+    """
+    videos = {path: _folders(path) for path in paths}
+    roles = find_pattern(videos.values()) if pattern is None else pattern
+    at = {role: place for place, role in enumerate(roles)}
+    listing = Listing()
+    for path, folders in videos.items():
+        found = {role: folders[place] for role, place in at.items() if len(folders) > place}
+        label = found.get(CLASS)
+        split = split_in(found[SPLIT]) or found[SPLIT] if SPLIT in found else None
+        listing.candidates.append(Candidate(path, None if label is None or is_media(label) else label, None, split))
+    listing.notes.extend(_notes(videos, roles, listing))
+    return with_numbers(listing)
+
+
+def _folders(path: str) -> tuple[str, ...]:
+    """The folders around a video; for frames in `CLIP/img/` those around the clip."""
+    parts = [nfc(part) for part in path.split("/")]
+    while len(parts) > 1 and is_media(parts[-1]) and PurePosixPath(path).suffix.lower() not in VIDEOS:
+        parts.pop()
+    return tuple(parts[:-1])
+
+
+def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing) -> Iterable[str]:
+    bare = sum(candidate.label is None for candidate in listing.candidates)
+    if bare:
+        yield f"{count(bare, 'video')} in no class folder: label null"
+    if CLASS not in roles:
+        return
+    depth = roles.index(CLASS)
+    if THROUGH in roles[:depth]:
+        around = {"/".join(folders[:depth]) + "/" for folders in videos.values() if len(folders) > depth}
+        yield f"classes are the folders in {some(around)}"
+    tops = {folders[depth] for folders in videos.values() if len(folders) > depth}
+    if as_classes := {name for name in tops if as_splits([name])}:
+        others = sorted(tops - as_classes) or ["--layout"]
+        yield f"{', '.join(sorted(as_classes))} taken for classes, not splits: {others[0]} lies beside them"
+    if deeper := sorted({"/".join(folders[: depth + 2]) for folders in videos.values() if len(folders) > len(roles)}):
+        yield f"class folders hold folders, whose videos are of the class: {some(deeper, 2)}"
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for path, folders in videos.items():
+        if len(folders) > depth:
+            spellings[folders[depth]].add(path.split("/")[depth])
+    if twice := [name for name, found in spellings.items() if len(found) > 1]:
+        yield f"folders whose names differ only in how accents are stored are one class: {some(twice)}"
+    alike: dict[str, set[str]] = defaultdict(set)
+    for name in tops:
+        alike[re.sub(r"[\W_]+", "", name).casefold()].add(name)
+    for names in alike.values():
+        if len(names) > 1:
+            yield f"classes that are called almost the same: {some(names)}"
+
+
+@dataclass(frozen=True)
+class Level:
+    """The folders at one depth, whatever lies above them, and what is in them."""
+
+    videos: Counter[str]  # videos right in the folders of each name
+    inner: dict[str, set[str]]  # names of the folders in the folders of each name, if videos lie anywhere below them
+    deep: bool  # there are folders in the inner folders
+    loose: bool  # there are videos beside the folders
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.inner)
+
+    @property
+    def below(self) -> set[str]:
+        return set().union(*self.inner.values())
+
+
+def find_pattern(folders: Iterable[Sequence[str]]) -> Pattern:
+    """The roles of the levels, from the folders that each video lies in, as names from the top.
+
+    Raises UnclearError with what was seen and the patterns that could be meant.
+    """
+    return _continue(Counter(tuple(names) for names in folders), ())
+
+
+def _continue(folders: Counter[tuple[str, ...]], roles: Pattern) -> Pattern:
+    while (level := _level(folders, len(roles))).names:
+        role = next(role for fits, role in _SIGNS if fits(level, roles))
+        if role is None:
+            raise _unclear(folders, level, roles)
+        roles = (*roles, role)
+        if CLASS in roles and (SPLIT in roles or not _splits_inside(level)):
+            break
+    while roles and roles[-1] == THROUGH:  # there is no class below
+        roles = roles[:-1]
+    return roles
+
+
+def _level(folders: Counter[tuple[str, ...]], depth: int) -> Level:
+    videos: Counter[str] = Counter()
+    inner: dict[str, set[str]] = defaultdict(set)
+    for names, number in folders.items():
+        if len(names) > depth:
+            inner[names[depth]].update(names[depth + 1 : depth + 2])
+            videos[names[depth]] += number * (len(names) == depth + 1)
+    return Level(
+        videos,
+        dict(inner),
+        deep=any(len(names) > depth + 2 for names in folders),
+        loose=any(len(names) == depth for names in folders),
+    )
+
+
+def _splits_inside(level: Level) -> bool:
+    """`CLASS/train/video.avi`, `CLASS/test/video.avi`: each folder in the classes is a split and holds no folders."""
+    return len(level.below) > 1 and not level.deep and as_splits(level.below) is not None
+
+
+def _is_wrapper(level: Level) -> bool:
+    """One folder that holds folders only."""
+    return len(level.names) == 1 and not level.videos.total() and not (level.loose and len(level.below) == 1)
+
+
+def _are_classes(level: Level) -> bool:
+    """Videos lie right in the folders, or in folders in them that can hardly be classes."""
+    if len(level.names) == 1 and not level.loose:
+        return not level.below
+    if len(level.below) < 2 or all(map(is_media, level.below)) or _splits_inside(level):
+        return True
+    if all(level.videos[name] for name, inner in level.inner.items() if len(inner) > 1):
+        return True
+    return numbered(level.below) and not numbered(level.names)
+
+
+def _are_groups(level: Level) -> bool:
+    """Numbered folders such as `subject1` around others that are neither numbered nor splits."""
+    around = is_series(level.names) and not level.videos.total() and not level.loose
+    plain = not numbered(level.below) and as_splits(level.below) is None
+    return around and plain and not any(_FOR_CLASSES.intersection(words(name)) for name in level.names)
+
+
+# In this order; None where there are several ways to read it.
+_SIGNS: list[tuple[Callable[[Level, Pattern], bool], str | None]] = [
+    (lambda level, roles: SPLIT not in roles and as_splits(level.names) is not None, SPLIT),
+    (lambda level, roles: all(map(is_media, level.names)), THROUGH),
+    (lambda level, roles: _is_wrapper(level), THROUGH),
+    (lambda level, roles: _are_classes(level), CLASS),
+    (lambda level, roles: _are_groups(level), THROUGH),
+    (lambda level, roles: True, None),
+]
+
+
+def _unclear(folders: Counter[tuple[str, ...]], level: Level, roles: Pattern) -> UnclearError:
+    ways: dict[Pattern, set[str]] = {(*roles, CLASS): level.names}
+    some_splits = SPLIT not in roles and any(as_splits([name]) for name in level.names)
+    for role in [THROUGH, *[SPLIT] * some_splits]:
+        try:
+            way = _continue(folders, (*roles, role))
+        except UnclearError:
+            way = (*roles, role, CLASS)
+        place = way.index(CLASS) if CLASS in way else len(roles) + 1
+        ways[(*way[:place], CLASS, *way[place + 1 :])] = {names[place] for names in folders if len(names) > place}
+    seen = " or ".join(f"{some(names)} ({len(names)})" for names in ways.values())
+    return UnclearError(
+        f"it is unclear which folders are the classes: {seen}",
+        hint="say " + " or ".join(f"--layout {shlex.quote('/'.join(pattern))}" for pattern in ways),
+    )

@@ -1,0 +1,109 @@
+"""Where the files that a list names lie, whatever system wrote the list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from vidaug_cli.data.listing.names import nfc
+from vidaug_cli.data.listing.tree import VIDEOS
+from vidaug_cli.data.text import cut
+
+LONGEST = 4096  # characters of a path
+
+
+class Finder:
+    """Whether what a list says names a video: among those of a tree, by their last parts."""
+
+    dropped = 0  # folders at the beginning of each path that are not there
+
+    def __init__(self, find: Callable[[str], list[str]]) -> None:
+        self._find = find
+
+    def exists(self, name: str) -> bool:
+        """Whether it is there under just this name."""
+        return bool(self.find(name))
+
+    def find(self, name: str) -> list[str]:
+        """The path of what `name` means, if it is there."""
+        return self._find(name)
+
+    def drop_what_is_not_there(self, names: Sequence[str]) -> None:
+        """Nothing to do: the first folders of a path do not count."""
+
+
+class Places(Finder):
+    """The files below a root, by their paths."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(self._look)
+        self.root = root
+        self._example = ""
+        self._names = lru_cache(maxsize=256)(_names_in)
+
+    def exists(self, name: str) -> bool:
+        return self._exact(name) is not None
+
+    def drop_what_is_not_there(self, names: Sequence[str]) -> None:
+        """Allow for paths of another machine: pass over the folders at their beginning, if files are found then."""
+        sample = [name.replace("\\", "/") for name in names[:: max(len(names) // 20, 1)]]
+        deepest = max((name.count("/") for name in sample), default=0)
+        for drop in range(deepest + 1):
+            self.dropped = drop
+            if any(self.find(name) for name in sample):
+                self._example = "/".join(sample[0].split("/")[:drop]) + "/"
+                return
+        self.dropped = 0
+
+    def notes(self) -> list[str]:
+        """What the user should know of how files were found."""
+        if not self.dropped:
+            return []
+        return [f"{cut(self._example)} at the beginning of the list's paths is not there: {self.root} is taken for it"]
+
+    def _look(self, name: str) -> list[str]:
+        """By the very name; or else folder by folder in any Unicode form, and without the file's extension."""
+        found = self._exact(name) or self._loose(name)
+        return [found] if found else []
+
+    def _exact(self, name: str) -> str | None:
+        for form in dict.fromkeys([name, name.replace("\\", "/")]):
+            path = PurePosixPath("/".join(form.split("/")[self.dropped :]))
+            if path.is_absolute() and path.is_relative_to(self.root.as_posix()):
+                path = path.relative_to(self.root.as_posix())
+            if path.parts and _can_be(name) and os.path.lexists(self.root / path):
+                return str(path)
+        return None
+
+    def _loose(self, name: str) -> str | None:
+        parts = name.replace("\\", "/").split("/")[self.dropped :]
+        here = Path("/") if len(parts) > 1 and not parts[0] else self.root
+        parts = [part for part in parts if part not in ("", ".")]
+        if not parts or not _can_be(name):
+            return None
+        for part in parts[:-1]:
+            names, _ = self._names(str(here))
+            here /= part if part == ".." else names.get(nfc(part), "\0")
+            if "\0" in here.name:
+                return None
+        names, stems = self._names(str(here))
+        last = names.get(nfc(parts[-1])) or stems.get(nfc(parts[-1]))
+        if last is None:
+            return None
+        return (here / last).relative_to(self.root).as_posix() if here.is_relative_to(self.root) else str(here / last)
+
+
+def _can_be(name: str) -> bool:
+    return 0 < len(name) <= LONGEST and "\0" not in name
+
+
+def _names_in(folder: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What lies in a folder, by name in normal form, and the videos by name without extension."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 (names, not paths)
+    except OSError:
+        return {}, {}
+    videos = [name for name in names if PurePosixPath(name).suffix.lower() in VIDEOS]
+    return {nfc(name): name for name in names}, {nfc(PurePosixPath(name).stem): name for name in videos}

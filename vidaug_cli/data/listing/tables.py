@@ -1,0 +1,163 @@
+"""Lists with a header: which column names the video, which the class, the split and the segment."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from vidaug_cli.data.listing.entries import Entry
+from vidaug_cli.data.listing.names import SPLITS, split_in, split_of
+from vidaug_cli.data.text import cut
+from vidaug_cli.errors import VidaugError
+
+Line = tuple[str, str]  # the place, as `list.csv:7`, and what stands there
+Exists = Callable[[str], bool]
+
+DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "blank"}
+
+# What columns are called, the plainest names first; all in small letters, with `_` between words.
+_ROLES = {
+    "path": "path filepath file_path relative_path rel_path video_path clip_path full_path file filename file_name"
+    " video_file video video_name videoname clip clip_name clipname name youtube_id yt_id ytid video_id videoid vid"
+    " clip_id id",
+    "label": "label labels class classname class_name label_name category category_name action action_name action_label"
+    " activity activity_name target gesture event",
+    "number": "class_id classid class_idx class_index class_number label_id label_idx label_index idx index action_id"
+    " category_id",
+    "split": "split subset set partition usage",
+    "start": "start start_time time_start t_start start_sec start_seconds start_s begin onset",
+    "end": "end end_time time_end t_end end_sec end_seconds end_s stop offset",
+    "duration": "duration duration_sec duration_seconds",
+    "frame": "start_frame frame_start first_frame begin_frame end_frame frame_end last_frame stop_frame start_ms end_ms"
+    " start_idx end_idx",
+}
+ROLES = {name: role for role, names in _ROLES.items() for name in names.split()}
+_RANKS = {name: rank for rank, name in enumerate(ROLES)}
+
+
+class Table(NamedTuple):
+    """A list with a header."""
+
+    columns: list[str]  # as `column` spells them
+    rows: list[tuple[str, list[str]]]  # the place, and a cell for each column
+
+
+def column(cell: str) -> str:
+    """A header's cell in small letters, with `_` between words: `time_start` for `Time Start` and `timeStart`."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cell.strip())
+    return re.sub(r"[\W_]+", "_", apart).strip("_").casefold()
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """The cells of a line, without the blanks and quotes around them."""
+    line = line.strip() if delimiter == " " else line
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+
+
+def header_of(line: str) -> tuple[str, list[str]] | None:
+    """The delimiter and the columns of a first line that names what it has; None where it names no video's column."""
+    for delimiter in DELIMITERS:
+        columns = [column(cell) for cell in cells_of(line, delimiter)]
+        roles = [ROLES.get(name) for name in columns]
+        if "path" in roles and (delimiter != " " or None not in roles):
+            return delimiter, columns
+    return None
+
+
+def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> Table:
+    """The rows below a header. Raises VidaugError where one has more cells than the header."""
+    rows = []
+    for where, line in lines:
+        cells = cells_of(line, delimiter)
+        if len(cells) > len(columns):
+            what = f"{cut(line)!r} has {len(cells)} cells, separated by {DELIMITERS[delimiter]}s, of {len(columns)}"
+            raise VidaugError(f"{what} columns", where=where, hint='put names that hold the separator in "quotes"')
+        rows.append((where, cells + [""] * (len(columns) - len(cells))))
+    return Table(columns, rows)
+
+
+def place_roles(table: Table, where: str, exists: Exists) -> tuple[dict[str, int], list[str]]:
+    """The place of the column for each role, and a note where a column's meaning was not plain from its name.
+
+    Of several columns that could name the video, the one that names most files that are there counts; then the one with
+    the plainest name. Raises VidaugError where the class or a segment is in none or in several.
+    """
+    taken: dict[str, int] = {}
+    notes: list[str] = []
+    ranked = sorted(range(len(table.columns)), key=lambda place: _RANKS.get(table.columns[place], len(_RANKS)))
+    for place in ranked:
+        role = ROLES.get(table.columns[place])
+        if role is not None and role != "path":
+            taken.setdefault(role, place)
+    free = [place for place in ranked if ROLES.get(table.columns[place]) in (None, "path")]
+    sample = table.rows[:: max(len(table.rows) // 100, 1)]
+    hits = {place: sum(exists(cells[place]) for _, cells in sample if cells[place]) for place in free}
+    known = [place for place in free if ROLES.get(table.columns[place])]
+    best = max(free, key=lambda place: hits[place], default=None)  # of equals the first, which is the plainest
+    if best is None or not (known or hits[best]):
+        raise VidaugError(f"no column names files that are there: {_spell(table.columns)}", where=where, hint=_WANTED)
+    taken["path"] = best if hits[best] or not known else known[0]
+    rest = [place for place in free if place != taken["path"] and ROLES.get(table.columns[place]) is None]
+    if "label" not in taken and "number" not in taken and rest:
+        if len(rest) > 1:
+            raise VidaugError(f"which column is the class: {_spell(table.columns)}?", where=where, hint=_WANTED)
+        taken["label"] = rest.pop()
+        notes.append(f"{where}: the class is taken from the column {cut(table.columns[taken['label']])!r}")
+    if "frame" in taken and not {"start", "end"} & taken.keys():
+        what = f"the column {table.columns[taken['frame']]!r} is no time in seconds"
+        raise VidaugError(what, where=where, hint="segments are read from columns start and end, in seconds")
+    if unused := [table.columns[place] for place in rest]:
+        notes.append(f"{where}: columns not used: {_spell(unused)}")
+    return taken, notes
+
+
+_WANTED = "call the columns path, label, and where there are any split, start, end (seconds)"
+
+
+def _spell(columns: list[str]) -> str:
+    return ", ".join(cut(name, 30) or "(no name)" for name in columns[:8]) + (" ..." if len(columns) > 8 else "")
+
+
+def table_entries(table: Table, places: dict[str, int], list_name: str) -> Iterator[Entry]:
+    """An entry for each row. Without a column for it the split is that in the list's name: `train.csv`."""
+    by_name = split_in(list_name)
+    for where, cells in table.rows:
+        found = {role: cells[place] for role, place in places.items()}
+        start, end = (_seconds(found.get(role, ""), where) for role in ("start", "end"))
+        if end is None and start is not None and (lasts := _seconds(found.get("duration", ""), where)) is not None:
+            end = start + lasts
+        if start is not None and end is not None and not start < end:
+            raise VidaugError(f"the segment from {start:g} to {end:g} s has no length", where=where)
+        number = found.get("number", "")
+        split = split_of(found["split"]) if "split" in found else by_name
+        yield Entry(
+            found["path"],
+            where,
+            found.get("label") or number or None,
+            int(number) if number.isdecimal() and len(number) < 10 else None,
+            split or None,
+            start,
+            end,
+        )
+
+
+def _seconds(cell: str, where: str) -> float | None:
+    if not cell:
+        return None
+    try:
+        parts = [float(part) for part in cell.split(":")]  # 00:01:10.5
+    except ValueError:
+        parts = []
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + part
+    if not parts or not 0 <= seconds < 1e9:
+        raise VidaugError(f"{cut(cell)!r} should be seconds or h:m:s", where=where)
+    return seconds
+
+
+def is_split_column(cells: Sequence[str]) -> bool:
+    """Whether every cell is the name of a split."""
+    return bool(cells) and all(cell.casefold() in SPLITS for cell in cells)
