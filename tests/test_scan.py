@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,10 +18,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from conftest import MakeVideo, write_video
+from console import vidaug
 
 from vidaug_cli.commands.scan import command
-from vidaug_cli.data.manifest import read_rows
-from vidaug_cli.data.scan import scan
+from vidaug_cli.data.manifest import Row, read_rows
+from vidaug_cli.data.scan import Scan, scan
+from vidaug_cli.data.summary import describe
 from vidaug_cli.data.video.reader import Limits, Probe
 from vidaug_cli.errors import VidaugError, VideoError
 
@@ -359,3 +362,60 @@ def test_every_odd_file_is_used_or_has_a_reason(real_data: Path) -> None:
     assert {"derived/zero_byte.avi", "derived/audio_only.mp4", "derived/text_named.avi"} <= dict(
         found.quarantined
     ).keys()
+
+
+@pytest.mark.parametrize("number", [1, 3, 101, 700])
+def test_every_class_is_printed_with_its_count(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = {"root": "/", "frames": 7, "fps": 1.0, "width": 8, "height": 8, "codec": "h264"}
+    names = [f"riding a bike {n}" for n in range(number)]
+    rows = [
+        Row(path=f"{name}/{n}", label=name, **row) for place, name in enumerate(names) for n in range(place % 3 + 1)
+    ]
+    found = Scan(layout="folders", root=Path("/"), rows=rows, quarantined=[], notes=[], passed_over=Counter(), cached=0)
+    lines = list(describe(found))
+    start = next(place for place, line in enumerate(lines) if line.startswith("  classes     "))
+    listed = [line[14:] for line in lines[start:] if line.startswith("  classes") or line.startswith(" " * 14)]
+    assert " ".join(listed).split(", ") == [f"{name}: {names.index(name) % 3 + 1}" for name in sorted(names)]
+    assert max(map(len, lines)) <= 80 or number == 1
+    warned = "  note        all videos are of one class, 'riding a bike 0': is it the one you mean?" in lines
+    assert warned == (number == 1)
+
+
+def test_long_names_are_cut_in_what_is_printed(fill: Fill, opened: list[str], tmp_path: Path) -> None:
+    data = fill(wave__a="")
+    (data / "l.txt").write_text(f"wave/a.avi {'x' * 5000}\n{'y' * 50_000} 1\n")
+    done = run(data / "l.txt", "-o", tmp_path / "m.jsonl")
+    assert done.exit_code == 3
+    assert max(map(len, done.stderr.splitlines())) < 700
+
+
+def test_several_inputs_and_a_list_on_stdin(fill: Fill, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    data = fill(a__wave__1="", a__run__1="", b__wave__1="")
+    rows = read_rows(run(data / "a", data / "b").stdout.splitlines(), "stdout")
+    assert [(row.path, row.root, row.label) for row in rows] == [
+        ("a/run/1.avi", str(data), "run"),
+        ("a/wave/1.avi", str(data), "wave"),
+        ("b/wave/1.avi", str(data), "wave"),
+    ]
+    monkeypatch.chdir(data)
+    done = CliRunner().invoke(command, ["-"], input="a/wave/1.avi jump\n./b/wave/1.avi\n")
+    rows = read_rows(done.stdout.splitlines(), "stdout")
+    assert [(row.path, row.label) for row in rows] == [("a/wave/1.avi", "jump"), ("b/wave/1.avi", None)]
+    assert run("--follow-links").exit_code == 2
+
+
+def test_what_links_lead_to_is_rendered_later(make_video: MakeVideo, tmp_path: Path) -> None:
+    """Links to a named folder beside INPUT: the manifest names the videos where they lie."""
+    make_video("store/one.mp4", frames=9)
+    make_video("set/run/two.mp4", frames=9)
+    (tmp_path / "set/wave").mkdir()
+    (tmp_path / "set/wave/1.mp4").symlink_to(tmp_path / "store/one.mp4")
+    refused = run(tmp_path / "set")
+    assert refused.exit_code == 3
+    assert f"'vidaug scan --follow-links={tmp_path}' follows it" in refused.stderr
+    (tmp_path / "m.jsonl").write_text(run(tmp_path / "set", f"--follow-links={tmp_path}/store").stdout)
+    rows = read_rows((tmp_path / "m.jsonl").read_text().splitlines(), "m")
+    assert [(row.path, row.label) for row in rows] == [("set/run/two.mp4", "run"), ("store/one.mp4", "wave")]
+    done = vidaug("augment", tmp_path / "m.jsonl", "-o", tmp_path / "out", "-r", "none", "--frames", 4, "--size", 16)
+    assert done.code == 0

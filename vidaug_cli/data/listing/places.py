@@ -41,6 +41,7 @@ class Places(Finder):
         super().__init__(self._look)
         self.root = root
         self._example = ""
+        self._known: dict[tuple[int, str], str | None] = {}
         self._names = lru_cache(maxsize=256)(_names_in)
 
     def exists(self, name: str) -> bool:
@@ -65,7 +66,10 @@ class Places(Finder):
 
     def _look(self, name: str) -> list[str]:
         """By the very name; or else folder by folder in any Unicode form, and without the file's extension."""
-        found = self._exact(name) or self._loose(name)
+        key = self.dropped, name
+        if key not in self._known:
+            self._known[key] = self._exact(name) or self._loose(name)
+        found = self._known[key]
         return [found] if found else []
 
     def _exact(self, name: str) -> str | None:
