@@ -38,3 +38,7 @@ class RecipeError(VidaugError):
 
 class ShardError(VidaugError):
     """A shard or an output folder that is damaged, foreign or belongs to another plan."""
+
+
+class ClipsError(VidaugError, ValueError):
+    """A batch in memory whose tensors are not what an op can take; programs know it as a ValueError."""
