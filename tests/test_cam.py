@@ -239,7 +239,7 @@ def test_what_the_user_can_mend(videos: Path, tmp_path: Path) -> None:
     for words, code, text in (
         ([small, out], 2, "--clip says which clip to draw"),
         ([small, out, "--clip", "99"], 1, "has no clip 99; it has 24, from 0 to 23"),
-        ([small, out, "--clip", "1", "-o", "cam.jpg"], 1, "cam.jpg: is no picture that can be drawn"),
+        ([small, out, "--clip", "1", "-o", "cam.jpg"], 1, "cam.jpg: is not a picture that can be drawn"),
         ([small, tmp_path, "--measure"], 1, "holds no plan.json"),
         ([other, out, "--clip", "1"], 1, "which the network does not know"),
         ([large, out, "--measure"], 1, "has clips of 16 x 32 x 32, and the network takes 32 x 32 x 32"),

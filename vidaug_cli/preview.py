@@ -44,7 +44,9 @@ def check_suffixes(paths: Sequence[Path]) -> None:
     """Before anything is rendered. Raises VidaugError when a picture could not be written."""
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
-            raise VidaugError("is no picture that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}")
+            raise VidaugError(
+                "is not a picture that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}"
+            )
 
 
 def draw_pictures(

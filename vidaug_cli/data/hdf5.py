@@ -129,21 +129,33 @@ def open_checked(
         raise
 
 
+def format_of(path: Path) -> str | None:
+    """The attribute `format` of an HDF5 file, which ours begin with; empty where there is none, None where it cannot
+    be read."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return str(_attributes(file, ("format",)).get("format", ""))
+    except ShardError:
+        return ""
+    except _HDF5_ERRORS:
+        return None
+
+
 # What h5py makes of errors of the HDF5 library; on a hostile file any of its functions may raise any of them.
 _HDF5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 
 
 @contextmanager
-def reading(where: object, kind: str, hint: str) -> Iterator[None]:
-    """Turn whatever is wrong with a file of this kind into a ShardError that says where."""
+def reading(where: object, kind: str, hint: Callable[[], str]) -> Iterator[None]:
+    """Turn whatever is wrong with a file of this kind into a ShardError that says where; `hint` is only asked then."""
     try:
         yield
     except VidaugError as error:
-        raise ShardError(error.what, where=error.where or where, hint=error.hint or hint) from error
+        raise ShardError(error.what, where=error.where or where, hint=error.hint or hint()) from error
     except FileNotFoundError as error:
         raise ShardError("does not exist", where=where) from error
     except _HDF5_ERRORS as error:
-        raise ShardError(f"is damaged or no {kind} ({_first_line(error)})", where=where, hint=hint) from error
+        raise ShardError(f"is damaged or not a {kind} ({_first_line(error)})", where=where, hint=hint()) from error
 
 
 @contextmanager
@@ -160,10 +172,10 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _attributes(file: Any) -> Attributes:
-    """All attributes: texts of fixed length and 64-bit integers, and nothing else."""
+def _attributes(file: Any, names: Sequence[str] | None = None) -> Attributes:
+    """All attributes, or those of `names`: texts of fixed length and 64-bit integers, and nothing else."""
     found: Attributes = {}
-    for name in file.attrs:
+    for name in file.attrs if names is None else filter(file.attrs.__contains__, names):
         attribute = h5py.h5a.open(file.id, name.encode())
         kind = attribute.get_type()
         is_text = isinstance(kind, h5py.h5t.TypeStringID) and not kind.is_variable_str()

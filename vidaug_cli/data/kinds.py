@@ -1,0 +1,116 @@
+"""What a path is: one answer for every message that says what was found where something else is wanted."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from contextlib import suppress
+from enum import Enum
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from vidaug_cli.data.hdf5 import format_of
+from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
+from vidaug_cli.errors import VidaugError
+
+LOOKED_AT = 10_000  # files below a folder before it counts as one without videos
+HEAD = 4096  # bytes of a file that tell what it is
+
+
+class Kind(Enum):
+    """What a path can be: in words, what it is for, and what makes one."""
+
+    SHARDS = "a folder of shards", "'vidaug inspect', 'verify', 'preview' and 'train' take it", "'vidaug augment'"
+    RUN = "a run of 'vidaug train'", "'vidaug predict' and 'cam' take it", "'vidaug train'"
+    CHECKPOINT = "a checkpoint", "'vidaug predict' and 'cam' take it", "'vidaug train'"
+    SCORES = "a file of scores", "'vidaug evaluate', 'ensemble' and 'submit' take it", "'vidaug predict'"
+    SHARD = "a shard", "'vidaug inspect' takes it, other commands its folder", "'vidaug augment'"
+    MANIFEST = "a manifest", "'vidaug augment', 'preview' and 'predict' take it", "'vidaug scan'"
+    RECIPE = "a recipe", "'vidaug recipes check' and --recipe take it", ""
+    VIDEOS = "a folder of videos", "'vidaug scan', 'augment' and 'predict' take it", ""
+    VIDEO = "a video", "'vidaug predict' takes it", ""
+    PICTURE = "a picture", "", ""
+    TEXT = "a text file", "", ""
+    HDF5 = "an HDF5 file of another program", "", ""
+    ZIP = "a zip file", "", ""
+    EMPTY = "an empty file", "", ""
+    FOLDER = "a folder without videos", "", ""
+    OTHER = "a file of another kind", "", ""
+    MISSING = "not there", "", ""
+    UNCLEAR = "damaged, or no file that can be looked into first", "", ""  # its reader has to say what is wrong
+
+    def __init__(self, words: str, use: str, origin: str) -> None:
+        self.words, self.use, self.origin = words, use, origin
+
+
+_FORMATS = {"vidaug": Kind.SHARD, "vidaug-scores": Kind.SCORES, "": Kind.HDF5, None: Kind.UNCLEAR}
+_MARKS = {"plan.json": Kind.SHARDS, "best.pt": Kind.RUN, "last.pt": Kind.RUN, "metrics.jsonl": Kind.RUN}
+_SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fromkeys(IMAGES, Kind.PICTURE)
+
+
+def kind_of(path: Path) -> Kind:
+    """What lies there, by its first bytes and its name. Never raises: what cannot be read is `UNCLEAR`."""
+    try:
+        if path.is_dir():
+            return next((kind for mark, kind in _MARKS.items() if (path / mark).is_file()), None) or _folder(path)
+        if not path.exists():
+            return Kind.MISSING
+        return _file(path) if path.is_file() else Kind.UNCLEAR  # to open a pipe would be to take from it
+    except (OSError, ValueError):
+        return Kind.UNCLEAR
+
+
+def expect(path: Path, *wanted: Kind, called: str = "") -> None:
+    """Raise VidaugError where `path` is surely none of the `wanted` kinds: what it is, what is wanted, what makes one.
+
+    The wanted are `called` so, or by their kinds. What cannot be told is left to its reader.
+    """
+    found = kind_of(path)
+    if found in wanted or found is Kind.UNCLEAR:
+        return
+    what = "does not exist" if found is Kind.MISSING else f"is {found.words}"
+    origins = " or ".join(dict.fromkeys(kind.origin for kind in wanted if kind.origin))
+    hint = f"{called or ' or '.join(kind.words for kind in wanted)} is wanted here"
+    raise VidaugError(what, where=path, hint=hint + (f": {origins} writes one" if origins and not called else ""))
+
+
+def starts_manifest(head: bytes) -> bool:
+    """Whether a file or a pipe that begins like this is a manifest, and not a list of paths."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
+def is_manifest(path: Path) -> bool:
+    """The same of a file, good or not. Raises OSError where it cannot be read."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return starts_manifest(file.read(HEAD))
+
+
+def _folder(path: Path) -> Kind:
+    names = (name for _, _, files in os.walk(path) for name in files)
+    suffixes = (PurePosixPath(name).suffix.lower() for name in islice(names, LOOKED_AT))
+    return Kind.VIDEOS if any(suffix in VIDEOS or suffix in IMAGES for suffix in suffixes) else Kind.FOLDER
+
+
+def _file(path: Path) -> Kind:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _FORMATS.get(format_of(path), Kind.HDF5)
+    if head.startswith(b"\x80\x02"):
+        return Kind.CHECKPOINT  # torch's old format
+    if head.startswith(b"PK\x03\x04"):
+        return _zip(path)
+    if starts_manifest(head) and b'"path"' in head:
+        return Kind.MANIFEST
+    if (suffix := path.suffix.lower()) in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    return Kind.EMPTY if not head else Kind.OTHER if b"\0" in head else Kind.TEXT
+
+
+def _zip(path: Path) -> Kind:
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        torch = any(name.partition("/")[2] == "data.pkl" for name in archive.namelist())
+        return Kind.CHECKPOINT if torch else Kind.ZIP
+    return Kind.UNCLEAR
