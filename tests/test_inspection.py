@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -138,6 +140,19 @@ def test_only_a_damaged_shard_of_ours_is_to_be_deleted(copy: Path, tmp_path: Pat
     done = vidaug("inspect", alone)
     assert done.err.startswith(f"vidaug: error: {alone}: is damaged or not a shard (")
     assert done.err.endswith("; a shard is what 'vidaug augment' writes\n")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES, errno.ENOMEM])
+def test_a_disk_that_does_not_answer_is_no_reason_to_delete(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, f"Unable to synchronously open file (errno = {number})")
+
+    monkeypatch.setattr(h5py, "File", fail)
+    done = vidaug("inspect", copy)
+    assert done.err.startswith(f"vidaug: error: {shard_path(copy, 0)}: cannot be read: {os.strerror(number)}; ")
+    assert "delete" not in done.err
 
 
 def test_class_names_cannot_write_on_the_terminal() -> None:

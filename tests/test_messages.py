@@ -147,13 +147,15 @@ def test_places_that_cannot_be_written(made: Path, out: Path, tmp_path: Path, mo
 
     (tmp_path / "file").touch()
     assert refused(tmp_path / "file") == f"{tmp_path / 'file'}: is a file; name a folder with -o"
-    assert refused(tmp_path / "file" / "x") == f"{tmp_path / 'file' / 'x'}: Not a directory"
+    assert refused(tmp_path / "file" / "x") == (
+        f"{tmp_path / 'file' / 'x'}: Not a directory; a part of this path is a file: name another"
+    )
     assert refused(made) == f"{made}: is not empty and was not written by vidaug; choose another folder"
     assert refused(out, "--seed", "1") == (
         f"{out}: holds the shards of another plan, which differs in seed; choose another folder, or --overwrite"
     )
     picture = complaint(vidaug("preview", out, "-o", tmp_path / "file" / "p.png", "-q"))
-    assert picture == f"{tmp_path / 'file'}: File exists"
+    assert picture == f"{tmp_path / 'file'}: File exists; name another"
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -233,4 +235,5 @@ def test_memory_that_is_not_there(made: Path, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("vidaug_cli.render._pixels", greedy)
     done = vidaug("augment", made / "manifest", "-o", tmp_path / "out", *FADE)
-    assert complaint(done) == "Unable to allocate 3.00 TiB for an array"
+    advice = "take smaller clips, or fewer processes with -j"
+    assert complaint(done) == f"Unable to allocate 3.00 TiB for an array; {advice}"

@@ -103,7 +103,9 @@ class Summary:
             lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
         if self.ops:
             lines += ["", "ops drawn", *(f"  {name:{width}} {count:6}" for name, count in self.ops.items())]
-        return "\n".join([*lines, "", "recipe", *(f"  {line}".rstrip() for line in self.recipe.splitlines())])
+        return "\n".join(
+            [*lines, "", "recipe", *(f"  {printable(line)}".rstrip() for line in self.recipe.splitlines())]
+        )
 
 
 def summarise(source: Path) -> Summary:

@@ -201,7 +201,9 @@ def videos(
 def note(message: str, *, quiet: bool = False) -> None:
     """One line for a person, on stderr."""
     if not quiet:
-        click.echo(message, err=True)
+        from vidaug_cli.errors import readable
+
+        click.echo(readable(message), err=True)
 
 
 def show_progress(quiet: bool) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from vidaug_cli.data.listing.candidates import SPLITS, count
 from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
+from vidaug_cli.errors import printable as printable
 
 SHOWN = 20  # quarantined videos listed one by one
 
@@ -108,8 +109,3 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def _span(least: int, most: int) -> str:
     return f"{least}" if least == most else f"{least} to {most}"
-
-
-def printable(text: str) -> str:
-    """A file name may hold what moves a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
