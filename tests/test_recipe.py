@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidaug_cli import cookbook
+from vidaug_cli import known_ops
 from vidaug_cli.cookbook import load_recipe, parse_recipe, read_recipe, shipped_recipes
 from vidaug_cli.errors import RecipeError
 from vidaug_cli.online import augment_batch
@@ -21,6 +21,7 @@ from vidaug_cli.ops.clips import Clips, Shape
 from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
 from vidaug_cli.ops.randaugment import RANDAUGMENT
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.schema import same_but_for_spelling
 
 SHAPE = Shape(6, 16, 16)
 
@@ -86,7 +87,7 @@ def test_recipes_are_known_as_papers_spell_them(name: str, tmp_path: Path, monke
 
 @pytest.mark.parametrize("op", ["FadeMixUp", "Frame-MixUp", "RandAugmentT", "RandAugment-T", "FrameCutout"])
 def test_ops_are_known_as_papers_spell_them(op: str) -> None:
-    known = cookbook.same_but_for_spelling(op, [*RANDAUGMENT, *CUTOUTS, *MIXES, *ALIASES])
+    known = same_but_for_spelling(op, [*RANDAUGMENT, *CUTOUTS, *MIXES, *ALIASES])
     kind = "mix" if "Mix" in op else "augment"
     texts = [f"[[{kind}]]\nop = '{name}'\n" for name in (op, known)]
     assert parse_recipe(texts[0], "a") == parse_recipe(texts[1], "a")
@@ -392,7 +393,7 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: darkness\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[vidaug.ops]\ndarken = darkness:Darken\nhalf = darkness:Half\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    forget = [cookbook.augment_ops, cookbook.mix_ops]
+    forget = [known_ops.augment_ops, known_ops.mix_ops]
     for cached in forget:
         cached.cache_clear()
     yield "[[augment]]\nop = 'darken'\nby = 4\n[[mix]]\nop = 'half'\n"
@@ -414,6 +415,6 @@ def test_ops_of_other_packages(other_package: str) -> None:
 
 def test_a_package_whose_op_cannot_be_loaded_is_named(other_package: str, tmp_path: Path) -> None:
     (tmp_path / "darkness.py").write_text("raise ImportError('no light')")
-    cookbook.augment_ops.cache_clear()
+    known_ops.augment_ops.cache_clear()
     with pytest.raises(RecipeError, match="darkness:Darken: op 'darken' cannot be loaded: no light"):
         parse_recipe(other_package, "dark.toml")
