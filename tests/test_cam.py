@@ -123,7 +123,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flat")
     for number in range(12):
         name, level = (("bright", 230), ("dark", 140))[number % 2]
-        write_video(folder / name / f"{number}.avi", frames=20, level=lambda frame, level=level: level)
+        write_video(folder / name / f"{number}.avi", frames=20, fps=15, level=lambda frame, level=level: level)
     return folder
 
 
@@ -197,7 +197,7 @@ def test_heat_covers_what_it_is_on() -> None:
     video = np.full((2, 4, 4, 3), 100, np.uint8)
     maps = np.zeros((2, 2, 4, 4), np.float32)
     maps[0, 1, 2, 2], maps[1] = 8, 4
-    names = {"clip": 3, "softmax": 0.5, "videos": ["a.avi"], "others": ["b.avi"]}
+    names = {"clip": 3, "softmax": 0.5, "videos": ["a.avi"], "others": ["b.avi"], "fps": 7.5}
     arrays = {"weights": np.array([0.2, 0.6]), "activation": np.array([1.0, 3.0])}
     seen = [Seen(label=name, maps=heat, **names, **arrays) for name, heat in zip("ab", maps, strict=True)]  # type: ignore[arg-type]
     first, second = strips(video, seen)
@@ -205,7 +205,7 @@ def test_heat_covers_what_it_is_on() -> None:
     first.video[1, 2, 2] = 100
     assert np.array_equal(first.video, video)
     assert len(np.unique(second.video.reshape(-1, 3), axis=0)) == 1
-    assert first.title == "3: a 40%"
+    assert (first.title, first.fps) == ("3: a 40%", 7.5)
     assert first.curve is not None
     assert first.curve.tolist() == [0, 1]
 
@@ -220,6 +220,7 @@ def test_command_draws_and_measures(videos: Path, tmp_path: Path) -> None:
     with Image.open(paths[0]) as sheet:
         assert sheet.format == "PNG"
     with av.open(str(paths[1])) as video:
+        assert float(video.streams.video[0].average_rate or 0) == 15  # the videos' own
         assert sum(1 for _ in video.decode(video=0)) == 16
     text = vidaug("cam", checkpoint, out, "--measure", *words)
     assert text.out.startswith("localisation +")
@@ -238,7 +239,7 @@ def test_what_the_user_can_mend(videos: Path, tmp_path: Path) -> None:
     for words, code, text in (
         ([small, out], 2, "--clip says which clip to draw"),
         ([small, out, "--clip", "99"], 1, "has no clip 99; it has 24, from 0 to 23"),
-        ([small, out, "--clip", "1", "-o", "cam.jpg"], 1, "cam.jpg: is no picture that can be drawn"),
+        ([small, out, "--clip", "1", "-o", "cam.jpg"], 1, "cam.jpg: is not a picture that can be drawn"),
         ([small, tmp_path, "--measure"], 1, "holds no plan.json"),
         ([other, out, "--clip", "1"], 1, "which the network does not know"),
         ([large, out, "--measure"], 1, "has clips of 16 x 32 x 32, and the network takes 32 x 32 x 32"),

@@ -17,7 +17,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from vidaug_cli import cookbook
+from vidaug_cli import cookbook, known_ops, recipe_tables
 from vidaug_cli.cookbook import load_recipe, parse_recipe, shipped_recipes
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
@@ -143,8 +143,8 @@ def test_the_table_of_frame_ops() -> None:
 
 def test_the_keys_of_the_file() -> None:
     written = {key.strip("`"): where for key, where, *_ in table(section("The file"), "key")}
-    assert {key for key, where in written.items() if where == "top"} == set(cookbook._TOP) - {"augment", "mix"}
-    assert set(written) - set(cookbook._TOP) == {"op", *(key for key, _ in cookbook._SHARES.values())}
+    assert {key for key, where in written.items() if where == "top"} == set(recipe_tables._TOP) - {"augment", "mix"}
+    assert set(written) - set(recipe_tables._TOP) == {"op", *(key for key, _ in cookbook._SHARES.values())}
 
 
 def test_recipes_that_ship() -> None:
@@ -249,12 +249,12 @@ def example_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     [(group, ops)] = project["project"]["entry-points"].items()
     (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *(f"{op} = {at}" for op, at in ops.items())]))
     monkeypatch.syspath_prepend(str(tmp_path))
-    for known in (cookbook.augment_ops, cookbook.mix_ops):
+    for known in (known_ops.augment_ops, known_ops.mix_ops):
         known.cache_clear()
     yield
     monkeypatch.undo()
     sys.modules.pop("still", None)
-    for known in (cookbook.augment_ops, cookbook.mix_ops):
+    for known in (known_ops.augment_ops, known_ops.mix_ops):
         known.cache_clear()
 
 

@@ -110,7 +110,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "attribute of free length": (attribute("source", "{}"), "fixed length"),
     "source": (attribute("source", np.bytes_(b"{")), "source is not JSON"),
     "deep source": (attribute("source", np.bytes_(b'{"a":' * 11_000)), "source is not JSON"),
-    "a shard": (attribute("format", np.bytes_(b"vidaug")), "no scores of vidaug"),
+    "a shard": (attribute("format", np.bytes_(b"vidaug")), "not a file of scores of vidaug"),
     "later version": (attribute("version", 2), "update vidaug-cli"),
 }
 
@@ -141,11 +141,11 @@ def test_a_hostile_file_is_refused(good: Path, name: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"x" * 9000, b"\x89HDF\r\n\x1a\n" * 99])
 def test_what_is_not_hdf5(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "scores.h5").write_bytes(content)
-    with pytest.raises(ShardError, match="is damaged or no file of scores"):
+    with pytest.raises(ShardError, match="is damaged or not a file of scores"):
         read_scores(tmp_path / "scores.h5")
     with pytest.raises(ShardError, match="does not exist"):
         read_scores(tmp_path / "no.h5")
-    with pytest.raises(ShardError, match="is damaged or no file of scores"):
+    with pytest.raises(ShardError, match="cannot be read: Is a directory; name a file"):
         read_scores(tmp_path)
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import pytest
 from console import vidaug
+from score_makers import scores_of
+from shard_makers import header_of, write_shard
 
+from vidaug_cli.data.scores import write_scores
 from vidaug_cli.data.shard.done import done_path, shard_path
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.inspection import BARS, Summary, summarise
@@ -37,6 +44,7 @@ def test_inspect_adds_up_what_lies_in_the_shards(out: Path) -> None:
     found = json.loads(vidaug("inspect", out, "--json").out)
     assert found.keys() == Summary.__dataclass_fields__.keys()
     assert (found["clips"], found["originals"], found["mixed"], found["shards"]) == (108, 36, 72, 2)
+    assert (found["planned_shards"], found["devices"]) == (2, {"cpu": 2})
     assert (found["frames"], found["size"], found["codec"], found["seed"]) == (8, 32, "raw", 7)
     assert found["bytes"] == sum(shard_path(out, index).stat().st_size for index in range(2))
     assert sum(found["label_mass"].values()) == pytest.approx(108)
@@ -61,10 +69,98 @@ def test_inspect_in_words(out: Path) -> None:
     assert vidaug("inspect", shard_path(out, 0)).out.startswith(f"{shard_path(out, 0)}: ")
 
 
+def test_inspect_says_how_much_of_the_plan_is_there(copy: Path) -> None:
+    done_path(shard_path(copy, 1)).unlink()
+    assert vidaug("inspect", copy).out.startswith(f"{copy}: 72 clips in 1 of 2 shards, ")
+    found = json.loads(vidaug("inspect", copy, "--json").out)
+    assert (found["shards"], found["planned_shards"]) == (1, 2)
+    alone = json.loads(vidaug("inspect", shard_path(copy, 0), "--json").out)
+    assert (alone["shards"], alone["planned_shards"]) == (1, None)
+    done_path(shard_path(copy, 0)).unlink()
+    done = vidaug("inspect", copy)
+    assert done.err == (
+        f"vidaug: error: {copy}: holds no finished shard yet; the same 'vidaug augment' command makes them\n"
+    )
+
+
+def test_inspect_counts_shards_by_device(tmp_path: Path) -> None:
+    for number, device in enumerate(("cuda", "cpu", "cuda")):
+        header = header_of(shard=number, device=device)
+        path = shard_path(tmp_path, number)
+        path.parent.mkdir(exist_ok=True)
+        write_shard(path, header, [])
+    found = json.loads(vidaug("inspect", tmp_path, "--json").out)
+    assert found["devices"] == {"cpu": 1, "cuda": 2}
+    assert "rendered on cpu (1 shard) and cuda (2 shards)" in vidaug("inspect", tmp_path).out
+
+
+def test_shards_of_two_plans_in_one_folder_are_told(copy: Path, tmp_path: Path) -> None:
+    shard = shard_path(copy, 1)
+    shard.unlink()
+    write_shard(shard, header_of(shard=1), [])
+    message = f"{shard}: is of another plan than shard-00000.h5; each output folder holds the shards of one plan"
+    assert message in vidaug("inspect", copy).err
+
+
+def test_inspect_says_what_else_a_path_is(tmp_path: Path, video_folder: Path) -> None:
+    """And which command takes it; nothing that is not surely a damaged shard of ours is to be deleted."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/best.pt").touch()
+    (tmp_path / "empty").mkdir()
+    write_scores(tmp_path / "scores.h5", scores_of())
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file.create_dataset("x", data=[1])
+    (tmp_path / "damaged.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (tmp_path / "m.jsonl").write_text('{"path": "a.avi"}\n')
+    (tmp_path / "r.toml").write_text("summary = 'x'\n")
+    wanted = {
+        "run": "is a run of 'vidaug train', and not a folder of shards; 'vidaug predict' and 'cam' take it",
+        "scores.h5": "is a file of scores, and not a folder of shards; 'vidaug evaluate', 'ensemble' and 'submit' take",
+        "foreign.h5": "is an HDF5 file of another program, and not a folder of shards; name a folder written by ",
+        "damaged.h5": "is damaged or not a shard (",
+        "m.jsonl": "is a manifest, and not a folder of shards; 'vidaug augment', 'preview' and 'predict' take it",
+        "r.toml": "is a recipe, and not a folder of shards; 'vidaug recipes check' and --recipe take it",
+        "empty": "is a folder without videos, and not a folder of shards; name a folder written by 'vidaug augment'",
+        "gone": "does not exist; name a folder written by 'vidaug augment', or a shard in it",
+        str(video_folder): "is a folder of videos, and not a folder of shards; 'vidaug scan', 'augment' and 'predict' ",
+    }
+    for name, message in wanted.items():
+        done = vidaug("inspect", tmp_path / name)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(f"vidaug: error: {tmp_path / name}: {message}")
+        assert not re.search("delete|remove", done.err)
+
+
+def test_only_a_damaged_shard_of_ours_is_to_be_deleted(copy: Path, tmp_path: Path) -> None:
+    shard = shard_path(copy, 0)
+    shard.write_bytes(shard.read_bytes()[:5000])
+    advice = "delete it with its .json and run the same 'vidaug augment' command again\n"
+    assert vidaug("inspect", copy).err.endswith(advice)
+    alone = Path(shutil.copy(shard, tmp_path / "shard-00000.h5"))
+    done = vidaug("inspect", alone)
+    assert done.err.startswith(f"vidaug: error: {alone}: is damaged or not a shard (")
+    assert done.err.endswith("; a shard is what 'vidaug augment' writes\n")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES, errno.ENOMEM])
+def test_a_disk_that_does_not_answer_is_no_reason_to_delete(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, f"Unable to synchronously open file (errno = {number})")
+
+    monkeypatch.setattr(h5py, "File", fail)
+    done = vidaug("inspect", copy)
+    assert done.err.startswith(f"vidaug: error: {shard_path(copy, 0)}: cannot be read: {os.strerror(number)}; ")
+    assert "delete" not in done.err
+
+
 def test_class_names_cannot_write_on_the_terminal() -> None:
     names = {"two\nlines": 1.0, "red \x1b[31m %s": 2.0, "l" * 300: 3.0}
-    texts = {"source": "o", "codec": "raw", "device": "cpu", "recipe": "", "label_mass": names, "ops": {}}
-    numbers = dict.fromkeys(("shards", "clips", "originals", "bytes", "frames", "size", "seed"), 1) | {"mixed": 0}
+    texts = {"source": "o", "codec": "raw", "devices": {"cpu": 1}, "recipe": "", "label_mass": names, "ops": {}}
+    numbers = dict.fromkeys(
+        ("shards", "planned_shards", "clips", "originals", "bytes", "frames", "size", "seed"), 1
+    ) | {"mixed": 0}
     lines = Summary(**texts, **numbers, own_weight=[0] * 10).text.splitlines()
     assert [line.strip().rsplit("  ", 2)[0].strip() for line in lines[4:7]] == [
         "l" * 300, r"red \x1b[31m %s", r"two\nlines",

@@ -150,13 +150,15 @@ def test_places_that_cannot_be_written(made: Path, out: Path, tmp_path: Path, mo
 
     (tmp_path / "file").touch()
     assert refused(tmp_path / "file") == f"{tmp_path / 'file'}: is a file; name a folder with -o"
-    assert refused(tmp_path / "file" / "x") == f"{tmp_path / 'file' / 'x'}: Not a directory"
+    assert refused(tmp_path / "file" / "x") == (
+        f"{tmp_path / 'file' / 'x'}: Not a directory; a part of this path is a file: name another"
+    )
     assert refused(made) == f"{made}: is not empty and was not written by vidaug; choose another folder"
     assert refused(out, "--seed", "1") == (
         f"{out}: holds the shards of another plan, which differs in seed; choose another folder, or --overwrite"
     )
     picture = complaint(vidaug("preview", out, "-o", tmp_path / "file" / "p.png", "-q"))
-    assert picture == f"{tmp_path / 'file'}: File exists"
+    assert picture == f"{tmp_path / 'file'}: File exists; name another"
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -183,12 +185,13 @@ def test_folders_that_cannot_be_read(made: Path, out: Path, tmp_path: Path, comm
         if reader == "preview":
             assert refused(folder, 2) == f"{folder} {preview}"
         else:
+            what = "is a folder without videos, and not" if folder == made and reader == "inspect" else what
             assert refused(folder).startswith(f"{folder}: {what}")
     if reader != "inspect":
         plan = out / "plan.json"
         whole = plan.read_text()
         plan.write_text(whole[:100])
-        assert refused(out) == f"{plan}: is damaged; remove the folder and make the shards again"
+        assert refused(out) == f"{plan}: is not JSON; make the shards again, in another folder"
         plan.write_text("{}")
         assert refused(out) == f"{plan}: is not a plan of vidaug; name another folder"
         plan.write_text(whole)
@@ -202,11 +205,11 @@ def test_shards_that_cannot_be_read(out: Path, command: list[str]) -> None:
     with shard.open("r+b") as file:
         file.truncate(1000)
     message = complaint(vidaug(command[0], out, *command[1:]))
-    assert message.startswith(f"{shard}: is damaged or no shard (")
-    assert message.endswith("delete it with its .json and run 'vidaug augment' again")
+    assert message.startswith(f"{shard}: is damaged or not a shard (")
+    assert message.endswith("delete it with its .json and run the same 'vidaug augment' command again")
     done_path(shard).unlink()
     message = complaint(vidaug(command[0], out, *command[1:]))
-    assert message == f"{out}: holds no finished shard; name a folder written by 'vidaug augment'"
+    assert message == f"{out}: holds no finished shard yet; the same 'vidaug augment' command makes them"
 
 
 @pytest.mark.parametrize("command", [["replay"], ["preview", "-o", "p.png"]], ids=lambda words: words[0])
@@ -225,7 +228,7 @@ def test_previews_that_cannot_be_drawn(made: Path, tmp_path: Path) -> None:
     assert refused(made / "manifest", "-r", "cutmix", "--clip", "1").startswith("--clip picks clips of OUT; of INPUT")
     for name in ("p.jpg", "p"):
         message = complaint(vidaug("preview", made / "out", "-o", tmp_path / name))
-        assert message == f"{tmp_path / name}: is no picture that can be drawn; end it in .png or .gif or .mp4"
+        assert message == f"{tmp_path / name}: is not a picture that can be drawn; end it in .png or .gif or .mp4"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -235,4 +238,5 @@ def test_memory_that_is_not_there(made: Path, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("vidaug_cli.render._pixels", greedy)
     done = vidaug("augment", made / "manifest", "-o", tmp_path / "out", *FADE)
-    assert complaint(done) == "Unable to allocate 3.00 TiB for an array"
+    advice = "take smaller clips, or fewer processes with -j"
+    assert complaint(done) == f"Unable to allocate 3.00 TiB for an array; {advice}"

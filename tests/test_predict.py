@@ -270,7 +270,7 @@ def test_what_the_user_can_mend(rows: list[Row], out: Path, video_folder: Path, 
     before = manifest.read_bytes()
     done = vidaug("predict", checkpoint, manifest, "-o", manifest, "-j", "1")
     assert (done.code, done.out) == (1, "")
-    assert "exists, and is no file of scores" in done.err
+    assert "exists, and is not a file of scores" in done.err
     assert manifest.read_bytes() == before
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from conftest import MakeVideo
 from console import vidaug
 from PIL import Image
 
@@ -68,6 +69,36 @@ def test_strips_name_their_sources(out: Path) -> None:
     assert strip.title.startswith(f"4: class_{shares.argmax()} {shares.max():.0%}")
     assert strip.note == "fademixup"
     assert np.array_equal(strip.weights, record.weights)
+
+
+def rates(path: Path) -> tuple[float, float]:
+    """Frames per second of `path`.gif and `path`.mp4."""
+    with Image.open(path.with_suffix(".gif")) as gif:
+        milliseconds = 0
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            milliseconds += gif.info["duration"]
+        fps = 1000 * gif.n_frames / milliseconds
+    with av.open(str(path.with_suffix(".mp4"))) as video:
+        return fps, float(video.streams.video[0].average_rate or 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"), [([], 15), (["--stride", "4"], 15 / 4), (["--fps", "5"], 5), (["--stride", "2"], 7.5)]
+)
+def test_clips_play_as_fast_as_their_videos(
+    make_video: MakeVideo, tmp_path: Path, options: list[str], wanted: float
+) -> None:
+    """Those of shards, and those that never become any."""
+    for number in range(2):
+        make_video(f"videos/a/{number}.mp4", frames=40, fps=15)
+    words = [*SMALL, *options, "-r", "none", "-q"]
+    assert vidaug("augment", tmp_path / "videos", "-o", tmp_path / "out", *words, "-j", "1").code == 0
+    for name, source in (("stored", [tmp_path / "out"]), ("new", [tmp_path / "videos", *words])):
+        place = tmp_path / name
+        done = vidaug("preview", *source, "-o", place.with_suffix(".gif"), "-o", place.with_suffix(".mp4"), "-q")
+        assert (done.code, done.err) == (0, "")
+        assert rates(place) == pytest.approx((wanted, wanted), rel=0.02)
 
 
 def test_clips_are_spread_evenly(out: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidaug_cli import cookbook
+from vidaug_cli import known_ops
 from vidaug_cli.cookbook import load_recipe, parse_recipe, read_recipe, shipped_recipes
 from vidaug_cli.errors import RecipeError
 from vidaug_cli.online import augment_batch
@@ -21,6 +21,7 @@ from vidaug_cli.ops.clips import Clips, Shape
 from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
 from vidaug_cli.ops.randaugment import RANDAUGMENT
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.schema import same_but_for_spelling
 
 SHAPE = Shape(6, 16, 16)
 
@@ -61,6 +62,84 @@ def test_an_alias_is_the_recipe_it_names() -> None:
     assert read_recipe("framemix") == read_recipe("framecutmix")
 
 
+SPELLINGS = {
+    "FadeMixUp": "fademixup",
+    "CutMix": "cutmix",
+    "Cube-CutMix": "cubecutmix",
+    "RandAugment": "randaugment",
+    "RandAugmentT": "randaugment_t",
+    "RandAugment-T": "randaugment_t",
+    "VIPriors 2020": "vipriors2020",
+    "FrameMixUp": "framemixup",
+    "NONE": "none",
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_recipes_are_known_as_papers_spell_them(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_recipe(name) == read_recipe(SPELLINGS[name])
+    assert load_recipe(name) == load_recipe(SPELLINGS[name])  # its stored text, and so the plan, is the same
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text('summary = "a file of this very name"')
+    mine = read_recipe(name) == 'summary = "a file of this very name"'
+    assert mine == (name not in ("none",))
+
+
+@pytest.mark.parametrize("op", ["FadeMixUp", "Frame-MixUp", "RandAugmentT", "RandAugment-T", "FrameCutout"])
+def test_ops_are_known_as_papers_spell_them(op: str) -> None:
+    known = same_but_for_spelling(op, [*RANDAUGMENT, *CUTOUTS, *MIXES, *ALIASES])
+    kind = "mix" if "Mix" in op else "augment"
+    texts = [f"[[{kind}]]\nop = '{name}'\n" for name in (op, known)]
+    assert parse_recipe(texts[0], "a") == parse_recipe(texts[1], "a")
+    assert known != op
+
+
+def test_overrides_know_ops_as_papers_spell_them() -> None:
+    assert load_recipe("fademixup", overrides=["FadeMixUp.beta = 0.4"]).mix[0].op.beta == 0.4
+    assert load_recipe("randaugment_t", overrides=["RandAugment-T.m=3"]).augment[0].op.m == 3
+
+
+def test_faults_at_the_top_hide_none_of_the_ops() -> None:
+    found = faults_of("""
+        sumary = "wrong"
+        reference = 3
+        mix_p = 2
+        augment = 7
+        [[mix]]
+        op = "cutmix"
+        beta = -1
+        [[mix]]
+        op = "FadMixUp"
+    """)
+    assert found == [
+        "my.toml: sumary: unknown key; did you mean 'summary'?",
+        "my.toml: reference: 3 should be a string",
+        "my.toml: augment: 7 should be a list",
+        "my.toml: mix_p: 2 should be a chance, 0 to 1",
+        "my.toml: mix.0 (cutmix): beta = -1 should be a number above 0",
+        "my.toml: mix.1.op: no op 'FadMixUp'; did you mean 'fademixup'?",
+    ]
+
+
+def test_faults_of_several_recipes_and_overrides_come_at_once(tmp_path: Path) -> None:
+    half, wrong = tmp_path / "half.toml", tmp_path / "wrong.toml"
+    half.write_text("mix_p = 0.5\n[[mix]]\nop = 'mixup'\n")
+    wrong.write_text("colour = 1\n[[augment]]\nop = 'cutout'\nT = 2\n")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(str(half), str(wrong), "cutmix", overrides=["cutmix.box=round", "zoom.by=2", "mix_p"])
+    assert [line.replace(f"{tmp_path}/", "") for line in str(error.value).splitlines()] == [
+        "wrong.toml: colour: unknown key",
+        "the recipes have different mix_p: [0.5, 1.0]; make them one with a file",
+        "--set zoom.by: the recipe has no such place (it has mix_p, augment.0, mix.0, mix.1, cutout, mixup, cutmix)",
+        "--set mix_p: should be KEY=VALUE, such as fademixup.beta=0.4",
+        "half.toml + wrong.toml + cutmix: augment.0 (cutout): T: unknown key; did you mean 't'?",
+        "half.toml + wrong.toml + cutmix: mix.1 (cutmix): box: 'round' should be 'clip', 'inside'",
+    ]
+    with pytest.raises(RecipeError) as error:
+        load_recipe("fadmixup", str(tmp_path / "gone.toml"), "mixup")
+    assert len(str(error.value).splitlines()) == 2
+
+
 def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
     found = faults_of("""
         summary = "wrong"
@@ -90,6 +169,17 @@ def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        ("augment.0.op = 'cutout'", "augment: should be tables, [[augment]]"),
+        ("[mix]\nop = 'mixup'", "mix: should be tables, [[mix]]"),
+        ("[[augment]]\nop = 'randaugment_t'\nM = 3", "augment.0 (randaugment_t): M: unknown key; did you mean 'm'?"),
+        ("[[augment]]\nop = 'cutout'\nP = 0.5", "augment.0 (cutout): P: unknown key; did you mean 'p'?"),
+        ("[[mix]]\nop = 'mixup'\nm1 = 3", "mix.0 (mixup): m1: unknown key; randaugment_t has it"),
+        ("[[augment]]\nop = 3", "augment.0.op: 3 should be a string"),
+        (
+            "[[augment]]\nop = 'randaugment_t'\nvariant = 'Temporal-Plus'",
+            "augment.0 (randaugment_t): variant: 'Temporal-Plus' should be 'spatial', 'temporal_plus', 'temporal', "
+            "'mix', 'fixed'; did you mean 'temporal_plus'?",
+        ),
         ("mix = 3", "mix: 3 should be a list"),
         ("mix = [3]", "mix: should be tables, [[mix]]"),
         ("mixp = 1", "mixp: unknown key; did you mean 'mix_p'?"),
@@ -111,6 +201,26 @@ def test_single_faults(text: str, fault: str) -> None:
 
 def test_broken_toml_says_where() -> None:
     assert faults_of("mix = [")[0].startswith("my.toml: is not TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a = " + "[" * 100_000, "my.toml: is nested too deeply"),
+        ("name" + ".a" * 20_000 + " = 1", "my.toml: name: {'a': {'a': "),
+        ("[[augment]]\nop" + ".a" * 20_000 + " = 1", "my.toml: augment.0.op: {'a': "),
+        ("[[augment]]\nop = 'cutout'\np" + ".a" * 20_000 + " = 1", "my.toml: augment.0.p: {'a': "),
+        ("mix_p = 0x" + "f" * 9999 + "\n[[mix]]\nop = 'mixup'", "my.toml: mix_p: a number of thousands of digits"),
+        ("name = " + "9" * 5000, "my.toml: is not TOML: "),
+        ("[[augment]]\nop = '" + "x" * 500_000 + "'", "my.toml: augment.0.op: no op 'xxxx"),
+        ("x" * 500_000 + " = 1", "my.toml: xxxx"),
+    ],
+    ids=range(8),
+)
+def test_deep_long_and_huge_recipes_are_told_shortly(text: str, fault: str) -> None:
+    (found,) = faults_of(text)
+    assert found.startswith(fault)
+    assert len(found) < 1000
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
@@ -143,6 +253,28 @@ def test_overrides() -> None:
         ("fadmixup.beta=1", "--set fadmixup.beta: the recipe has no such place; did you mean 'fademixup'?"),
         ("fademixup.bta=1", "fademixup): bta: unknown key; did you mean 'beta'?"),
         ("mix_p=7", "--set mix_p: 7 should be a chance, 0 to 1"),
+        (
+            "randaugment_fixed.m1=3",
+            "--set randaugment_fixed.m1: the recipe has no such place; did you mean 'randaugment_t'? (it has mix_p, "
+            "augment.0, mix.0, randaugment_t, fademixup); m1 is a key of randaugment_t: try randaugment_t.m1",
+        ),
+        ("cutout.h=1", "(it has mix_p, augment.0, mix.0, randaugment_t, fademixup); h is a key of cutout and "),
+        ("beta=1", "; beta is a key of fademixup: try fademixup.beta"),
+        ("fademixup.Beta=1", "fademixup): Beta: unknown key; did you mean 'beta'?"),
+        ("fademixup.m1=1", "fademixup): m1: unknown key; randaugment_t has it"),
+        ("augment.².m=1", "--set augment.².m=1: should be KEY=VALUE"),
+        ("augment.\u0660.m=1", "--set augment.\u0660.m=1: should be KEY=VALUE"),
+        ("augment.1.m=1", "--set augment.1.m: the recipe has no such place; did you mean 'augment.0'?"),
+        (f"augment.{'9' * 5000}.m=1", "the recipe has no such place"),
+        ("mix_p.x=1", "--set mix_p.x: the recipe has no such place"),
+        ("fademixup.beta.x=1", "--set fademixup.beta.x: the recipe has no such place"),
+        ("fademixup=3", "--set fademixup: the recipe has no such place"),
+        ("=3", "--set =3: should be KEY=VALUE"),
+        ("fademixup.beta={}", "fademixup): beta: '{}' should be a number"),
+        ("fademixup.beta=1\nmix_p=0", "fademixup): beta: '1\\nmix_p=0' should be a number"),
+        ("fademixup.beta=" + "[" * 10_000, "fademixup): beta: '[[["),
+        ("fademixup.beta=0x" + "f" * 5000, "fademixup): beta: a number of thousands of digits should be a number"),
+        ("fademixup.beta=" + "9" * 400, "fademixup): beta: 99999999"),
     ],
 )
 def test_wrong_overrides(override: str, fault: str) -> None:
@@ -261,7 +393,7 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: darkness\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[vidaug.ops]\ndarken = darkness:Darken\nhalf = darkness:Half\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    forget = [cookbook.augment_ops, cookbook.mix_ops]
+    forget = [known_ops.augment_ops, known_ops.mix_ops]
     for cached in forget:
         cached.cache_clear()
     yield "[[augment]]\nop = 'darken'\nby = 4\n[[mix]]\nop = 'half'\n"
@@ -283,6 +415,6 @@ def test_ops_of_other_packages(other_package: str) -> None:
 
 def test_a_package_whose_op_cannot_be_loaded_is_named(other_package: str, tmp_path: Path) -> None:
     (tmp_path / "darkness.py").write_text("raise ImportError('no light')")
-    cookbook.augment_ops.cache_clear()
+    known_ops.augment_ops.cache_clear()
     with pytest.raises(RecipeError, match="darkness:Darken: op 'darken' cannot be loaded: no light"):
         parse_recipe(other_package, "dark.toml")

@@ -150,7 +150,7 @@ def test_the_place_is_checked_beforehand(tmp_path: Path) -> None:
     check_place(tmp_path / "scores.h5")
     check_place(tmp_path / "new.h5")
     (tmp_path / "other.h5").write_text("other")
-    for path, message in ((tmp_path / "other.h5", "no file of scores"), (tmp_path, "no file of scores")):
+    for path, message in ((tmp_path / "other.h5", "not a file of scores"), (tmp_path, "not a file of scores")):
         with pytest.raises(VidaugError, match=message):
             check_place(path)
     with pytest.raises(VidaugError, match="no such folder"):

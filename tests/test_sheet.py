@@ -32,12 +32,12 @@ from vidaug_cli.sheet import (
 
 
 def strip(
-    weights: NDArray[np.floating] | None, frames: int = 64, size: tuple[int, int] = (40, 40), **names: str
+    weights: NDArray[np.floating] | None, frames: int = 64, size: tuple[int, int] = (40, 40), **values: object
 ) -> Strip:
     """A clip of (height, width) `size` whose frame t is flat grey 2 * t."""
     video = np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None, None] * 2, (frames, *size, 3))
     given_names = {"title": "a 50 % + b 50 %", "own": "a.mp4", "partner": "b.mp4" if weights is not None else None}
-    return Strip(video.copy(), weights, **given_names | names)  # type: ignore[arg-type]
+    return Strip(video.copy(), weights, **given_names | values)  # type: ignore[arg-type]
 
 
 def count(column: NDArray[np.uint8], colour: tuple[int, int, int]) -> int:
@@ -109,7 +109,9 @@ def marker(picture: NDArray[np.uint8], thumb: int) -> float:
 
 def test_gif_has_every_frame_plays_in_order_and_marks_the_time(tmp_path: Path) -> None:
     path, thumb = tmp_path / "clips.gif", 80
-    animate([strip(CUT), strip(None, 10), strip(RAMP)], path, fps=25, thumb=thumb)
+    animate(
+        [strip(weights, frames, fps=25) for weights, frames in ((CUT, 64), (None, 10), (RAMP, 64))], path, thumb=thumb
+    )
     with Image.open(path) as gif:
         assert gif.n_frames == 64
         assert gif.info["loop"] == 0
@@ -130,7 +132,7 @@ def test_gif_has_every_frame_plays_in_order_and_marks_the_time(tmp_path: Path) -
 
 def test_mp4_has_every_frame_and_even_sides(tmp_path: Path) -> None:
     path = tmp_path / "clips.MP4"
-    animate([strip(RAMP, 30)], path, fps=15, thumb=81)
+    animate([strip(RAMP, 30, fps=15)], path, thumb=81)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
@@ -140,6 +142,69 @@ def test_mp4_has_every_frame_and_even_sides(tmp_path: Path) -> None:
     for number in (0, 15, 29):
         inside = frames[number][MARGIN + CELL_HEADING + 10 :][:60, MARGIN + 10 : MARGIN + 70]
         assert abs(inside.mean() - 2 * number) < 4
+
+
+def durations(path: Path) -> list[int]:
+    """Milliseconds that each picture of a GIF lasts, as the file says."""
+    with Image.open(path) as gif:
+        found = []
+        for number in range(getattr(gif, "n_frames", 1)):
+            gif.seek(number)
+            found.append(gif.info["duration"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fps", "wanted"),
+    [
+        (7.5, [130, 140, 130, 130, 140, 130, 130, 140]),  # 13.33 hundredths: no error adds up
+        (15, [70, 60, 70, 70, 60, 70, 70, 60]),
+        (25, [40] * 8),
+        (30000 / 1001, [30, 40, 30, 30, 40, 30, 30, 40]),
+        (50, [20] * 8),
+        (60, [20, 30, 20, 30, 20, 20]),  # a browser takes 10 for 100: what would come too soon is skipped
+        (240, [20, 20]),
+        (0.2, [5000] * 8),
+    ],
+)
+def test_gif_is_as_fast_as_its_clip(tmp_path: Path, fps: float, wanted: list[int]) -> None:
+    animate([strip(RAMP[:8], 8, fps=fps)], tmp_path / "a.gif", thumb=48)
+    found = durations(tmp_path / "a.gif")
+    assert len(found) == len(wanted)
+    assert min(found) >= 20
+    assert sum(found) == pytest.approx(8000 / fps, abs=10)
+    assert max(abs(one - other) for one, other in zip(np.cumsum(found), np.cumsum(wanted), strict=True)) <= 10
+
+
+@pytest.mark.parametrize("fps", [7.5, 15, 6000 / 1001, 25 / 3, 60, 120])
+def test_mp4_is_as_fast_as_its_clip(tmp_path: Path, fps: float) -> None:
+    animate([strip(RAMP, 12, fps=fps)], tmp_path / "a.mp4", thumb=48)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert float(stream.average_rate) == pytest.approx(fps, rel=1e-6)
+        assert sum(1 for _ in container.decode(stream)) == 12
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_clips_of_different_rates_share_a_clock(tmp_path: Path, suffix: str) -> None:
+    """30 fps beside 10: a second after the start the one is at frame 30 and the other at frame 10."""
+    path, thumb = tmp_path / f"a{suffix}", 80
+    animate([strip(RAMP, 64, fps=30), strip(None, 20, fps=10)], path, thumb=thumb)
+    middle = MARGIN + CELL_HEADING + thumb // 2
+    with av.open(str(path)) as container:
+        shown = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert len(shown) == 64
+    for seconds, picture in shown:
+        one, other = (int(picture[middle, left + thumb // 2, 0]) for left in (MARGIN, 2 * MARGIN + thumb))
+        assert abs(one / 2 - seconds * 30) < 2.2  # grey level 2 a frame, and a codec's error
+        assert abs(other / 2 - min(19, np.floor(seconds * 10 + 0.1))) < 2.2
+
+
+def test_nonsense_rates_are_played_all_the_same(tmp_path: Path) -> None:
+    for name, rate in (("slow", 1e-300), ("fast", 1e300), ("nothing", 0.0)):
+        animate([strip(None, 3, fps=rate)], tmp_path / f"{name}.gif", thumb=48)
+        animate([strip(None, 3, fps=rate)], tmp_path / f"{name}.mp4", thumb=48)
+    assert durations(tmp_path / "slow.gif") == [10_000] * 3
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vidaug_cli.data.sampling import ClipSpec
     from vidaug_cli.data.scores import Scores, read_scores
     from vidaug_cli.data.shard.dataset import ShardDataset
-    from vidaug_cli.errors import RecipeError, ShardError, VidaugError, VideoError
+    from vidaug_cli.errors import ClipsError, RecipeError, ShardError, VidaugError, VideoError
     from vidaug_cli.online import augment_batch
     from vidaug_cli.ops.blend import Blend, mix
     from vidaug_cli.ops.clips import ClipOp, Clips, Shape
@@ -33,6 +33,7 @@ _HOMES = {
     "ClipOp": "ops.clips",
     "ClipSpec": "data.sampling",
     "Clips": "ops.clips",
+    "ClipsError": "errors",
     "Mix": "ops.mix",
     "Plan": "plan",
     "RandAugmentT": "ops.randaugment",
@@ -59,6 +60,7 @@ __all__ = [
     "ClipOp",
     "ClipSpec",
     "Clips",
+    "ClipsError",
     "Mix",
     "Plan",
     "RandAugmentT",

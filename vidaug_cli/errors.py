@@ -1,7 +1,16 @@
 """Errors a user can mend: one line that says what, where and what to try.
 
-Anything that is not a `VidaugError` is a bug and keeps its traceback.
+Anything that is not a `VidaugError` is a bug and keeps its traceback, but for what the operating system says that a
+user can mend.
 """
+
+from __future__ import annotations
+
+import errno
+import os
+
+LONGEST = 5000  # letters of a line that is shown: more than any path has
+LINES = 200  # that are shown
 
 
 class VidaugError(Exception):
@@ -49,3 +58,67 @@ class RecipeError(VidaugError):
 
 class ShardError(VidaugError):
     """A shard or an output folder that is damaged, foreign or belongs to another plan."""
+
+
+class ClipsError(VidaugError, ValueError):
+    """A batch in memory whose tensors are not what an op can take; programs know it as a ValueError."""
+
+
+_OF_PATHS = {  # what the system says of a path, and what to try
+    errno.ENOENT: "is the name right?",
+    errno.ENOTDIR: "a part of this path is a file: name another",
+    errno.EISDIR: "name a file",
+    errno.EEXIST: "name another",
+    errno.ENOTEMPTY: "name another",
+    errno.ENAMETOOLONG: "name a shorter one",
+    errno.ELOOP: "its links lead in a circle",
+    errno.EACCES: "may you read and write there?",
+    errno.EPERM: "may you read and write there?",
+    errno.ETXTBSY: "a program that runs uses it",
+    errno.EBUSY: "another program uses it",
+    errno.ENXIO: "name a plain file",
+    errno.ENODEV: "name a plain file",
+}
+_OF_THE_MACHINE = {  # ... and of the machine, with or without one
+    errno.ENOSPC: "free some room, or write to another disk",
+    errno.EDQUOT: "free some room, or write to another disk",
+    errno.EFBIG: "write to a disk that takes large files",
+    errno.EROFS: "write to another disk",
+    errno.EIO: "the disk or the network does not answer: the same command may do later",
+    errno.ESTALE: "the network disk was lost: the same command may do later",
+    errno.ETIMEDOUT: "the network does not answer: the same command may do later",
+    errno.EREMOTEIO: "the network does not answer: the same command may do later",
+    errno.EHOSTDOWN: "the network does not answer: the same command may do later",
+    errno.EMFILE: "raise the limit with 'ulimit -n 4096', or take fewer with -j",
+    errno.ENFILE: "too many files are open on this machine: close other programs",
+    errno.ENOMEM: "close other programs, or take fewer with -j",
+    errno.EAGAIN: "raise the limit with 'ulimit -u', or take fewer with -j",
+}
+
+
+def of_the_system(error: OSError) -> VidaugError | None:
+    """What the system says that a user can mend, with what to try; None for an error that a bug of ours makes."""
+    hint = _OF_THE_MACHINE.get(error.errno or 0) or (error.filename is not None and _OF_PATHS.get(error.errno or 0))
+    if hint:
+        place = error.filename if error.filename is not None and not isinstance(error.filename, int) else ""
+        return VidaugError(os.strerror(error.errno or 0), where=os.fsdecode(place) if place else "", hint=hint)
+    return None
+
+
+def printable(text: str) -> str:
+    """The text in one line, with what moves a terminal's cursor or cannot be written as an escape."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def readable(text: str) -> str:
+    """A message of any origin as a terminal can show it: its lines without what moves the cursor, none endless."""
+    lines = text.split("\n")
+    shown = [line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-490:]}" for line in lines[:LINES]]
+    more = [f"... and {len(lines) - LINES} lines more"] if len(lines) > LINES else []
+    return "\n".join([*map(printable, shown), *more])
+
+
+def told(error: VidaugError) -> str:
+    """The message as a terminal can show it; a file may have any name, with line feeds in it."""
+    place, advice = f"{printable(error.where)}: " * bool(error.where), f"; {printable(error.hint)}" * bool(error.hint)
+    return readable(f"{place}{error.what}{advice}")

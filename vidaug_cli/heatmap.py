@@ -14,6 +14,7 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.inspection import find_clips
 from vidaug_cli.plan import read_plan
+from vidaug_cli.preview import clip_fps
 from vidaug_cli.sheet import Legend, Strip
 from vidaug_cli.train.cam import activations, class_maps, spearman
 from vidaug_cli.train.feed import MIDDLE, Place
@@ -39,6 +40,7 @@ class Seen:
     weights: NDArray[np.float32]  # (T,), true share of the class in each frame
     activation: NDArray[np.float32]  # (T,)
     maps: NDArray[np.float32]  # (T, H, W)
+    fps: float  # frames per second at which the clip is as fast as its video
 
     @property
     def correlation(self) -> float | None:
@@ -59,6 +61,7 @@ def look(predictor: Predictor, out: Path, clip: int) -> tuple[NDArray[np.uint8],
     ((path, index),) = find_clips(out, [clip])
     with Shard(path) as shard:
         rows = [plan.rows[row] for row in shard.row("sources", index).tolist() if row >= 0]
+        fps = clip_fps(rows[0], shard.params(index))
     names = list(dict.fromkeys(str(row.label) for row in rows))
     if strange := [name for name in names if name not in predictor.classes]:
         raise VidaugError(f"clip {clip} has the class {strange[0]!r}, which the network does not know", where=out)
@@ -80,6 +83,7 @@ def look(predictor: Predictor, out: Path, clip: int) -> tuple[NDArray[np.uint8],
             weights=np.sum([share for row, share in shares if row.label == name], 0),
             activation=curve,
             maps=heat,
+            fps=fps,
         )
         for name, answer, curve, heat in zip(names, softmax, curves, maps, strict=True)
     ]
@@ -96,6 +100,7 @@ def strips(video: NDArray[np.uint8], classes: Sequence[Seen]) -> list[Strip]:
             own=", ".join(seen.videos),
             partner=", ".join(seen.others) or None,
             note=_note(seen),
+            fps=seen.fps,
             curve=(seen.activation - seen.activation.min()) / (np.ptp(seen.activation) or 1),
         )
         for seen in classes

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.manifest import relocate
 from vidaug_cli.data.shard.check import check_shard
@@ -21,7 +22,7 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.shard.header import Record
 from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
 from vidaug_cli.data.summary import printable
-from vidaug_cli.errors import ShardError, VideoError
+from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.output import human_bytes
 from vidaug_cli.plan import Plan, read_plan
 from vidaug_cli.render import Engine, replay
@@ -33,17 +34,20 @@ WIDEST = 40  # letters of a class name that columns are lined up by
 
 
 def shard_files(source: Path) -> list[Path]:
-    """The finished shards of an output folder in order, or the one shard `source` is. Raises ShardError for none."""
-    if source.is_file():
-        if source.suffix != ".h5":
-            raise ShardError("is no shard", where=source, hint="name a folder written by 'vidaug augment', or a .h5")
+    """The finished shards of an output folder in order, or the one shard `source` is.
+
+    Raises ShardError when there is none, with what `source` is instead.
+    """
+    if found := sorted(path for path in (source / "shards").glob("shard-*.h5") if done_path(path).exists()):
+        return found
+    kind, hint = kind_of(source), "name a folder written by 'vidaug augment', or a shard in it"
+    if kind in (Kind.SHARD, Kind.UNCLEAR) and source.is_file():
         return [source]
-    if not source.is_dir():
-        raise ShardError("does not exist", where=source, hint="name a folder written by 'vidaug augment'")
-    found = sorted(path for path in (source / "shards").glob("shard-*.h5") if done_path(path).exists())
-    if not found:
-        raise ShardError("holds no finished shard", where=source, hint="name a folder written by 'vidaug augment'")
-    return found
+    if kind is Kind.SHARDS:
+        hint = "the same 'vidaug augment' command makes them"
+        raise ShardError("holds no finished shard yet", where=source, hint=hint)
+    what = "does not exist" if kind is Kind.MISSING else f"is {kind.words}, and not a folder of shards"
+    raise ShardError(what, where=source, hint=kind.use or hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,8 @@ class Summary:
     """What is in an output folder or a shard."""
 
     source: str
-    shards: int
+    shards: int  # that are finished
+    planned_shards: int | None  # of an output folder; None: its plan cannot be read, or it is one shard by itself
     clips: int
     originals: int
     mixed: int
@@ -59,7 +64,7 @@ class Summary:
     frames: int
     size: int
     codec: str
-    device: str
+    devices: dict[str, int]  # how many shards each kind of device rendered
     seed: int
     recipe: str  # TOML text
     label_mass: dict[str, float]  # per class: the sum of its label weights over all clips
@@ -70,6 +75,16 @@ class Summary:
         return dict(vars(self))
 
     @property
+    def _amount(self) -> str:
+        shards = count(self.planned_shards or self.shards, "shard")
+        return shards if self.planned_shards in (None, self.shards) else f"{self.shards} of {shards}"
+
+    @property
+    def _where(self) -> str:
+        each = [f"{name} ({count(number, 'shard')})" for name, number in self.devices.items()]
+        return " and ".join(each if len(each) > 1 else self.devices)
+
+    @property
     def text(self) -> str:
         mass = sorted(
             ((printable(name), amount) for name, amount in self.label_mass.items()), key=lambda item: -item[1]
@@ -78,9 +93,9 @@ class Summary:
         tallest = max(1, *self.own_weight)
         bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
         lines = [
-            f"{self.source}: {count(self.clips, 'clip')} in {count(self.shards, 'shard')}, {human_bytes(self.bytes)}",
+            f"{self.source}: {count(self.clips, 'clip')} in {self._amount}, {human_bytes(self.bytes)}",
             f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
-            f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {self.device}",
+            f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {self._where}",
             "",
             f"label mass of {len(mass)} class{'' if len(mass) == 1 else 'es'}",
             *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
@@ -89,7 +104,9 @@ class Summary:
             lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
         if self.ops:
             lines += ["", "ops drawn", *(f"  {name:{width}} {count:6}" for name, count in self.ops.items())]
-        return "\n".join([*lines, "", "recipe", *(f"  {line}".rstrip() for line in self.recipe.splitlines())])
+        return "\n".join(
+            [*lines, "", "recipe", *(f"  {printable(line)}".rstrip() for line in self.recipe.splitlines())]
+        )
 
 
 def summarise(source: Path) -> Summary:
@@ -98,10 +115,17 @@ def summarise(source: Path) -> Summary:
     mass: np.ndarray[Any, Any] | float = 0.0
     own_weights: list[float] = []
     ops: Counter[str] = Counter()
+    devices: Counter[str] = Counter()
+    plans: set[str] = set()
     clips = originals = 0
     for path in files:
         with Shard(path) as shard:
             header = shard.header
+            devices[header.device] += 1
+            plans.add(header.plan_sha256)
+            if len(plans) > 1:
+                hint = "each output folder holds the shards of one plan"
+                raise ShardError(f"is of another plan than {files[0].name}", where=path, hint=hint)
             clips += len(shard)
             originals += int((shard.column("copy") < 0).sum())
             mass = mass + shard.column("labels").sum(0, dtype=np.float64)
@@ -112,6 +136,7 @@ def summarise(source: Path) -> Summary:
     return Summary(
         source=str(source),
         shards=len(files),
+        planned_shards=_planned_shards(source),
         clips=clips,
         originals=originals,
         mixed=len(own_weights),
@@ -119,13 +144,21 @@ def summarise(source: Path) -> Summary:
         frames=header.frames,
         size=header.size,
         codec=header.codec,
-        device=header.device,
+        devices=dict(sorted(devices.items())),
         seed=header.seed,
         recipe=header.recipe,
         label_mass=dict(zip(header.classes, np.atleast_1d(mass).tolist(), strict=True)),
         own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),
         ops=dict(sorted(ops.items(), key=lambda item: -item[1])),
     )
+
+
+def _planned_shards(source: Path) -> int | None:
+    """How many shards the folder will have; None where it cannot be said."""
+    try:
+        return len(read_plan(source).shards) if source.is_dir() else None
+    except VidaugError:  # whoever verifies the folder is told; what lies in the shards can be summed up all the same
+        return None
 
 
 def op_names(params: dict[str, Any]) -> list[str]:

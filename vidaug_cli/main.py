@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import os
+import select
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import VidaugError, of_the_system, readable, told
 
 COMMANDS = (
     *("scan", "augment", "recipes", "inspect", "verify", "replay", "preview"),
@@ -25,15 +29,23 @@ class Terminated(BaseException):
     """SIGTERM arrived: unwinds like a Ctrl-C, so that files half-written are removed."""
 
 
-class InOrder(click.Group):
+class Program(click.Group):
     """Lists its commands in the order of the work, not of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if _reader_is_gone():
+                raise  # click ends quietly
+            raise RuntimeError("a pipe between processes of this program broke") from error
+
 
 @click.group(
-    cls=InOrder,
+    cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "VIDAUG"},
     epilog="Every option may come from the environment: VIDAUG_AUGMENT_WORKERS=4 is 'vidaug augment --workers 4'. "
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos were left out, 130 interrupted, "
@@ -54,23 +66,30 @@ for _name in COMMANDS:
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    _prepare_streams()
     try:
+        _check_current_folder()
         code = cli.main(prog_name="vidaug", standalone_mode=False)
     except VidaugError as error:
-        click.echo(f"vidaug: error: {error}{_variables(str(error))}", err=True)
-        code = FAILED
+        code = _fail(told(error) + _variables(str(error)))
     except click.ClickException as error:
         if isinstance(error, click.BadParameter):
             options.name_variable(error)
         elif type(error) is click.UsageError:
             error = click.UsageError(error.message + _variables(error.message), error.ctx)
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo(readable(text.getvalue()), err=True, nl=False)
         code = error.exit_code
-    except (OSError, MemoryError) as error:  # a full or read-only disk, a folder of somebody else's: no bug of ours
-        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        click.echo(f"vidaug: error: {place}{getattr(error, 'strerror', None) or error}", err=True)
-        code = FAILED
-    except (click.Abort, KeyboardInterrupt):
+    except OSError as error:
+        if (mendable := of_the_system(error)) is None:
+            raise
+        code = _fail(told(mendable))
+    except MemoryError as error:
+        code = _fail(readable(f"{str(error) or 'not enough memory'}; take smaller clips, or fewer processes with -j"))
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__, EOFError):
+            raise error.__cause__ from None  # nothing asks a question here: it is no answer that is missing
         click.echo("vidaug: interrupted; what is finished is kept", err=True)
         code = INTERRUPTED
     except Terminated:
@@ -83,6 +102,36 @@ def _variables(message: str) -> str:
     """Where in the environment a value is from that the message is about."""
     name = next((word for word in sys.argv[1:] if word in COMMANDS), None)
     return options.variables(cli.commands[name], f"vidaug_{name}", message) if name else ""
+
+
+def _fail(message: str) -> int:
+    click.echo(f"vidaug: error: {message}", err=True)
+    return FAILED
+
+
+def _prepare_streams() -> None:
+    """Write UTF-8 in every locale, as manifests and JSON are; and let no file of ours take a closed stream's place."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # stdin, stdout and stderr are 0 to 2
+        pass
+    os.close(descriptor)
+
+
+def _check_current_folder() -> None:
+    """Raise VidaugError when it was removed: torch's libraries would end the process with a riddle."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise VidaugError("the current folder is gone", hint="go to another with cd") from error
+
+
+def _reader_is_gone() -> bool:
+    """Whether whoever read our stdout or stderr has ended, such as `head`."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

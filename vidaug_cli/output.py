@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,10 +27,11 @@ class Part:
     @classmethod
     def parse(cls, text: str) -> Part:
         """`I/N` with I from 0. Raises VidaugError."""
-        index, _, count = text.partition("/")
-        if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
-            raise VidaugError(f"--part {text} should be I/N, with I from 0 to N - 1", hint="such as --part 0/4")
-        return cls(int(index), int(count))
+        found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+        if found is None or int(found[1]) >= int(found[2]):
+            what = f"--part {text:.40} should be I/N, with I from 0 to N - 1"
+            raise VidaugError(what, hint="such as --part 0/4")
+        return cls(int(found[1]), int(found[2]))
 
     def shards(self, plan: Plan) -> range:
         """The shard numbers that are this part's."""

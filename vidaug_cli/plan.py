@@ -170,8 +170,8 @@ def read_header(out: Path) -> dict[str, Any]:
         raise ShardError(what, where=out, hint="name a folder written by 'vidaug augment'") from error
     except OSError as error:
         raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
-    except ValueError as error:
-        raise ShardError("is damaged", where=path, hint="remove the folder and make the shards again") from error
+    except (ValueError, RecursionError) as error:
+        raise ShardError("is not JSON", where=path, hint="make the shards again, in another folder") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ShardError("is not a plan of vidaug", where=path, hint="name another folder")
     if header.get("version") != VERSION:
@@ -199,7 +199,7 @@ def read_plan(out: Path) -> Plan:
         hint = "the same 'vidaug augment' command writes it again"
         raise ShardError(f"cannot be read: {error.strerror}", where=manifest, hint=hint) from error
     except (KeyError, TypeError) as error:
-        hint = "remove the folder and make the shards again"
+        hint = "make the shards again, in another folder"
         raise ShardError(f"is damaged ({error})", where=out / "plan.json", hint=hint) from error
     except VidaugError as error:
         if error.where:
@@ -208,7 +208,9 @@ def read_plan(out: Path) -> Plan:
         raise ShardError(what, where=out, hint="make the shards again") from error
     if plan.sha256 != header.get("plan_sha256"):
         changed = ", ".join(plan_differences(plan, header)) or "plan_sha256"
-        raise ShardError(f"was changed since it was made ({changed})", where=out, hint="make the shards again")
+        raise ShardError(
+            f"was changed since it was made ({changed})", where=out, hint="make the shards again, in another folder"
+        )
     return plan
 
 

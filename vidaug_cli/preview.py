@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.shard.done import Failure
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.shard.header import Record
@@ -13,7 +14,7 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.inspection import find_clips, op_names
 from vidaug_cli.plan import Plan, read_plan
 from vidaug_cli.render import Engine, render_group
-from vidaug_cli.sheet import LEGEND, Legend, Strip, animate, contact_sheet
+from vidaug_cli.sheet import FPS, LEGEND, Legend, Strip, animate, contact_sheet
 
 SUFFIXES = (".png", ".gif", ".mp4")
 
@@ -43,7 +44,9 @@ def check_suffixes(paths: Sequence[Path]) -> None:
     """Before anything is rendered. Raises VidaugError when a picture could not be written."""
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
-            raise VidaugError("is no picture that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}")
+            raise VidaugError(
+                "is not a picture that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}"
+            )
 
 
 def draw_pictures(
@@ -69,7 +72,14 @@ def _strip(plan: Plan, record: Record) -> Strip:
         own=own.name if own else "",
         partner=partner.name if partner else None,
         note=_note(record.params),
+        fps=clip_fps(own, record.params) if own else FPS,
     )
+
+
+def clip_fps(video: Row, params: dict[str, Any]) -> float:
+    """Frames per second at which a clip of `video` is as fast as it, from the numbers drawn for the clip."""
+    step = params["own"]["sample"]["step"]  # frames of the video from one frame of the clip to the next
+    return video.fps / step if video.fps and step else FPS
 
 
 def _note(params: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -70,14 +71,14 @@ def _guard(limits: Limits) -> Guard:
 
 def resolve_device(name: str) -> str:
     """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there. Raises VidaugError."""
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return "cuda" if count else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
-        raise VidaugError(f"no device {name!r}", hint="auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and int(index or 0) >= count:
-        raise VidaugError(f"no device {name!r}: torch sees {count} CUDA devices", hint="try --device cpu")
+        return "cuda" if there else "cpu"
+    found = re.fullmatch("cpu|cuda(?::([0-9]{1,9}))?", name)
+    if found is None:
+        raise VidaugError(f"no device {name[:40]!r}", hint="auto, cpu, cuda or cuda:N")
+    if name != "cpu" and int(found[1] or 0) >= there:
+        raise VidaugError(f"no device {name!r}: torch sees {there} CUDA devices", hint="try --device cpu")
     return name
 
 

@@ -8,7 +8,7 @@ tell apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,11 @@ CELL_HEADING = 60  # the same while playing: sources one below the other
 CURVE = 2  # pixels: width of a curve's line, and on either side of it of what sets it off
 CAPTION = 22  # pixels under a bar: a tick and a line of text
 
+FPS = 30.0  # of a clip whose rate is unknown, such as of frame images
+SLOWEST, FASTEST = 0.1, 240.0  # frames per second that are played; what a manifest says may be anything
+LONGEST = 20_000  # pictures of an animation; clips whose rates differ by far more skip frames
+HUNDREDTHS = 2  # of a second that a picture of a GIF lasts at least: browsers take less for 10
+
 
 @dataclass(frozen=True, eq=False)
 class Strip:
@@ -48,10 +53,16 @@ class Strip:
     partner: str | None = None
     note: str = ""  # the ops drawn, for instance
     curve: NDArray[np.floating] | None = None  # (T,), 0 to 1, a line over the bar, which is then a higher one
+    fps: float = FPS  # frames per second at which it is as fast as its video
 
     @property
     def shares(self) -> NDArray[np.floating]:
         return np.ones(len(self.video)) if self.weights is None else self.weights
+
+    @property
+    def rate(self) -> float:
+        """Frames per second at which it is played."""
+        return min(max(self.fps, SLOWEST), FASTEST)
 
     @property
     def bar(self) -> int:
@@ -98,16 +109,14 @@ def contact_sheet(strips: Sequence[Strip], columns: int = 8, thumb: int = 128, l
     return sheet
 
 
-def animate(
-    strips: Sequence[Strip], path: Path, fps: float = 30.0, columns: int | None = None, thumb: int = 192
-) -> None:
-    """Writes the clips playing side by side, as a GIF that loops or as MP4, by the suffix of `path`.
+def animate(strips: Sequence[Strip], path: Path, columns: int | None = None, thumb: int = 192) -> None:
+    """Write the clips playing side by side, each at its own rate: a GIF that loops or MP4, by the suffix of `path`.
 
-    Clips shorter than the longest wait on their last frame. A frame of a GIF lasts whole hundredths of a second.
+    They share a clock that ticks with the frames of the fastest. Clips that end before the longest wait on their last
+    frame. A picture of a GIF lasts whole hundredths of a second: the nearest, so that the speed holds.
 
     Args:
-        strips: the clips; they may differ in length and size.
-        fps: frames per second.
+        strips: the clips; they may differ in length, size and rate.
         columns: clips beside each other; None: what makes a square, 4 at most.
         thumb: width of a clip in pixels.
 
@@ -123,12 +132,14 @@ def animate(
     grid = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), PAPER)  # H.264 takes even sizes only
     places = [(MARGIN + n % columns * pitch[0], MARGIN + n // columns * pitch[1]) for n in range(len(strips))]
 
-    def picture(frame: int) -> Image.Image:
+    def picture(seconds: float) -> Image.Image:
         for strip, cell, place in zip(strips, cells, places, strict=True):
+            frame = math.floor(seconds * strip.rate + 1e-6)
             grid.paste(_cell(cell, strip, min(frame, len(strip.video) - 1)), place)
         return grid.copy()
 
-    writer(path, (picture(frame) for frame in range(max(len(strip.video) for strip in strips))), fps)
+    lasts = max(len(strip.video) / strip.rate for strip in strips)
+    writer(path, picture, min(max(strip.rate for strip in strips), LONGEST / lasts), lasts)
 
 
 def weight_bar(shares: NDArray[np.floating], width: int, height: int) -> Image.Image:
@@ -222,9 +233,19 @@ def _thumb(strip: Strip, frame: int, width: int) -> Image.Image:
     return picture.resize((width, max(1, round(width * picture.height / picture.width))), Image.Resampling.LANCZOS)
 
 
-def _write_gif(path: Path, pictures: Iterator[Image.Image], fps: float) -> None:
+Picture = Callable[[float], Image.Image]  # what is seen after so many seconds
+
+
+def _write_gif(path: Path, picture: Picture, fps: float, seconds: float) -> None:
     """One palette for all frames, so that what stands still does not flicker: ours, and those found."""
-    frames = list(pictures)
+    shown = [(0, 0)]  # the ticks that get a picture, and when it comes, in hundredths of a second
+    for tick in range(1, _ticks(fps, seconds)):
+        if (start := round(100 * tick / fps)) >= shown[-1][1] + HUNDREDTHS:
+            shown.append((tick, start))
+    frames = [picture(tick / fps) for tick, _ in shown]
+    starts = [start for _, start in shown]
+    ends = [*starts[1:], max(starts[-1] + HUNDREDTHS, round(100 * seconds))]
+    lasting = [10 * (end - start) for start, end in zip(starts, ends, strict=True)]
     few = frames[:: math.ceil(len(frames) / 8)]
     montage = Image.new("RGB", (few[0].width, sum(frame.height for frame in few)))
     for number, frame in enumerate(few):
@@ -233,13 +254,17 @@ def _write_gif(path: Path, pictures: Iterator[Image.Image], fps: float) -> None:
     palette.putpalette([*OWN, *PARTNER, *INK, *PAPER, *(palette.getpalette() or [])])
     indexed = [frame.quantize(palette=palette) for frame in frames]
     try:
-        indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=max(20, round(1000 / fps)), loop=0)
+        indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=lasting, loop=0)
     except OSError as error:
         raise VidaugError(f"cannot be written: {error.strerror or error}", where=path) from error
 
 
-def _write_mp4(path: Path, pictures: Iterator[Image.Image], fps: float) -> None:
-    write_video(path, (np.asarray(picture) for picture in pictures), fps)
+def _write_mp4(path: Path, picture: Picture, fps: float, seconds: float) -> None:
+    write_video(path, (np.asarray(picture(tick / fps)) for tick in range(_ticks(fps, seconds))), fps)
 
 
-_WRITERS: dict[str, Callable[[Path, Iterator[Image.Image], float], None]] = {".gif": _write_gif, ".mp4": _write_mp4}
+def _ticks(fps: float, seconds: float) -> int:
+    return max(1, math.ceil(seconds * fps - 1e-6))
+
+
+_WRITERS: dict[str, Callable[[Path, Picture, float, float], None]] = {".gif": _write_gif, ".mp4": _write_mp4}

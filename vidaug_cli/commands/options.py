@@ -324,7 +324,9 @@ def variables(command: click.Command, prefix: str, message: str) -> str:
 def note(message: str, *, quiet: bool = False) -> None:
     """One line for a person, on stderr."""
     if not quiet:
-        click.echo(message, err=True)
+        from vidaug_cli.errors import readable
+
+        click.echo(readable(message), err=True)
 
 
 def show_progress(quiet: bool) -> bool:

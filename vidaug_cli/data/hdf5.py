@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import ShardError, VidaugError, of_the_system
 
 MAX_TEXT = 2**20  # bytes of one text, in an attribute or a row
 FLETCHER32_BYTES = 4
@@ -146,16 +146,22 @@ _HDF5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, Overflow
 
 
 @contextmanager
-def reading(where: object, kind: str, hint: str) -> Iterator[None]:
-    """Turn whatever is wrong with a file of this kind into a ShardError that says where."""
+def reading(where: object, kind: str, hint: Callable[[], str]) -> Iterator[None]:
+    """Turn whatever is wrong with a file of this kind into a ShardError that says where; `hint` is only asked then."""
     try:
         yield
     except VidaugError as error:
-        raise ShardError(error.what, where=error.where or where, hint=error.hint or hint) from error
+        raise ShardError(error.what, where=error.where or where, hint=error.hint or hint()) from error
     except FileNotFoundError as error:
         raise ShardError("does not exist", where=where) from error
+    except MemoryError as error:
+        raise ShardError("needs more memory than there is", where=where) from error
     except _HDF5_ERRORS as error:
-        raise ShardError(f"is damaged or no {kind} ({_first_line(error)})", where=where, hint=hint) from error
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(where)
+            if said := of_the_system(error):  # of a disk, not of the file: nothing of it has to be made again
+                raise ShardError(f"cannot be read: {said.what}", where=where, hint=said.hint) from error
+        raise ShardError(f"is damaged or not a {kind} ({_first_line(error)})", where=where, hint=hint()) from error
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def write_scores(path: Path, scores: Scores) -> None:
 def read_scores(path: Path | str) -> Scores:
     """Raises ShardError when the file is damaged, foreign or holds what no scores can be."""
     path = Path(path)
-    with reading(path, "file of scores", "make it again with 'vidaug predict' or 'vidaug ensemble'"):
+    with reading(path, "file of scores", lambda: "'vidaug predict' and 'vidaug ensemble' write one"):
         file, attributes, datasets = open_checked(path, _describe)
         with file:
             columns = {name: dataset[...] for name, dataset in datasets.items()}
@@ -128,11 +128,10 @@ def check_place(path: Path) -> None:
     if not path.exists():
         return
     try:
-        with reading(path, "file of scores", ""):
+        with reading(path, "file of scores", str):
             open_checked(path, _describe)[0].close()
     except ShardError as error:
-        hint = "choose another name or remove it"
-        raise VidaugError("exists, and is no file of scores", where=path, hint=hint) from error
+        raise VidaugError("exists, and is not a file of scores", where=path, hint="choose another name") from error
 
 
 _ATTRIBUTES = {"format": str, "version": int, "classes": int, "views": int, "source": str}
@@ -140,7 +139,7 @@ _ATTRIBUTES = {"format": str, "version": int, "classes": int, "views": int, "sou
 
 def _describe(found: Attributes) -> tuple[Attributes, list[Table]]:
     if found.get("format") != FORMAT:
-        raise ShardError("is HDF5, but no scores of vidaug")
+        raise ShardError("is HDF5, but not a file of scores of vidaug")
     if found.get("version") != VERSION:
         raise ShardError(
             f"is version {found.get('version')}, and this vidaug reads {VERSION}", hint="update vidaug-cli"

@@ -14,6 +14,7 @@ from vidaug_cli.data.listing.names import SPLITS
 from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
 from vidaug_cli.data.text import cut
+from vidaug_cli.errors import printable as printable
 
 SHOWN = 20  # quarantined videos listed one by one
 
@@ -127,8 +128,3 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def _span(least: int, most: int) -> str:
     return f"{least}" if least == most else f"{least} to {most}"
-
-
-def printable(text: str) -> str:
-    """A file name may hold what moves a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

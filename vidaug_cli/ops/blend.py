@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidaug_cli.errors import ClipsError
 from vidaug_cli.ops.clips import Clips, Draw, Frames, Shape, map_frames
 
 
@@ -91,9 +92,16 @@ def mix(own: Clips, partner: Clips, blends: Sequence[Blend]) -> Clips:
 
     Returns:
         A new batch. `weights` is the share of what `own` was; a label weight is the mean of it over the clip.
+
+    Raises ClipsError when the batches differ in shape or device, or there is not one blend per clip.
     """
-    if own.video.shape != partner.video.shape or len(blends) != len(own):
-        raise ValueError(f"mix: {own.video.shape} with {partner.video.shape} and {len(blends)} blends")
+    for name in ("video", "target"):
+        ours, theirs = (getattr(clips, name) for clips in (own, partner))
+        if (ours.shape, ours.device) != (theirs.shape, theirs.device):
+            what = f"is {tuple(theirs.shape)} on {theirs.device}, the own one {tuple(ours.shape)} on {ours.device}"
+            raise ClipsError(what, where=f"the partner's {name}")
+    if len(blends) != len(own):
+        raise ClipsError(f"there are {len(blends)} blends for {len(own)} clips")
     device, shape = own.video.device, Shape(*own.video.shape[1:4])
     weights = torch.from_numpy(np.stack([frame_weights(blend, shape) for blend in blends])).to(device)
     share = weights.mean(1, keepdim=True)

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidaug_cli.errors import ClipsError
 from vidaug_cli.schema import Rules, check
 
-Video = Annotated[Tensor, "uint8 (B, T, H, W, C)"]
+Video = Annotated[Tensor, "uint8 (B, T, H, W, C)"]  # C = 3 (RGB) or 1 (grey)
 Frames = Annotated[Tensor, "uint8 (N, H, W, C)"]
 Target = Annotated[Tensor, "float32 (B, K)"]  # soft label, rows sum to 1
 FrameWeights = Annotated[Tensor, "float32 (B, T)"]  # share of the clip's own video in each frame
@@ -33,16 +34,117 @@ class Shape(NamedTuple):
     w: int
 
 
-@dataclass(frozen=True)
+CHANNELS = (1, 3)  # what the colour ops are defined for
+TOLERANCE = 1e-3  # of a sum of label shares, and of a weight: those made in half precision are allowed
+
+
+@dataclass(frozen=True, init=False, eq=False)
 class Clips:
-    """A batch of clips with their soft labels."""
+    """A batch of clips with their soft labels.
+
+    Raises ClipsError when types, shapes or devices do not fit; looking at them waits for no GPU.
+    """
 
     video: Video
     target: Target
     weights: FrameWeights
 
+    def __init__(self, video: Video, target: Target, weights: FrameWeights | None = None) -> None:
+        """Without `weights` nothing is mixed in yet: they are 1."""
+        _check("video", video, torch.uint8, "(B, T, H, W, C) with 3 channels or 1", _is_video, _video_hint)
+        clips, frames = video.shape[:2]
+        _check("target", target, torch.float32, f"({clips}, classes)", lambda it: _is_target(it, clips), _target_hint)
+        if weights is None:
+            weights = torch.ones(clips, frames, device=video.device)
+        shape = (clips, frames)
+        _check("weights", weights, torch.float32, str(shape), lambda it: it.shape == shape, _weights_hint)
+        for name, part in (("target", target), ("weights", weights)):
+            if part.device != video.device:
+                what, hint = f"is on {part.device}, and video on {video.device}", f"try {name}.to(video.device)"
+                raise ClipsError(what, where=name, hint=hint)
+        for name, part in (("video", video), ("target", target), ("weights", weights)):
+            object.__setattr__(self, name, part)
+
     def __len__(self) -> int:
         return len(self.video)
+
+    def check_values(self) -> None:
+        """Raise ClipsError for labels that are not shares of 1, and weights outside 0 to 1. Waits for a GPU once."""
+        unlike = ~((self.target >= 0).all(1) & ((self.target.sum(1) - 1).abs() <= TOLERANCE))  # NaN is unlike, too
+        outside = ~((self.weights >= -TOLERANCE) & (self.weights <= 1 + TOLERANCE)).all(1)
+        if not bool((unlike | outside).any()):
+            return
+        for name, bad, good, hint in (
+            ("target", unlike, "a soft label is shares from 0 up that sum to 1", _target_hint(self.target)),
+            ("weights", outside, "a weight is a share, 0 to 1", ""),
+        ):
+            if bool(bad.any()):
+                row = int(bad.int().argmax())
+                values = ", ".join(f"{value:g}" for value in getattr(self, name)[row, :6].tolist())
+                raise ClipsError(
+                    f"row {row} is {values:.60}{' ...' * (getattr(self, name).shape[1] > 6)}, and {good}",
+                    where=name,
+                    hint=hint,
+                )
+
+
+def _check(
+    name: str,
+    found: object,
+    dtype: torch.dtype,
+    shape: str,
+    fits: Callable[[Tensor], bool],
+    hint: Callable[[Tensor], str],
+) -> None:
+    if not isinstance(found, Tensor):
+        what = f"is a {type(found).__module__}.{type(found).__qualname__}, should be a tensor of torch"
+        raise ClipsError(what, where=name, hint=f"try torch.as_tensor({name})")
+    if found.dtype != dtype or not fits(found):
+        came, wanted = (str(kind).removeprefix("torch.") for kind in (found.dtype, dtype))
+        raise ClipsError(f"is {came} {tuple(found.shape)}, should be {wanted} {shape}", where=name, hint=hint(found))
+
+
+def _is_video(video: Tensor) -> bool:
+    return video.ndim == 5 and video.shape[-1] in CHANNELS and min(video.shape[1:]) > 0
+
+
+def _is_target(target: Tensor, clips: int) -> bool:
+    return target.ndim == 2 and len(target) == clips and target.shape[1] > 0
+
+
+def _video_hint(video: Tensor) -> str:
+    """What a wrong video probably is and how to make it right. Values are only looked at once something is wrong."""
+    guesses = []
+    match tuple(video.shape):
+        case (*_, 1 | 3) if video.ndim == 5:
+            pass
+        case (_, 1 | 3, _, _, _):
+            guesses.append("looks like (B, C, T, H, W): try video.permute(0, 2, 3, 4, 1)")
+        case (_, _, 1 | 3, _, _):
+            guesses.append("looks like (B, T, C, H, W): try video.permute(0, 1, 3, 4, 2)")
+        case (_, _, _, _, 4):
+            guesses.append("looks like RGB with transparency: try video[..., :3]")
+        case (_, _, _, 1 | 3):
+            guesses.append("looks like one clip: try video[None]")
+    if video.is_floating_point() and video.numel():
+        low, high = float(video.amin()), float(video.amax())
+        levels = "(video * 255)" if high <= 1 else "video"
+        bytes_ = f"float video from {low:g} to {high:g}: try {levels}.round().to(torch.uint8)"
+        guesses.append("looks normalised: augment before you normalise" if low < 0 else bytes_)
+    return ", and ".join(guesses)
+
+
+def _target_hint(target: Tensor) -> str:
+    """How to make soft labels of what looks like class numbers."""
+    column = target.ndim == 2 and target.shape[1] == 1
+    if target.ndim == 1 or column:
+        numbers = f"target{'[:, 0]' * column}{'.long()' * (target.dtype != torch.int64)}"
+        return f"looks like class numbers: try torch.nn.functional.one_hot({numbers}, CLASSES).float()"
+    return "try target.float()" if target.dtype != torch.float32 else ""
+
+
+def _weights_hint(weights: Tensor) -> str:
+    return "leave them out where nothing is mixed in yet"
 
 
 class Op(ABC):

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import torch
 
+from vidaug_cli.errors import ClipsError
 from vidaug_cli.ops import geometric, photometric
 from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Video, map_frames
 from vidaug_cli.ops.geometric import Interpolation, Sampling
@@ -111,6 +112,11 @@ class FrameOps(ClipOp):
         """The drawn ops of a clip of so many frames, in order."""
 
     def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
+        levels, channels = np.size(self.fill), video.shape[-1]
+        if levels not in (1, channels):
+            raise ClipsError(
+                f"has {levels} levels, and the clips have {channels} channel", where="fill", hint="give one level"
+            )
         out = torch.empty_like(video)
         for clip, made, draw in zip(video, out, draws, strict=True):
             names, values = zip(*self.layers(draw, len(clip)), strict=True)

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.online import augment_batch
+from vidaug_cli.online import draw_and_apply
 from vidaug_cli.ops.clips import Clips, Target, Video
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -229,7 +229,7 @@ class Trainer:
         if self.job.recipe is not None:
             first = step * self.batch + self.here.rank * (self.batch // self.here.size)
             at = {"seed": self.settings.seed, "epoch": len(self.history), "first_clip": first}
-            clips = augment_batch(self.job.recipe, clips, **at)
+            clips = draw_and_apply(self.job.recipe, clips, **at)
         return clips.video, clips.target
 
     def _check(self, loss: float, step: int) -> None:

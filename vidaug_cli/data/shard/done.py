@@ -70,7 +70,7 @@ def read_done(path: Path) -> DoneRecord:
         raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
     except ShardError as error:
         hint = "remove it, and run 'vidaug augment' again"
-        raise ShardError(f"is no done record: {error.what}", where=path, hint=hint) from error
+        raise ShardError(f"is not a done record: {error.what}", where=path, hint=hint) from error
     return done
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -183,4 +184,12 @@ class Shard:
 
 def _reading(path: Path, clip: int | None = None) -> AbstractContextManager[None]:
     where = path if clip is None else f"{path}, clip {clip}"
-    return reading(where, "shard", "delete it with its .json and run 'vidaug augment' again")
+    return reading(where, "shard", lambda: _way_out(path))
+
+
+def _way_out(path: Path) -> str:
+    """What to do about a file that cannot be read. Only one that is surely ours is worth no more than its repair."""
+    ours = re.fullmatch(r"shard-\d{5,}\.h5", path.name) and (path.parent.parent / "plan.json").is_file()
+    if ours and done_path(path).is_file():
+        return "delete it with its .json and run the same 'vidaug augment' command again"
+    return "a shard is what 'vidaug augment' writes"

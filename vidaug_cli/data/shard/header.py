@@ -41,7 +41,10 @@ class ShardHeader:
 
     def __post_init__(self) -> None:
         rules = {
-            "classes": (bool(self.classes) and len(set(self.classes)) == len(self.classes), "one name or more, unlike"),
+            "classes": (
+                bool(self.classes) and len(set(self.classes)) == len(self.classes),
+                "distinct names, at least one",
+            ),
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "shard": (self.shard >= 0, "0 or more"),
             "plan_sha256": (bool(re.fullmatch("[0-9a-f]{64}", self.plan_sha256)), "64 hexadecimal digits"),
@@ -75,7 +78,7 @@ class ShardHeader:
     def from_attributes(cls, found: Mapping[str, str | int]) -> ShardHeader:
         """The header, or ShardError when it is another format, a later version or not ours."""
         if found.get("format") != FORMAT:
-            raise ShardError("is HDF5, but no shard of vidaug")
+            raise ShardError("is HDF5, but not a shard of vidaug")
         if found.get("version") != VERSION:
             raise ShardError(
                 f"is version {found.get('version')}, and this vidaug reads {VERSION}", hint="update vidaug-cli"

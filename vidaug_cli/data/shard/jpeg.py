@@ -30,7 +30,7 @@ def decode_frames(pictures: Sequence[bytes], header: ShardHeader) -> NDArray[np.
             video[number] = _decode(picture, header.size)
         # Pillow's parsers raise SyntaxError, struct.error and more on damaged files, none of them a bug of ours.
         except Exception as error:
-            raise ShardError(f"frame {number} is no JPEG that can be decoded: {error}") from error
+            raise ShardError(f"frame {number} is not a JPEG that can be decoded: {error}") from error
     return video
 
 
