@@ -362,7 +362,9 @@ def test_the_network_that_a_checkpoint_is_of_is_named(tmp_path: Path, monkeypatc
 
 
 def test_of_networks_that_fit_only_the_one_of_the_checkpoint_is_named(tmp_path: Path) -> None:
-    made(tmp_path / "x.pt", architecture=(trained := ARCHITECTURES["r50-8x8"]), weights=network_of(trained).state_dict())
+    made(
+        tmp_path / "x.pt", architecture=(trained := ARCHITECTURES["r50-8x8"]), weights=network_of(trained).state_dict()
+    )
     assert fault_of(tmp_path / "x.pt", ARCHITECTURES["r18-small"]).endswith("; it fits --network r50-8x8")
 
 
