@@ -202,7 +202,10 @@ def test_what_is_wrong_is_said_before_videos_are_rendered(
 
 def test_videos_to_validate_on_need_labels(shards: Path, tmp_path: Path) -> None:
     flat = write_video(tmp_path / "videos" / "a.avi").parent
-    assert "1 of 1 videos have no label, such as a.avi" in refused(train(shards, tmp_path / "run", "--val", flat))
+    done = train(shards, tmp_path / "run", "--val", flat)
+    assert done.code == 1
+    assert "vidaug: error: 1 of 1 videos have no label, such as a.avi" in done.err
+    assert not (tmp_path / "run" / "validation").exists()
 
 
 def test_the_first_lines_say_what_is_otherwise_than_one_may_think(tmp_path: Path) -> None:
@@ -210,7 +213,7 @@ def test_the_first_lines_say_what_is_otherwise_than_one_may_think(tmp_path: Path
     done = vidaug("train", one, "-o", tmp_path / "run", "--network", "tiny", "--epochs", 1, "--batch-size", 16)
     assert done.code == 0
     assert done.err.splitlines()[:3] == [
-        "the warm-up of 1 epochs of 'small' leaves nothing of the run: it takes 0.1",
+        "--warmup 1 of the preset small would leave nothing of the run: 0.1 is taken",
         "--batch-size 16 is more than the 12 clips there are: a step takes 12",
         "every clip is of one class, 'class_0': there is nothing to tell apart, and the loss says nothing",
     ]

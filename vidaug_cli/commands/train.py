@@ -121,9 +121,8 @@ def command(
         say = partial(note, quiet=quiet)
         workers, threads = kwargs.pop("workers") or here.reading_workers, kwargs.pop("threads")
         if given["warmup"] is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
-            say(
-                f"the warm-up of {usual:g} epochs of {preset!r} leaves nothing of the run: it takes {settings.warmup:g}"
-            )
+            what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
+            say(f"{what}: {settings.warmup:g} is taken")
         job = Job(run=out, settings=settings, shards=Shards.open(shards), recipe=recipe, init=init)
         log = Log(out, settings.epochs, tensorboard=tensorboard, say=say) if here.first else None
         if here.first:
