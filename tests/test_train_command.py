@@ -21,8 +21,12 @@ from torch import Tensor
 from train_makers import NETWORK, make_shards, same
 
 from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.clips import Shape
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.cores import Watch
+from vidaug_cli.train.feed import Cuts, Place
 from vidaug_cli.train.log import Log
 from vidaug_cli.train.loop import Trainer
 from vidaug_cli.train.processes import Processes
@@ -385,6 +389,20 @@ def test_shards_of_unlike_kind_are_refused(shards: Path, tmp_path: Path) -> None
     other = make_shards(tmp_path / "other", ("class_0", "class_1"))
     found = refused(train(shards, tmp_path / "run", other))
     assert "has other classes or another shape of clip than" in found
+
+
+def test_classes_in_another_order_are_refused_or_sorted_by_name(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips to train on are numbered as the first folder's; those to test on are known by name."""
+    monkeypatch.setattr("vidaug_cli.plan.classes_of", lambda rows: CLASSES[::-1])
+    turned = make_shards(tmp_path / "turned", CLASSES)
+    with pytest.raises(VidaugError, match=f"shard-00000.h5: has classes in another order than {shards}"):
+        ShardDataset([shards, turned])
+    clips = ShardDataset(turned, with_weights=True)
+    cuts = Cuts(clips, Shape(8, 32, 32), classes=CLASSES)
+    assert torch.equal(cuts[Place(0, 0, 0)][1], ShardDataset(shards)[0][1])
+    assert not torch.equal(clips[0][1], ShardDataset(shards)[0][1])
 
 
 def test_a_damaged_clip_is_refused_in_a_line(tmp_path: Path) -> None:

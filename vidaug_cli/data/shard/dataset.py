@@ -43,7 +43,11 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
                 kinds.append((shard.header.classes, shard.header.shape))
                 counts.append(len(shard))
             if kinds[-1] != kinds[0]:
-                what = f"has other classes or another shape of clip than {self.paths[0]}"
+                alike = [(sorted(classes), shape) for classes, shape in (kinds[0], kinds[-1])]
+                unlike = (
+                    "classes in another order" if alike[0] == alike[1] else "other classes or another shape of clip"
+                )
+                what = f"has {unlike} than {self.paths[0]}"
                 raise ShardError(what, where=path, hint="make one data set of each")
         self.classes = kinds[0][0]
         self._ends = list(itertools.accumulate(counts))
