@@ -158,6 +158,15 @@ def test_a_network_that_takes_one_class_for_the_other_is_as_far_below_0(videos: 
     assert mistaken.baseline is None  # there is no third class
 
 
+def test_classes_may_stand_in_another_order_in_the_checkpoint(videos: Path) -> None:
+    here, turned = (predictor_of(names) for names in (CLASSES, CLASSES[::-1]))
+    with torch.no_grad():
+        for weight in (turned.network.head.weight, turned.network.head.bias):
+            weight.copy_(weight.flip(0))
+    first, second = (measure(predictor, shards(videos, "fademixup")) for predictor in (here, turned))
+    assert first.correlation == pytest.approx(second.correlation, abs=1e-9)
+
+
 def test_batches_change_nothing(videos: Path) -> None:
     few, many = (measure(predictor_of(batch=batch), shards(videos, "fademixup")) for batch in (3, 64))
     assert few == many

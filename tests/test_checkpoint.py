@@ -18,8 +18,8 @@ from checkpoint_makers import CLASSES, TINY, checkpoint_of, made, network_of
 from torch import Tensor
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from vidaug_cli.train.pretrained import initialise, read_foreign
+from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, skeleton, write_checkpoint
+from vidaug_cli.train.pretrained import SILENT, TELLING, initialise, read_foreign
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
 
 VIDEO = torch.arange(2 * 8 * 16 * 16 * 3).reshape(2, 8, 16, 16, 3).mul(37).to(torch.uint8)
@@ -318,11 +318,105 @@ def test_a_head_of_other_class_names_is_left_as_it_was(tmp_path: Path) -> None:
     assert str(initialise(SlowFast(TINY, 2), tmp_path / "x.pt", ("a", "b"))).endswith("as in vidaug, new head")
 
 
+@pytest.mark.parametrize("architecture", [TINY, replace(TINY, head_bias=True)])
+def test_a_head_with_its_classes_in_another_order_is_sorted_by_name(tmp_path: Path, architecture: Architecture) -> None:
+    made(tmp_path / "x.pt", architecture=architecture, weights=network_of(architecture).state_dict())
+    kept, network = SlowFast(architecture, 3).eval(), SlowFast(architecture, 3).eval()
+    assert initialise(kept, tmp_path / "x.pt", CLASSES).notes == ()
+    report = initialise(network, tmp_path / "x.pt", ("walk", "jump", "run"))
+    assert report.head
+    assert report.notes == ("its head has its classes in another order, and was sorted by their names",)
+    with torch.no_grad():
+        assert torch.equal(network(VIDEO), kept(VIDEO)[:, [2, 0, 1]])
+
+
+def test_what_is_taken_for_granted_of_a_head_is_noted(tmp_path: Path) -> None:
+    made(tmp_path / "ours.pt")
+    foreign(tmp_path / "theirs.pt", AUTHORS, PAPER)
+    other = "its head is for other classes, and a new one is trained"
+    assert initialise(SlowFast(TINY, 3), tmp_path / "ours.pt", ("a", "run", "walk")).notes == (other,)
+    assert initialise(SlowFast(TINY, 2), tmp_path / "ours.pt", ("run", "walk")).notes == (other,)
+    order = "it names no classes: those of its head are taken to be these, in this order"
+    assert initialise(SlowFast(PAPER, 3), tmp_path / "theirs.pt", CLASSES).notes == (order,)
+    assert initialise(SlowFast(PAPER, 2), tmp_path / "theirs.pt", ("a", "b")).notes == ()
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_a_checkpoint_of_another_network_of_the_same_shapes_is_refused(tmp_path: Path, name: str) -> None:
+    value = {"alpha": 2, "fast_frames": 16, "mean": 100.0, "std": 58.5}[name]
+    made(tmp_path / "x.pt")
+    with pytest.raises(VidaugError) as caught:
+        initialise(SlowFast(replace(TINY, **{name: value}), 3), tmp_path / "x.pt", CLASSES)
+    told = f"was trained with {name} = {getattr(TINY, name):g}, and this network has {name} = {value:g}"
+    assert str(caught.value).startswith(f"{tmp_path / 'x.pt'}: {told}; --init takes")
+
+
+def test_the_network_that_a_checkpoint_is_of_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", replace(TINY, dropout=0.125))
+    made(tmp_path / "x.pt")
+    fault = fault_of(tmp_path / "x.pt", replace(TINY, alpha=8, mean=0.0))
+    assert (
+        fault
+        == "was trained with alpha = 4, mean = 128, and this network has alpha = 8, mean = 0; it fits --network tiny"
+    )
+
+
+def test_of_networks_that_fit_only_the_one_of_the_checkpoint_is_named(tmp_path: Path) -> None:
+    made(
+        tmp_path / "x.pt", architecture=(trained := ARCHITECTURES["r50-8x8"]), weights=network_of(trained).state_dict()
+    )
+    assert fault_of(tmp_path / "x.pt", ARCHITECTURES["r18-small"]).endswith("; it fits --network r50-8x8")
+
+
+def test_dropout_is_no_other_network(tmp_path: Path) -> None:
+    made(tmp_path / "x.pt")
+    assert initialise(SlowFast(replace(TINY, dropout=0.1, zero_init=True), 3), tmp_path / "x.pt", CLASSES).head
+
+
+def test_networks_that_a_foreign_file_fits_alike_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny-4x16", PAPER)
+    monkeypatch.setitem(ARCHITECTURES, "tiny-8x8", replace(PAPER, alpha=2))
+    foreign(tmp_path / "x.pt", AUTHORS, PAPER, classes=400)
+    network = SlowFast(replace(PAPER, dropout=0.1), 3)
+    note = "it fits tiny-4x16 and tiny-8x8 alike, and is taken for tiny-4x16"
+    assert initialise(network, tmp_path / "x.pt", CLASSES).notes == (note,)
+
+
+def test_shapes_do_not_tell_those_fields_and_tell_the_others() -> None:
+    """Else a file could be taken for another network's without a word."""
+    assert set(TELLING) | set(SILENT) < {field.name for field in fields(Architecture)}
+    for group in (ARCHITECTURES[name] for name in ("r10-small", "r50-4x16-original")):
+        for change in (
+            {"alpha": 2},
+            {"fast_frames": 16},
+            {"mean": 1.0},
+            {"std": 1.0},
+            {"zero_init": True},
+            {"dropout": 0.1},
+        ):
+            assert shapes(replace(group, **change)) == shapes(group)
+    base = ARCHITECTURES["r18-small"]
+    for change in (
+        {"blocks": (2, 2, 2, 1)},
+        {"bottleneck": True},
+        {"width": 16},
+        {"beta": 2},
+        {"lateral_kernel": 7},
+        {"lateral_norm": True},
+        {"head_bias": True},
+    ):
+        assert shapes(replace(base, **change)) != shapes(base)
+
+
+def shapes(architecture: Architecture) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in skeleton(architecture, 3).state_dict().items()}
+
+
 def test_a_bare_state_dict_and_one_without_counters(tmp_path: Path) -> None:
     state = {name: weight for name, weight in network_of().state_dict().items() if "num_batches" not in name}
     torch.save({name: torch.nn.Parameter(weight) for name, weight in state.items()}, tmp_path / "x.pt")
-    weights, source = read_foreign(tmp_path / "x.pt", TINY, CLASSES)
-    assert source == "vidaug"
+    weights, found = read_foreign(tmp_path / "x.pt", TINY, CLASSES)
+    assert found.source == "vidaug"
     assert same(weights, state)
     assert not any(weight.requires_grad for weight in weights.values())
 

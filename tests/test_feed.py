@@ -174,6 +174,45 @@ def test_workers_change_nothing_in_any_epoch(shards: ShardDataset) -> None:
         assert all(map(torch.equal, alone, batches(workers)))
 
 
+def test_batches_come_in_memory_of_their_own(shards: ShardDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in files of /dev/shm, which torch makes; each batch may be written to, and stays when the next has come."""
+
+    def share(*_: object) -> None:
+        raise AssertionError("torch shares memory")
+
+    for name in ("_share_fd_cpu_", "_share_filename_cpu_", "_new_using_fd_cpu", "_new_using_filename_cpu"):
+        monkeypatch.setattr(torch.UntypedStorage, name, share)
+    order = Order(len(shards), 9, shuffle=False)
+    kept = list(loader(Cuts(shards, Shape(3, 13, 11)), order, workers=2, pin=False))
+    whole = [torch.stack([shards[clip][0][0:3, 1:14, 2:13] for clip in range(start, start + 9)]) for start in (0, 9)]
+    for number, video in enumerate(whole):
+        assert torch.equal(kept[number][0], video)
+        kept[number][0].zero_()
+        assert all(part.is_contiguous() for part in kept[number])
+    assert [len(batch[0]) for batch in kept] == [9] * 7 + [7]
+    assert torch.equal(kept[2][2], torch.ones(9, 3))
+
+
+def test_open_files_do_not_pile_up(shards: ShardDataset) -> None:
+    def files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    fed = loader(Cuts(shards, Shape(4, 16, 16)), Order(len(shards), 2, shuffle=False), workers=1, pin=False)
+    counts = [files() for _ in fed]
+    assert len(counts) == 35
+    assert counts[-1] <= counts[3]
+
+
+def test_without_semaphores_this_process_reads(shards: ShardDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("vidaug_cli.train.feed.multiprocessing.Lock", refuse)
+    fed = loader(Cuts(shards, Shape(4, 16, 16)), Order(len(shards), 35), workers=2, pin=False)
+    assert fed.num_workers == 0
+    assert len(list(fed)) == 2
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_reading_draws_nothing_from_torchs_generator(shards: ShardDataset, workers: int) -> None:
     """Else dropout would differ between a run and one that goes on in the middle, where workers start anew."""

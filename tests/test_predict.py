@@ -216,6 +216,14 @@ def test_clips_of_a_video_are_its_views(out: Path) -> None:
     assert (found.clips, found.views) == (72, 2)
 
 
+def test_classes_of_shards_may_stand_in_another_order_than_in_the_checkpoint(out: Path) -> None:
+    names = ("class_2", "other", "class_0", "class_1")
+    found = predict_shards(predictor_of(names), out)
+    assert found.scores.classes == names
+    assert [names[label] for label in found.scores.labels] == [name.split("/")[0] for name in found.scores.videos]
+    assert found.top1 == (found.scores.scores.argmax(1) == found.scores.labels).mean()
+
+
 def test_command(rows: list[Row], tmp_path: Path) -> None:
     checkpoint = save(tmp_path / "c.pt", random_network(3), CLASSES, CLIP)
     manifest = tmp_path / "m.jsonl"

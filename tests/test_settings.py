@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vidaug_cli.errors import VidaugError
@@ -89,6 +89,23 @@ def test_a_preset_that_there_is_not_names_the_nearest() -> None:
         preset_settings("vipriors", {})
 
 
+@pytest.mark.parametrize(("preset", "epochs"), [("vipriors2020", 1), ("vipriors2020", 15), ("small", 1)])
+def test_a_warm_up_that_nobody_asked_for_leaves_something_of_a_short_run(preset: str, epochs: int) -> None:
+    usual, found = preset_settings(preset, {}), preset_settings(preset, {"epochs": epochs})
+    assert found.warmup / found.epochs == pytest.approx(usual.warmup / usual.epochs)
+    assert 0 < found.warmup < found.epochs
+
+
+def test_a_warm_up_is_otherwise_as_asked_for() -> None:
+    assert preset_settings("vipriors2020", {"epochs": 16}).warmup == 15
+    assert preset_settings("vipriors2020", {"epochs": 9, "warmup": 9.0}).warmup == 9
+    for preset in PRESETS:
+        with pytest.raises(VidaugError, match=r"warmup = 15\.0 should be 0 to the number of epochs"):
+            preset_settings(preset, {"epochs": 14, "warmup": 15.0})
+    with pytest.raises(VidaugError, match=r"^training: epochs = 0 should be 1 or more\n"):
+        preset_settings("vipriors2020", {"epochs": 0})
+
+
 @pytest.mark.parametrize(
     ("step", "share"),
     [
@@ -96,9 +113,10 @@ def test_a_preset_that_there_is_not_names_the_nearest() -> None:
         (4, 5 / 10),
         (8, 9 / 10),
         (9, 1),  # the warm-up's end
-        (34, 0.5 * (1 + math.cos(math.pi / 4))),
-        (59, 0.5),  # halfway from there to the end
-        (109, 0),
+        (10, 1),  # where the cosine begins
+        (35, 0.5 * (1 + math.cos(math.pi / 4))),
+        (60, 0.5),  # halfway from there to the end
+        (109, 0.5 * (1 + math.cos(math.pi * 99 / 100))),  # a step before the rate is 0
     ],
 )
 def test_the_rate_goes_up_in_a_line_and_down_in_half_a_cosine(step: int, share: float) -> None:
@@ -106,19 +124,29 @@ def test_the_rate_goes_up_in_a_line_and_down_in_half_a_cosine(step: int, share: 
 
 
 def test_a_warm_up_may_end_between_two_steps() -> None:
-    assert [lr_share(step, 10, 2.5) for step in (0, 1)] == [1 / 2.5, 2 / 2.5]
-    assert lr_share(2, 10, 2.5) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.5 / 7.5)))
+    assert [lr_share(step, 10, 2.5) for step in range(3)] == [1 / 2.5, 2 / 2.5, 1]
+    assert lr_share(3, 10, 2.5) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.5 / 7.5)))
 
 
 def test_without_warm_up_it_only_falls_and_with_nothing_else_only_rises() -> None:
-    assert lr_share(0, 4, 0) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+    expected = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
+    assert [lr_share(step, 4, 0) for step in range(4)] == pytest.approx(expected)
     assert [lr_share(step, 4, 4) for step in range(4)] == [0.25, 0.5, 0.75, 1]
 
 
 @given(steps=st.integers(1, 300), part=st.floats(0, 1))
-def test_the_rate_rises_then_falls_and_stays_a_share(steps: int, part: float) -> None:
+@example(steps=1, part=0)
+@example(steps=1, part=0.5)
+@example(steps=300, part=5e-324)
+def test_the_rate_rises_then_falls_and_no_step_does_nothing(steps: int, part: float) -> None:
     shares = [lr_share(step, steps, part * steps) for step in range(steps)]
-    assert all(-1e-12 <= share <= 1 for share in shares)
-    top = shares.index(max(shares))
+    assert all(0 < share <= 1 for share in shares)
+    assert max(shares) == 1
+    top = shares.index(1)
     assert shares == sorted(shares[: top + 1]) + sorted(shares[top + 1 :], reverse=True)
     assert abs(top + 1 - part * steps) <= 1
+
+
+def test_the_last_of_very_many_steps_does_something() -> None:
+    """A million epochs of a hundred thousand steps."""
+    assert lr_share(10**11 - 1, 10**11, 15e5) > 0

@@ -21,10 +21,12 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.online import augment_batch
 from vidaug_cli.ops.clips import Clips
 from vidaug_cli.rng import Step, generator
-from vidaug_cli.train.checkpoint import read_checkpoint
+from vidaug_cli.train.checkpoint import read_checkpoint, write_checkpoint
 from vidaug_cli.train.feed import Cuts, Order, Place
+from vidaug_cli.train.log import Log
 from vidaug_cli.train.loop import Trainer, train
 from vidaug_cli.train.precision import autocast, training_amp
+from vidaug_cli.train.processes import Processes, computing
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 
@@ -241,8 +243,10 @@ def test_an_epoch_gives_its_batches_and_rates_to_the_steps(epoch: int, shards: P
     trainer.history = [{"epoch": 1}] * epoch
     cuts, order = Cuts(trainer.job.shards.clips, trainer.job.shape, flip=0.5, seed=4), Order(12, 5, seed=4)
     order.epoch = epoch
-    rates = {0: (1.0, 0.75), 1: (0.25, 0.0)}[epoch]  # of 4 steps, after a warm-up of one; cosine, by thirds
-    assert rates == pytest.approx([0.5 * (1 + math.cos(math.pi * third / 3)) for third in range(4)][2 * epoch :][:2])
+    rates = {0: (1.0, 1.0), 1: (0.75, 0.25)}[epoch]  # of 4 steps, after a warm-up of one; cosine, by thirds
+    assert rates == pytest.approx(
+        [0.5 * (1 + math.cos(math.pi * third / 3)) for third in (0, 0, 1, 2)][2 * epoch :][:2]
+    )
     for places, (video, target, lr), rate in zip(order, recorded(trainer), rates, strict=True):
         expected = [cuts[place] for place in places]
         assert torch.equal(video, torch.stack([clip[0] for clip in expected]))
@@ -273,7 +277,7 @@ def test_the_row_of_an_epoch_says_what_happened(shards: Path, tmp_path: Path) ->
     row = trainer.epoch(BAR)
     assert list(row) == ["epoch", "lr", "loss", "top1", "clips_per_second", "waiting", "seconds"]
     assert (row["epoch"], row["loss"], row["top1"]) == (1, pytest.approx(1.5), pytest.approx(0.6))
-    assert row["lr"] == pytest.approx(0.75e-3)  # of the last step
+    assert row["lr"] == pytest.approx(1e-3)  # of the last step
     assert row["clips_per_second"] * row["seconds"] == pytest.approx(10)
     assert 0 <= row["waiting"] <= 1
 
@@ -407,10 +411,33 @@ def test_slow_checkpoints_are_written_less_often(shards: Path, tmp_path: Path, m
     assert kept == [1, 1, 1, 4]
 
 
+def test_slow_checkpoints_lose_no_best_epoch(
+    shards: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best epoch is spared and later ones are worse: it is there at the end, and whenever last.pt is later."""
+    clock = iter(range(0, 1000, 2))
+    trainer = trainer_of(tmp_path, shards, held_out, epochs=30)
+    monkeypatch.setattr("vidaug_cli.train.loop.time.perf_counter", lambda: next(clock))
+    merits, heads, found = {3: 0.7, 14: 0.9, 25: 0.8}, {}, []
+    for epoch in range(1, 31):
+        with torch.no_grad():
+            trainer.network.head.bias.fill_(float(epoch))
+        heads[epoch] = trainer.network.head.bias.clone()
+        trainer.save({"epoch": epoch, "loss": 1, "top1": 1, "val_top1": merits.get(epoch, 0.5), "val_loss": 1.0})
+        last, best = (read_checkpoint(path) for path in (trainer.job.last, trainer.job.best))
+        seen = {number: merits.get(number, 0.5) for number in range(1, last.epoch + 1)}
+        assert best.epoch == max(seen, key=lambda number: seen[number])  # what a run that goes on from last.pt knows of
+        assert torch.equal(best.weights["head.bias"], heads[best.epoch])
+        assert best.metrics["epoch"] == best.epoch
+        found.append((last.epoch, best.epoch))
+    assert len(set(found)) == 3  # the first, one in between after 20 times two seconds, and the last
+    assert found[-1] == (30, 14)
+
+
 def test_a_checkpoint_says_what_it_is(shards: Path, held_out: Path, tmp_path: Path) -> None:
     job = job_of(tmp_path, shards, held_out, frames=6, size=24, dropout=0.25, epochs=1)
     history = train(job, CPU)
-    for path, parts in ((job.best, 0), (job.last, 2)):
+    for path, parts in ((job.best, 0), (job.last, 3)):
         kept = read_checkpoint(path)
         assert kept.architecture == replace(NETWORK, dropout=0.25)
         assert kept.classes == ("dark", "light")
@@ -488,10 +515,98 @@ def test_a_loss_that_is_no_number_stops_with_advice_and_keeps_the_last_good_epoc
     assert trainer.job.last.read_bytes() == kept
 
 
-def test_a_batch_holds_no_more_than_there_are_clips(shards: Path, tmp_path: Path) -> None:
-    trainer = trainer_of(tmp_path, shards, batch_size=100)
-    assert trainer.batch == 12
-    assert len(trainer.order) == 1
+NOTES: list[tuple[dict[str, Any], int, list[str]]] = [  # settings, processes, and what is said with 12 clips
+    ({"batch_size": 12}, 1, []),
+    ({"batch_size": 11}, 1, []),  # one in twelve is left out, others each time
+    ({"batch_size": 100}, 1, ["--batch-size 100 is more than the 12 clips there are: a step takes 12"]),
+    (
+        {"batch_size": 40},
+        5,
+        [
+            "--batch-size 40 is more than the 12 clips there are, and 5 processes share them evenly: a step takes 10",
+            "2 of 12 clips, others in each epoch, are left out, as they fill no batch of 10",
+        ],
+    ),
+    ({"batch_size": 7}, 1, ["5 of 12 clips, others in each epoch, are left out, as they fill no batch of 7"]),
+    ({"batch_size": 6, "accumulate": 4}, 1, ["--accumulate 4 makes 3 parts of the 6 clips of a step"]),
+    ({"batch_size": 6, "accumulate": 4}, 2, ["--accumulate 4 makes 3 parts of the 3 clips of a step"]),
+    ({"batch_size": 6, "accumulate": 3}, 2, []),
+]
+
+
+@pytest.mark.parametrize(("values", "size", "said"), NOTES)
+def test_a_batch_that_is_other_than_asked_for_is_noted(
+    values: dict[str, Any], size: int, said: list[str], shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "parallel", lambda _, network: network)
+    trainer = Trainer(job_of(tmp_path, shards, **values), Processes("cpu", 0, size))
+    assert trainer.notes == said
+    assert trainer.batch == {100: 12, 40: 10}.get(values["batch_size"], values["batch_size"])
+    if size == 1:
+        assert len(batch(trainer.batch)[0].chunk(trainer.settings.accumulate)) == (
+            3 if said and "parts" in said[0] else 1
+        )
+
+
+def test_clips_of_one_class_are_noted(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path / "run", make_shards(tmp_path / "shards", classes=("videos_train",)))
+    note = "every clip is of one class, 'videos_train': there is nothing to tell apart, and the loss says nothing"
+    assert trainer.notes == [note]
+
+
+def test_one_step_is_a_step(shards: Path, tmp_path: Path) -> None:
+    """One epoch of one batch, whatever the warm-up."""
+    before = weights_of(trainer_of(tmp_path / "new", shards).network)
+    for warmup in (0.0, 0.5, 1.0):
+        moved = trained(tmp_path / f"{warmup}", shards, batch_size=12, epochs=1, warmup=warmup)
+        assert not near({"head.weight": before["head.weight"]}, moved, 1e-5)
+
+
+def test_classes_in_another_order_are_another_run(shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, shards)
+    trainer.save(trainer.epoch(BAR))
+    kept = read_checkpoint(trainer.job.last)
+    write_checkpoint(trainer.job.last, replace(kept, classes=kept.classes[::-1]))
+    with pytest.raises(VidaugError, match=r"^\S+: holds another run, which differs in the order of classes; choose "):
+        trainer_of(tmp_path, shards)
+
+
+def test_a_run_goes_on_with_as_many_threads(shards: Path, tmp_path: Path) -> None:
+    """On the CPU sums depend on it. Afterwards torch has as many as before."""
+    said: list[str] = []
+    job, usual = job_of(tmp_path, shards, epochs=5), torch.get_num_threads()
+    assert CPU.threads <= usual
+    run, told = str(tmp_path), []
+
+    def used(threads: int | None) -> int:
+        trainer = Trainer(job, CPU, threads=threads)
+        told[:] = trainer.notes
+        with computing(trainer.threads):
+            trainer.save(trainer.epoch(BAR))
+        assert read_checkpoint(job.last).training["threads"] == trainer.threads
+        assert torch.get_num_threads() == usual
+        return trainer.threads
+
+    other = CPU.threads + 1
+    assert (used(other), told) == (other, [])
+    assert used(None) == other
+    assert told == [
+        f"{run}: goes on with {other} threads, as it began; a new run would take {CPU.threads}, which --threads "
+        f"{CPU.threads} does here"
+    ]
+    assert used(CPU.threads) == CPU.threads
+    what = f"{run}: computed with {other} threads so far: with {CPU.threads}, weights end a little different from an "
+    assert told == [what + "unbroken run's"]
+    assert (used(None), told) == (CPU.threads, [])
+    kept = read_checkpoint(job.last)
+    for odd in (None, "many", 0, -1, True, 10**9):
+        write_checkpoint(job.last, replace(kept, training=kept.training | {"threads": odd}))
+        assert Trainer(job, CPU).threads == CPU.threads
+    write_checkpoint(job.last, kept)
+    train(job, CPU, threads=other, log=Log(job.run, 5, say=said.append))
+    assert read_checkpoint(job.last).training["threads"] == other
+    assert torch.get_num_threads() == usual
+    assert said[1].startswith(f"{run}: computed with ")
 
 
 DIFFERING = {
@@ -536,8 +651,6 @@ def test_other_clips_are_another_run(finished: Path, shards: Path, held_out: Pat
 
 @pytest.mark.parametrize("fault", ["best", "history", "optimizer", "network", "list", "averaged"])
 def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, shards: Path, tmp_path: Path) -> None:
-    from vidaug_cli.train.checkpoint import write_checkpoint
-
     trainer = trainer_of(tmp_path, shards, ema=0.5)
     trainer.save(trainer.epoch(BAR))
     kept = read_checkpoint(trainer.job.last)

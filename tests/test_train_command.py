@@ -8,18 +8,29 @@ import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import write_video
 from console import Done, vidaug
+from network_makers import save
+from torch import Tensor
 from train_makers import NETWORK, make_shards, same
 
+from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.clips import Shape
 from vidaug_cli.train.checkpoint import read_checkpoint
+from vidaug_cli.train.cores import Watch
+from vidaug_cli.train.feed import Cuts, Place
 from vidaug_cli.train.log import Log
 from vidaug_cli.train.loop import Trainer
-from vidaug_cli.train.slowfast import ARCHITECTURES
+from vidaug_cli.train.processes import Processes
+from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 
 CLASSES = ("class_0", "class_1", "class_2")
 
@@ -165,6 +176,92 @@ def test_videos_to_validate_on_are_rendered_once(shards: Path, video_folder: Pat
     assert (plan["copies"], plan["keep_original"]) == (0, True)
 
 
+def test_what_is_wrong_is_said_before_videos_are_rendered(
+    finished: Path, shards: Path, video_folder: Path, tmp_path: Path
+) -> None:
+    """Which may take hours. Each of these was found only afterwards."""
+    dance = write_video(tmp_path / "videos" / "dance" / "a.avi").parent.parent
+    write_video(dance / "class_1" / "b.avi")
+    run = tmp_path / "run"
+    other = save(tmp_path / "o.pt", SlowFast(replace(NETWORK, alpha=2), 3), CLASSES, ClipSpec())
+    said = f"{dance}: has classes that training has not, such as 'dance'; training has {', '.join(CLASSES)}"
+    assert refused(train(shards, run, "--val", dance)) == said
+    for words, said in (
+        (("--init", other), f"{other}: was trained with alpha = 2, and this network has alpha = 4; "),
+        (("--init", tmp_path / "none.pt"), f"{tmp_path / 'none.pt'}: does not exist"),
+        (("--amp", "bf16"), "--amp bf16 goes wrong on the CPU"),
+    ):
+        assert refused(train(shards, run, "--val", video_folder, *words)).startswith(said)
+    assert list(run.iterdir()) == []
+    old = shutil.copytree(finished, tmp_path / "old")
+    found = refused(train(shards, old, "--val", video_folder, "--seed", 3))
+    assert found == f"{old}: holds another run, which differs in seed; choose another folder, or --overwrite"
+    alone = tmp_path / "alone"
+    assert train(shards, alone, "--epochs", 1).code == 0
+    found = refused(train(shards, alone, "--epochs", 1, "--val", video_folder))
+    assert found == f"{alone}: holds another run, which differs in validation; choose another folder, or --overwrite"
+    for folder in (run, old, alone):
+        assert not (folder / "validation").exists()
+
+
+def test_videos_to_validate_on_need_labels(shards: Path, tmp_path: Path) -> None:
+    flat = write_video(tmp_path / "videos" / "a.avi").parent
+    done = train(shards, tmp_path / "run", "--val", flat)
+    assert done.code == 1
+    assert "vidaug: error: 1 of 1 videos have no label, such as a.avi" in done.err
+    assert not (tmp_path / "run" / "validation").exists()
+
+
+def test_the_first_lines_say_what_is_otherwise_than_one_may_think(tmp_path: Path) -> None:
+    one = make_shards(tmp_path / "shards", CLASSES[:1])
+    done = vidaug("train", one, "-o", tmp_path / "run", "--network", "tiny", "--epochs", 1, "--batch-size", 16)
+    assert done.code == 0
+    assert done.err.splitlines()[:3] == [
+        "--warmup 1 of the preset small would leave nothing of the run: 0.1 is taken",
+        "--batch-size 16 is more than the 12 clips there are: a step takes 12",
+        "every clip is of one class, 'class_0': there is nothing to tell apart, and the loss says nothing",
+    ]
+    assert len(done.err.splitlines()) == 4
+    done = train(one, tmp_path / "other", "--epochs", 1, "--warmup", 2)
+    assert refused(done) == "training: warmup = 2.0 should be 0 to the number of epochs"
+
+
+def test_threads_are_as_asked_for_or_as_the_run_began(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, step = [], Trainer.step
+
+    def watched(*words: Any) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return step(*words)
+
+    monkeypatch.setattr(Trainer, "step", watched)
+    before = torch.get_num_threads()
+    with monkeypatch.context() as patch:  # cut off after the first epoch
+        patch.setattr(Trainer, "validate", lambda _: {})
+        patch.setattr(Log, "write", lambda *_: exec("raise KeyboardInterrupt"))
+        assert train(shards, tmp_path / "run", "--threads", before + 1).code == 130
+    assert set(seen) == {before + 1}
+    done = train(shards, tmp_path / "run")
+    assert f"goes on with {before + 1} threads, as it began" in done.err
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+def test_on_a_busy_machine_fewer_threads_are_advised(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watch, "free", lambda _: 0.6)
+    monkeypatch.setattr(Processes, "cores", 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    words = ("--epochs", 1)
+    done = train(shards, tmp_path / "run", *words)
+    advice = "other programs leave 0.6 cores, for which 2 threads would wait in turn; --threads 1 may be faster"
+    assert done.err.splitlines()[0] == advice
+    assert advice not in train(shards, tmp_path / "run", *words).err  # it goes on as it began
+    assert advice not in train(shards, tmp_path / "other", *words, "--threads", 2).err
+
+
 def test_rendering_is_quiet_too(shards: Path, video_folder: Path, tmp_path: Path) -> None:
     words = ("--val", video_folder, "--limit", 3, "--epochs", 1, "-q")
     assert train(shards, tmp_path / "run", *words) == Done(0, "", "")
@@ -292,6 +389,20 @@ def test_shards_of_unlike_kind_are_refused(shards: Path, tmp_path: Path) -> None
     other = make_shards(tmp_path / "other", ("class_0", "class_1"))
     found = refused(train(shards, tmp_path / "run", other))
     assert "has other classes or another shape of clip than" in found
+
+
+def test_classes_in_another_order_are_refused_or_sorted_by_name(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips to train on are numbered as the first folder's; those to test on are known by name."""
+    monkeypatch.setattr("vidaug_cli.plan.classes_of", lambda rows: CLASSES[::-1])
+    turned = make_shards(tmp_path / "turned", CLASSES)
+    with pytest.raises(VidaugError, match=f"shard-00000.h5: has classes in another order than {shards}"):
+        ShardDataset([shards, turned])
+    clips = ShardDataset(turned, with_weights=True)
+    cuts = Cuts(clips, Shape(8, 32, 32), classes=CLASSES)
+    assert torch.equal(cuts[Place(0, 0, 0)][1], ShardDataset(shards)[0][1])
+    assert not torch.equal(clips[0][1], ShardDataset(shards)[0][1])
 
 
 def test_a_damaged_clip_is_refused_in_a_line(tmp_path: Path) -> None:

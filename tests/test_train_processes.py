@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from console import vidaug
+from network_makers import save
+from torch import Tensor
 from train_makers import CPU, NETWORK, OwnStatistics, job_of, make_shards, same
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.train.checkpoint import read_checkpoint
-from vidaug_cli.train.job import Job
+from vidaug_cli.train.feed import ALONE, Cuts
+from vidaug_cli.train.job import Job, Shards
 from vidaug_cli.train.loop import Trainer
+from vidaug_cli.train.predictor import Predictor
 from vidaug_cli.train.processes import Processes, processes
-from vidaug_cli.train.slowfast import ARCHITECTURES
+from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 
 EPOCHS = 18
 NETWORKS = {"tiny": NETWORK, "tiny-dropout": replace(NETWORK, dropout=0.5)}
@@ -68,7 +73,7 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(shards: Path, held_out: Path, run: Path, *more: object) -> list[str]:
-    settings = ("--batch-size", 4, "--warmup", 0.5, "--amp", "off", "--flip", 0.5, "--device", "cpu")
+    settings = ("--batch-size", 4, "--warmup", 0.5, "--amp", "off", "--flip", 0.5, "--device", "cpu", "--threads", 2)
     return [str(word) for word in ("train", shards, "--val", held_out, "-o", run, *settings, *more)]
 
 
@@ -133,6 +138,139 @@ def test_killed_again_and_again_it_ends_with_the_weights_of_an_unbroken_run(
         assert same(broken.weights, unbroken.weights)
         assert broken.epoch == unbroken.epoch
     assert wait_for(lambda: not any(map(living, sessions)), 15)
+
+
+STEPS = """
+import json
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from test_train_processes import NETWORKS
+from train_makers import OwnStatistics, job_of
+from vidaug_cli.train.loop import Trainer
+from vidaug_cli.train.processes import processes
+from vidaug_cli.train.slowfast import ARCHITECTURES
+from pathlib import Path
+ARCHITECTURES.update(NETWORKS)
+torch.nn.BatchNorm3d = OwnStatistics
+found = []
+with processes("cpu") as here:
+    for parts in (1, 3):
+        job = job_of(Path({run!r}), Path({shards!r}), batch_size=12, accumulate=parts, optimizer="sgd")
+        trainer, sent = Trainer(job, here), []
+        def hook(state, bucket):
+            sent.append(len(bucket.parameters()))
+            return allreduce_hook(None, bucket)
+        trainer.parallel.register_comm_hook(None, hook)
+        draw = torch.Generator().manual_seed(here.rank)
+        for step in range(2):
+            video = torch.randint(0, 256, (6, 8, 32, 32, 3), dtype=torch.uint8, generator=draw)
+            trainer.step(video, torch.rand(6, 2, generator=draw).softmax(1), 0.1)
+        weights = torch.cat([weight.detach().flatten() for weight in trainer.network.parameters()])
+        apart = float((here.sum(weights.clone()) / 2 - weights).abs().max())
+        found.append((sent, apart, weights.tolist()))
+    if here.first:
+        Path({run!r}, "found.json").write_text(json.dumps([found, here.local, here.cores]))
+"""
+
+
+def test_gradients_of_all_parts_of_a_batch_are_sent_once(shards: Path, tmp_path: Path) -> None:
+    """By two processes with other clips: as often with three parts as with one, and the weights are the same."""
+    path, run = tmp_path / "steps.py", tmp_path / "run"
+    run.mkdir()
+    path.write_text(STEPS.format(tests=str(Path(__file__).parent), run=str(run), shards=str(shards)))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(path)]
+    done = subprocess.run(
+        launch, capture_output=True, text=True, check=False, env=os.environ | {"LOKY_MAX_CPU_COUNT": "6"}
+    )
+    assert done.returncode == 0, done.stderr
+    ((sent, apart, whole), (sent_in_parts, apart_in_parts, in_parts)), local, cores = json.loads(
+        (run / "found.json").read_text()
+    )
+    assert sum(sent) == 2 * len([*trainer_parameters()])  # each gradient once a step
+    assert sent_in_parts == sent
+    assert apart == apart_in_parts == 0
+    assert torch.allclose(torch.tensor(whole), torch.tensor(in_parts), atol=1e-5)
+    assert local == 2
+    assert cores <= 3  # of 6 at most
+
+
+def trainer_parameters() -> Iterator[torch.nn.Parameter]:
+    return SlowFast(NETWORK, 2).parameters()
+
+
+def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidaug_cli.train.processes.worker_count", lambda _: 24)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 48)
+    alone, four, many = (Processes("cuda", 0, size, local) for size, local in ((1, 1), (8, 4), (64, 32)))
+    assert [here.reading_workers for here in (alone, four, many)] == [8, 6, 1]
+    assert [here.threads for here in (alone, four, many)] == [24, 6, 1]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)  # as OMP_NUM_THREADS says
+    assert alone.threads == 2
+    assert Processes("cpu").reading_workers == 1
+
+
+SHM = """
+mount -t tmpfs -o {options} tmpfs /dev/shm || exit 99
+"$@"
+"""
+
+
+def with_little_shm(options: str, *command: object) -> subprocess.CompletedProcess[str]:
+    """Run a command with another /dev/shm, in name spaces of its own; the test is skipped where that is not allowed."""
+    words = ["unshare", "--map-root-user", "--mount", "sh", "-c", SHM.format(options=options), "sh"]
+    try:
+        done = subprocess.run([*words, *map(str, command)], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    if done.returncode in (1, 99) and ("unshare: " in done.stderr or "mount: " in done.stderr):
+        pytest.skip(f"another /dev/shm is not allowed: {done.stderr.strip()}")
+    return done
+
+
+@pytest.mark.parametrize(("options", "noted"), [("size=256k", False), ("ro", True)])
+def test_clips_are_read_ahead_with_little_shared_memory(
+    options: str, noted: bool, program: Path, held_out: Path, tmp_path: Path
+) -> None:
+    """A batch has 1.5 MB. Without any, the semaphores of processes are lacking, too: that is said."""
+    shards = make_shards(tmp_path / "shards", videos=16, size=64)
+    mixed = make_shards(tmp_path / "mixed", videos=16, size=64, recipe="fademixup", share=0.6)
+    run, scores = tmp_path / "run", tmp_path / "scores.h5"
+    words = ("--batch-size", 16, "--device", "cpu", "--amp", "off", "-j", 2)
+    train = ("train", shards, "-o", run, "--network", "tiny", "--epochs", 1, "--threads", 1)
+    for command in (
+        train,
+        ("predict", run / "best.pt", shards, "-o", scores),
+        ("cam", run / "best.pt", mixed, "--measure"),
+    ):
+        done = with_little_shm(options, sys.executable, "-W", "ignore", program, *command, *words)
+        assert done.returncode == 0, done.stderr
+        lines = [line for line in done.stderr.splitlines() if "epoch" not in line and "top-1" not in line]
+        assert lines == [ALONE] * noted
+    assert vidaug(*train[:3], tmp_path / "usual", *train[4:], *words, "-q").code == 0
+    assert same(*(read_checkpoint(folder / "last.pt").weights for folder in (run, tmp_path / "usual")))
+
+
+@pytest.mark.parametrize("what", ["predict", "cam"])
+def test_a_reader_that_is_killed_is_said_in_a_line(
+    what: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "c.pt", SlowFast(NETWORK, 2).eval(), ("dark", "light"), Shards.open([shards]).spec)
+    original = Predictor.shard_batches
+
+    def killing(self: Predictor, cuts: Cuts) -> Iterator[tuple[Tensor, ...]]:
+        for batch in original(self, cuts):
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)
+            yield batch
+
+    monkeypatch.setattr(Predictor, "shard_batches", killing)
+    words = {"predict": (shards, "-o", tmp_path / "s.h5"), "cam": (shards, "--measure")}[what]
+    done = vidaug(what, tmp_path / "c.pt", *words, "-j", 2, "--batch-size", 2, "--device", "cpu", "-q")
+    where = f"{shards / 'shards'}: a process that reads clips was killed, perhaps for want of memory; give the command "
+    assert done.code == 1
+    assert done.err == f"vidaug: error: {where}again, with a smaller --batch-size or fewer processes (-j) if need be\n"
 
 
 def test_two_processes_follow_one(

@@ -74,6 +74,8 @@ def command(
             note(f"wrote {path}", quiet=quiet)
         printed["classes"] = [seen.as_json() for seen in classes]
     if measure:
+        for line in predictor.notes:
+            note(line, quiet=quiet)
         found = cam.measure(predictor, shards, progress=show_progress(quiet))
         printed["localisation"] = found.as_json()
         if not json:

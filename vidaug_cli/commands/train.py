@@ -58,6 +58,11 @@ setting_options = options.group(
     default=0,
     help="Processes that read clips.  [default: 1 on the CPU, up to 8 with a GPU]",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 4096),
+    help="Threads that compute.  [default: one per core that a container or an affinity leaves; or as the run began]",
+)
 @options.device_option
 @click.option("--compile", is_flag=True, help="Compile the network first.")
 @click.option("--tensorboard", is_flag=True, help="Write metrics for TensorBoard, too.")
@@ -88,9 +93,14 @@ def command(
     vidaug train clean -r randaugment_t -r fademixup -o run
     torchrun --nproc-per-node 4 -m vidaug_cli train shards -o run
     """
+    from vidaug_cli.train.cores import Watch
+
+    watch = Watch()  # while torch is loaded
+
     from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.render import resolve_device
     from vidaug_cli.train.advice import advising
+    from vidaug_cli.train.checks import check
     from vidaug_cli.train.job import Job, Shards, is_shards, prepare
     from vidaug_cli.train.log import Log
     from vidaug_cli.train.loop import train
@@ -108,19 +118,34 @@ def command(
     recipe = load_recipe(*names, overrides=overrides) if names else None
     with processes(resolve_device(kwargs.pop("device"))) as here, advising(out):
         quiet = quiet or not here.first
-        workers = kwargs.pop("workers") or here.reading_workers
+        say = partial(note, quiet=quiet)
+        workers, threads = kwargs.pop("workers") or here.reading_workers, kwargs.pop("threads")
+        if given["warmup"] is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
+            what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
+            say(f"{what}: {settings.warmup:g} is taken")
         job = Job(run=out, settings=settings, shards=Shards.open(shards), recipe=recipe, init=init)
+        log = Log(out, settings.epochs, tensorboard=tensorboard, say=say) if here.first else None
         if here.first:
             prepare(out)
+            new = overwrite or not job.last.exists()
+            if new and threads is None and here.device == "cpu" and (advice := watch.advice(here.threads)):
+                say(advice)
             if val is not None and videos:
+                check(job, here, overwrite=overwrite)
                 _render(job, val, kwargs, overwrite=overwrite, quiet=quiet)
         here.wait()
         if val is not None:
             job = replace(job, validation=Shards.open([job.held_out if videos else Path(val)]))
-        log = Log(out, settings.epochs, tensorboard=tensorboard, say=partial(note, quiet=quiet)) if here.first else None
         progress = show_progress(quiet)
         history = train(
-            job, here, workers=workers, compiled=kwargs.pop("compile"), overwrite=overwrite, log=log, progress=progress
+            job,
+            here,
+            workers=workers,
+            threads=threads,
+            compiled=kwargs.pop("compile"),
+            overwrite=overwrite,
+            log=log,
+            progress=progress,
         )
         if json and here.first:
             click.echo(dumps({"run": str(out), "epochs": len(history), **history[-1]}))
@@ -132,6 +157,7 @@ def _render(job: Job, videos: str, chosen: dict[str, Any], *, overwrite: bool, q
     from vidaug_cli.workers import worker_count
 
     rows, _ = options.videos([videos], chosen, seed=0, quiet=quiet)
+    job.check_classes((row.label for row in rows if row.label is not None), videos)  # rendering may take hours
     done = render_held_out(
         rows, job.clip, job.held_out, workers=worker_count(0), overwrite=overwrite, progress=show_progress(quiet)
     )

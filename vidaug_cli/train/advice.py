@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 from vidaug_cli.errors import VidaugError
 
+MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
 _MEMORY = "there is not memory enough", "lower --batch-size, raise --accumulate, or train with --frames and --size"
 _GONE = "another process of this run ended", "see what it said"
 ADVICE = {  # some of torch's words: what is wrong, and what to try
     "DataLoader worker": (
-        "a process that reads clips was killed, perhaps for want of memory or of room in /dev/shm",
-        "take fewer with -j; the same command continues",
+        "a process that reads clips was killed, perhaps for want of memory",
+        "give the command again, with a smaller --batch-size or fewer processes (-j) if need be",
     ),
-    "out of memory": _MEMORY,
-    "can't allocate memory": _MEMORY,
+    **dict.fromkeys(MEMORY, _MEMORY),
     "more than 1 value per channel": (
         "one clip at a time is too few to normalise by",
         "raise --batch-size or lower --accumulate",

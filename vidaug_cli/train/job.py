@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,11 @@ class Shards:
     def spec(self) -> ClipSpec:
         """What a clip is; of the first folder."""
         return self.plans[0].spec
+
+    @property
+    def labels(self) -> set[str]:
+        """Names of the classes that have clips."""
+        return {str(row.label) for plan in self.plans for row in plan.rows}
 
     @property
     def mixed(self) -> Path | None:
@@ -95,9 +100,13 @@ class Job:
         if have.frames < self.clip.frames or have.size < self.clip.size:
             what = f"clips have {have.frames} frames of {have.size} pixels, training has {self.clip.frames} of "
             raise VidaugError(what + f"{self.clip.size}", where=folder, hint=hint)
-        if other := sorted(set(validation.clips.classes) - set(self.classes)):
+        self.check_classes(validation.clips.classes, folder)
+
+    def check_classes(self, names: Iterable[str], where: object) -> None:
+        """Raise VidaugError when clips or videos to test on have classes that training has not."""
+        if other := sorted(set(names) - set(self.classes)):
             what = f"has classes that training has not, such as {other[0]!r}"
-            raise VidaugError(what, where=folder, hint=f"training has {', '.join(self.classes)}"[:200])
+            raise VidaugError(what, where=where, hint=f"training has {', '.join(self.classes)}"[:200])
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,12 +21,13 @@ from vidaug_cli.online import draw_and_apply
 from vidaug_cli.ops.clips import Clips, Target, Video
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from vidaug_cli.train.feed import Cuts, Order, loader
+from vidaug_cli.train.checks import check_share, notes, refuse_another, thread_notes, threads_before
+from vidaug_cli.train.feed import ALONE, Cuts, Order, loader
 from vidaug_cli.train.job import Job
 from vidaug_cli.train.log import Log, Row
-from vidaug_cli.train.precision import autocast, training_amp
+from vidaug_cli.train.precision import autocast
 from vidaug_cli.train.pretrained import Initialised, initialise
-from vidaug_cli.train.processes import Processes
+from vidaug_cli.train.processes import Processes, computing
 from vidaug_cli.train.settings import Settings, lr_share
 from vidaug_cli.train.slowfast import SlowFast
 
@@ -45,26 +47,28 @@ class Trainer:
     """A network and what steps it: one job in one process."""
 
     def __init__(
-        self, job: Job, here: Processes, *, workers: int = 0, compiled: bool = False, overwrite: bool = False
+        self,
+        job: Job,
+        here: Processes,
+        *,
+        workers: int = 0,
+        threads: int | None = None,
+        compiled: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """Raises VidaugError when the job's folder holds another run, and it is not to be overwritten."""
         self.job, self.here, self.settings = job, here, job.settings
         self.device = torch.device(here.device)
-        self.amp = training_amp(here.device, job.settings.amp, frames=job.pathway_frames, size=job.clip.size)
-        if self.settings.batch_size % here.size:
-            what = f"batch_size = {self.settings.batch_size} cannot be shared among {here.size} processes"
-            raise VidaugError(what, hint=f"take a multiple of {here.size}")
-        if self.settings.sync_bn and here.size > 1 and self.device.type == "cpu":
-            raise VidaugError("--sync-bn needs GPUs: torch has it for nothing else", hint="leave it out")
+        self.amp = check_share(job, here)
         clips, going_on = len(job.shards.clips), job.last.exists() and not overwrite
-        if clips < here.size:
-            raise VidaugError(f"{clips} clips are too few for {here.size} processes", where=job.shards.folders[0])
         self.batch = min(self.settings.batch_size, clips // here.size * here.size)
+        self.notes = list(notes(job, here, self.batch))  # what is otherwise than one may think
         self._seed(0, 0)
         network = SlowFast(job.architecture, len(job.classes))
         self.initialised: Initialised | None = None
         if job.init is not None and not going_on:
             self.initialised = initialise(network, job.init, job.classes)
+            self.notes += [f"{job.init}: {note}" for note in self.initialised.notes]
         network.to(self.device)
         if self.settings.sync_bn and here.size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
@@ -75,9 +79,15 @@ class Trainer:
             decay = get_ema_multi_avg_fn(self.settings.ema)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
         self.history: list[Row] = []
-        self._written, self._cost = -math.inf, 0.0  # when `last.pt` was, and the seconds that took
+        self._best: Checkpoint | None = None  # of the best epoch, until it is written
+        self._written, self._cost = -math.inf, 0.0  # when the checkpoints were, and the seconds that took
+        self.threads = threads or here.threads
         if going_on:
-            self._restore(read_checkpoint(job.last))
+            kept = read_checkpoint(job.last)
+            self._restore(kept)
+            if before := threads_before(kept):
+                self.threads = threads or before
+                self.notes += thread_notes(job, here, before, self.threads)
         if compiled:
             network.compile()
         self.parallel = here.parallel(network)
@@ -85,6 +95,7 @@ class Trainer:
         self.order = Order(clips, self.batch, rank=here.rank, size=here.size, seed=self.settings.seed)
         cuts = Cuts(job.shards.clips, job.shape, flip=self.settings.flip, seed=self.settings.seed)
         self.batches = loader(cuts, self.order, workers=workers, pin=pin)
+        self.notes += [ALONE] * (self.batches.num_workers < workers)
         if job.validation is not None:
             cuts = Cuts(job.validation.clips, job.shape, classes=job.classes)
             self.held_out_order = Order(len(cuts), self.batch, rank=here.rank, size=here.size, shuffle=False)
@@ -128,11 +139,12 @@ class Trainer:
         """One step of the optimizer; returns the sums over clips of the loss and of hits, float32 (2,)."""
         sums = torch.zeros(2, device=self.device)
         parts = list(zip(video.chunk(self.settings.accumulate), target.chunk(self.settings.accumulate), strict=True))
-        for part, labels in parts:
-            with autocast(self.here.device, self.amp):
-                logits = self.parallel(part)
-            loss = cross_entropy(logits, labels, label_smoothing=self.settings.smoothing)
-            (loss * (len(part) / len(video))).backward()  # type: ignore[no-untyped-call]
+        for number, (part, labels) in enumerate(parts, 1):
+            with nullcontext() if number == len(parts) else self.here.apart(self.parallel):
+                with autocast(self.here.device, self.amp):
+                    logits = self.parallel(part)
+                loss = cross_entropy(logits, labels, label_smoothing=self.settings.smoothing)
+                (loss * (len(part) / len(video))).backward()  # type: ignore[no-untyped-call]
             hits = (logits.argmax(1) == labels.argmax(1)).sum()
             sums += torch.stack([loss.detach() * len(part), hits])
         if self.settings.clip_norm is not None:
@@ -167,7 +179,11 @@ class Trainer:
         }
 
     def save(self, row: Row) -> None:
-        """Add a row to the history, and write the checkpoints. Raises VidaugError when they would hold no numbers."""
+        """Add a row to the history, and write the checkpoints if they are due.
+
+        They are always written together: what is on the disk is a run as it stood after one epoch. Raises VidaugError
+        when they would hold no numbers.
+        """
         tested = self.tested.state_dict()
         if not all(map(math.isfinite, row.values())) or not all(value.isfinite().all() for value in tested.values()):
             raise self._diverged(f"weights or losses are no numbers any more after epoch {len(self.history) + 1}")
@@ -187,29 +203,29 @@ class Trainer:
             training={},
         )
         if better:
-            write_checkpoint(self.job.best, kept)
+            self._best = kept
         began = time.perf_counter()
         spared = self._cost > SLOW and began - self._written < SPARED * self._cost
-        if not spared or len(self.history) == self.settings.epochs:
-            write_checkpoint(self.job.last, replace(kept, training=self._state()))
-            self._written = time.perf_counter()
-            self._cost = self._written - began
+        if spared and len(self.history) < self.settings.epochs:
+            if better:  # training goes on with the same tensors
+                self._best = replace(kept, weights={name: value.clone() for name, value in weights.items()})
+            return
+        if self._best is not None:
+            write_checkpoint(self.job.best, self._best)
+        write_checkpoint(self.job.last, replace(kept, training=self._state()))
+        self._best, self._written = None, time.perf_counter()
+        self._cost = self._written - began
 
     def _state(self) -> dict[str, Any]:
         """What going on needs beside the tested weights."""
-        stepped = {"optimizer": self.optimizer.state_dict(), "history": self.history}
+        threads = torch.get_num_threads()
+        stepped = {"optimizer": self.optimizer.state_dict(), "history": self.history, "threads": threads}
         if self.average is None:
             return stepped
         return stepped | {"network": self.network.state_dict(), "averaged": self.average.n_averaged}
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        differing = [key for key, value in self.job.told.items() if checkpoint.settings.get(key) != value]
-        if differing:
-            raise VidaugError(
-                f"holds another run, which differs in {', '.join(differing)}",
-                where=self.job.run,
-                hint="choose another folder, or --overwrite",
-            )
+        refuse_another(self.job, checkpoint)
         state = checkpoint.training
         try:
             self.tested.load_state_dict(checkpoint.weights)
@@ -250,6 +266,7 @@ def train(
     here: Processes,
     *,
     workers: int = 0,
+    threads: int | None = None,
     compiled: bool = False,
     overwrite: bool = False,
     log: Log | None = None,
@@ -261,6 +278,7 @@ def train(
         job: what to train.
         here: this process among those that train together.
         workers: processes that read ahead.
+        threads: that compute; None: as many as before in a run that goes on, else as `Processes.threads`.
         compiled: whether torch compiles the network first.
         overwrite: whether to begin anew where the folder holds a run, whose files are replaced after the first epoch.
         log: of the first process.
@@ -271,14 +289,20 @@ def train(
     Raises VidaugError when the folder holds another run, and when the loss is no number any more.
     """
     torch.backends.cudnn.benchmark = True  # every batch has one shape: let cuDNN try what is fastest for it
-    trainer = Trainer(job, here, workers=workers, compiled=compiled, overwrite=overwrite)
+    trainer = Trainer(job, here, workers=workers, threads=threads, compiled=compiled, overwrite=overwrite)
     if log and trainer.initialised:
         log.say(f"{job.init}: {trainer.initialised}")
     done, steps, epochs = len(trainer.history), len(trainer.order), job.settings.epochs
     if log and done:
         log.say(f"{job.run}: {done} of {epochs} epochs are done")
         log.keep(trainer.history)  # a run may have been cut off after its checkpoint
-    with tqdm(total=epochs * steps, initial=done * steps, disable=not progress, unit="step", smoothing=0.05) as bar:
+    if log and done < epochs:
+        for line in trainer.notes:
+            log.say(line)
+    with (
+        computing(trainer.threads),
+        tqdm(total=epochs * steps, initial=done * steps, disable=not progress, unit="step", smoothing=0.05) as bar,
+    ):
         for _ in range(done, epochs):
             trainer.save(trainer.epoch(bar))
             if log:

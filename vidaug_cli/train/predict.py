@@ -128,7 +128,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
     tally.failed = {
         video: reasons.get(row.name, missing) for video, row in enumerate(plan.rows) if not tally.counts[video]
     }
-    return tally.prediction({"shards": out.name})
+    return tally.prediction({"shards": out.name}, notes=predictor.notes)
 
 
 class _Tally:
@@ -153,7 +153,9 @@ class _Tally:
             if self.views is not None:
                 self.views[video, places] = share
 
-    def prediction(self, about: dict[str, Any], quarantined: dict[str, str] | None = None) -> Prediction:
+    def prediction(
+        self, about: dict[str, Any], quarantined: dict[str, str] | None = None, notes: Sequence[str] = ()
+    ) -> Prediction:
         done = [video for video in range(len(self.rows)) if video not in self.failed]
         rows = [self.rows[video] for video in done]
         left_out = [f"left out: {printable(self.names[video])}: {why}" for video, why in self.failed.items()]
@@ -174,7 +176,7 @@ class _Tally:
             views=round(self.counts[done].mean()) if done else 0,
             clips=self.clips,
             seconds=time.monotonic() - self.started,
-            notes=(*self.notes, *left_out),
+            notes=(*notes, *self.notes, *left_out),
         )
 
 

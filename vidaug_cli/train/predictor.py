@@ -22,9 +22,10 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.ops.clips import Shape, Video
+from vidaug_cli.train.advice import MEMORY, advising
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.decoding import read_ahead, readings
-from vidaug_cli.train.feed import Cuts, Order, loader
+from vidaug_cli.train.feed import ALONE, Cuts, Order, loader, possible
 from vidaug_cli.train.precision import autocast
 from vidaug_cli.train.settings import Amp
 from vidaug_cli.train.slowfast import SlowFast
@@ -63,7 +64,9 @@ class Predictor:
         try:
             with torch.inference_mode(), autocast(self.device, self.amp):
                 yield
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not any(words in str(error) for words in MEMORY):
+                raise
             what = f"{count(self.batch, 'clip')} at a time do not fit into its memory"
             raise VidaugError(what, where=self.device, hint="take a smaller --batch-size") from error
 
@@ -107,11 +110,21 @@ class Predictor:
             raise ShardError(what, where=data.paths[0], hint=hint)
         return Cuts(data, self.shape)
 
+    @property
+    def readers(self) -> int:
+        """Processes that read shards ahead: one by itself would only hand over what this process reads as well."""
+        return self.workers if self.workers > 1 else 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of reading shards."""
+        return (ALONE,) if possible(self.readers) < self.readers else ()
+
     def shard_batches(self, cuts: Cuts) -> Iterator[tuple[Tensor, ...]]:
-        """All of them in order, with their labels and weights."""
+        """All of them in order, with their labels and weights. Raises VidaugError when a reader is killed."""
         order = Order(len(cuts.shards), self.batch, shuffle=False)
-        workers = self.workers if self.workers > 1 else 0
-        yield from loader(cuts, order, workers=workers, pin=self.device.startswith("cuda"))
+        with advising(cuts.shards.paths[0].parent):
+            yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
 
 
 def _spell(shape: Shape) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,6 +25,7 @@ class Processes:
     device: str
     rank: int = 0
     size: int = 1
+    local: int = 1  # of them on this machine
 
     @property
     def first(self) -> bool:
@@ -32,15 +33,30 @@ class Processes:
         return self.rank == 0
 
     @property
+    def cores(self) -> int:
+        """This process's part of the cores that a container or an affinity leaves to all on this machine."""
+        return max(1, worker_count(0) // self.local)
+
+    @property
     def reading_workers(self) -> int:
         """How many processes read for this one unless told: on the CPU the network needs the cores."""
-        return min(8, worker_count(0)) if self.device.startswith("cuda") else 1
+        return min(8, self.cores) if self.device.startswith("cuda") else 1
+
+    @property
+    def threads(self) -> int:
+        """How many threads compute in this one unless told. It does not depend on the load, as sums depend on it."""
+        return min(torch.get_num_threads(), self.cores)
 
     def parallel(self, network: nn.Module) -> nn.Module:
         """The network with gradients averaged over the processes, which start from the first one's weights."""
         if self.size == 1:
             return network
         return DistributedDataParallel(network, [self.device] if self.device.startswith("cuda") else None)
+
+    @staticmethod
+    def apart(network: nn.Module) -> AbstractContextManager[None]:
+        """Where gradients of what `parallel` returned add up, and are sent to nobody yet."""
+        return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of a tensor over the processes, in place."""
@@ -79,6 +95,18 @@ def processes(device: str) -> Iterator[Processes]:
     gpu = torch.device(device) if device.startswith("cuda") else None
     distributed.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE, device_id=gpu)
     try:
-        yield Processes(device, distributed.get_rank(), distributed.get_world_size())
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        yield Processes(device, distributed.get_rank(), distributed.get_world_size(), local)
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def computing(threads: int) -> Iterator[None]:
+    """Compute with so many threads, and afterwards with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -27,7 +27,7 @@ class Settings:
     lr: float = 1e-4  # at its highest
     weight_decay: float = 1e-5
     momentum: float = 0.9  # of SGD, with Nesterov's form
-    warmup: float = 15.0  # epochs in which the rate rises from 0; a cosine then leads it to 0
+    warmup: float = 15.0  # epochs in which the rate rises from 0; a cosine then leads it towards 0
     dropout: float | None = None  # before the head; None leaves it as the network has it
     smoothing: float = 0.0  # share of the label that is spread over all classes
     clip_norm: float | None = None  # longest gradient
@@ -82,14 +82,23 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def preset_settings(preset: str, given: Mapping[str, Any]) -> Settings:
-    """A preset with what was `given` in place of its own. Raises VidaugError for a preset that there is not."""
+    """A preset with what was `given` in place of its own. Raises VidaugError for a preset that there is not.
+
+    A warm-up that would leave nothing of the epochs given becomes the share of them that it is of the preset's.
+    """
     if preset not in PRESETS:
         raise VidaugError(f"no preset {preset!r}{nearest(preset, PRESETS)}", hint=f"there is {', '.join(PRESETS)}")
-    return Settings(**{**PRESETS[preset], **given})
+    usual = Settings(**PRESETS[preset])
+    values = {**PRESETS[preset], **given}
+    if 1 <= given.get("epochs", math.inf) <= usual.warmup:
+        values = {**values, "warmup": usual.warmup * given["epochs"] / usual.epochs, **given}
+    return Settings(**values)
 
 
 def lr_share(step: int, steps: int, warmup: float) -> float:
-    """The rate at a step, counted from 0, as a share of the highest: a line up, then half a cosine down to 0.
+    """The rate at a step, counted from 0, as a share of the highest: a line up, then half a cosine down towards 0.
+
+    No share is 0, as such a step would do nothing: the line begins a step after 0, the cosine ends a step before it.
 
     Args:
         steps: of the whole run.
@@ -97,4 +106,5 @@ def lr_share(step: int, steps: int, warmup: float) -> float:
     """
     if step + 1 < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / max(1.0, steps - warmup)))
+    fallen = max(0.0, step - warmup) / max(1.0, steps - warmup)
+    return math.cos(math.pi / 2 * fallen) ** 2  # = (1 + cos(pi * fallen)) / 2, which rounds to 0 in a very long run
