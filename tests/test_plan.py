@@ -85,7 +85,7 @@ def test_the_hash_knows_everything_but_where_the_videos_lie() -> None:
     assert moved.sha256 == plan.sha256
     changes = {
         "seed": 1, "copies": 2, "keep_original": True, "codec": "jpeg", "quality": 90, "clips_per_shard": 32,
-        "recipe": load_recipe("cutmix"), "spec": ClipSpec(flip=0.4), "rows": rows_of(41), "tool_version": "0.0.0",
+        "recipe": load_recipe("cutmix"), "spec": ClipSpec(flip=0.4), "rows": rows_of(41), "draws": 2,
     }  # fmt: skip
     for name, value in changes.items():
         other = replace(plan, **{name: value})

@@ -16,12 +16,15 @@ class VidaugError(Exception):
         self.what, self.where, self.hint = what, str(where), hint
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        advice = f"; {self.hint}" if self.hint else ""
-        return f"{place}{self.what}{advice}"
+        return f"{self.where}: {self.reason}" if self.where else self.reason
+
+    @property
+    def reason(self) -> str:
+        """The message without its place, for a list that names the place itself."""
+        return f"{self.what}; {self.hint}" if self.hint else self.what
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.what, self.where, self.hint)
+        return _rebuild, (type(self), self.what, self.where, self.hint), vars(self)
 
 
 def _rebuild(kind: type[VidaugError], what: str, where: str, hint: str) -> VidaugError:
@@ -29,7 +32,15 @@ def _rebuild(kind: type[VidaugError], what: str, where: str, hint: str) -> Vidau
 
 
 class VideoError(VidaugError):
-    """A video that cannot be used, with the true reason: it is quarantined, never swapped for another."""
+    """A video that cannot be used, with the true reason: it is quarantined, never swapped for another.
+
+    `passing`: the reason may be gone at another try (a limit of time, a killed decoder, a disk that does not answer),
+    so nothing remembers it as a fault of the file.
+    """
+
+    def __init__(self, what: str, *, where: object = "", hint: str = "", passing: bool = False) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.passing = passing
 
 
 class RecipeError(VidaugError):

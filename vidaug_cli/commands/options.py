@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,10 +128,10 @@ def clip_spec(options: dict[str, Any]) -> ClipSpec:
 
 
 def engine(options: dict[str, Any]) -> Engine:
-    """Take --device and --batch-size, and check that the device is there."""
+    """Take --device and --batch-size, without which clips go one by one, and check that the device is there."""
     from vidaug_cli.render import Engine, resolve_device
 
-    return Engine(device=resolve_device(options.pop("device")), batch=options.pop("batch_size", Engine.batch))
+    return Engine(device=resolve_device(options.pop("device")), batch=options.pop("batch_size", 1))
 
 
 def workers(options: dict[str, Any]) -> int:
@@ -140,6 +139,17 @@ def workers(options: dict[str, Any]) -> int:
     from vidaug_cli.workers import worker_count
 
     return worker_count(options.pop("workers"))
+
+
+def processes(options: dict[str, Any], *, quiet: bool) -> int:
+    """Take --workers where each is a process of Python, and say so where there can be none."""
+    from vidaug_cli.workers import why_alone
+
+    count = workers(options)
+    if count > 1 and (reason := why_alone()):
+        note(f"works in one process: {reason}", quiet=quiet)
+        return 1
+    return count
 
 
 def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
@@ -205,4 +215,5 @@ def note(message: str, *, quiet: bool = False) -> None:
 
 
 def show_progress(quiet: bool) -> bool:
-    return not quiet and sys.stderr.isatty()
+    """Whether to say how far a job is: with a bar, or where stderr is no terminal in lines."""
+    return not quiet

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from vidaug_cli.data.listing.layouts import list_videos, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Row, resolve_inside
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.progress import track
 from vidaug_cli.workers import worker_count
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def scan(
         probe: "full" decodes every frame, "packets" counts packets, "header" believes the header.
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
-        progress: show a bar on stderr if that is a terminal.
+        progress: say on stderr how far it is.
         limits: what one video may cost; the defaults of `decoder.Limits` if not given.
 
     Raises:
@@ -95,7 +95,7 @@ def scan(
         found = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
         cached = len(found)
         with closing(_probe_all([file for file in stamps if file not in found], probe, limits, workers)) as probes:
-            for file, result in _with_bar(probes, len(stamps) - cached, progress):
+            for file, result in track(probes, len(stamps) - cached, "video", "scan", show=progress):
                 kept.put(file, stamps[file], result)
                 found[file] = result
         notes += [kept.fault] if kept.fault else []
@@ -173,14 +173,6 @@ def _probe_all(
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
-
-
-def _with_bar(probes: Iterator[tuple[Path, Found]], total: int, progress: bool) -> Iterator[tuple[Path, Found]]:
-    if not (progress and total and sys.stderr.isatty()):
-        return probes
-    from tqdm import tqdm
-
-    return iter(tqdm(probes, total=total, desc="scan", unit="video", dynamic_ncols=True))
 
 
 def _reason(error: VidaugError) -> str:

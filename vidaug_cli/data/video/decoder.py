@@ -128,7 +128,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
     try:
         folder, other = path.is_dir(), path.exists() and not path.is_file()
     except OSError as error:  # such as a name too long for the file system
-        raise VideoError(f"cannot be read: {error.strerror}", where=path) from error
+        raise VideoError(f"cannot be read: {error.strerror}", where=path, passing=True) from error
     if folder:
         yield _images(path, limits)
         return
@@ -195,4 +195,4 @@ def _read(path: Path, count: int = -1) -> bytes:
         with path.open("rb") as file:
             return file.read(count)
     except OSError as error:
-        raise VideoError(f"cannot be read: {error.strerror}", where=path) from error
+        raise VideoError(f"cannot be read: {error.strerror}", where=path, passing=True) from error

@@ -93,13 +93,13 @@ class Guard:
             self._link.send((function, args, kwargs))
             if not self._link.poll(self.limits.seconds):
                 what = f"took longer than {self.limits.seconds:g} s and was stopped"
-                raise VideoError(what, where=args[0])
+                raise VideoError(what, where=args[0], passing=True)
             error, value = self._link.recv()
         except (EOFError, ConnectionError) as gone:
             status = self._process.wait()
             self.close()
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
-            raise VideoError(f"the decoder crashed ({how})", where=args[0]) from gone
+            raise VideoError(f"the decoder crashed ({how})", where=args[0], passing=True) from gone
         except BaseException:  # an answer that comes now must not be taken for the next one
             self.close()
             raise
