@@ -14,7 +14,9 @@ from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.plan import GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, select, write_plan
+from vidaug_cli.inspection import verify
+from vidaug_cli.output import check_place
+from vidaug_cli.plan import DRAWS, GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, select, write_plan
 
 
 def rows_of(count: int, classes: int = 3) -> tuple[Row, ...]:
@@ -118,6 +120,40 @@ def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "plan.json").unlink()
     with pytest.raises(ShardError, match=r"holds no plan\.json"):
         read_plan(tmp_path)
+
+
+def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of()
+    write_plan(plan, tmp_path)
+    monkeypatch.setattr("vidaug_cli.plan.version", lambda name: "9.9.9")
+    later = plan_of()
+    assert later.sha256 == plan.sha256
+    assert check_place(later, tmp_path, overwrite=False) == []
+    write_plan(later, tmp_path)
+    assert read_header(tmp_path)["tool_version"] != "9.9.9"  # who wrote it first
+    assert read_plan(tmp_path) == later
+
+
+def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(plan_of(draws=DRAWS + 1), tmp_path)
+    written = read_header(tmp_path)["tool_version"]
+    monkeypatch.setattr("vidaug_cli.plan.version", lambda name: "9.9.9")
+    said = (
+        f"{tmp_path}: was drawn by vidaug-cli {written} in format {DRAWS + 1}, "
+        f"and vidaug-cli 9.9.9 draws in format {DRAWS}; "
+    )
+    with pytest.raises(ShardError) as error:
+        check_place(plan_of(), tmp_path, overwrite=False)
+    assert str(error.value) == f"{said}go on with that release, choose another folder, or --overwrite"
+    assert check_place(plan_of(), tmp_path, overwrite=True) == ["draws"]
+    with pytest.raises(ShardError) as error:
+        verify(tmp_path, workers=1)
+    assert str(error.value) == f"{said}verify it with that release"
+    assert read_plan(tmp_path).classes == plan_of().classes  # what is drawn already can be read and replayed
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -62,12 +63,12 @@ class Engine:
 
     @property
     def guard(self) -> Guard:
-        return _guard(self.limits)
+        return _guard(self.limits, get_ident())
 
 
-@lru_cache(maxsize=1)
-def _guard(limits: Limits) -> Guard:
-    """This process's decoder, kept from shard to shard: starting one costs as much as several clips."""
+@lru_cache(maxsize=4)
+def _guard(limits: Limits, thread: int) -> Guard:
+    """This thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
     return Guard(limits)
 
 
@@ -139,9 +140,9 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
     """The clips of one group in plan order. Videos that fail are noted and left out; the ring closes without them.
 
-    The pixels of a record are good until this process renders its next group.
+    The pixels of a record are good until this thread renders its next group.
     """
-    pixels = _pixels(2 * GROUP, clip_shape(plan))[: len(group) + 1]
+    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[: len(group) + 1]
     cuts: list[Cut] = []
     for slot in group:
         try:
@@ -175,8 +176,8 @@ def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
 
 
 @lru_cache(maxsize=1)
-def _pixels(clips: int, shape: Shape) -> NDArray[np.uint8]:
-    """This process's memory for a group, kept: new memory is slow at first touch, page by page."""
+def _pixels(clips: int, shape: Shape, thread: int) -> NDArray[np.uint8]:
+    """This thread's memory for a group, kept: new memory is slow at first touch, page by page."""
     return np.empty((clips, *shape, 3), np.uint8)
 
 
@@ -278,7 +279,7 @@ def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: boo
     where the shard has to be made anew.
     """
     slots = {slot.clip: slot for group in plan.shards[done.shard] for slot in group}
-    pixels = _pixels(2 * GROUP, clip_shape(plan))[0]
+    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[0]
     failures = list(done.failures)
     for place, failure in enumerate(failures):
         if failure.passing or every:
