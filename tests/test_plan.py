@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.inspection import verify
 from vidaug_cli.output import check_place
 from vidaug_cli.plan import DRAWS, GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, select, write_plan
+from vidaug_cli.render import draw_cut, draw_mixture
 
 
 def rows_of(count: int, classes: int = 3) -> tuple[Row, ...]:
@@ -134,6 +136,28 @@ def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
     write_plan(later, tmp_path)
     assert read_header(tmp_path)["tool_version"] != "9.9.9"  # who wrote it first
     assert read_plan(tmp_path) == later
+
+
+def drawn(value: object) -> object:
+    """Floats to six digits: a machine's logarithm may differ in the last place."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return {key: drawn(entry) for key, entry in value.items()}
+    return [drawn(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def test_draws_are_those_of_their_format() -> None:
+    """A fuse, not a truth: where a change makes other draws, DRAWS goes up by one, and the hash here follows."""
+    clips = []
+    for recipe in ("vipriors2020", "cutout", "randaugment_mix"):
+        plan = plan_of(copies=2, keep_original=True, recipe=load_recipe(recipe), seed=3)
+        for slot in (slot for shard in plan.shards for group in shard for slot in group):
+            cut, mixture = draw_cut(plan, slot), draw_mixture(plan, slot)
+            crop, mixed = vars(cut.sample.crop), mixture and [mixture.op, mixture.blend.as_json()]
+            clips.append([slot, cut.frames.tolist(), crop, cut.sample.flip, cut.augment, mixed])
+    text = json.dumps(drawn(clips), sort_keys=True)
+    assert (DRAWS, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "6d6dce11cb6d79eb")
 
 
 def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(

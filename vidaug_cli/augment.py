@@ -103,8 +103,6 @@ class Report:
             lines += list(reasons)[:LISTED]
             if len(reasons) > LISTED:
                 lines.append(f"  ... and {len(reasons) - LISTED} more")
-            if any(failure.passing for failure in self.failures):
-                lines.append("the same command tries those again that may pass; --retry-failed tries all")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:

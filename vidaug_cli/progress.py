@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 Item = TypeVar("Item")
 
 EVERY = 30.0  # seconds from one line to the next at most, as long as anything gets done
-APART = 5.0  # ... and at least; a job that takes no longer says nothing
+APART = 5.0  # ... and at least; a job that takes no longer, or ends at its first word, says nothing
 
 
 class Progress:
@@ -62,8 +62,9 @@ class Progress:
         if self._bar is not None:
             self._bar.update(count)
         elif self.show:
-            since = self._clock() - self._said
-            if since >= EVERY or (since >= APART and self._tenths() > self._tenth):
+            since, ended = self._clock() - self._said, self.done >= self.total
+            first = self._said == self._began
+            if (since >= EVERY or (since >= APART and self._tenths() > self._tenth)) and not (ended and first):
                 self._say()
 
     def set_postfix_str(self, text: str) -> None:

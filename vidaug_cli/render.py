@@ -30,6 +30,7 @@ from vidaug_cli.rng import Step, generator
 from vidaug_cli.workers import in_processes
 
 OnError = Literal["skip", "fail"]
+MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
 
 
 class Cut(NamedTuple):
@@ -77,7 +78,9 @@ def within_memory(device: str, batch: int) -> Iterator[None]:
     """Where clips are on a device. Raises VidaugError when it has not the memory for them."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not any(words in str(error) for words in MEMORY):
+            raise
         fit, hint = ("do", "take a smaller --batch-size") if batch > 1 else ("does", "try --device cpu")
         what = f"{count(batch, 'clip')} at a time {fit} not fit into its memory"
         raise VidaugError(what, where=device, hint=hint) from error

@@ -86,6 +86,8 @@ def command(source: str, out: Path, json: bool, quiet: bool, dry_run: bool, part
     progress = show_progress(quiet)
     report = run(plan, out, engine, part=share, workers=workers, on_error=on_error, progress=progress, **how)
     note(report.text, quiet=quiet)
+    if any(failure.passing for failure in report.failures):
+        note("the same command tries again what may have passed by then; --retry-failed tries all", quiet=quiet)
     if json:
         click.echo(dumps(report.as_json() | {"quarantined": [video._asdict() for video in quarantined]}))
     if report.failures or quarantined:
