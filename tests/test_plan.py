@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,10 @@ from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.plan import GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, select, write_plan
+from vidaug_cli.inspection import verify
+from vidaug_cli.output import check_place
+from vidaug_cli.plan import DRAWS, GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, select, write_plan
+from vidaug_cli.render import draw_cut, draw_mixture
 
 
 def rows_of(count: int, classes: int = 3) -> tuple[Row, ...]:
@@ -85,7 +89,7 @@ def test_the_hash_knows_everything_but_where_the_videos_lie() -> None:
     assert moved.sha256 == plan.sha256
     changes = {
         "seed": 1, "copies": 2, "keep_original": True, "codec": "jpeg", "quality": 90, "clips_per_shard": 32,
-        "recipe": load_recipe("cutmix"), "spec": ClipSpec(flip=0.4), "rows": rows_of(41), "tool_version": "0.0.0",
+        "recipe": load_recipe("cutmix"), "spec": ClipSpec(flip=0.4), "rows": rows_of(41), "draws": 2,
     }  # fmt: skip
     for name, value in changes.items():
         other = replace(plan, **{name: value})
@@ -118,6 +122,62 @@ def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "plan.json").unlink()
     with pytest.raises(ShardError, match=r"holds no plan\.json"):
         read_plan(tmp_path)
+
+
+def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of()
+    write_plan(plan, tmp_path)
+    monkeypatch.setattr("vidaug_cli.plan.version", lambda name: "9.9.9")
+    later = plan_of()
+    assert later.sha256 == plan.sha256
+    assert check_place(later, tmp_path, overwrite=False) == []
+    write_plan(later, tmp_path)
+    assert read_header(tmp_path)["tool_version"] != "9.9.9"  # who wrote it first
+    assert read_plan(tmp_path) == later
+
+
+def drawn(value: object) -> object:
+    """Floats to six digits: a machine's logarithm may differ in the last place."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return {key: drawn(entry) for key, entry in value.items()}
+    return [drawn(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def test_draws_are_those_of_their_format() -> None:
+    """A fuse, not a truth: where a change makes other draws, DRAWS goes up by one, and the hash here follows."""
+    clips = []
+    for recipe in ("vipriors2020", "cutout", "randaugment_mix"):
+        plan = plan_of(copies=2, keep_original=True, recipe=load_recipe(recipe), seed=3)
+        for slot in (slot for shard in plan.shards for group in shard for slot in group):
+            cut, mixture = draw_cut(plan, slot), draw_mixture(plan, slot)
+            crop, mixed = vars(cut.sample.crop), mixture and [mixture.op, mixture.blend.as_json()]
+            clips.append([slot, cut.frames.tolist(), crop, cut.sample.flip, cut.augment, mixed])
+    text = json.dumps(drawn(clips), sort_keys=True)
+    assert (DRAWS, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "6d6dce11cb6d79eb")
+
+
+def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(plan_of(draws=DRAWS + 1), tmp_path)
+    written = read_header(tmp_path)["tool_version"]
+    monkeypatch.setattr("vidaug_cli.plan.version", lambda name: "9.9.9")
+    said = (
+        f"{tmp_path}: was drawn by vidaug-cli {written} in format {DRAWS + 1}, "
+        f"and vidaug-cli 9.9.9 draws in format {DRAWS}; "
+    )
+    with pytest.raises(ShardError) as error:
+        check_place(plan_of(), tmp_path, overwrite=False)
+    assert str(error.value) == f"{said}go on with that release, choose another folder, or --overwrite"
+    assert check_place(plan_of(), tmp_path, overwrite=True) == ["draws"]
+    with pytest.raises(ShardError) as error:
+        verify(tmp_path, workers=1)
+    assert str(error.value) == f"{said}verify it with that release"
+    assert read_plan(tmp_path).classes == plan_of().classes  # what is drawn already can be read and replayed
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from console import vidaug
 
-from vidaug_cli import output, render
+from vidaug_cli import inspection, output, render
 from vidaug_cli.augment import Report, run
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import done_path, shard_path
 from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.header import Record
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.inputs import read_input
 from vidaug_cli.inspection import replay_clips, summarise, verify
@@ -124,6 +127,71 @@ def test_replay_says_how_far_off_a_changed_clip_is(video_folder: Path, tmp_path:
     assert not result.equal
     with pytest.raises(ShardError, match="has no clip 99"):
         list(replay_clips(out, [99], Engine()))
+
+
+def say_device(shard: Path, name: bytes) -> None:
+    with h5py.File(shard, "r+") as file:
+        file.attrs.create("device", name, dtype=h5py.string_dtype("utf-8", len(name)))
+
+
+@pytest.mark.parametrize(
+    ("codec", "off", "allowed"), [("raw", 1, True), ("raw", 2, False), ("jpeg", 1, True), ("jpeg", 40, False)]
+)
+def test_replay_across_devices_allows_a_level(
+    video_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, off: int, allowed: bool
+) -> None:
+    """A shard of a GPU, as far as its header says, whose pixels a CPU makes a little otherwise."""
+    out = tmp_path / "out"
+    rendered(make_plan(video_folder, "fademixup", codec=codec), out)
+    say_device(shard_path(out, 0), b"cuda")
+    assert all(result.what == "equal bytes" for result in replay_clips(out, 2, Engine()))
+
+    def a_little_otherwise(*args: object) -> Record:
+        record = exact(*args)
+        video = record.video.copy()
+        video[:, :16, :16] += np.uint8(off)
+        return replace(record, video=video, weights=record.weights * np.float32(1 + 1e-7))
+
+    exact = inspection.replay
+    monkeypatch.setattr(inspection, "replay", a_little_otherwise)
+    (result,) = replay_clips(out, [0], Engine())
+    assert result.equal == allowed
+    assert result.what.startswith("pixels differ by up to ")
+    than = "no more" if allowed else "more"
+    assert result.what.endswith(f" of 255, {than} than cuda, which rendered it, and cpu may")
+    say_device(shard_path(out, 0), b"cpu")
+    (result,) = replay_clips(out, [0], Engine())
+    assert not result.equal  # on the same kind of device a level is too much
+
+
+def test_a_device_without_memory_says_so_in_a_line(
+    video_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    words = ["--frames", "8", "--size", "32", "-r", "fademixup"]
+    assert vidaug("augment", video_folder, "-o", out, *words, "-q").code == 0
+
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(render, "_mix_neighbours", full)
+    several = "vidaug: error: cpu: 4 clips at a time do not fit into its memory; take a smaller --batch-size\n"
+    one = "vidaug: error: cpu: 1 clip at a time does not fit into its memory; try --device cpu\n"
+    new = ["augment", video_folder, "-o", tmp_path / "new", *words, "--copies", "2", "-j", "1"]
+    assert vidaug(*new, "--batch-size", "4").err == several
+    assert vidaug(*new, "--batch-size", "1").err == one
+    assert vidaug("augment", video_folder, "-o", tmp_path / "dry", *words, "--dry-run").err == several
+    preview = vidaug("preview", video_folder, "-o", tmp_path / "x.png", *words)
+    assert (preview.code, preview.err) == (1, one)
+    replayed = vidaug("replay", out)
+    assert (replayed.code, replayed.err) == (1, one)
+    error = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+    assert vidaug("replay", out).err == one
+    error = RuntimeError("a bug")
+    with pytest.raises(RuntimeError, match="a bug"):
+        vidaug("replay", out)
 
 
 def test_records_say_what_was_drawn(video_folder: Path, mixed: Path) -> None:
@@ -343,7 +411,10 @@ def test_killed_in_the_middle_and_continued(
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render.torch.cuda, "is_available", lambda: False)
     assert render.resolve_device("auto") == "cpu"
-    for name in ("cuda", "cuda:0", "cuda:x", "tpu", "cpu:0"):
+    with pytest.raises(VidaugError, match="no device 'cuda:999") as error:
+        render.resolve_device("cuda:" + "9" * 5000)
+    assert len(str(error.value)) < 100
+    for name in ("cuda", "cuda:0", "cuda:x", "tpu", "cpu:0", "cuda:²", "cuda:٣", "cuda:", "cuda:-1"):
         with pytest.raises(VidaugError, match=f"no device '{name}'"):
             render.resolve_device(name)
     monkeypatch.setattr(render.torch.cuda, "is_available", lambda: True)

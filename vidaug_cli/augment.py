@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from vidaug_cli import output
 from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.shard.done import Failure
 from vidaug_cli.data.summary import printable
 from vidaug_cli.output import Part, human_bytes
 from vidaug_cli.plan import Plan
+from vidaug_cli.progress import Progress, duration
 from vidaug_cli.render import Engine, OnError, render_group, render_shards
 
 LISTED = 20  # failures that are named one by one
@@ -34,7 +33,9 @@ class Report:
     bytes: int
     seconds: float
     rendered: int  # clips of this run
-    failures: tuple[Failure, ...]
+    failures: tuple[Failure, ...]  # of this part, with those of earlier runs
+
+    listed: bool  # whether failures.jsonl lists the failures: once all parts are there
 
     @property
     def text(self) -> str:
@@ -44,7 +45,8 @@ class Report:
             f"{human_bytes(self.bytes)}; {count(self.rendered, 'clip')} rendered in {self.seconds:.1f} s{rate}"
         ]
         if self.failures:
-            lines.append(f"{count(len(self.failures), 'clip')} left out, as {self.out / 'failures.jsonl'} lists:")
+            where = f", as {self.out / 'failures.jsonl'} lists" if self.listed else ""
+            lines.append(f"{count(len(self.failures), 'clip')} left out{where}:")
             reasons = dict.fromkeys(f"  {printable(failure.path)}: {failure.reason}" for failure in self.failures)
             lines += list(reasons)[:LISTED]
             if len(reasons) > LISTED:
@@ -65,42 +67,48 @@ def run(
     workers: int = 1,
     on_error: OnError = "skip",
     overwrite: bool = False,
+    retry_failed: bool = False,
     force: bool = False,
     progress: bool = False,
 ) -> Report:
     """Render what is left of the plan into `out`; each shard is there whole or not at all.
 
-    Raises ShardError when `out` is another's, VidaugError when the disk is too small (unless `force`), VideoError when
-    a video fails and `on_error` is "fail".
+    A shard that lacks clips for a reason that may pass is made anew once one of them can be read; with `retry_failed`,
+    for whatever reason.
+
+    Raises ShardError when `out` is another's, VidaugError when another process is at work on the same shards or the
+    disk is too small (unless `force`), VideoError when a video fails and `on_error` is "fail".
     """
-    part = part or Part()
+    part = part or output.WHOLE
     started = time.monotonic()
-    if not force:
-        output.check_room(plan.bytes * len(part.shards(plan)) // len(plan.shards) - output.shard_bytes(out), out)
-    output.prepare(plan, out, overwrite=overwrite)
-    done = output.finished(plan, out)
-    todo = [index for index in part.shards(plan) if index not in done]
-    before = sum(record.clips for record in done.values())
-    with tqdm(total=plan.clips, initial=before, unit="clip", disable=not progress, smoothing=0.05) as bar:
-        try:
-            for record in render_shards(out, todo, engine, workers=workers, on_error=on_error):
+    output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
+    with output.held_for(plan, out, part, overwrite=overwrite):
+        before = output.finished(plan, out, part)
+        done = dict(before)
+        todo = output.to_do(plan, part, done, retry_failed=retry_failed)
+        total = part.clips(plan)
+        with Progress(total, "clip", "augment", done=total - output.clips_in(plan, todo), show=progress) as bar:
+            shards = render_shards(
+                out, todo, engine, workers=workers, on_error=on_error, done=done, retry_failed=retry_failed
+            )
+            for record in shards:
                 done[record.shard] = record
                 bar.update(record.clips + len(record.failures))
-        finally:
-            if part.count == 1:  # else the temporary files may be another process's, still at work
-                output.remove_leftovers(out)
-    failures = output.write_failures(out, done)
+        listed = output.write_failures(plan, out)
+    made = output.finished(plan, out)
+    kept = {record.sha256 for record in before.values()}
     return Report(
         out=out,
         videos=len(plan.rows),
         classes=len(plan.classes),
-        clips=sum(record.clips for record in done.values()),
-        shards=len(done),
+        clips=sum(record.clips for record in made.values()),
+        shards=len(made),
         planned_shards=len(plan.shards),
-        bytes=sum(record.bytes for record in done.values()),
+        bytes=sum(record.bytes for record in made.values()),
         seconds=time.monotonic() - started,
-        rendered=sum(record.clips for record in done.values()) - before,
-        failures=failures,
+        rendered=sum(record.clips for record in done.values() if record.sha256 not in kept),
+        failures=tuple(failure for index in sorted(done) for failure in done[index].failures),
+        listed=listed,
     )
 
 
@@ -119,19 +127,29 @@ class Estimate:
     @property
     def text(self) -> str:
         weight = f"{human_bytes(self.bytes)} ({human_bytes(self.free)} free)"
-        return f"{_amount(self)}, {count(self.shards, 'shard')}, about {weight}, about {_duration(self.seconds)}"
+        return f"{_amount(self)}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
 
     def as_json(self) -> dict[str, Any]:
         return dict(vars(self))
 
 
-def estimate(plan: Plan, out: Path, engine: Engine, workers: int, *, overwrite: bool = False) -> Estimate:
+def estimate(
+    plan: Plan,
+    out: Path,
+    engine: Engine,
+    workers: int,
+    *,
+    part: Part | None = None,
+    overwrite: bool = False,
+) -> Estimate:
     """Size of a run from the plan, and its time from rendering a few clips, which are thrown away.
 
     Raises ShardError when `run` would refuse `out`.
     """
-    output.check_place(plan, out, overwrite=overwrite)
-    trial = plan.shards[0][0][:TRIAL]
+    part = part or output.WHOLE
+    output.check_start(plan, out, part, overwrite=overwrite, force=True)
+    shards, clips = part.shards(plan), part.clips(plan)
+    trial = plan.shards[shards[0]][0][:TRIAL] if shards else ()
     for _ in range(2):  # the first time pays for starting up
         started = time.monotonic()
         made = len(list(render_group(plan, engine, trial, [])))
@@ -139,20 +157,14 @@ def estimate(plan: Plan, out: Path, engine: Engine, workers: int, *, overwrite: 
     return Estimate(
         videos=len(plan.rows),
         classes=len(plan.classes),
-        clips=plan.clips,
-        shards=len(plan.shards),
-        bytes=plan.bytes,
+        clips=clips,
+        shards=len(shards),
+        bytes=plan.bytes * clips // plan.clips,
         free=output.free_bytes(out),
-        seconds=per_clip * plan.clips / min(workers, len(plan.shards)),
+        seconds=per_clip * clips / max(1, min(workers, len(shards))),
     )
 
 
 def _amount(made: Report | Estimate) -> str:
     classes = "1 class" if made.classes == 1 else f"{made.classes} classes"
     return f"{count(made.clips, 'clip')} of {count(made.videos, 'video')} in {classes}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

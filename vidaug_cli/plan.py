@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from vidaug_cli.schema import check, nearest
 
 GROUP = 32  # clips that are mixed among each other, and the least a shard holds
 ORIGINAL = -1  # the copy number of clean clips
+DRAWS = 1  # the format of draws: another number wherever a release makes other clips of the same plan
 JPEG_SHARE = 1 / 7  # of the raw size, an estimate that errs high: real clips took 1/7 to 1/11 at quality 95
 
 
@@ -55,7 +56,7 @@ class Plan:
     codec: Codec = "raw"
     quality: int = 95
     clips_per_shard: int = 64
-    tool_version: str = field(default_factory=lambda: version("vidaug-cli"))
+    draws: int = DRAWS
 
     def __post_init__(self) -> None:
         rules = {
@@ -126,11 +127,14 @@ class Plan:
 
     @cached_property
     def header(self) -> dict[str, Any]:
-        """What `plan.json` holds: everything but the rows, which it names by their hash."""
+        """What `plan.json` holds: everything but the rows, which it names by their hash.
+
+        The hash is of all that decides a byte, so a release that draws the same clips goes on with another's folder.
+        """
         content = {
             "format": FORMAT,
             "version": VERSION,
-            "tool_version": self.tool_version,
+            "draws": self.draws,
             "recipe": self.recipe.text,
             "seed": self.seed,
             "copies": self.copies,
@@ -143,21 +147,36 @@ class Plan:
             "manifest_sha256": hash_rows(self.rows),
         }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        return content | {"plan_sha256": digest}
+        return content | {"plan_sha256": digest, "tool_version": version("vidaug-cli")}
 
     @property
     def sha256(self) -> str:
         return str(self.header["plan_sha256"])
 
 
-_SETTINGS = ("seed", "copies", "keep_original", "codec", "quality", "clips_per_shard", "tool_version")
+_SETTINGS = ("seed", "copies", "keep_original", "codec", "quality", "clips_per_shard", "draws")
+_TOLD = ("plan_sha256", "tool_version")  # keys of a header that follow from the others, or decide nothing
 
 
 def write_plan(plan: Plan, out: Path) -> None:
-    """Write `plan.json` and `manifest.jsonl` into the folder `out`, the plan last: with it the folder is ours."""
+    """Write `manifest.jsonl` and `plan.json` into the folder `out`, the plan last: with it the folder is ours.
+
+    A file that says the same already is left as it is: other parts of the plan may be at work with it.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(out / "manifest.jsonl", rows_text(plan.rows))
-    write_text_atomically(out / "plan.json", json.dumps(plan.header, indent=2, ensure_ascii=False) + "\n")
+    manifest, rows = out / "manifest.jsonl", rows_text(plan.rows)
+    if not _holds(manifest, rows):  # of the same plan too: its rows say where the videos lie now
+        write_text_atomically(manifest, rows)
+    written = read_header(out) if (out / "plan.json").exists() else {}
+    if written | {"tool_version": plan.header["tool_version"]} != plan.header:
+        write_text_atomically(out / "plan.json", json.dumps(plan.header, indent=2, ensure_ascii=False) + "\n")
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except FileNotFoundError:
+        return False
 
 
 def read_header(out: Path) -> dict[str, Any]:
@@ -216,7 +235,17 @@ def read_plan(out: Path) -> Plan:
 
 def plan_differences(plan: Plan, header: dict[str, Any]) -> list[str]:
     """The keys in which a folder's `plan.json` is another plan than this one."""
-    return [key for key, value in plan.header.items() if key != "plan_sha256" and header.get(key) != value]
+    return [key for key, value in plan.header.items() if key not in _TOLD and header.get(key) != value]
+
+
+def drawn_otherwise(header: dict[str, Any]) -> str:
+    """In words that this release would draw other clips for the plan of this header; empty if it would not."""
+    if header.get("draws") == DRAWS:
+        return ""
+    return (
+        f"was drawn by vidaug-cli {header.get('tool_version')} in format {header.get('draws')}, "
+        f"and vidaug-cli {version('vidaug-cli')} draws in format {DRAWS}"
+    )
 
 
 def _meant(subset: str, splits: Sequence[str]) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.sampling import Sample, check_taken, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.shard.file import ShardWriter
@@ -27,6 +30,7 @@ from vidaug_cli.rng import Step, generator
 from vidaug_cli.workers import in_processes
 
 OnError = Literal["skip", "fail"]
+MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
 
 
 class Cut(NamedTuple):
@@ -60,13 +64,26 @@ class Engine:
 
     @property
     def guard(self) -> Guard:
-        return _guard(self.limits)
+        return _guard(self.limits, get_ident())
 
 
-@lru_cache(maxsize=1)
-def _guard(limits: Limits) -> Guard:
-    """This process's decoder, kept from shard to shard: starting one costs as much as several clips."""
+@lru_cache(maxsize=4)
+def _guard(limits: Limits, thread: int) -> Guard:
+    """This thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
     return Guard(limits)
+
+
+@contextmanager
+def within_memory(device: str, batch: int) -> Iterator[None]:
+    """Where clips are on a device. Raises VidaugError when it has not the memory for them."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in MEMORY):
+            raise
+        fit, hint = ("do", "take a smaller --batch-size") if batch > 1 else ("does", "try --device cpu")
+        what = f"{count(batch, 'clip')} at a time {fit} not fit into its memory"
+        raise VidaugError(what, where=device, hint=hint) from error
 
 
 def resolve_device(name: str) -> str:
@@ -123,18 +140,23 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
     """The clips of one group in plan order. Videos that fail are noted and left out; the ring closes without them.
 
-    The pixels of a record are good until this process renders its next group.
+    The pixels of a record are good until this thread renders its next group.
     """
-    pixels = _pixels(2 * GROUP, clip_shape(plan))[: len(group) + 1]
+    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[: len(group) + 1]
     cuts: list[Cut] = []
     for slot in group:
         try:
             cuts.append(decode(plan, engine, draw_cut(plan, slot), pixels[len(cuts)]))
         except VideoError as error:
-            path = plan.rows[slot.row].name
-            failures.append(Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason))
+            failures.append(_failure(plan, slot, error))
     if not cuts:
         return
+    with within_memory(engine.device, engine.batch):
+        yield from _mixed_group(plan, engine, cuts, pixels)
+
+
+def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: NDArray[np.uint8]) -> Iterator[Record]:
+    """The clips whose pixels lie in order in `pixels`, which has room for one more, augmented and mixed."""
     video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
     mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
     starts = range(0, len(cuts), engine.batch)
@@ -148,9 +170,14 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
         yield from _mix_neighbours(plan, video[with_next], ring[with_next], mixtures[part])
 
 
+def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
+    path = plan.rows[slot.row].name
+    return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason, passing=error.passing)
+
+
 @lru_cache(maxsize=1)
-def _pixels(clips: int, shape: Shape) -> NDArray[np.uint8]:
-    """This process's memory for a group, kept: new memory is slow at first touch, page by page."""
+def _pixels(clips: int, shape: Shape, thread: int) -> NDArray[np.uint8]:
+    """This thread's memory for a group, kept: new memory is slow at first touch, page by page."""
     return np.empty((clips, *shape, 3), np.uint8)
 
 
@@ -206,9 +233,10 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
         decode(plan, engine, cut, out)
-    video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
     mixture = Mixture(mixed["op"], Blend.from_json(mixed)) if mixed else None
-    (again,) = _mix_neighbours(plan, video, cuts, [mixture])
+    with within_memory(engine.device, 1):
+        video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
+        (again,) = _mix_neighbours(plan, video, cuts, [mixture])
     return again
 
 
@@ -235,31 +263,74 @@ def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: On
             for record in render_group(plan, engine, group, writer.failures):
                 writer.append(record)
             if writer.failures and on_error == "fail":
-                failure = writer.failures[0]
-                raise VideoError(failure.reason, where=failure.path, hint="--on-error skip leaves it out")
+                raise _first_failure(writer.failures)
     return read_done(done_path(path))
 
 
+def _first_failure(failures: Sequence[Failure]) -> VideoError:
+    """What ends a run in which no video may fail."""
+    return VideoError(failures[0].reason, where=failures[0].path, hint="--on-error skip leaves it out")
+
+
+def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
+    """Try the clips again that were left out of a finished shard: those that may pass, or `every` one.
+
+    Returns the record with the reasons of today where none of them can be read, so that the shard stays as it is; None
+    where the shard has to be made anew.
+    """
+    slots = {slot.clip: slot for group in plan.shards[done.shard] for slot in group}
+    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[0]
+    failures = list(done.failures)
+    for place, failure in enumerate(failures):
+        if failure.passing or every:
+            try:
+                decode(plan, engine, draw_cut(plan, slots[failure.clip]), pixels)
+            except VideoError as error:
+                failures[place] = _failure(plan, slots[failure.clip], error)
+            else:
+                return None
+    again = replace(done, failures=tuple(failures))
+    if again != done:
+        again.write(done_path(shard_path(out, done.shard)))
+    return again
+
+
 def render_shards(
-    out: Path, todo: Sequence[int], engine: Engine, *, workers: int = 1, on_error: OnError = "skip"
+    out: Path,
+    todo: Sequence[int],
+    engine: Engine,
+    *,
+    workers: int = 1,
+    on_error: OnError = "skip",
+    done: Mapping[int, DoneRecord] | None = None,
+    retry_failed: bool = False,
 ) -> Iterator[DoneRecord]:
     """Render the shards `todo` of the plan in `out`, yielding each when it is whole, in no order.
 
+    Of those that are `done`, the clips that were left out are tried first, and where all fail again the shard stays.
+
     Plans travel as a path, frames not at all: a worker reads the plan from `out` and writes its shard there.
     """
-    sha256 = read_header(out)["plan_sha256"]
+    sha256, done = read_header(out)["plan_sha256"], done or {}
     _plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
-    return in_processes(_work, [(out, sha256, index, engine, on_error) for index in todo], workers)
+    tasks = [(out, sha256, index, engine, on_error, done.get(index), retry_failed) for index in todo]
+    return in_processes(_work, tasks, workers)
 
 
-def _work(out: Path, sha256: str, index: int, engine: Engine, on_error: OnError) -> DoneRecord:
+def _work(
+    out: Path, sha256: str, index: int, engine: Engine, on_error: OnError, done: DoneRecord | None, retry_failed: bool
+) -> DoneRecord:
     """One shard in a worker process, or in this one where there are no others."""
     if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so shards take them in turn
         engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the workers share the cores among them
     try:
-        return render_shard(_plan(out, sha256), out, index, engine, on_error)
+        plan = _plan(out, sha256)
+        kept = retry(plan, out, done, engine, every=retry_failed) if done else None
+        if kept and on_error == "fail":
+            raise _first_failure(kept.failures)
+        return kept or render_shard(plan, out, index, engine, on_error)
     finally:
         torch.set_num_threads(threads)  # training may follow, and its sums depend on it
 

@@ -1,12 +1,15 @@
-"""Tasks in processes, and how many: the only place that knows joblib."""
+"""Tasks in processes, and how many: the only place that knows joblib, whose loky starts them."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from itertools import islice
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -14,18 +17,37 @@ from vidaug_cli.errors import VidaugError
 
 Result = TypeVar("Result")
 
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)  # workers share the cores
+
 
 def worker_count(asked: int) -> int:
     """What `-j` asked for; 0 is one worker per core this process may use, with the limits of a container counted."""
-    from joblib import cpu_count
-
+    with warnings.catch_warnings():  # where there are no semaphores, joblib says so when it is imported
+        warnings.simplefilter("ignore")
+        from joblib.externals.loky import cpu_count
     return asked or int(cpu_count())
+
+
+def why_alone() -> str:
+    """Why this process can have no worker processes; empty if it can."""
+    if multiprocessing.current_process().daemon:
+        return "it is itself a worker of multiprocessing, which may have none"
+    if os.environ.get("JOBLIB_MULTIPROCESSING") == "0":
+        return "JOBLIB_MULTIPROCESSING is 0"
+    try:
+        multiprocessing.get_context("fork").Lock()
+    except (ImportError, OSError) as error:  # as in sandboxes, and containers without /dev/shm
+        return f"the system gives no semaphores ({error}), for which it needs a /dev/shm that can be written"
+    return ""
 
 
 def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Result]:
     """`call(*task)` for each task, results as they come, in no order; one worker works in this very process.
 
-    Whatever ends the iteration early (an error, Ctrl-C, `close`) ends the workers too.
+    Whatever ends the iteration early (an error, Ctrl-C, `close`) ends the workers too. Where there can be none, this
+    process works alone, with a warning.
 
     Args:
         call: a function of a module, so that it can be pickled.
@@ -34,32 +56,36 @@ def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
 
     Raises VidaugError when a worker is killed from outside.
     """
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
     workers = min(worker_count(workers), len(tasks))
+    if workers > 1 and (reason := why_alone()):
+        warnings.warn(f"works in one process: {reason}", RuntimeWarning, stacklevel=2)
+        workers = 1
     if workers <= 1:
         yield from (call(*task) for task in tasks)
         return
-    jobs: Iterable[Any] = (delayed(_work)(os.getpid(), call, task) for task in tasks)
+    from joblib.externals.loky import ProcessPoolExecutor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    # A pool of its own: joblib's is shared, so that ending it would end other threads' workers.
+    pool = ProcessPoolExecutor(workers, initializer=_become_worker, initargs=(os.getpid(),), env=ONE_THREAD)
     try:
-        yield from Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
+        waiting = iter(tasks)
+        running: set[Future[Result]] = set()
+        while True:
+            running |= {pool.submit(call, *task) for task in islice(waiting, 2 * workers - len(running))}
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
     except TerminatedWorkerError as error:
         raise VidaugError(
             "a worker process was killed, perhaps for want of memory",
             hint="take fewer with -j; the same command continues",
         ) from error
     finally:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        pool.shutdown(wait=True, kill_workers=True)
 
 
-def _work(parent: int, call: Callable[..., Result], task: tuple[Any, ...]) -> Result:
-    _become_worker(parent)
-    return call(*task)
-
-
-@cache
 def _become_worker(parent: int) -> None:
     """Once in each worker process: it leaves Ctrl-C to the main process, and ends when that is gone.
 

@@ -11,6 +11,8 @@ import click
 from vidaug_cli.commands import options
 from vidaug_cli.commands.options import note, show_progress
 
+ONE_CLASS = "there is nothing to tell apart; are the folders of the classes further down, or is this a part of a set?"
+
 
 @click.command()
 @options.input_argument
@@ -51,6 +53,7 @@ from vidaug_cli.commands.options import note, show_progress
     show_default=True,
     help="A video that cannot be read: leave its clips out, or end the run.",
 )
+@click.option("--retry-failed", is_flag=True, help="Try all videos again that failed, not only what may pass.")
 @click.option("--overwrite", is_flag=True, help="Replace the shards of another plan in the folder.")
 @click.option("--force", is_flag=True, help="Start even if the disk seems too small.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, how large and how long, and write nothing.")
@@ -70,17 +73,25 @@ def command(
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
     from vidaug_cli.augment import estimate, run
-    from vidaug_cli.output import Part
+    from vidaug_cli.data.summary import printable
+    from vidaug_cli.output import Part, check_start
 
-    engine, workers, share = options.engine(kwargs), options.workers(kwargs), Part.parse(part)
-    how = {name: kwargs.pop(name) for name in ("on_error", "overwrite", "force")}
+    engine, workers, share = options.engine(kwargs), options.processes(kwargs, quiet=quiet), Part.parse(part)
+    how = {name: kwargs.pop(name) for name in ("overwrite", "retry_failed", "force")}
+    on_error = kwargs.pop("on_error")
     plan, quarantined = options.plan(inputs, kwargs, quiet=quiet, workers=workers, limits=engine.limits)
+    if len(set(plan.labels)) == 1:
+        note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}", quiet=quiet)
     if dry_run:
-        found = estimate(plan, out, engine, workers, overwrite=how["overwrite"])
+        found = estimate(plan, out, engine, workers, part=share, overwrite=how["overwrite"])
         click.echo(dumps(found.as_json()) if json else found.text)
+        check_start(plan, out, share, **how)
         return
-    report = run(plan, out, engine, part=share, workers=workers, progress=show_progress(quiet), **how)
+    progress = show_progress(quiet)
+    report = run(plan, out, engine, part=share, workers=workers, on_error=on_error, progress=progress, **how)
     note(report.text, quiet=quiet)
+    if any(failure.passing for failure in report.failures):
+        note("the same command tries again what may have passed by then; --retry-failed tries all", quiet=quiet)
     if json:
         click.echo(dumps(report.as_json() | {"quarantined": [video._asdict() for video in quarantined]}))
     if report.failures or quarantined:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -202,10 +201,13 @@ def limits(options: dict[str, Any]) -> Limits:
 
 
 def engine(options: dict[str, Any]) -> Engine:
-    """Take --device, --batch-size and the limit options, and check that the device is there."""
+    """Take --device, --batch-size and the limit options, and check that the device is there.
+
+    Without --batch-size clips go one by one.
+    """
     from vidaug_cli.render import Engine, resolve_device
 
-    device, batch = resolve_device(options.pop("device")), options.pop("batch_size", Engine.batch)
+    device, batch = resolve_device(options.pop("device")), options.pop("batch_size", 1)
     return Engine(device=device, batch=batch, limits=limits(options))
 
 
@@ -214,6 +216,17 @@ def workers(options: dict[str, Any]) -> int:
     from vidaug_cli.workers import worker_count
 
     return worker_count(options.pop("workers"))
+
+
+def processes(options: dict[str, Any], *, quiet: bool) -> int:
+    """Take --workers where each is a process of Python, and say so where there can be none."""
+    from vidaug_cli.workers import why_alone
+
+    count = workers(options)
+    if count > 1 and (reason := why_alone()):
+        note(f"works in one process: {reason}", quiet=quiet)
+        return 1
+    return count
 
 
 def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
@@ -330,4 +343,5 @@ def note(message: str, *, quiet: bool = False) -> None:
 
 
 def show_progress(quiet: bool) -> bool:
-    return not quiet and sys.stderr.isatty()
+    """Whether to say how far a job is: with a bar, or where stderr is no terminal in lines."""
+    return not quiet

@@ -22,12 +22,11 @@ def command(folder: Path, per_class: int, seed: int, overwrite: bool, quiet: boo
     their order does. Most are 320x240, some of another size or rate, H.264 and MPEG-4; with split lists as UCF101 has
     them.
     """
-    from tqdm import tqdm
-
     from vidaug_cli.data.sample import MOTIONS, write_sample
+    from vidaug_cli.progress import track
 
     videos = write_sample(folder, per_class, seed, overwrite=overwrite)
-    written = list(tqdm(videos, "sample", len(MOTIONS) * per_class, unit="video", disable=not show_progress(quiet)))
+    written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=show_progress(quiet)))
     click.echo(folder)
     note(f"{len(written)} videos in {len(MOTIONS)} classes; next: vidaug scan {folder} -o manifest.jsonl", quiet=quiet)
     note("A flip turns left into right: augment these with --flip 0 if you mean to train on them.", quiet=quiet)

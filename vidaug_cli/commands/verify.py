@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
+from typing import Any
 
 import click
 
-from vidaug_cli.commands.options import json_option, note, quiet_option, show_progress, workers_option
+from vidaug_cli.commands.options import json_option, note, processes, quiet_option, show_progress, workers_option
 
 
 @click.command()
@@ -16,7 +17,7 @@ from vidaug_cli.commands.options import json_option, note, quiet_option, show_pr
 @workers_option
 @json_option
 @quiet_option
-def command(folder: Path, quick: bool, workers: int, json: bool, quiet: bool) -> None:
+def command(folder: Path, quick: bool, json: bool, quiet: bool, **kwargs: Any) -> None:
     """Check that the shards in OUT are whole and what the plan says.
 
     Looks at presence, hashes, HDF5 checksums, schema, labels and weights. Faults are listed on stdout, and the exit
@@ -25,6 +26,7 @@ def command(folder: Path, quick: bool, workers: int, json: bool, quiet: bool) ->
     from vidaug_cli.data.listing.candidates import count
     from vidaug_cli.inspection import verify
 
+    workers = processes(kwargs, quiet=quiet)
     faults, shards = verify(folder, deep=not quick, workers=workers, progress=show_progress(quiet))
     if json:
         click.echo(dumps({"shards": shards, "faults": [vars(fault) for fault in faults]}))

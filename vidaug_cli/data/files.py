@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from vidaug_cli.data.lock import HOST, alive
 from vidaug_cli.errors import VidaugError
 
 
 def temporary_beside(path: Path) -> Path:
     """A name no other process uses, hidden, in the folder of `path`: only there is a rename atomic."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -41,6 +43,12 @@ def write_text_atomically(path: Path, text: str) -> None:
 def leftovers(folder: Path) -> list[Path]:
     """What killed writers left in `folder`; those of writers still at work look the same."""
     return sorted(folder.glob(".*.*-*.tmp"))
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Those of `leftovers` whose writer is surely gone: it ran on this machine, and does no more."""
+    ours = re.compile(rf".*\.{re.escape(HOST)}-(\d+)-[0-9a-f]+\.tmp", re.ASCII)
+    return [path for path in leftovers(folder) if (found := ours.fullmatch(path.name)) and not alive(int(found[1]))]
 
 
 def _sync(path: Path) -> None:

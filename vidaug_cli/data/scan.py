@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from vidaug_cli.data.manifest import Row, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.progress import track
 from vidaug_cli.schema import as_tuples
 from vidaug_cli.workers import worker_count
 
@@ -85,7 +85,7 @@ def scan(
         probe: "full" decodes every frame, "packets" counts packets, "header" believes the header.
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
-        progress: show a bar on stderr if that is a terminal.
+        progress: say on stderr how far it is.
         limits: what one video may cost; the defaults of `Limits` if not given.
 
     Raises:
@@ -109,7 +109,7 @@ def scan(
         found = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
         cached = len(found)
         with closing(_probe_all([file for file in stamps if file not in found], probe, limits, workers)) as probes:
-            for file, result, lasting in _with_bar(probes, len(stamps) - cached, progress):
+            for file, result, lasting in track(probes, len(stamps) - cached, "video", "scan", show=progress):
                 found[file] = result
                 if lasting:
                     kept.put(file, stamps[file], result)
@@ -223,11 +223,3 @@ def _probe_all(files: Sequence[Path], how: How, limits: Limits, workers: int) ->
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
-
-
-def _with_bar(probes: Iterator[Look], total: int, progress: bool) -> Iterator[Look]:
-    if not (progress and total and sys.stderr.isatty()):
-        return probes
-    from tqdm import tqdm
-
-    return iter(tqdm(probes, total=total, desc="scan", unit="video", dynamic_ncols=True))

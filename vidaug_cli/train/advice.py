@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.render import MEMORY
 
-MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
-_MEMORY = "there is not memory enough", "lower --batch-size, raise --accumulate, or train with --frames and --size"
+_MEMORY = "not enough memory", "lower --batch-size, raise --accumulate, or train with --frames and --size"
 _GONE = "another process of this run ended", "see what it said"
 ADVICE = {  # some of torch's words: what is wrong, and what to try
     "DataLoader worker": (

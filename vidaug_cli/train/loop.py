@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.online import draw_and_apply
 from vidaug_cli.ops.clips import Clips, Target, Video
+from vidaug_cli.progress import Progress
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from vidaug_cli.train.checks import check_share, notes, refuse_another, thread_notes, threads_before
@@ -106,7 +106,7 @@ class Trainer:
         """The network that is tested and kept: the average, if there is one."""
         return self.network if self.average is None else cast(SlowFast, self.average.module)
 
-    def epoch(self, bar: tqdm[Any]) -> Row:
+    def epoch(self, bar: Progress) -> Row:
         """One pass over the shards, and a look at the validation clips."""
         number, steps = len(self.history), len(self.order)
         self.order.epoch = number
@@ -301,12 +301,12 @@ def train(
             log.say(line)
     with (
         computing(trainer.threads),
-        tqdm(total=epochs * steps, initial=done * steps, disable=not progress, unit="step", smoothing=0.05) as bar,
+        Progress(epochs * steps, "step", "train", done=done * steps, show=progress) as bar,
     ):
         for _ in range(done, epochs):
             trainer.save(trainer.epoch(bar))
             if log:
-                with tqdm.external_write_mode():
+                with bar.aside():
                     log.write(trainer.history)
     if log:
         log.draw(trainer.history)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.listing.tree import Quarantined
@@ -25,6 +24,7 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.plan import read_plan
+from vidaug_cli.progress import Progress
 from vidaug_cli.train.predictor import Key, Predictor
 from vidaug_cli.train.views import Views
 
@@ -85,11 +85,11 @@ def predict_videos(
     check_rates(predictor.clip, rows)
     tally = _Tally(predictor, rows, views if per_view else 0)
     batches = predictor.video_batches(rows, views, crop, tally.failed)
-    with closing(batches), tqdm(total=len(rows), unit="video", disable=not progress) as bar:
+    with closing(batches), Progress(len(rows), "video", "predict", show=progress) as bar:
         for keys, video in batches:
             tally.add(keys, predictor.softmax(video))
-            bar.update(keys[-1][0] - bar.n)
-        bar.update(len(rows) - bar.n)
+            bar.update(keys[-1][0] - bar.done)
+        bar.update(len(rows) - bar.done)
     share = predictor.clip.crop[0] if crop is None else crop
     return tally.prediction({"views": views, "crop": share}, {video.path: video.reason for video in quarantined})
 
@@ -120,7 +120,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
         raise ShardError(what, where=out, hint="leave --per-view out")
     tally = _Tally(predictor, plan.rows, max(seen.values()) if per_view else 0)
     waiting = iter(keys)
-    with tqdm(total=len(own), unit="clip", disable=not progress) as bar:
+    with Progress(len(own), "clip", "predict", show=progress) as bar:
         for video, *_ in predictor.shard_batches(cuts):
             tally.add([next(waiting) for _ in video], predictor.softmax(video))
             bar.update(len(video))

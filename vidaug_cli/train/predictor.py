@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidaug_cli.data.listing.candidates import count
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.video.limits import Limits
-from vidaug_cli.errors import ShardError, VidaugError, VideoError
+from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.ops.clips import Shape, Video
-from vidaug_cli.train.advice import MEMORY, advising
+from vidaug_cli.render import within_memory
+from vidaug_cli.train.advice import advising
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.decoding import read_ahead, readings
 from vidaug_cli.train.feed import ALONE, Cuts, Order, loader, possible
@@ -61,14 +61,8 @@ class Predictor:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Where forward passes are made. Raises VidaugError when the device has not the memory."""
-        try:
-            with torch.inference_mode(), autocast(self.device, self.amp):
-                yield
-        except RuntimeError as error:
-            if not any(words in str(error) for words in MEMORY):
-                raise
-            what = f"{count(self.batch, 'clip')} at a time do not fit into its memory"
-            raise VidaugError(what, where=self.device, hint="take a smaller --batch-size") from error
+        with within_memory(self.device, self.batch), torch.inference_mode(), autocast(self.device, self.amp):
+            yield
 
     def softmax(self, video: Video) -> NDArray[np.float32]:
         """uint8 (B, T, H, W, 3) to float32 (B, K)."""

@@ -22,6 +22,7 @@ class Failure:
     copy: int
     path: str  # of the video, as the manifest has it
     reason: str
+    passing: bool = False  # whether the reason may be gone at another try: the same command tries again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +75,15 @@ def read_done(path: Path) -> DoneRecord:
     return done
 
 
-_TYPES = {"int": int, "str": str, "tuple[Failure, ...]": list}
+_TYPES = {"int": int, "str": str, "bool": bool, "tuple[Failure, ...]": list}
 
 
 def _typed(kind: type[DoneRecord] | type[Failure], found: Any) -> dict[str, Any]:
     """The fields of `kind` out of parsed JSON, each of its type."""
+    values = {}
     for field in fields(kind):
-        value = found.get(field.name) if isinstance(found, dict) else None
-        if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool):
+        values[field.name] = value = found.get(field.name, field.default) if isinstance(found, dict) else None
+        wanted = _TYPES[str(field.type)]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
             raise ShardError(f"{field.name!r} is missing or of the wrong type")
-    return {field.name: found[field.name] for field in fields(kind)}
+    return values

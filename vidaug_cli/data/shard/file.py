@@ -109,6 +109,7 @@ class ShardWriter:
                 clips=len(shard),
                 failures=tuple(self.failures),
             )
+        done_path(self.path).unlink(missing_ok=True)  # of a shard that is made anew: it is true of the old one only
         publish(self._temporary, self.path)
         self.done.write(done_path(self.path))
 

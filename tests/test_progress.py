@@ -1,0 +1,144 @@
+"""How far a job is: a bar on a terminal, lines elsewhere, nothing where it is short or quiet."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pty
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from console import vidaug
+
+from vidaug_cli import progress
+from vidaug_cli.progress import APART, EVERY, Progress, duration, track
+
+SCRIPT = Path(sys.executable).with_name("vidaug")
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lines_of(capsys: pytest.CaptureFixture[str], total: int, seconds: float, done: int = 0) -> list[str]:
+    """What a job says that does one clip every so many seconds."""
+    clock = Clock()
+    with Progress(total, "clip", "augment", done=done, clock=clock) as bar:
+        for _ in range(total - done):
+            clock.now += seconds
+            bar.update()
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.splitlines()
+
+
+def test_a_line_at_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of(capsys, 2000, 0.1)
+    assert len(lines) == 10
+    assert lines[0] == "augment: 200 of 2,000 clips (10%), 10.0 clips/s, 3 min 0 s left"
+    assert lines[-1] == "augment: 2,000 of 2,000 clips (100%), 10.0 clips/s"
+
+
+def test_a_line_every_so_many_seconds_between(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of(capsys, 100, 10)
+    assert len(lines) == pytest.approx(1000 / EVERY + 10, abs=11)
+    assert lines[0] == "augment: 3 of 100 clips (3%), 10.0 s/clip, 16 min 10 s left"
+    spoken = [int(line.split()[1]) for line in lines]
+    assert set(range(10, 101, 10)) <= set(spoken)
+    assert max(b - a for a, b in itertools.pairwise(spoken)) * 10 <= EVERY
+
+
+def test_short_jobs_say_nothing_and_quick_tenths_are_not_all_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lines_of(capsys, 1000, 0.9 * APART / 1000) == []
+    assert lines_of(capsys, 1000, 3 * APART / 1000) != []
+    assert len(lines_of(capsys, 1000, 20 / 1000)) == 3  # of 20 s, at least 5 s apart
+
+
+def test_what_was_done_before_is_no_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    (line, *_) = lines_of(capsys, 100, 10, done=90)
+    assert line == "augment: 93 of 100 clips (93%), 10.0 s/clip, 1 min 10 s left"
+
+
+def test_more_to_say_comes_last(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Progress(10, "step", "train", clock=clock) as bar, bar.aside():
+        bar.set_postfix_str("loss 1.234")
+        clock.now += 40
+        bar.update(4)
+    assert capsys.readouterr().err == "train: 4 of 10 steps (40%), 10.0 s/step, 1 min 0 s left, loss 1.234\n"
+
+
+def test_nothing_to_do_and_nothing_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lines_of(capsys, 0, 10) == []
+    clock = Clock()
+    with Progress(10, "clip", "augment", show=False, clock=clock) as bar:
+        clock.now += 100
+        bar.update(10)
+    assert bar.done == 10
+    assert list(track("abc", 3, "letter", "spell", show=False)) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "0 s"), (59.6, "1 min 0 s"), (90, "1 min 30 s"), (7500, "2 h 5 min")]
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.fixture
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every update is a line, as if seconds were minutes."""
+    monkeypatch.setattr(progress, "EVERY", 0)
+
+
+COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
+    "scan": lambda videos, out, new: ["scan", videos, "-o", new, "--no-cache"],
+    "augment": lambda videos, out, new: ["augment", videos, "-o", new, "--frames", 8, "--size", 32, "-r", "none"],
+    "verify": lambda videos, out, new: ["verify", out],
+    "replay": lambda videos, out, new: ["replay", out],
+    "sample": lambda videos, out, new: ["sample", new, "--per-class", 1],
+}
+
+
+@pytest.mark.usefixtures("talkative")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_long_command_says_how_far_it_is_unless_quiet(name: str, video_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["--frames", 8, "--size", 32, "-r", "none", "-j", 1, "-q"]
+    assert vidaug("augment", video_folder, "-o", out, *words).code == 0
+    told = vidaug(*COMMANDS[name](video_folder, out, tmp_path / "new"))
+    assert told.code == 0
+    assert f"\n{name}: " in f"\n{told.err}"
+    assert " of " in told.err.split(f"{name}: ")[1].splitlines()[0]
+    quiet = vidaug(*COMMANDS[name](video_folder, out, tmp_path / "new2"), "-q")
+    assert (quiet.code, quiet.err) == (0, "")
+    if name in ("verify", "replay"):
+        assert quiet.out == told.out
+
+
+def test_on_a_terminal_it_is_a_bar(video_folder: Path, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    words = ["augment", video_folder, "-o", tmp_path / "out", "--frames", "8", "--size", "32", "-r", "none", "-j", "1"]
+    process = subprocess.Popen([SCRIPT, *map(str, words)], stderr=theirs)
+    os.close(theirs)
+    text = b""
+    try:
+        while part := os.read(ours, 4096):
+            text += part
+    except OSError:  # Linux says so when the other side is closed
+        pass
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert b"augment: 100%|" in text
+    assert b"36/36" in text
