@@ -459,7 +459,7 @@ def test_too_little_memory_is_said_in_a_line(shards: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(Trainer, "step", step)
     found = refused(train(shards, tmp_path / "run"))
-    assert found.startswith(f"{tmp_path / 'run'}: there is not memory enough; lower --batch-size, raise --accumulate")
+    assert found.startswith(f"{tmp_path / 'run'}: not enough memory; lower --batch-size, raise --accumulate")
 
 
 def test_one_value_to_normalise_by_is_said_in_a_line(tmp_path: Path) -> None:
