@@ -37,7 +37,6 @@ IMAGES = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png"}
 # PyAV 19 takes metadata that are not UTF-8 by itself, and no longer knows the argument.
 METADATA: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 COVER_ART = Disposition.attached_pic | Disposition.timed_thumbnails
-BESIDES = Disposition.still_image | Disposition.dependent | Disposition.non_diegetic
 LOOK = 64  # pictures of one stream, by which a still beside it is known
 
 REASONS = {  # why a file that begins like this cannot be opened
@@ -193,8 +192,8 @@ def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
 
     def rank(stream: VideoStream) -> tuple[float, ...]:
         seconds = float((stream.duration or 0) * (stream.time_base or 0))
-        marked = not stream.disposition & BESIDES, bool(stream.disposition & Disposition.default)
-        return pictures[stream.index] > 1, *marked, stream.width * stream.height, seconds
+        marked = bool(stream.disposition & Disposition.default)
+        return pictures[stream.index] > 1, marked, stream.width * stream.height, seconds
 
     return max(usable, key=rank)  # of equals the first
 
