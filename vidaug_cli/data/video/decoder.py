@@ -85,11 +85,8 @@ class Video:
             for frame in self._decode(packet, shown):
                 self._check_size(frame, shown)
                 if number == self.limits.frames:
-                    raise VideoError(
-                        f"holds more than {number} frames",
-                        where=self.path,
-                        hint="cut it into clips or raise --max-frames",
-                    )
+                    what, hint = f"holds more than {number} frames", "cut it into clips or raise --max-frames"
+                    raise VideoError(what, where=self.path, hint=hint, passing=True)
                 number += 1
                 self.marked += frame.is_corrupt
                 shown = frame
@@ -124,7 +121,7 @@ class Video:
         size = f"{frame.width} x {frame.height}"
         if frame.width * frame.height > self.limits.pixels:
             what = f"has frames of {size}, above the limit of {self.limits.pixels} pixels"
-            raise VideoError(what, where=self.path, hint="scale it down or raise --max-pixels")
+            raise VideoError(what, where=self.path, hint="scale it down or raise --max-pixels", passing=True)
         if shown and (frame.width, frame.height) != (shown.width, shown.height):
             what = f"changes its frame size from {shown.width} x {shown.height} to {size}"
             raise VideoError(what, where=self.path, hint="scale it to one size")
