@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from video_makers import seconds_of, write_at
 
 from vidaug_cli.data import scan as scanning
 from vidaug_cli.data.listing.candidates import Candidate, Listing
-from vidaug_cli.data.manifest import Row, read_rows, rows_text
+from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.scan import Scan, scan
 from vidaug_cli.data.scores import read_scores
@@ -187,6 +188,8 @@ GOOD = {"path": "a.mp4", "root": "/", "label": "a", "frames": 3, "fps": 25, "wid
         ({"start": float("inf")}, "should be seconds, 0 <= start < end"),
         ({"end": 10**400}, "should be seconds, 0 <= start < end"),
         ({"start": "3"}, "start = '3' should be float"),
+        ({"start": 1}, "has a start, but not the first frame; a list with start and end makes segments"),
+        ({"end": 2, "frames": 60}, r"frames = 60 take 2\.4 s, more than from start to end; a list with"),
         ({"first": -1}, "first = -1 should be the number of a frame"),
         ({"first": 2**31 - 2}, "should be at most 2147483647"),
         ({"fps": 10**400}, "should be 0"),
@@ -201,13 +204,16 @@ GOOD = {"path": "a.mp4", "root": "/", "label": "a", "frames": 3, "fps": 25, "wid
     ],
 )
 def test_rows_that_are_no_segment(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(VidaugError, match=r"m:1: .*" + message.replace("[", r"\[")):
+    with pytest.raises(VidaugError, match=f"m:1: .*{message}"):
         read_rows([json.dumps(GOOD | change)], "m")
 
 
 def test_a_segment_survives_the_manifest_and_others_look_as_before() -> None:
     (plain,) = read_rows([json.dumps(GOOD)], "m")
-    assert not {"start", "end", "first", "durations"} & json.loads(rows_text([plain])).keys()
+    content = json.loads(rows_text([plain]))
+    assert not {"start", "end", "first", "durations"} & content.keys()
+    before = {name: value for name, value in content.items() if name != "root"}
+    assert hash_rows([plain]) == hashlib.sha256(json.dumps(before, sort_keys=True).encode() + b"\n").hexdigest()
     segment = replace(plain, start=1.5, end=2.0, first=37, durations=((1, 0.04), (2, 0.1)))
     assert read_rows(rows_text([segment, plain]).splitlines(), "m") == [segment, plain]
 

@@ -67,7 +67,7 @@ class Video:
     origin: float | None = None  # seconds, the time stamp at which players begin, if the header says it
     announced: int = 0  # frames, as the header has it
     encrypted: bool = False
-    stamps: list[float | None] = field(default_factory=list)  # seconds, of each packet that should make a frame
+    stamps: list[int | None] = field(default_factory=list)  # ticks: of each packet that should make a frame
     marked: int = 0  # frames that the decoder calls damaged
     lost: int = 0  # packets that it could not decode
 
@@ -100,7 +100,7 @@ class Video:
         try:
             for packet in self.source:
                 if (packet.size or packet.dts is not None) and not packet.is_discard:
-                    self.stamps.append(None if packet.pts is None else float(packet.pts * packet.time_base))
+                    self.stamps.append(packet.pts)
                 yield packet
         except av.FFmpegError as error:  # the rest of the file cannot be read
             _blame(self.path, error)
