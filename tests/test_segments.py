@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,15 @@ from video_makers import seconds_of, write_at
 
 from vidaug_cli.data import scan as scanning
 from vidaug_cli.data.listing.candidates import Candidate, Listing
-from vidaug_cli.data.manifest import Row, read_rows, rows_text
-from vidaug_cli.data.sampling import ClipSpec, Short
+from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
+from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.scan import Scan, scan
 from vidaug_cli.data.scores import read_scores
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.inspection import _within_videos
+from vidaug_cli.plan import read_plan
 
 EVEN = [number / 25 for number in range(250)]  # ten seconds
 VARIED = [*(number / 10 for number in range(40)), *(4 + number / 40 for number in range(160))]  # eight seconds
@@ -114,16 +117,15 @@ def test_a_file_is_looked_into_once_for_all_its_segments(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("short", get_args(Short))
-@pytest.mark.parametrize("clip", [["--stride", "3"], ["--fps", "10"]])
-def test_clips_never_leave_their_segment(
-    scan_segments: ScanSegments, tmp_path: Path, clip: list[str], short: str
-) -> None:
+@pytest.mark.parametrize(
+    "clip", [("--stride", 3, "--short", "loop"), ("--fps", 10), ("--fps", 4, "--short", "stretch")]
+)
+def test_clips_never_leave_their_segment(scan_segments: ScanSegments, tmp_path: Path, clip: tuple[object, ...]) -> None:
     rows = scan_segments(
         ("even.mp4", 2.0, 4.0), ("even.mp4", 6.0, 6.5), ("varied.mkv", 3.0, 5.0), ("varied.mkv", 6.0, 7.0)
     ).rows
     (tmp_path / "m.jsonl").write_text(rows_text(rows))
-    words = ["-r", "fademixup", "--copies", 3, "--keep-original", "--frames", 12, "--size", 16, "--short", short, *clip]
+    words = ["-r", "fademixup", "--copies", 3, "--keep-original", "--frames", 12, "--size", 16, *clip]
     done = vidaug("augment", tmp_path / "m.jsonl", "-o", tmp_path / "out", *words, "-j", 1)
     assert (done.code, done.err.count("16 clips")) == (0, 2)
     spans = np.array([(row.first, row.first + row.frames) for row in rows])
@@ -136,9 +138,9 @@ def test_clips_never_leave_their_segment(
             if record.copy < 0:
                 told = seconds_of(record.video)
                 begin, end = seconds[record.sources[0]]
-                assert begin - 0.2 < told.min() <= told.max() < end + 0.2
+                assert begin - 0.05 < told.min() <= told.max() < end + 0.02
     assert vidaug("verify", tmp_path / "out").code == 0
-    assert vidaug("replay", tmp_path / "out", "--all").code == 0
+    assert vidaug("replay", tmp_path / "out", "--count", 4).code == 0
 
 
 def test_verify_sees_frames_of_another_segment(scan_segments: ScanSegments, tmp_path: Path) -> None:
@@ -146,9 +148,6 @@ def test_verify_sees_frames_of_another_segment(scan_segments: ScanSegments, tmp_
     (tmp_path / "m.jsonl").write_text(rows_text(rows))
     words = ["-r", "none", "--frames", 4, "--size", 16, "-j", 1]
     assert vidaug("augment", tmp_path / "m.jsonl", "-o", tmp_path / "out", *words).code == 0
-    from vidaug_cli.inspection import _within_videos
-    from vidaug_cli.plan import read_plan
-
     plan = read_plan(tmp_path / "out")
     frames = np.full((1, 2, 4), 60, np.int32)
     assert _within_videos(plan, np.array([[0, -1]]), frames)
@@ -189,6 +188,8 @@ GOOD = {"path": "a.mp4", "root": "/", "label": "a", "frames": 3, "fps": 25, "wid
         ({"start": float("inf")}, "should be seconds, 0 <= start < end"),
         ({"end": 10**400}, "should be seconds, 0 <= start < end"),
         ({"start": "3"}, "start = '3' should be float"),
+        ({"start": 1}, "has a start, but not the first frame; a list with start and end makes segments"),
+        ({"end": 2, "frames": 60}, r"frames = 60 take 2\.4 s, more than from start to end; a list with"),
         ({"first": -1}, "first = -1 should be the number of a frame"),
         ({"first": 2**31 - 2}, "should be at most 2147483647"),
         ({"fps": 10**400}, "should be 0"),
@@ -203,13 +204,16 @@ GOOD = {"path": "a.mp4", "root": "/", "label": "a", "frames": 3, "fps": 25, "wid
     ],
 )
 def test_rows_that_are_no_segment(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(VidaugError, match=r"m:1: .*" + message.replace("[", r"\[")):
+    with pytest.raises(VidaugError, match=f"m:1: .*{message}"):
         read_rows([json.dumps(GOOD | change)], "m")
 
 
 def test_a_segment_survives_the_manifest_and_others_look_as_before() -> None:
     (plain,) = read_rows([json.dumps(GOOD)], "m")
-    assert not {"start", "end", "first", "durations"} & json.loads(rows_text([plain])).keys()
+    content = json.loads(rows_text([plain]))
+    assert not {"start", "end", "first", "durations"} & content.keys()
+    before = {name: value for name, value in content.items() if name != "root"}
+    assert hash_rows([plain]) == hashlib.sha256(json.dumps(before, sort_keys=True).encode() + b"\n").hexdigest()
     segment = replace(plain, start=1.5, end=2.0, first=37, durations=((1, 0.04), (2, 0.1)))
     assert read_rows(rows_text([segment, plain]).splitlines(), "m") == [segment, plain]
 

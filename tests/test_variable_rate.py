@@ -10,16 +10,22 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from conftest import MakeVideo
+from console import vidaug
 from hypothesis import given
 from hypothesis import strategies as st
+from network_makers import random_network, save
+from PIL import Image
 from video_makers import seconds_of, write_at
 
-from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.sampling import ClipSpec, Short, clean_sample, draw_sample, frame_numbers
+from vidaug_cli.augment import read_input
+from vidaug_cli.data.manifest import Row, rows_text
+from vidaug_cli.data.sampling import ClipSpec, Short, check_rates, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.scan import scan
+from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.data.video.reader import probe, read_clip
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.train.decoding import read_ahead, readings
 from vidaug_cli.train.views import views
 
 TEN_THEN_SIXTY: Runs = ((20, 0.1), (120, 1 / 60))  # four seconds
@@ -144,4 +150,60 @@ def test_frames_of_a_file_come_at_their_time(tmp_path: Path, suffix: str, how: A
         clip, _ = read_clip(path, numbers, None, 16)
         begin = times[sample.start]
         seen = [max(time for time in times if time <= begin + step / 4 + 2e-3) for step in range(12)]
-        assert seconds_of(clip) == pytest.approx(seen, abs=0.25)
+        assert seconds_of(clip) == pytest.approx(seen, abs=0.06)
+
+
+def test_augment_and_predict_take_frames_by_time(tmp_path: Path) -> None:
+    """By the mean rate, a tenth of a second was three and a half frames: 0.35 s first, and 0.06 s in the end."""
+    times = [*(number / 10 for number in range(20)), *(2 + number / 60 for number in range(120))]
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        write_at(tmp_path / "data" / label / "v.mp4", times)
+    words = ["-r", "none", "--copies", 3, "--keep-original", "--frames", 12, "--size", 16, "--fps", 10, "-j", 1]
+    assert vidaug("augment", tmp_path / "data", "-o", tmp_path / "out", *words).code == 0
+    with Shard(tmp_path / "out/shards/shard-00000.h5") as shard:
+        for index in range(len(shard)):
+            told = seconds_of(shard.record(index).video)
+            assert told - told[0] == pytest.approx(np.arange(12) / 10, abs=0.06)
+    rows = read_input(str(tmp_path / "data")).rows
+    spec = ClipSpec(frames=12, fps=10, size=16)
+    for reading, pixels in read_ahead(readings(spec, rows, 10, None), spec):
+        assert not isinstance(pixels, VideoError)
+        told = seconds_of(pixels.frames)
+        for sample, numbers in zip(reading.samples, pixels.numbers, strict=True):
+            begin = times[sample.start]
+            assert told[numbers] == pytest.approx(begin + np.arange(12) / 10, abs=0.06)
+        assert told.min() < 0.2
+        assert told.max() > 3.7
+
+
+def test_without_a_rate_no_clip_is_taken_by_time(tmp_path: Path) -> None:
+    for name, count in (("a/clip", 5), ("b/clip", 5), ("b/still", 1)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (64, 48), (9 * number,) * 3).save(tmp_path / "data" / name / f"{number}.png")
+    what = (
+        "frames at 10 fps are wanted, and the rate of 2 of 3 videos is unknown, such as a/clip; "
+        "write their fps into the manifest, or take every n-th frame: --stride in place of --fps"
+    )
+    words = ["-r", "none", "--frames", 4, "--size", 16, "-j", 1]
+    done = vidaug("augment", tmp_path / "data", "-o", tmp_path / "out", *words, "--fps", 10)
+    assert (done.code, done.err.splitlines()[-1]) == (1, f"vidaug: error: {what}")
+    assert not (tmp_path / "out").exists()
+    checkpoint = save(tmp_path / "c.pt", random_network(2), ("a", "b"), ClipSpec(frames=8, size=32, fps=10))
+    done = vidaug("predict", checkpoint, tmp_path / "data", "-o", tmp_path / "s.h5", "-j", 1)
+    assert (done.code, done.err.splitlines()[-1]) == (1, f"vidaug: error: {what}")
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(rows_text(replace(row, fps=20.0) for row in read_input(str(tmp_path / "data")).rows))
+    assert vidaug("augment", manifest, "-o", tmp_path / "out", *words, "--fps", 10).code == 0
+    with Shard(tmp_path / "out/shards/shard-00000.h5") as shard:
+        records = [shard.record(index) for index in range(3)]
+    steps = {record.sources[0]: np.diff(record.frames[0]).tolist() for record in records}
+    assert steps == {0: [2, 2, 0], 1: [2, 2, 0], 2: [0, 0, 0]}
+
+
+def test_a_single_frame_has_every_rate() -> None:
+    check_rates(ClipSpec(fps=10), [replace(ROW, frames=1, fps=0.0), ROW, replace(VARIED, fps=0.0)])
+    check_rates(ClipSpec(), [replace(ROW, fps=0.0)])
+    with pytest.raises(VidaugError, match="the rate of 1 of 2 videos is unknown"):
+        check_rates(ClipSpec(fps=10), [ROW, replace(ROW, fps=0.0)])

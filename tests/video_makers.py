@@ -47,7 +47,7 @@ def write(
 
 
 def write_at(path: Path, times: list[float], *, codec: str = "libx264", size: tuple[int, int] = (64, 48)) -> Path:
-    """A video whose frames are shown at these seconds, and tell them: frame t is flat, its luma 16 + 4 t."""
+    """A video whose frames are shown at these seconds, up to 10, and tell them: frame t is flat, its luma 16 + 20 t."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=1000, options={"bf": "2", "crf": "4"} if codec == "libx264" else {})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
@@ -55,7 +55,7 @@ def write_at(path: Path, times: list[float], *, codec: str = "libx264", size: tu
         stream.codec_context.time_base = Fraction(1, 1000)
         for time in times:
             frame = av.VideoFrame.from_ndarray(np.full((size[1] * 3 // 2, size[0]), 128, np.uint8), format="yuv420p")
-            luma = np.full((size[1], frame.planes[0].line_size), round(16 + 4 * time), np.uint8)
+            luma = np.full((size[1], frame.planes[0].line_size), round(16 + 20 * time), np.uint8)
             frame.planes[0].update(luma.tobytes())
             frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
             container.mux(stream.encode(frame))
@@ -65,7 +65,7 @@ def write_at(path: Path, times: list[float], *, codec: str = "libx264", size: tu
 
 def seconds_of(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(T,), in seconds: the time that frames of `write_at` tell, from their RGB."""
-    return np.asarray(clip.mean(axis=(1, 2, 3)) * 219 / 255 / 4, np.float64)
+    return np.asarray(clip.mean(axis=(1, 2, 3)) * 219 / 255 / 20, np.float64)
 
 
 def corners(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -43,8 +43,8 @@ def _rebuild(kind: type[VidaugError], what: str, where: str, hint: str) -> Vidau
 class VideoError(VidaugError):
     """A video that cannot be used, with the true reason: it is quarantined, never swapped for another.
 
-    `passing`: the reason may be gone at another try (a limit of time, a killed decoder, a disk that does not answer),
-    so nothing remembers it as a fault of the file.
+    `passing`: the reason may be gone at another try (a limit that can be raised, a killed decoder, a disk that does not
+    answer), so nothing remembers it as a fault of the file.
     """
 
     def __init__(self, what: str, *, where: object = "", hint: str = "", passing: bool = False) -> None:

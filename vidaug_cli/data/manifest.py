@@ -67,11 +67,12 @@ def resolve_inside(root: Path, path: str) -> Path:
     return found
 
 
-_OF_FEW = {"start": None, "end": None, "first": 0, "durations": None}  # what most rows do without
-
-
 def _content(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in asdict(row).items() if name not in _OF_FEW or value != _OF_FEW[name]}
+    """What a manifest says of a row: most rows do without the keys of segments and of varying rates."""
+    whole = (row.start, row.end, row.first) == (None, None, 0)
+    few = {"start", "end", "first"} if whole else set()
+    few |= {"durations"} if row.durations is None else set()
+    return {name: value for name, value in asdict(row).items() if name not in few}
 
 
 def rows_text(rows: Iterable[Row]) -> str:
@@ -111,6 +112,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_BY_SCAN = "a list with start and end makes segments: 'vidaug scan LIST' finds their frames"
 _MOST = 2**31 - 1  # a shard stores frame numbers as int32
 
 
@@ -151,6 +153,12 @@ def parse_row(line: str | bytes, where: str) -> Row:
         raise VidaugError(f"durations should be those of {row.frames} frames", where=where, hint=hint)
     if not 0 <= row.fps <= LARGEST:
         raise VidaugError(f"fps = {row.fps} should be 0 (unknown) or above", where=where, hint=hint)
+    if row.start and "first" not in found:
+        raise VidaugError("has a start, but not the first frame", where=where, hint=_BY_SCAN)
+    lasts = sum(count * seconds for count, seconds in row.durations or ((row.frames, 1 / row.fps if row.fps else 0.0),))
+    if row.end is not None and lasts > 1.1 * (row.end - (row.start or 0.0)) + 2 * lasts / row.frames:
+        what = f"frames = {row.frames} take {lasts:.6g} s, more than from start to end"
+        raise VidaugError(what, where=where, hint=_BY_SCAN)
     if not row.path or "\0" in row.path + row.root:
         raise VidaugError(f"path = {row.path!r} should name a file", where=where, hint=hint)
     return row

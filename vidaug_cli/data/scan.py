@@ -164,7 +164,7 @@ def _row(root: Path, candidate: Candidate, found: Found) -> Row:
         what = f"has no frame in this segment: they are shown from {clock.begin:.6g} to {clock.end:.6g} s"
         raise VideoError(what, hint="if the file holds nothing but the segment, list it without start and end")
     cut = Clock(clock.cut(frames))
-    if clock.varies and not cut.varies:  # the mean of the file is not the rate here
+    if clock.varies and len(frames) < clock.frames:  # the mean of the file is not the rate here
         known["fps"] = cut.frames / cut.seconds
     known |= {"first": frames.start, "frames": len(frames)}
     return Row(**known, durations=cut.runs if cut.varies else None)

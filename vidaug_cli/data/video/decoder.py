@@ -37,7 +37,6 @@ IMAGES = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png"}
 # PyAV 19 takes metadata that are not UTF-8 by itself, and no longer knows the argument.
 METADATA: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 COVER_ART = Disposition.attached_pic | Disposition.timed_thumbnails
-BESIDES = Disposition.still_image | Disposition.dependent | Disposition.non_diegetic
 LOOK = 64  # pictures of one stream, by which a still beside it is known
 
 REASONS = {  # why a file that begins like this cannot be opened
@@ -68,7 +67,7 @@ class Video:
     origin: float | None = None  # seconds, the time stamp at which players begin, if the header says it
     announced: int = 0  # frames, as the header has it
     encrypted: bool = False
-    stamps: list[float | None] = field(default_factory=list)  # seconds, of each packet that should make a frame
+    stamps: list[int | None] = field(default_factory=list)  # ticks: of each packet that should make a frame
     marked: int = 0  # frames that the decoder calls damaged
     lost: int = 0  # packets that it could not decode
 
@@ -86,11 +85,8 @@ class Video:
             for frame in self._decode(packet, shown):
                 self._check_size(frame, shown)
                 if number == self.limits.frames:
-                    raise VideoError(
-                        f"holds more than {number} frames",
-                        where=self.path,
-                        hint="cut it into clips or raise --max-frames",
-                    )
+                    what, hint = f"holds more than {number} frames", "cut it into clips or raise --max-frames"
+                    raise VideoError(what, where=self.path, hint=hint, passing=True)
                 number += 1
                 self.marked += frame.is_corrupt
                 shown = frame
@@ -104,7 +100,7 @@ class Video:
         try:
             for packet in self.source:
                 if (packet.size or packet.dts is not None) and not packet.is_discard:
-                    self.stamps.append(None if packet.pts is None else float(packet.pts * packet.time_base))
+                    self.stamps.append(packet.pts)
                 yield packet
         except av.FFmpegError as error:  # the rest of the file cannot be read
             _blame(self.path, error)
@@ -125,7 +121,7 @@ class Video:
         size = f"{frame.width} x {frame.height}"
         if frame.width * frame.height > self.limits.pixels:
             what = f"has frames of {size}, above the limit of {self.limits.pixels} pixels"
-            raise VideoError(what, where=self.path, hint="scale it down or raise --max-pixels")
+            raise VideoError(what, where=self.path, hint="scale it down or raise --max-pixels", passing=True)
         if shown and (frame.width, frame.height) != (shown.width, shown.height):
             what = f"changes its frame size from {shown.width} x {shown.height} to {size}"
             raise VideoError(what, where=self.path, hint="scale it to one size")
@@ -193,8 +189,8 @@ def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
 
     def rank(stream: VideoStream) -> tuple[float, ...]:
         seconds = float((stream.duration or 0) * (stream.time_base or 0))
-        marked = not stream.disposition & BESIDES, bool(stream.disposition & Disposition.default)
-        return pictures[stream.index] > 1, *marked, stream.width * stream.height, seconds
+        marked = bool(stream.disposition & Disposition.default)
+        return pictures[stream.index] > 1, marked, stream.width * stream.height, seconds
 
     return max(usable, key=rank)  # of equals the first
 

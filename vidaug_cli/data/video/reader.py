@@ -70,7 +70,8 @@ def probe(path: Path, how: How = "full", limits: Limits = LIMITS) -> Probe:
             stamps = [first.time, *(frame.time for frame in frames)]
         elif how == "packets":
             deque(video.packets(), maxlen=0)
-            stamps = sorted(video.stamps, key=lambda stamp: stamp or 0.0)  # packets come in coding order
+            ticks = sorted(video.stamps, key=lambda stamp: stamp or 0)  # packets come in coding order
+            stamps = [None if stamp is None else stamp * video.tick for stamp in ticks]
         if stamps:
             count, rate = len(stamps), _mean_rate([stamp for stamp in stamps if stamp is not None], rate)
         if how == "full" and video.marked == count:
