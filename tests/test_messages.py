@@ -199,6 +199,23 @@ def test_folders_that_cannot_be_read(made: Path, out: Path, tmp_path: Path, comm
         assert refused(out).endswith("No such file or directory; the same 'vidaug augment' command writes it again")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", 10**400), ("copies", []), ("quality", "x"), ("codec", []), ("recipe", 3), ("recipe", "[" * 9999),
+        ("clip", 3), ("clip", {"crop": 3}), ("clip", {"crop": [1]}), ("clip", {"crop": ["a", "b"]}), ("clip", []),
+        ("clip", {"crop": [0.5, 0.6], "fps": []}), ("clip", {"crop": [0.5, 0.6], "zoom": 2}), ("keep_original", None),
+        ("clips_per_shard", 1.5), ("version", [[]]), ("format", {}),
+    ],
+)  # fmt: skip
+def test_plans_that_were_tampered_with(out: Path, key: str, value: object) -> None:
+    header = json.loads((out / "plan.json").read_text())
+    (out / "plan.json").write_text(json.dumps(header | {key: value}))
+    message = complaint(vidaug("verify", out, "-j", "1"))
+    assert "delete" not in message
+    assert "remove" not in message
+
+
 @pytest.mark.parametrize("command", READERS[1:], ids=lambda words: words[0])
 def test_shards_that_cannot_be_read(out: Path, command: list[str]) -> None:
     shard = shard_path(out, 0)

@@ -210,14 +210,14 @@ def read_plan(out: Path) -> Plan:
         plan = Plan(
             rows=tuple(rows),
             classes=tuple(header["classes"]),
-            recipe=parse_recipe(header["recipe"], str(out / "plan.json")),
+            recipe=parse_recipe(str(header["recipe"]), str(out / "plan.json")),
             spec=ClipSpec(**clip | {"crop": tuple(clip["crop"])}),
             **{key: header[key] for key in _SETTINGS},
         )
     except OSError as error:
         hint = "the same 'vidaug augment' command writes it again"
         raise ShardError(f"cannot be read: {error.strerror}", where=manifest, hint=hint) from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         hint = "make the shards again, in another folder"
         raise ShardError(f"is damaged ({error})", where=out / "plan.json", hint=hint) from error
     except VidaugError as error:

@@ -67,8 +67,8 @@ class Scores:
         _check_array("shape", self.shape, np.int32, (videos, 3))
         if self.views is not None:
             _check_array("views", self.views, np.float32, (videos, max((1, *self.views.shape[1:2])), classes))
-            self._refuse(~_sums_to_1(self.views).all(1), "scores of a view that are no shares of 1")
-        self._refuse(~_sums_to_1(self.scores), "scores that are no shares of 1")
+            self._refuse(~_sums_to_1(self.views).all(1), "scores of a view that are not shares of 1")
+        self._refuse(~_sums_to_1(self.scores), "scores that are not shares of 1")
         self._refuse((self.labels < -1) | (self.labels >= classes), f"a label that is not -1 to {classes - 1}")
         self._refuse((self.shape < 0).any(1), "a negative size")
         for failed in self.failures:

@@ -62,7 +62,7 @@ def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[st
     yield "label outside 0 to 1", _outside(labels)
     yield "weight outside 0 to 1", _outside(weights)
     yield "label that does not agree with the weights", known & ~_label_agrees(shard, labels, weights, row_labels)
-    yield "source that is no row of the manifest", ~known
+    yield "source that is not a row of the manifest", ~known
     yield "weight below 1 without a partner", alone & ~(weights >= 1 - TOLERANCE).all(1)
     yield "frame number below 0", (frames[:, 0] < 0).any(1) | ((frames[:, 1] < 0).any(1) & ~alone)
     yield "frame number of a partner it does not have", alone & (frames[:, 1] != -1).any(1)
