@@ -51,19 +51,48 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
     Raises VidaugError when there is no video, when one is given twice, or has a class that `classes` does not name.
     """
     numbers = read_classes(classes) if classes else {}
-    if sources.count("-") > 1:
-        raise VidaugError("stdin is given twice, and can be read once", where="-")
-    parts = [_read(source, root, how) for source in sources]
-    if len(parts) > 1:
-        _check_once(parts, sources)
-        parts = [_placed(part, source) for part, source in zip(parts, sources, strict=True)]
-    rows = [row for part in parts for row in part.rows]
+    alone, parts = len(sources) == 1, {}
+    for name, files in _grouped(sources).items():
+        found = _read_videos(name, files, how) if files else _read(name, root, how)
+        parts[name] = found if alone else _placed(found, name)
+    if not alone:
+        _check_once(parts)
+    rows = [row for part in parts.values() for row in part.rows]
+    quarantined = [video for part in parts.values() for video in part.quarantined]
+    if not rows:
+        why = f"; the first, {quarantined[0].path}: {quarantined[0].reason}" if quarantined else ""
+        where = sources[0] if alone else f"{len(sources)} inputs"
+        raise VidaugError(f"no usable video, {len(quarantined)} quarantined{why}", where=where)
     return Input(
         rows=renumber(rows, numbers, classes) if classes else rows,
-        quarantined=[video for part in parts for video in part.quarantined],
-        notes=[note for part in parts for note in part.notes],
+        quarantined=quarantined,
+        notes=[note for part in parts.values() for note in part.notes],
         fixed=tuple(numbers),
     )
+
+
+def _grouped(sources: Sequence[str]) -> dict[str, list[str]]:
+    """The sources, each with nothing but its name; single videos under the name of their folder.
+
+    Raises VidaugError on a source that is given twice.
+    """
+    found: dict[str, list[str]] = {}
+    for source in sources:
+        video = source != "-" and kind_of(Path(source)) is Kind.VIDEO and not is_manifest(Path(source))
+        file = Path(source).resolve()  # a link that was named may lead anywhere
+        files = found.setdefault(f"{file.parent}/" if video else source, [])
+        if file.name in files or (not video and sources.count(source) > 1):
+            raise VidaugError("is given twice", where=source)
+        if video:
+            files.append(file.name)
+    return found
+
+
+def _read_videos(folder: str, files: Sequence[str], how: dict[str, Any]) -> Input:
+    """Some videos right in a folder."""
+    _refuse_scanned(f"{folder}{files[0]}", how)
+    speed = {name: how[name] for name in ("workers", "progress") if name in how}
+    return _as_input(probe_listing(Path(folder), "video", Listing([*map(Candidate, files)]), **speed))
 
 
 def _read(source: str, root: Path | None, how: dict[str, Any]) -> Input:
@@ -80,13 +109,7 @@ def _read(source: str, root: Path | None, how: dict[str, Any]) -> Input:
     if is_manifest(path):
         with path.open("rb") as lines:
             return _manifest(lines, source, root, how)
-    if kind is Kind.VIDEO:
-        _refuse_scanned(source, how)
-        file = path.resolve()
-        listing = Listing([Candidate(file.name)])
-        speed = {name: how[name] for name in ("workers", "progress") if name in how}
-        return _usable(probe_listing(file.parent, "video", listing, **speed))
-    return _usable(scan(path, root=root, **how))
+    return _as_input(scan(path, root=root, **how))
 
 
 # Kinds that surely hold no video to work on; of the others, `scan` says what is wrong.
@@ -111,11 +134,10 @@ def _read_stream(stream: IO[bytes], name: str, root: Path | None, how: dict[str,
         file = Path(folder) / PurePath(name).name
         file.write_bytes(text)
         try:
-            return _usable(scan(file, root=root or Path.cwd(), **how))
+            return _as_input(scan(file, root=root or Path.cwd(), **how))
         except VidaugError as error:
-            raise VidaugError(
-                error.what, where=name if error.where == str(file) else error.where, hint=error.hint
-            ) from None
+            where = name if error.where == str(file) else error.where
+            raise VidaugError(error.what, where=where, hint=error.hint) from error
 
 
 def _manifest(lines: Iterable[bytes], name: str, root: Path | None, how: dict[str, Any]) -> Input:
@@ -130,19 +152,18 @@ def _refuse_scanned(name: str, how: dict[str, Any]) -> None:
             raise VidaugError(f"--{option} goes with a folder, and this is none", where=name, hint=hint)
 
 
-def _usable(found: Scan) -> Input:
-    return Input(found.usable(), found.quarantined, found.notes)
+def _as_input(found: Scan) -> Input:
+    return Input(found.rows, found.quarantined, found.notes)
 
 
-def _check_once(parts: Sequence[Input], sources: Sequence[str]) -> None:
+def _check_once(parts: dict[str, Input]) -> None:
     """Raise VidaugError on a video that is in two sources: it could be mixed with itself, and would count twice."""
-    first: dict[tuple[str, float | None, float | None], int] = {}
-    for number, part in enumerate(parts):
+    first: dict[tuple[str, float | None, float | None], str] = {}
+    for source, part in parts.items():
         for row in part.rows:
             key = (os.path.realpath(f"{row.root}/{row.path}"), row.start, row.end)
-            if (other := first.setdefault(key, number)) != number:
-                what = f"{row.name} is in {sources[other]} too"
-                raise VidaugError(what, where=sources[number], hint="give each video once")
+            if (other := first.setdefault(key, source)) != source:
+                raise VidaugError(f"{row.name} is in {other} too", where=source, hint="give each video once")
 
 
 def _placed(part: Input, source: str) -> Input:

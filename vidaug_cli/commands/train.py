@@ -103,8 +103,8 @@ def command(
     if overrides and not names:
         raise click.UsageError("--set changes a recipe: give one with --recipe.")
     videos = val is not None and not is_shards(Path(val))
-    if not videos and (given := options.given_inputs(kwargs)):
-        raise click.UsageError(f"input options such as {given[0]} are for the videos of --val.")
+    if not videos and (odd := options.given_inputs(kwargs)):
+        raise click.UsageError(f"input options such as {odd[0]} are for the videos of --val.")
     recipe = load_recipe(*names, overrides=overrides) if names else None
     with processes(resolve_device(kwargs.pop("device"))) as here, advising(out):
         quiet = quiet or not here.first
