@@ -206,10 +206,6 @@ def test_paths_on_stdin(six: Path, run: Path, tmp_path: Path, monkeypatch: pytes
     for head in (b"\n", b"\xef\xbb\xbf"):
         assert vidaug("predict", run, "-", "-o", tmp_path / "s.h5", stdin=head + rows).code == 0
         assert len(read_scores(tmp_path / "s.h5").videos) == 12
-    assert (
-        complaint(vidaug("predict", run, "-", "-", "-o", tmp_path / "s.h5"))
-        == "-: is given twice; give each video once"
-    )
     said = complaint(vidaug("predict", run, "-", "--split", 1, "-o", tmp_path / "s.h5", stdin=rows))
     assert said.startswith("stdin: --split goes with a folder, and this was scanned already; give it to 'vidaug scan'")
 
@@ -250,7 +246,9 @@ def test_several_inputs(six: Path, run: Path, tmp_path: Path) -> None:
     for folder, manifest in zip(both, manifests, strict=True):
         vidaug("scan", folder, "-o", manifest)
     assert json.loads(augment(*manifests, "-o", tmp_path / "again").out)["clips"] == 15
-    assert complaint(augment(six, six, "-o", tmp_path / "x")) == f"{six}: is given twice; give each video once"
+    for source in (six, "-", six / "bow/0.avi"):
+        said = complaint(augment(source, source, "-o", tmp_path / "x", stdin=manifests[0].read_bytes()))
+        assert said == f"{source}: is given twice; give each video once"
     said = complaint(augment(six, manifests[0], "-o", tmp_path / "x"))
     assert said.endswith(f"0.avi is in {manifests[0]} too; give each video once")
     done = augment(six, six / "bow/0.avi", "-o", tmp_path / "y")
@@ -259,6 +257,19 @@ def test_several_inputs(six: Path, run: Path, tmp_path: Path) -> None:
     assert complaint(vidaug("predict", run, six, tmp_path / "out", "-o", tmp_path / "s.h5"), 2) == (
         f"{tmp_path / 'out'} holds shards: give nothing beside them."
     )
+
+
+def test_several_videos(six: Path, run: Path, tmp_path: Path) -> None:
+    """`vidaug predict run videos/*/*.avi`: one that cannot be read costs no other."""
+    (tmp_path / "no.mp4").write_bytes(b"RIFF")
+    files = [six / "bow/0.avi", tmp_path / "no.mp4", six / "jump/1.avi", six / "bow/6.avi"]
+    assert vidaug("predict", run, *files, "-o", tmp_path / "s.h5").code == 3
+    scores = read_scores(tmp_path / "s.h5")
+    assert scores.videos == ("0.avi", "6.avi", "1.avi")
+    assert [failed.video for failed in scores.failures] == [f"{tmp_path.name}/no.mp4"]
+    (tmp_path / "no2.mp4").write_bytes(b"RIFF")
+    said = complaint(vidaug("predict", run, tmp_path / "no.mp4", tmp_path / "no2.mp4", "-o", tmp_path / "s.h5"))
+    assert said.startswith(f"2 inputs: no usable video, 2 quarantined; the first, {tmp_path.name}/no")
 
 
 def test_names_that_tell_videos_apart() -> None:

@@ -63,7 +63,8 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
             scanned[name] = piped or Path(source)
     if scanned:
         found = scan(*scanned.values(), root=root, **how)
-        parts[" and ".join(scanned)] = Input(found.usable(), found.quarantined, found.notes)
+        rows = found.rows if parts else found.usable()  # what cannot be used of one input costs no other
+        parts[" and ".join(scanned)] = Input(rows, found.quarantined, found.notes)
     _check_once(parts)
     rows = [row for part in parts.values() for row in part.rows]
     return Input(
