@@ -280,6 +280,13 @@ def test_natural_order_counts() -> None:
     assert sorted(["c10/2", "c9/11", "c9/2", "b/x"], key=natural) == ["b/x", "c9/2", "c9/11", "c10/2"]
 
 
+def test_a_folder_of_nothing_but_links_says_how_to_follow_them(tmp_path: Path) -> None:
+    touch(tmp_path, "out/wave/a.avi", "in/readme.txt")
+    (tmp_path / "in/wave").symlink_to(tmp_path / "out/wave")
+    with pytest.raises(VidaugError, match=f"holds no video, .*; wave is a link to .*--follow-links={tmp_path}'"):
+        look(tmp_path / "in")
+
+
 def test_nothing_outside_is_followed(tmp_path: Path) -> None:
     touch(tmp_path, "out/wave/a.avi", "in/run/b.avi")
     (tmp_path / "in/wave").symlink_to(tmp_path / "out/wave")

@@ -140,6 +140,9 @@ def _check_kind(source: Source) -> None:
 
 
 def _what_fits(source: Source) -> str:
+    if source.tree.faults:  # such as links that lead elsewhere: what it would be without them is unknown
+        path, reason = source.tree.faults[0]
+        return f"{path} {reason}"
     if source.tree.clips:  # all of them right below the root, or in it
         return "a clip is a folder of images in the folder of its class: name the folder around those"
     return f"looked for {_looked_for()}"
