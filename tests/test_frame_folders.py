@@ -66,6 +66,14 @@ def test_an_image_that_is_a_link_out_of_the_folder_is_refused(tmp_path: Path) ->
         probe(tmp_path / "clip")
 
 
+def test_an_image_that_is_a_link_to_nothing_is_one_line(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(VideoError, match=r"gone\.png: cannot be read: No such file") as caught:
+        probe(tmp_path)
+    assert caught.value.passing
+
+
 def test_broken_images_are_counted(tmp_path: Path) -> None:
     for number in range(4):
         Image.new("RGB", (8, 8), (60 * number,) * 3).save(tmp_path / f"{number}.png")

@@ -135,9 +135,7 @@ def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
     """
     unknown = [video.name for video in videos if video.frames > 1 and not _rate(video)]
     if spec.fps is not None and unknown:
-        what = (
-            f"frames at {spec.fps:g} fps are wanted, and the rate of {len(unknown)} of {len(videos)} videos is unknown"
-        )
+        what = f"clips at {spec.fps:g} fps need each video's rate, and {len(unknown)} of {len(videos)} have none"
         hint = "write their fps into the manifest, or take every n-th frame: --stride in place of --fps"
         raise VidaugError(f"{what}, such as {unknown[0]}", hint=hint)
 

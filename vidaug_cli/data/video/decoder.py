@@ -150,7 +150,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
             limits,
             source=container.demux(stream),
             decoder=stream.codec_context,
-            bytes=path.stat().st_size,
+            bytes=_size(path),
             rate=rate,
             tick=float(stream.time_base or 0),
             origin=None if container.start_time is None else container.start_time / av.time_base,
@@ -231,7 +231,7 @@ def _images(folder: Path, limits: Limits) -> Video:
         limits,
         source=map(_image_packet, files),
         decoder=cast(VideoCodecContext, VideoCodecContext.create(codecs.pop(), "r")),
-        bytes=sum(file.stat().st_size for file in files),
+        bytes=sum(map(_size, files)),
         announced=len(files),
     )
 
@@ -251,6 +251,13 @@ def _read(path: Path, count: int = -1) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(count)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
     except OSError as error:
         raise _unreadable(path, error) from error
 
