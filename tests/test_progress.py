@@ -9,13 +9,26 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from console import vidaug
+from network_makers import random_network
+from train_makers import CPU, NETWORK, job_of, make_shards
 
 from vidaug_cli import progress
+from vidaug_cli.augment import read_input, run
+from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.plan import Plan
 from vidaug_cli.progress import APART, EVERY, Progress, duration, track
+from vidaug_cli.render import Engine
+from vidaug_cli.train.cam import measure
+from vidaug_cli.train.loop import train
+from vidaug_cli.train.predict import predict_shards, predict_videos
+from vidaug_cli.train.predictor import Predictor
+from vidaug_cli.train.slowfast import ARCHITECTURES
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
 
@@ -101,9 +114,10 @@ def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "EVERY", 0)
 
 
+MANY = ["--frames", 8, "--size", 32, "-r", "none", "--copies", 3, "--clips-per-shard", 32]  # three shards
 COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
     "scan": lambda videos, out, new: ["scan", videos, "-o", new, "--no-cache"],
-    "augment": lambda videos, out, new: ["augment", videos, "-o", new, "--frames", 8, "--size", 32, "-r", "none"],
+    "augment": lambda videos, out, new: ["augment", videos, "-o", new, *MANY],
     "verify": lambda videos, out, new: ["verify", out],
     "replay": lambda videos, out, new: ["replay", out],
     "sample": lambda videos, out, new: ["sample", new, "--per-class", 1],
@@ -114,8 +128,7 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_long_command_says_how_far_it_is_unless_quiet(name: str, video_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["--frames", 8, "--size", 32, "-r", "none", "-j", 1, "-q"]
-    assert vidaug("augment", video_folder, "-o", out, *words).code == 0
+    assert vidaug("augment", video_folder, "-o", out, *MANY, "-j", 1, "-q").code == 0
     told = vidaug(*COMMANDS[name](video_folder, out, tmp_path / "new"))
     assert told.code == 0
     assert f"\n{name}: " in f"\n{told.err}"
@@ -142,3 +155,32 @@ def test_on_a_terminal_it_is_a_bar(video_folder: Path, tmp_path: Path) -> None:
     assert process.wait(60) == 0
     assert b"augment: 100%|" in text
     assert b"36/36" in text
+
+
+@pytest.mark.usefixtures("talkative")
+def test_networks_say_how_far_they_are(
+    video_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", NETWORK)
+    shards = make_shards(tmp_path / "shards", videos=8)
+    train(job_of(tmp_path / "run", shards, epochs=2), CPU, progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert [line.split(" steps")[0] for line in said.err.splitlines()] == [f"train: {n} of 4" for n in range(1, 5)]
+    assert ", loss " in said.err
+    rows = read_input(str(video_folder)).rows[:2]
+    classes = ("class_0", "class_1", "class_2")
+    clip = ClipSpec(frames=8, size=32)
+    predictor = Predictor(network=random_network(3), classes=classes, clip=clip, amp="off", batch=2)
+    predict_videos(predictor, rows, views=1, progress=True)
+    plan = Plan(rows=tuple(rows), recipe=load_recipe("fademixup"), spec=clip, copies=2)
+    run(plan, tmp_path / "mixed", Engine())
+    measure(predictor, tmp_path / "mixed", progress=True)
+    plain = replace(plan, recipe=load_recipe("none"))
+    run(plain, tmp_path / "plain", Engine())
+    predict_shards(predictor, tmp_path / "plain", progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "predict: 2 of 2 videos" in said.err
+    assert "measure: 4 of 4 clips" in said.err
+    assert "predict: 4 of 4 clips" in said.err
