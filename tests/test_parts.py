@@ -461,12 +461,11 @@ def test_the_bar_of_a_part_counts_that_part(
     plan, out = plan_of(videos), tmp_path / "out"
     monkeypatch.setattr("vidaug_cli.progress.EVERY", 0)
     rendered(plan, out, "0/2", progress=True)
-    assert [line.split(" clips")[0] for line in capsys.readouterr().err.splitlines()] == [
-        "augment: 36 of 72", "augment: 72 of 72",
-    ]  # fmt: skip
+    said = {line.split(" clips")[0] for line in capsys.readouterr().err.splitlines()}
+    assert said - {"augment: 0 of 72"} == {"augment: 36 of 72", "augment: 72 of 72"}
     shard_path(out, 2).unlink()
     rendered(plan, out, "0/2", progress=True)
-    assert capsys.readouterr().err.startswith("augment: 72 of 72 clips (100%), ")
+    assert "augment: 72 of 72 clips (100%), " in capsys.readouterr().err
 
 
 def test_threads_render_beside_each_other(video_folder: Path, tmp_path: Path) -> None:
