@@ -8,14 +8,29 @@ import pty
 import subprocess
 import sys
 import termios
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from console import vidaug
+from network_makers import random_network
+from train_makers import CPU, NETWORK, job_of, make_shards
 
 from vidaug_cli import progress
+from vidaug_cli.augment import read_input, run
+from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.plan import Plan
 from vidaug_cli.progress import APART, EVERY, Progress, duration, track
+from vidaug_cli.render import Engine
+from vidaug_cli.train.cam import measure
+from vidaug_cli.train.loop import train
+from vidaug_cli.train.predict import predict_shards, predict_videos
+from vidaug_cli.train.predictor import Predictor
+from vidaug_cli.train.slowfast import ARCHITECTURES
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
 
@@ -61,6 +76,7 @@ def test_short_jobs_say_nothing_and_quick_tenths_are_not_all_said(capsys: pytest
     assert lines_of(capsys, 1000, 0.9 * APART / 1000) == []
     assert lines_of(capsys, 1000, 3 * APART / 1000) != []
     assert len(lines_of(capsys, 1000, 20 / 1000)) == 3  # of 20 s, at least 5 s apart
+    assert lines_of(capsys, 1, 1000) == []  # ends at its first word
 
 
 def test_what_was_done_before_is_no_speed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,11 +104,25 @@ def test_nothing_to_do_and_nothing_to_say(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.2, "0 s"), (59.6, "1 min 0 s"), (90, "1 min 30 s"), (7500, "2 h 5 min")]
-)
-def test_durations(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_a_line_where_nothing_gets_done_for_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard may take minutes; here, half a second is as long."""
+    monkeypatch.setattr(progress, "EVERY", 0.5)
+    threads = threading.active_count()
+    with Progress(10, "clip", "augment", done=4) as bar:
+        time.sleep(2.5)
+        bar.update()
+    err = capsys.readouterr().err
+    assert err.startswith("augment: 4 of 10 clips (40%), 0.0 clips/s\n")
+    time.sleep(1.5)
+    assert threading.active_count() == threads
+    assert capsys.readouterr().err == ""
+
+
+def test_durations() -> None:
+    said = {0.2: "0 s", 59.6: "1 min 0 s", 90: "1 min 30 s", 7500: "2 h 5 min"}
+    assert {seconds: duration(seconds) for seconds in said} == said
 
 
 @pytest.fixture
@@ -101,9 +131,10 @@ def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "EVERY", 0)
 
 
+MANY = ["--frames", 8, "--size", 32, "-r", "none", "--copies", 3, "--clips-per-shard", 32]  # three shards
 COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
     "scan": lambda videos, out, new: ["scan", videos, "-o", new, "--no-cache"],
-    "augment": lambda videos, out, new: ["augment", videos, "-o", new, "--frames", 8, "--size", 32, "-r", "none"],
+    "augment": lambda videos, out, new: ["augment", videos, "-o", new, *MANY],
     "verify": lambda videos, out, new: ["verify", out],
     "replay": lambda videos, out, new: ["replay", out],
     "sample": lambda videos, out, new: ["sample", new, "--per-class", 1],
@@ -114,8 +145,7 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_long_command_says_how_far_it_is_unless_quiet(name: str, video_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["--frames", 8, "--size", 32, "-r", "none", "-j", 1, "-q"]
-    assert vidaug("augment", video_folder, "-o", out, *words).code == 0
+    assert vidaug("augment", video_folder, "-o", out, *MANY, "-j", 1, "-q").code == 0
     told = vidaug(*COMMANDS[name](video_folder, out, tmp_path / "new"))
     assert told.code == 0
     assert f"\n{name}: " in f"\n{told.err}"
@@ -142,3 +172,32 @@ def test_on_a_terminal_it_is_a_bar(video_folder: Path, tmp_path: Path) -> None:
     assert process.wait(60) == 0
     assert b"augment: 100%|" in text
     assert b"36/36" in text
+
+
+@pytest.mark.usefixtures("talkative")
+def test_networks_say_how_far_they_are(
+    video_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", NETWORK)
+    shards = make_shards(tmp_path / "shards", videos=8)
+    train(job_of(tmp_path / "run", shards, epochs=2), CPU, progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert {line.split(" steps")[0] for line in said.err.splitlines()} >= {f"train: {n} of 4" for n in range(1, 5)}
+    assert ", loss " in said.err
+    rows = read_input(str(video_folder)).rows[:2]
+    classes = ("class_0", "class_1", "class_2")
+    clip = ClipSpec(frames=8, size=32)
+    predictor = Predictor(network=random_network(3), classes=classes, clip=clip, amp="off", batch=2)
+    predict_videos(predictor, rows, views=1, progress=True)
+    plan = Plan(rows=tuple(rows), recipe=load_recipe("fademixup"), spec=clip, copies=2)
+    run(plan, tmp_path / "mixed", Engine())
+    measure(predictor, tmp_path / "mixed", progress=True)
+    plain = replace(plan, recipe=load_recipe("none"))
+    run(plain, tmp_path / "plain", Engine())
+    predict_shards(predictor, tmp_path / "plain", progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "predict: 2 of 2 videos" in said.err
+    assert "measure: 4 of 4 clips" in said.err
+    assert "predict: 4 of 4 clips" in said.err

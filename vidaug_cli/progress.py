@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 Item = TypeVar("Item")
 
-EVERY = 30.0  # seconds from one line to the next at most, as long as anything gets done
+EVERY = 30.0  # seconds from one line to the next at most
 APART = 5.0  # ... and at least; a job that takes no longer, or ends at its first word, says nothing
 
 
@@ -46,13 +47,17 @@ class Progress:
         self._clock, self._before, self._postfix = clock, done, ""
         self._began = self._said = clock()
         self._tenth = self._tenths()
+        self._ended, self._turn = Event(), Lock()
 
     def __enter__(self) -> Self:
+        if self.show and self._bar is None:
+            Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
         if self._bar is not None:
             self._bar.close()
 
@@ -62,10 +67,7 @@ class Progress:
         if self._bar is not None:
             self._bar.update(count)
         elif self.show:
-            since, ended = self._clock() - self._said, self.done >= self.total
-            first = self._said == self._began
-            if (since >= EVERY or (since >= APART and self._tenths() > self._tenth)) and not (ended and first):
-                self._say()
+            self._say_if_due()
 
     def set_postfix_str(self, text: str) -> None:
         """More to say, such as a loss."""
@@ -76,6 +78,18 @@ class Progress:
     def aside(self) -> AbstractContextManager[None]:
         """While other lines are written: the bar is out of their way."""
         return nullcontext() if self._bar is None else self._bar.external_write_mode()
+
+    def _watch(self) -> None:
+        """Lines while nothing gets done, too: a shard may take minutes."""
+        while not self._ended.wait(1):
+            self._say_if_due()
+
+    def _say_if_due(self) -> None:
+        with self._turn:
+            since, done = self._clock() - self._said, self.done >= self.total
+            due = since >= EVERY or (since >= APART and self._tenths() > self._tenth)
+            if due and not (done and self._said == self._began):
+                self._say()
 
     def _tenths(self) -> int:
         return 10 * self.done // max(1, self.total)
