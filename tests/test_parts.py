@@ -19,7 +19,8 @@ import pytest
 from console import vidaug
 
 from vidaug_cli import output
-from vidaug_cli.augment import Report, read_input, run
+from vidaug_cli.augment import Report, run
+from vidaug_cli.inputs import read_input
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data import lock
 from vidaug_cli.data.files import abandoned, leftovers, temporary_beside

@@ -20,7 +20,8 @@ from network_makers import random_network
 from train_makers import CPU, NETWORK, job_of, make_shards
 
 from vidaug_cli import progress
-from vidaug_cli.augment import read_input, run
+from vidaug_cli.augment import run
+from vidaug_cli.inputs import read_input
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.plan import Plan

@@ -17,7 +17,7 @@ from network_makers import random_network, save
 from PIL import Image
 from video_makers import seconds_of, write_at
 
-from vidaug_cli.augment import read_input
+from vidaug_cli.inputs import read_input
 from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.sampling import ClipSpec, Short, check_rates, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.scan import scan

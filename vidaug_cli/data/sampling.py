@@ -78,11 +78,11 @@ def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> NDArray[np.int3
     """The decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
     offsets = np.minimum(np.arange(spec.frames) * sample.step, MOST)
     held: NDArray[np.int64]
-    if video.durations is None:
+    clock = _clock(spec, video)
+    if clock is None:
         wanted = sample.start + np.floor(offsets + 1e-6).astype(np.int64)
         held = wanted % video.frames if spec.short == "loop" else np.minimum(wanted, video.frames - 1)
     else:
-        clock = Clock(video.durations)
         times = clock.time_of(sample.start) + offsets / _rate(video)
         times = times % clock.seconds if spec.short == "loop" else times
         held = np.array([clock.frame_at(time) for time in times.tolist()])
@@ -92,7 +92,7 @@ def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> NDArray[np.int3
 def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
     """A random stretch, square and flip of a video."""
     step = step_frames(spec, video)
-    start = start_frame(video, int(rng.integers(0, last_start(spec, video, step) + 1)))
+    start = start_frame(spec, video, int(rng.integers(0, last_start(spec, video, step) + 1)))
     short = min(video.width, video.height)
     side = max(1, round(short * rng.uniform(*spec.crop)))
     x, y = (int(rng.integers(0, length - side + 1)) for length in (video.width, video.height))
@@ -105,7 +105,7 @@ def clean_sample(spec: ClipSpec, video: Row) -> Sample:
     step = step_frames(spec, video)
     side = max(1, round(min(video.width, video.height) * spec.crop[1]))
     crop = Crop(x=(video.width - side) // 2, y=(video.height - side) // 2, side=side)
-    return Sample(start=start_frame(video, last_start(spec, video, step) // 2), step=step, crop=crop, flip=False)
+    return Sample(start=start_frame(spec, video, last_start(spec, video, step) // 2), step=step, crop=crop, flip=False)
 
 
 def step_frames(spec: ClipSpec, video: Row) -> float:
@@ -122,9 +122,15 @@ def last_start(spec: ClipSpec, video: Row, step: float) -> int:
     return max(0, video.frames - _span(spec, step))
 
 
-def start_frame(video: Row, place: int) -> int:
-    """The frame of the video, from 0, that is seen after so many frames of mean length."""
-    return place if video.durations is None else Clock(video.durations).frame_at(place / _rate(video))
+def start_frame(spec: ClipSpec, video: Row, place: int) -> int:
+    """The frame of the video, from 0, that is seen after so many frames; by time, of mean length."""
+    clock = _clock(spec, video)
+    return place if clock is None else clock.frame_at(place / _rate(video))
+
+
+def _clock(spec: ClipSpec, video: Row) -> Clock | None:
+    """When the frames are shown, where clips are taken by time and the rate varies; a stride counts frames."""
+    return None if spec.fps is None or video.durations is None else Clock(video.durations)
 
 
 def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:

@@ -35,7 +35,7 @@ def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = No
         raise VidaugError(f"crop = {share:g} should be above 0, at most 1")
     clips, crops = SPREAD[count]
     step = step_frames(spec, video)
-    starts = [start_frame(video, place) for place in _spread(last_start(spec, video, step), clips)]
+    starts = [start_frame(spec, video, place) for place in _spread(last_start(spec, video, step), clips)]
     side = max(1, round(min(video.width, video.height) * share))
     room = video.width - side, video.height - side
     offsets = _spread(max(room), crops)
