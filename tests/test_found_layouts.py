@@ -104,6 +104,12 @@ FOUND: dict[str, tuple[list[str], set[tuple[str | None, str | None]], str]] = {
     "parts of a download": (["part_1/{abseiling,archery}/#.mp4", "part_2/zumba/#.mp4"], each(ALL), ""),
     "a folder for each video": (["{wave,run}/abc{1,2}xyz/clip.mp4"], each("wave run"), ""),
     "media folders in classes": (["{wave,run}/videos/#.avi"], each("wave run"), ""),
+    "archives unpacked in their folders": (
+        ["{wave,run}/" + "#.avi", "jump/jump/#.avi", "clap/clap/#.avi"],
+        each("wave run jump clap"),
+        "",
+    ),
+    "all archives unpacked in their folders": (["wave/wave/#.avi", "run/run/#.avi"], each("wave run"), ""),
     "one class has deeper folders": (
         ["wave/#.avi", "run/indoor/#.avi"],
         each("wave run"),

@@ -182,7 +182,9 @@ def _are_classes(level: Level) -> bool:
         return not level.below
     if len(level.below) < 2 or all(map(is_media, level.below)) or _splits_inside(level):
         return True
-    if all(level.videos[name] for name, inner in level.inner.items() if len(inner) > 1):
+    if all(
+        level.videos[name] or inner == {name} for name, inner in level.inner.items()
+    ):  # or archives in their folders
         return True
     return numbered(level.below) and not numbered(level.names)
 
