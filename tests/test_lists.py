@@ -311,6 +311,7 @@ def test_lists_beside_videos_without_class_folders(
     _, listing = list_videos(source_of(tmp_path, None, None, None))
     assert [(found.label, found.split) for found in listing.candidates] == wanted
     assert not listing.quarantined
+    assert ("classes are those in" in listing.notes[0]) == (wanted[0][0] is not None)
 
 
 def test_a_hub_cache_of_links(tmp_path: Path) -> None:

@@ -118,6 +118,13 @@ def without_classes(source: Source) -> bool:
         return True
 
 
+def list_beside(source: Source) -> Listing:
+    """The videos that `other_lists` name, and a note on which lists these are."""
+    listing = list_tables(other_lists)(source)
+    listing.notes.insert(0, f"classes are those in {some([path.name for path in other_lists(source)])}")
+    return listing
+
+
 def list_unlisted(source: Source) -> Listing:
     """Class folders of videos, and a note on lists beside them that are not used."""
     listing = list_folders(source)
