@@ -104,6 +104,12 @@ FOUND: dict[str, tuple[list[str], set[tuple[str | None, str | None]], str]] = {
     "parts of a download": (["part_1/{abseiling,archery}/#.mp4", "part_2/zumba/#.mp4"], each(ALL), ""),
     "a folder for each video": (["{wave,run}/abc{1,2}xyz/clip.mp4"], each("wave run"), ""),
     "media folders in classes": (["{wave,run}/videos/#.avi"], each("wave run"), ""),
+    "archives unpacked in their folders": (
+        ["{wave,run}/" + "#.avi", "jump/jump/#.avi", "clap/clap/#.avi"],
+        each("wave run jump clap"),
+        "",
+    ),
+    "all archives unpacked in their folders": (["wave/wave/#.avi", "run/run/#.avi"], each("wave run"), ""),
     "one class has deeper folders": (
         ["wave/#.avi", "run/indoor/#.avi"],
         each("wave run"),
@@ -133,6 +139,14 @@ FOUND: dict[str, tuple[list[str], set[tuple[str | None, str | None]], str]] = {
         each("wave run"),
         "16 images beside the frames left out: flow_x_#, flow_y_#",
     ),
+    "signers, as many as there are": (["signer0{1,2,3}/{hello,thanks}/#.mp4"], each("hello thanks"), "in signer01/"),
+    "split1": (["split1/{train,test}/{wave,run}/1.mp4"], each("wave run", "train", "test"), ""),
+    "flow next to the picture folders": (
+        ["JHMDB/{Rename_Images,flow}/{brush_hair,catch}/v#/0000#.png"],
+        each("brush_hair catch"),
+        "images beside the frames left out: v1, v2",
+    ),
+    "pictures are classes": (["{😀,🏃}/1.avi"], each("😀 🏃"), ""),
     "system folders": (
         [
             "{wave,run}/#.avi",
@@ -180,7 +194,13 @@ UNCLEAR = {
         [f"train/train_256/{ACTS}/#.mp4", f"val/val_256/{ACTS}/#.mp4"],
         r"say --layout SPLIT/CLASS or --layout 'SPLIT/\*/CLASS'",
     ),
-    "folds": (["fold#/{train,test}/{wave,run}/#.avi"], r"say --layout CLASS or --layout '\*/SPLIT/CLASS'"),
+    "folds": (["fold#/{train,test}/{wave,run}/#.avi"], r"say --layout CLASS/SPLIT or --layout '\*/SPLIT/CLASS'"),
+    "splits in classes around groups": (
+        ["{wave,run}/{train,val}/s#/1.avi"],
+        r"run, wave \(2\) or s1, s2 \(2\); say --layout CLASS/SPLIT or",
+    ),
+    "sessions of days": (["raw/{s1,s2}/{morning,noon}/{wave,run}/1.avi"], r"say --layout '\*/\*/CLASS' or --layout"),
+    "cameras": (["{left,right}/{wave,run}/1.avi"], r"left, right \(2\) or run, wave \(2\)"),
     "more clips of frames than videos": (
         ["{wave,run}/clip#/{1,2,3}.jpg", "demo.mp4"],
         r"holds 1 video, as demo.mp4, and 4 folders of images, as .*; say --layout folders or --layout frames",
@@ -209,6 +229,7 @@ def test_what_reads_two_ways_is_asked(tmp_path: Path, case: str) -> None:
         ),
         (UNCLEAR["folds"][0], "*/SPLIT/CLASS", each("wave run", "train", "test")),
         (["wave/s#/1.avi"], "CLASS", each("wave")),
+        (["{wave,run}/{train,val}/s#/1.avi"], "CLASS/SPLIT", each("wave run", "train", "validation")),
         (["{wave,run}/clip#/x/1.jpg"], "CLASS/*", each("wave run")),
     ],
 )

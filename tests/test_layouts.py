@@ -9,12 +9,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing
 from vidaug_cli.data.listing.layouts import list_videos, source_of
 from vidaug_cli.data.listing.lists import read_entries
+from vidaug_cli.data.listing.names import SPLITS
 from vidaug_cli.data.listing.places import Finder
 from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.errors import VidaugError
@@ -264,6 +265,7 @@ WORDS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters=
 def test_any_name_that_is_there_can_be_listed(name: str, label: str) -> None:
     """With any separator, blanks and separators in the name, and blanks in the label."""
     label = " ".join(re.sub(r"[.,;0-9]", "", label).split()) or "x"  # `x.avi` would be a name, `0 3` two labels
+    assume(label.split()[-1].casefold() not in SPLITS)  # `catch train` reads two ways
     there = Finder(lambda said: [said] if said == name else [])
     for line in (f'"{name}" {label}', *(f"{name}{sign}{label}" for sign in "\t,; ")):
         (entry,), _ = read_entries([("l:1", line)], "l", there)
@@ -383,3 +385,88 @@ def test_official_counts_of_vipriors(real_data: Path, tmp_path: Path) -> None:
     assert Counter(c.split for c in listing.candidates) == {"train": 4795, "validation": 4742, "test": 3783}
     assert {c.label for c in listing.candidates if c.split == "test"} == {None}
     assert {c.class_id for c in listing.candidates if c.split == "train"} == set(range(1, 102))
+
+
+def test_segments_of_whole_videos_are_videos_of_their_own(tmp_path: Path) -> None:
+    """`ID.mp4` is all of it, `ID_000010_000020.mp4` the segment."""
+    write(
+        tmp_path / "k.csv",
+        "label,youtube_id,time_start,time_end,split\njump,A,0,1,train\nrun,A,1,2,train\nrun,B,3,13,val\n",
+    )
+    name, listing = look(touch(tmp_path, "videos/A.mp4", "videos/B_000003_000013.mp4"))
+    assert name == "kinetics"
+    assert listing.candidates == [
+        Candidate("videos/A.mp4", "jump", None, "train", 0.0, 1.0),
+        Candidate("videos/A.mp4", "run", None, "train", 1.0, 2.0),
+        Candidate("videos/B_000003_000013.mp4", "run", None, "validation"),
+    ]
+    assert listing.notes == ["2 listed videos taken as segments of whole videos, by their times"]
+
+
+@pytest.mark.parametrize("stem", ["ab_000010_000020", "ab_10_20", "ab_000010", "ab_10"])
+@pytest.mark.parametrize("folder", ["train", "replacement/for_k400", "train/jump"])
+def test_kinetics_600_and_700(tmp_path: Path, stem: str, folder: str) -> None:
+    """Lists are texts in a folder beside, and may lack the label or the split, which their name says."""
+    write(tmp_path / "annotations/train.txt", "label,youtube_id,time_start,time_end\njump,ab,10,20\n")
+    write(tmp_path / "annotations/test.txt", "youtube_id,time_start,time_end,split\nxy,10,20,test\n")
+    name, listing = look(touch(tmp_path, f"{folder}/{stem}.mp4", "test/xy_000010_000020.mp4"))
+    assert name == "kinetics"
+    assert listing.candidates == [
+        Candidate("test/xy_000010_000020.mp4", None, None, "test"),
+        Candidate(f"{folder}/{stem}.mp4", "jump", None, "train"),
+    ]
+
+
+def test_vipriors2021(tmp_path: Path) -> None:
+    lists = tmp_path / "annotations"
+    write(lists / "clsIdx.csv", "label,idx\nabseiling,400\nzumba,1\n")
+    write(lists / "kinetics400ViPriors-train.csv", "label,videoid,split\nabseiling,PVb,train\nzumba,qVb,train\n")
+    write(lists / "kinetics400ViPriors-val.csv", "label,videoid,split\nzumba,vpw,val\n")
+    write(lists / "kinetics400ViPriors-test-public.csv", "videoid,split\naaa,test\n")
+    name, listing = look(touch(tmp_path, "train/PVb.mp4", "train/qVb.mp4", "val/vpw.mp4", "test/aaa.mp4"))
+    assert name == "vipriors2021"
+    assert found(listing) == {
+        ("train/PVb.mp4", "abseiling", 400, "train"),
+        ("train/qVb.mp4", "zumba", 1, "train"),
+        ("val/vpw.mp4", "zumba", 1, "validation"),
+        ("test/aaa.mp4", None, None, "test"),
+    }
+
+
+REPORTS: dict[str, tuple[int | None, str, dict[tuple[str | None, str | None], int]]] = {
+    "layouts/mmaction2": (
+        None,
+        "folders",
+        {(c, s): n for c in ("abseiling", "archery", "zumba") for s, n in (("train", 3), ("validation", 1))},
+    ),
+    "layouts/wrapper": (None, "folders", dict.fromkeys([("abseiling", None), ("archery", None), ("zumba", None)], 2)),
+    "layouts/wrapsplit": (
+        None,
+        "folders",
+        {(c, s): n for c in ("abseiling", "archery", "zumba") for s, n in (("train", 2), ("validation", 1))},
+    ),
+    "layouts/k600": (None, "kinetics", {(c, s): 1 for c in ("abseiling", "zumba") for s in ("train", "validation")}),
+    "layouts/vip21": (
+        None,
+        "vipriors2021",
+        {(c, s): 1 for c in ("abseiling", "zumba") for s in ("train", "validation")} | {(None, "test"): 1},
+    ),
+    "layouts/untrimmed": (None, "kinetics", {("jump", "train"): 1, ("run", "train"): 2}),
+    "frames/ucfframes": (1, "ucf101", {(c, s): 1 for c in ("Apply", "Zoom") for s in ("train", "test")}),
+    "lists/comma.txt": (None, "list", {(f"c{c}", None): 4 for c in range(3)}),
+    "lists/three.txt": (None, "list", {(f"{c}", None): 4 for c in range(3)}),
+    "lists/head_filename.csv": (None, "list", {(f"{c}", None): 1 for c in range(12)}),
+    "lists/labelspace.txt": (None, "list", {("playing tennis", None): 6, ("riding a bike", None): 6}),
+    "lists/tab3.tsv": (None, "list", {(f"c{c}", "train"): 4 for c in range(3)}),
+    "lists/tab3_nohead.txt": (None, "list", {("c0", "train"): 1, ("c1", "test"): 1, ("c0", "test"): 1}),
+}
+
+
+@pytest.mark.parametrize("case", REPORTS)
+def test_inputs_that_were_reported(real_data: Path, case: str) -> None:
+    split, layout, wanted = REPORTS[case]
+    if not (real_data / "reports" / case).exists():
+        pytest.skip("no such report here")
+    name, listing = look(real_data / "reports" / case, split=split)
+    assert (name, Counter((found.label, found.split) for found in listing.candidates)) == (layout, wanted)
+    assert not listing.quarantined

@@ -91,6 +91,7 @@ READ: dict[str, tuple[str, list[tuple[object, ...]]]] = {
         TWO,
     ),
     "the label first in the header": ("label,video_id\nwave,v/00\nrun,v/01\n", TWO),
+    "class and number": ("video,class_name,label\nv/00.mp4,wave,7\nv/01.mp4,run,3\n", TWO),
     "an index without name": (",filename,tag,label\n0,v/00.mp4,x,wave\n1,v/01.mp4,y,run\n", TWO),
     "an unknown header": ("datei,handlung\nv/00.mp4,wave\nv/01.mp4,run\n", TWO),
     "an unknown header, tabs": ("handlung\tdatei\nwave\tv/00.mp4\nrun\tv/01.mp4\n", TWO),
@@ -145,6 +146,10 @@ REFUSED = {
     "unknown columns": (
         "datei,a,b\nv/00.mp4,x,y\nv/01.mp4,x,z\n",
         r"which column is the class: datei, a, b\?; call the columns",
+    ),
+    "two classes": (
+        "classname,youtube_id,label\nwave,v/00.mp4,1\nrun,v/01.mp4,1\n",
+        r"l\.txt: which column is the class: label or classname\?; remove or rename the other",
     ),
     "frames for seconds": (
         "path,label,start_frame,end_frame\nv/00.mp4,wave,10,50\n",
@@ -306,6 +311,7 @@ def test_lists_beside_videos_without_class_folders(
     _, listing = list_videos(source_of(tmp_path, None, None, None))
     assert [(found.label, found.split) for found in listing.candidates] == wanted
     assert not listing.quarantined
+    assert ("classes are those in" in listing.notes[0]) == (wanted[0][0] is not None)
 
 
 def test_a_hub_cache_of_links(tmp_path: Path) -> None:
@@ -386,3 +392,52 @@ def test_one_file_in_two_classes_by_links_is_left_out_and_said(tmp_path: Path) -
     assert [fault.reason for fault in listing.quarantined] == [
         "is one file with several labels: run (run/1.avi) and wave (wave/1.avi)"
     ]
+
+
+def test_ucf101_lists_over_frames_without_class_folders(tmp_path: Path) -> None:
+    """As the flow of two-stream networks is handed out."""
+    for path in ("jpegs_256/v_Apply_g01_c01", "jpegs_256/v_YoYo_g01_c02", "tvl1_flow/u/v_Apply_g01_c01"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "frame000001.jpg").touch()
+    lists = tmp_path / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 Apply\n2 YoYo\n")
+    (lists / "trainlist01.txt").write_text("Apply/v_Apply_g01_c01.avi 1\n")
+    (lists / "testlist01.txt").write_text("YoYo/v_YoYo_g01_c02.avi\n")
+    _, listing = list_videos(source_of(tmp_path, None, 1, None))
+    assert [found[:4] for found in listing.candidates] == [
+        ("jpegs_256/v_Apply_g01_c01", "Apply", 1, "train"),
+        ("jpegs_256/v_YoYo_g01_c02", "YoYo", 2, "test"),
+    ]
+    assert any("1 images beside the frames left out" in note for note in listing.notes)
+
+
+@pytest.mark.parametrize("around", ["", "20bn-jester-v1/"])
+def test_frames_named_by_number_with_a_list(tmp_path: Path, around: str) -> None:
+    for number in (1, 2, 10):
+        (tmp_path / f"{around}{number}").mkdir(parents=True)
+        (tmp_path / f"{around}{number}/00001.jpg").touch()
+        (tmp_path / f"{around}{number}/00002.jpg").touch()
+    (tmp_path / "jester-v1-train.csv").write_text("1;Drumming Fingers\n2;No gesture\n")
+    (tmp_path / "jester-v1-validation.csv").write_text("10;No gesture\n")
+    _, listing = list_videos(source_of(tmp_path, None, None, None))
+    assert {(found.path, found.label, found.split) for found in listing.candidates} == {
+        (f"{around}1", "Drumming Fingers", "train"),
+        (f"{around}2", "No gesture", "train"),
+        (f"{around}10", "No gesture", "validation"),
+    }
+
+
+def test_lists_that_are_not_used_are_said(tmp_path: Path) -> None:
+    for path in ("wave/a.mp4", "run/b.mp4"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).touch()
+    (tmp_path / "train.txt").write_text("wave/a.mp4 0\n")
+    (tmp_path / "test.txt").write_text("run/b.mp4 1\n")
+    name, listing = list_videos(source_of(tmp_path, None, None, None))
+    assert (name, listing.notes) == (
+        "folders",
+        ["lists of videos not used: test.txt, train.txt; --layout list reads them"],
+    )
+    _, listing = list_videos(source_of(tmp_path, None, None, None), "list")
+    assert plain(listing) == [("run/b.mp4", "1", "test"), ("wave/a.mp4", "0", "train")]

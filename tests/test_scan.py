@@ -307,8 +307,8 @@ def test_names_cannot_drive_the_terminal(fill: Fill, opened: list[str]) -> None:
 def test_names_that_are_not_utf8(fill: Fill, opened: list[str]) -> None:
     data = fill(wave__a="")
     Path(os.fsdecode(os.fsencode(data) + b"/wave/\xff.avi")).touch()
-    (data / "l.txt").write_bytes(b"wave/\xff.avi x\nwave/a.avi \xe9\nwave/a.avi x\n")
     assert run(data).exit_code == 3
+    (data / "l.txt").write_bytes(b"wave/\xff.avi x\nwave/a.avi \xe9\nwave/a.avi x\n")
     found = scan(data / "l.txt")
     assert [path for path, _ in found.quarantined] == ["wave/a.avi", r"wave/\xff.avi"]
 

@@ -75,4 +75,4 @@ def match_tree(
     listing, taken = match(entries, find or (lambda entry: tree.found.find(entry.name)), aside=aside)
     if left := sum(path not in taken for path in tree.found.paths):
         listing.notes.append(f"{count(left, 'video')} in no list: left out")
-    return with_tree(listing, tree, IMAGES if tree.found.paths is tree.frames else VIDEOS)
+    return with_tree(listing, tree, IMAGES if tree.of_frames else VIDEOS)

@@ -106,7 +106,7 @@ def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing)
         yield f"folders whose names differ only in how accents are stored are one class: {some(twice)}"
     alike: dict[str, set[str]] = defaultdict(set)
     for name in tops:
-        alike[re.sub(r"[\W_]+", "", name).casefold()].add(name)
+        alike[re.sub(r"[\s_-]+", "", name).casefold()].add(name)
     for names in alike.values():
         if len(names) > 1:
             yield f"classes that are called almost the same: {some(names)}"
@@ -182,7 +182,9 @@ def _are_classes(level: Level) -> bool:
         return not level.below
     if len(level.below) < 2 or all(map(is_media, level.below)) or _splits_inside(level):
         return True
-    if all(level.videos[name] for name, inner in level.inner.items() if len(inner) > 1):
+    if all(
+        level.videos[name] or inner == {name} for name, inner in level.inner.items()
+    ):  # or archives in their folders
         return True
     return numbered(level.below) and not numbered(level.names)
 
@@ -206,15 +208,15 @@ _SIGNS: list[tuple[Callable[[Level, Pattern], bool], str | None]] = [
 
 
 def _unclear(folders: Counter[tuple[str, ...]], level: Level, roles: Pattern) -> UnclearError:
-    ways: dict[Pattern, set[str]] = {(*roles, CLASS): level.names}
-    some_splits = SPLIT not in roles and any(as_splits([name]) for name in level.names)
-    for role in [THROUGH, *[SPLIT] * some_splits]:
-        try:
-            way = _continue(folders, (*roles, role))
-        except UnclearError:
-            way = (*roles, role, CLASS)
-        place = way.index(CLASS) if CLASS in way else len(roles) + 1
-        ways[(*way[:place], CLASS, *way[place + 1 :])] = {names[place] for names in folders if len(names) > place}
+    inside = (SPLIT,) if SPLIT not in roles and as_splits(level.below) else ()
+    around = SPLIT if SPLIT not in roles and any(as_splits([name]) for name in level.names) else THROUGH
+    try:
+        way = _continue(folders, (*roles, around))
+    except UnclearError:
+        way = (*roles, around, CLASS)
+    place = way.index(CLASS) if CLASS in way else len(roles) + 1
+    below = {names[place] for names in folders if len(names) > place}
+    ways = {(*roles, CLASS, *inside): level.names, (*way[:place], CLASS, *way[place + 1 :]): below}
     seen = " or ".join(f"{some(names)} ({len(names)})" for names in ways.values())
     return UnclearError(
         f"it is unclear which folders are the classes: {seen}",

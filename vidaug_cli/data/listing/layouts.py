@@ -64,7 +64,7 @@ LAYOUTS = {
     "list": Layout(
         "a list of 'path label' as INPUT, or beside videos that are in no class folders",
         lambda source: source.is_list or bool(splits.other_lists(source)),
-        lambda source: (list_list if source.is_list else splits.list_tables(splits.other_lists))(source),
+        lambda source: (list_list if source.is_list else splits.list_beside)(source),
         listed=True,
         by_looking=lambda source: source.is_list or splits.without_classes(source),
     ),

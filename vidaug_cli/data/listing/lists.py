@@ -16,7 +16,6 @@ from vidaug_cli.data.listing.names import split_in, split_of
 from vidaug_cli.data.listing.places import Finder, Places
 from vidaug_cli.data.listing.tables import (
     DELIMITERS,
-    Exists,
     Line,
     Table,
     cells_of,
@@ -107,7 +106,7 @@ def read_entries(lines: list[Line], list_name: str, places: Finder) -> tuple[lis
 
     Raises VidaugError with the line where it can be read in two ways, or has what a list cannot say.
     """
-    lines = [line for line in lines if not _is_comment(line[1], places.exists)]
+    lines = [line for line in lines if not _is_comment(line[1], places)]
     if not lines:
         raise VidaugError("holds only comments", where=list_name, hint="a list has a line 'path label' for each video")
     table = _table(lines, places)
@@ -120,8 +119,9 @@ def read_entries(lines: list[Line], list_name: str, places: Finder) -> tuple[lis
     return entries, notes
 
 
-def _is_comment(line: str, exists: Exists) -> bool:
-    return line.lstrip().startswith("#") and not _ENDS.search(line) and not exists(line.split()[0])
+def _is_comment(line: str, places: Finder) -> bool:
+    """Whether a line begins with `#` and names nothing that is there, nor anything that could be a video."""
+    return line.lstrip().startswith("#") and not _ENDS.search(line) and not places.find(_split(line, places).name)
 
 
 def _table(lines: list[Line], places: Finder) -> Table | None:

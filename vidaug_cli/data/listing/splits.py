@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.classes import Numbers, read_classes
-from vidaug_cli.data.listing.candidates import Listing, Source, count, with_numbers
+from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, count, with_numbers
 from vidaug_cli.data.listing.entries import Entry, match_tree
 from vidaug_cli.data.listing.folders import UnclearError, by_folder, list_folders, list_frames
 from vidaug_cli.data.listing.lists import read_entries
@@ -39,7 +39,7 @@ def list_ucf101(source: Source) -> Listing:
         ]
         return listing
     chosen = _of_split(source, files, r"(?P<kind>train|test)list0*(?P<split>\d+)")
-    return _by_their_folders(match_tree(list(_ucf101_entries(chosen, numbers)), source))
+    return _by_their_folders(match_tree(list(_ucf101_entries(chosen, numbers)), source, _find_in_class(source)))
 
 
 def _ucf101_entries(chosen: dict[Path, str], numbers: dict[str, int]) -> Iterator[Entry]:
@@ -48,10 +48,11 @@ def _ucf101_entries(chosen: dict[Path, str], numbers: dict[str, int]) -> Iterato
             name, _, last = line.strip().rpartition(" ")
             number = int(last) if name and is_number(last) else None
             name = name if number is not None else line.strip()
-            folder = name.rpartition("/")[0].casefold()
+            label = name.rpartition("/")[0]
+            folder = label.casefold()
             if number is not None and numbers.setdefault(folder, number) != number:
                 raise VidaugError(f"says class {number}, but {folder!r} was {numbers[folder]} before", where=where)
-            yield Entry(name, where, folder, numbers.get(folder), chosen[path])
+            yield Entry(name, where, label, numbers.get(folder), chosen[path])
 
 
 def list_hmdb51(source: Source) -> Listing:
@@ -68,7 +69,7 @@ def list_hmdb51(source: Source) -> Listing:
                 raise VidaugError(f"{line.strip()!r} should be a file name and 0, 1 or 2", where=where)
             split = {"1": "train", "2": "test"}.get(flag)
             flags[flag].append(Entry(f"{label}/{name.strip()}", where, label, None, split))
-    listing = _by_their_folders(match_tree(flags["1"] + flags["2"], source, aside=flags["0"]))
+    listing = _by_their_folders(match_tree(flags["1"] + flags["2"], source, _find_in_class(source), aside=flags["0"]))
     if flags["0"]:
         listing.notes.append(f"{count(len(flags['0']), 'video')} marked as unused in split {source.split}: left out")
     return listing
@@ -108,18 +109,28 @@ def other_lists(source: Source) -> list[Path]:
 
 
 def without_classes(source: Source) -> bool:
-    """Whether the folders of a data set say no class, or not plainly."""
+    """Whether the folders of a data set say no classes, or not plainly."""
     try:
-        return not any(found.label for found in by_folder(source.tree.found.paths, source.pattern).candidates)
+        return (
+            len({found.label for found in by_folder(source.tree.found.paths, source.pattern).candidates} - {None}) < 2
+        )
     except UnclearError:
         return True
+
+
+def list_beside(source: Source) -> Listing:
+    """The videos that `other_lists` name, and a note on which lists these are."""
+    listing = list_tables(other_lists)(source)
+    listing.notes.insert(0, f"classes are those in {some([path.name for path in other_lists(source)])}")
+    return listing
 
 
 def list_unlisted(source: Source) -> Listing:
     """Class folders of videos, and a note on lists beside them that are not used."""
     listing = list_folders(source)
     if lists := other_lists(source):
-        listing.notes.append(f"{some([path.name for path in lists])} not used, which names videos: --layout list would")
+        names = some([path.name for path in lists])
+        listing.notes.append(f"lists of videos not used: {names}; --layout list reads them")
     return listing
 
 
@@ -136,14 +147,22 @@ def _names_videos(source: Source, path: Path) -> bool:
 
 def _tables(source: Source, names: set[str]) -> list[Path]:
     def fits(path: Path) -> bool:
-        with path.open("rb") as file:
-            start = file.read(10_000).decode("utf-8-sig", "replace")
-        header = header_of(re.split(r"[\r\n]", start, maxsplit=1)[0])
+        header = header_of(_first_line(path))
         return header is not None and not names.isdisjoint(header[1])
 
     if source.is_list:
         return [source.input] if source.input.is_file() and fits(source.input) else []
     return source.list_files("*", fits)
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a text that may be none, or may not be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(10_000)
+    except OSError:
+        return ""
+    return re.split(r"[\r\n]", start.decode("utf-8-sig", "replace"), maxsplit=1)[0]
 
 
 def _read(path: Path, source: Source) -> list[Entry]:
@@ -160,7 +179,7 @@ def list_tables(files: Callable[[Source], list[Path]]) -> Callable[[Source], Lis
 
     def list_them(source: Source) -> Listing:
         lists = files(source)
-        numbers = _class_numbers(lists[0].parent) if lists and not source.is_list else {}
+        numbers = _class_numbers(lists[0].parent) if lists else {}
         paths: dict[str, list[str]] = {}
         entries = []
         for path in lists:
@@ -208,8 +227,7 @@ def _stem(path: str) -> str:
 def _class_numbers(folder: Path) -> Numbers:
     """The numbers of classes in a table that has nothing else: `clsIdx.csv`."""
     for path in sorted(folder.glob("*.csv")):
-        first = next(read_lines(path), ("", ""))[1]
-        if sorted(ROLES.get(column(cell), "") for cell in cells_of(first, ",")) == ["label", "number"]:
+        if sorted(ROLES.get(column(cell), "") for cell in cells_of(_first_line(path), ",")) == ["label", "number"]:
             return read_classes(path, numbered=True)
     return {}
 
@@ -219,7 +237,7 @@ def _folders(path: str) -> set[str | None]:
 
 
 def _unsplit(source: Source, files: list[Path]) -> Listing:
-    listing = (list_frames if source.tree.found.paths is source.tree.frames else list_folders)(source)
+    listing = (list_frames if source.tree.of_frames else list_folders)(source)
     folder = files[0].parent
     shown = folder.relative_to(source.root) if folder.is_relative_to(source.root) else folder
     listing.notes.append(f"split lists found in {shown}/ and not used: --split 1 would use them")
@@ -238,9 +256,25 @@ def _of_split(source: Source, files: list[Path], pattern: str) -> dict[Path, str
     return chosen
 
 
+def _find_in_class(source: Source) -> Callable[[Entry], list[str]]:
+    """Find `CLASS/NAME`, or only `NAME` where it lies elsewhere and is the only one."""
+    find = source.tree.found.find
+
+    def look(entry: Entry) -> list[str]:
+        if found := find(entry.name):
+            return found
+        found = find(entry.name.rpartition("/")[2])
+        return found if len(found) == 1 else []
+
+    return look
+
+
 def _by_their_folders(listing: Listing) -> Listing:
     """Class names as the folders on disk spell them, whatever case the lists use."""
-    listing.candidates[:] = [
-        found._replace(label=nfc(PurePosixPath(found.path).parent.name) or None) for found in listing.candidates
-    ]
+
+    def spelled(found: Candidate) -> str | None:
+        folder = nfc(PurePosixPath(found.path).parent.name)
+        return folder if found.label and folder.casefold() == nfc(found.label).casefold() else found.label
+
+    listing.candidates[:] = [found._replace(label=spelled(found)) for found in listing.candidates]
     return listing

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from vidaug_cli.data.listing.candidates import number_of
 from vidaug_cli.data.listing.entries import Entry
 from vidaug_cli.data.listing.names import SPLITS, split_in, split_of
 from vidaug_cli.data.text import cut
@@ -99,6 +100,9 @@ def place_roles(table: Table, where: str, exists: Exists) -> tuple[dict[str, int
     if best is None or not (known or hits[best]):
         raise VidaugError(f"no column names files that are there: {_spell(table.columns)}", where=where, hint=_WANTED)
     taken["path"] = best if hits[best] or not known else known[0]
+    classes = [place for place in ranked if ROLES.get(table.columns[place]) == "label"]
+    if len(classes) > 1:
+        taken |= _of_two(table, classes[:2], where)
     rest = [place for place in free if place != taken["path"] and ROLES.get(table.columns[place]) is None]
     if "label" not in taken and "number" not in taken and rest:
         if len(rest) > 1:
@@ -111,6 +115,19 @@ def place_roles(table: Table, where: str, exists: Exists) -> tuple[dict[str, int
     if unused := [table.columns[place] for place in rest]:
         notes.append(f"{where}: columns not used: {_spell(unused)}")
     return taken, notes
+
+
+def _of_two(table: Table, classes: list[int], where: str) -> dict[str, int]:
+    """Which of two columns is the class: where one has a number for each name of the other, the names are."""
+    first, second = classes
+    pairs = {(cells[first], cells[second]) for _, cells in table.rows}
+    if not len(pairs) == len({name for name, _ in pairs}) == len({name for _, name in pairs}):
+        columns = f"{table.columns[first]} or {table.columns[second]}"
+        raise VidaugError(f"which column is the class: {columns}?", where=where, hint="remove or rename the other")
+    if all(number_of(name) is not None for name, _ in pairs):
+        first, second = second, first
+    numbers = all(number_of(cells[second]) is not None for _, cells in table.rows)
+    return {"label": first, "number": second} if numbers else {"label": first}
 
 
 _WANTED = "call the columns path, label, and where there are any split, start, end (seconds)"
@@ -136,7 +153,7 @@ def table_entries(table: Table, places: dict[str, int], list_name: str) -> Itera
             found["path"],
             where,
             found.get("label") or number or None,
-            int(number) if number.isdecimal() and len(number) < 10 else None,
+            number_of(number),
             split or None,
             start,
             end,

@@ -53,7 +53,13 @@ class Tree:
     @cached_property
     def found(self) -> Names:
         """What a list can name: the videos or the folders of frames, whichever are more."""
-        return Names(self.frames if len(self.frames) > len(self.videos) else self.videos)
+        folders = sorted(filter(None, self.clips), key=natural)
+        return Names(folders if len(folders) > len(self.videos) else self.videos)
+
+    @property
+    def of_frames(self) -> bool:
+        """Whether lists name folders of frames."""
+        return self.found.paths is not self.videos
 
 
 class Names:
