@@ -231,6 +231,7 @@ def test_recipes(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     own.write_text(vidaug("recipes", "show", "fademixup").out)
     assert vidaug("recipes", "check", own, *names).code == 0
+    assert vidaug("recipes", "show", "FadeMixUp").out == vidaug("recipes", "show", own).out
     own.write_text(own.read_text() + "gamma = 2\n")
     done = vidaug("recipes", "check", "none", own)
     assert done.code == 1

@@ -10,6 +10,7 @@ import pytest
 from conftest import MakeVideo
 from console import vidaug
 from PIL import Image
+from score_makers import row_of
 
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.sampling import ClipSpec
@@ -18,8 +19,9 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.inputs import read_input
 from vidaug_cli.plan import Plan
-from vidaug_cli.preview import rendered_strips, stored_strips
+from vidaug_cli.preview import clip_fps, rendered_strips, stored_strips
 from vidaug_cli.render import Engine
+from vidaug_cli.sheet import FPS
 
 SMALL = ["--frames", "8", "--size", "32"]
 
@@ -99,6 +101,12 @@ def test_clips_play_as_fast_as_their_videos(
         done = vidaug("preview", *source, "-o", place.with_suffix(".gif"), "-o", place.with_suffix(".mp4"), "-q")
         assert (done.code, done.err) == (0, "")
         assert rates(place) == pytest.approx((wanted, wanted), rel=0.02)
+
+
+@pytest.mark.parametrize(("fps", "step", "wanted"), [(30, 4, 7.5), (25, 0.5, 50), (0, 4, FPS), (30, 0, FPS)])
+def test_the_rate_of_a_clip_follows_from_its_video_and_step(fps: float, step: float, wanted: float) -> None:
+    """Of frame images nobody knows it."""
+    assert clip_fps(row_of("a", "x", fps=fps), {"own": {"sample": {"step": step}}}) == wanted
 
 
 def test_clips_are_spread_evenly(out: Path) -> None:
