@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import traceback
 import weakref
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vidaug_cli.data.files import nameless_file
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.reader import How, Limits, Probe
@@ -109,7 +109,7 @@ class Guard:
 
     def _start(self) -> None:
         ours, theirs = Pipe()
-        self._link, self._pixels = ours, _Pixels(_nameless_file())
+        self._link, self._pixels = ours, _Pixels(nameless_file())
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), str(self.limits.seconds + 1)],
@@ -190,10 +190,3 @@ def _read_clip(
     """What `Guard.read_clip` runs in the child."""
     out = _child_pixels(file).array((len(wanted), size, size, 3))
     return reader.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]
-
-
-def _nameless_file() -> int:
-    if sys.platform == "linux":
-        return os.memfd_create("vidaug")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
