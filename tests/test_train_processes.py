@@ -73,7 +73,7 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(shards: Path, held_out: Path, run: Path, *more: object) -> list[str]:
-    settings = ("--batch-size", 4, "--warmup", 0.5, "--amp", "off", "--flip", 0.5, "--device", "cpu", "--threads", 2)
+    settings = ("--batch-size", 4, "--warmup", 0.5, "--amp", "off", "--flip", 0.5, "--device", "cpu", "--threads", 1)
     return [str(word) for word in ("train", shards, "--val", held_out, "-o", run, *settings, *more)]
 
 
@@ -238,7 +238,7 @@ def test_clips_are_read_ahead_with_little_shared_memory(
     mixed = make_shards(tmp_path / "mixed", videos=16, size=64, recipe="fademixup", share=0.6)
     run, scores = tmp_path / "run", tmp_path / "scores.h5"
     words = ("--batch-size", 16, "--device", "cpu", "--amp", "off", "-j", 2)
-    train = ("train", shards, "-o", run, "--network", "tiny", "--epochs", 1, "--threads", 1)
+    train = ("train", shards, "-o", run, "--network", "tiny", "--epochs", 1, "--warmup", 0.5, "--threads", 1)
     for command in (
         train,
         ("predict", run / "best.pt", shards, "-o", scores),

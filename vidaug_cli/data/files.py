@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,3 +59,11 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def nameless_file() -> int:
+    """The descriptor of a file without a name, for memory that processes share: it is gone with its last user."""
+    if sys.platform == "linux":
+        return os.memfd_create("vidaug")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

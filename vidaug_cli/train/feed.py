@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from math import prod
-from multiprocessing.reduction import DupFd
 from typing import Any, NamedTuple
 
 import torch
@@ -20,11 +17,11 @@ from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.train.parcel import Parcel
 
 ALONE = (
     "no processes can be started to read ahead, for want of a usable /dev/shm: clips are read in turn with computing"
 )
-ALIGNED = 64  # bytes: where a tensor may begin
 MIDDLE = -1  # in place of an epoch: the middle of each clip, unflipped
 
 
@@ -156,48 +153,7 @@ def possible(workers: int) -> int:
 def _gather(items: list[tuple[Tensor, ...]] | Exception) -> Any:
     if isinstance(items, Exception):
         return items
-    return _Sent(items) if get_worker_info() else default_collate(items)
-
-
-class _Sent:
-    """A batch on its way out of a worker, in memory that has no name and that both processes map.
-
-    torch would make files in /dev/shm, of which containers have 64 MB: too little for a batch of long clips.
-    """
-
-    def __init__(self, items: list[tuple[Tensor, ...]]) -> None:
-        self.kinds = [((len(items), *part.shape), part.dtype) for part in items[0]]
-        self.file = os.memfd_create("vidaug")
-        for column, out in zip(zip(*items, strict=True), _mapped(self.file, self.kinds), strict=True):
-            torch.stack(column, out=out)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (DupFd(self.file), self.kinds)
-
-    def __del__(self) -> None:
-        os.close(self.file)
-
-
-def _received(file: Any, kinds: list[tuple[tuple[int, ...], torch.dtype]]) -> list[Tensor]:
-    descriptor = file.detach()
-    try:
-        return _mapped(descriptor, kinds)
-    finally:
-        os.close(descriptor)  # the tensors keep what they need
-
-
-def _mapped(file: int, kinds: list[tuple[tuple[int, ...], torch.dtype]]) -> list[Tensor]:
-    """Tensors of these shapes and dtypes, one behind the other in a file that is made as long as they need."""
-    lengths = [prod(shape) * dtype.itemsize for shape, dtype in kinds]
-    starts = [0]
-    for length in lengths:
-        starts.append(starts[-1] + -(-length // ALIGNED) * ALIGNED)
-    os.ftruncate(file, starts[-1])
-    memory = mmap.mmap(file, starts[-1])
-    return [
-        torch.frombuffer(memory, dtype=dtype, count=prod(shape), offset=start).view(shape)
-        for (shape, dtype), start in zip(kinds, starts, strict=False)
-    ]
+    return Parcel(items) if get_worker_info() else default_collate(items)
 
 
 def _become_worker(number: int) -> None:

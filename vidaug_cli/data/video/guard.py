@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -26,6 +25,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vidaug_cli.data.files import nameless_file
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.reader import How, Limits, Probe
@@ -135,7 +135,7 @@ class Guard:
 
     def _spawn(self) -> None:
         ours, theirs = Pipe()
-        self._link, self._pixels = ours, _Pixels(_nameless_file())
+        self._link, self._pixels = ours, _Pixels(nameless_file())
         limits = str(self.limits.seconds), str(self.limits.patience + 1)
         with theirs:
             self._process = subprocess.Popen(
@@ -235,10 +235,3 @@ def _read_clip(
     """What `Guard.read_clip` runs in the child."""
     out = _child_pixels(file).array((len(wanted), size, size, 3))
     return reader.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]
-
-
-def _nameless_file() -> int:
-    if sys.platform == "linux":
-        return os.memfd_create("vidaug")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
