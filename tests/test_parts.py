@@ -20,7 +20,6 @@ from console import vidaug
 
 from vidaug_cli import output
 from vidaug_cli.augment import Report, run
-from vidaug_cli.inputs import read_input
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data import lock
 from vidaug_cli.data.files import abandoned, leftovers, temporary_beside
@@ -30,6 +29,7 @@ from vidaug_cli.data.shard import file as shard_file
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
+from vidaug_cli.inputs import read_input
 from vidaug_cli.inspection import verify
 from vidaug_cli.output import Part
 from vidaug_cli.plan import Plan

@@ -21,9 +21,9 @@ from train_makers import CPU, NETWORK, job_of, make_shards
 
 from vidaug_cli import progress
 from vidaug_cli.augment import run
-from vidaug_cli.inputs import read_input
 from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.inputs import read_input
 from vidaug_cli.plan import Plan
 from vidaug_cli.progress import APART, EVERY, Progress, duration, track
 from vidaug_cli.render import Engine

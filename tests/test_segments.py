@@ -43,7 +43,7 @@ def scan_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScanSegmen
 
     def run(*segments: tuple[str, float | None, float | None], **options: Any) -> Scan:
         listed = [Candidate(path, "ab"[number % 2], None, None, *span) for number, (path, *span) in enumerate(segments)]
-        monkeypatch.setattr(scanning, "list_videos", lambda *_: ("list", Listing(candidates=listed)))
+        monkeypatch.setattr(scanning, "list_inputs", lambda *_: ("list", folder, Listing(candidates=listed)))
         return scan(folder, **{"cache": tmp_path / "cache.sqlite3"} | options)
 
     return run

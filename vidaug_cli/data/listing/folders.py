@@ -61,7 +61,9 @@ def by_folder(paths: Iterable[str], pattern: Pattern | None = None) -> Listing:
 
     Raises UnclearError with what was seen and the patterns that could be meant.
     """
-    videos = {path: _folders(path) for path in paths}
+    paths = list(paths)
+    inner = all(map(_in_media, paths))
+    videos = {path: _folders(path, inner) for path in paths}
     roles = find_pattern(videos.values()) if pattern is None else pattern
     at = {role: place for place, role in enumerate(roles)}
     listing = Listing()
@@ -74,10 +76,15 @@ def by_folder(paths: Iterable[str], pattern: Pattern | None = None) -> Listing:
     return with_numbers(listing)
 
 
-def _folders(path: str) -> tuple[str, ...]:
-    """The folders around a video; for frames in `CLIP/img/` those around the clip."""
+def _in_media(path: str) -> bool:
+    """Whether frames lie in `CLIP/img/`, a folder that only says what they are."""
+    return is_media(PurePosixPath(path).name) and PurePosixPath(path).suffix.lower() not in VIDEOS
+
+
+def _folders(path: str, inner: bool) -> tuple[str, ...]:
+    """The folders around a video; with `inner`, those around the clip that it is the frames of."""
     parts = [nfc(part) for part in path.split("/")]
-    while len(parts) > 1 and is_media(parts[-1]) and PurePosixPath(path).suffix.lower() not in VIDEOS:
+    while inner and len(parts) > 1 and is_media(parts[-1]):
         parts.pop()
     return tuple(parts[:-1])
 
