@@ -12,10 +12,14 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Listing
 from vidaug_cli.data.listing.inputs import list_inputs
 from vidaug_cli.data.listing.layouts import list_videos, source_of
+from vidaug_cli.data.listing.lists import read_entries
+from vidaug_cli.data.listing.places import Finder
 from vidaug_cli.data.manifest import Row, classes_of
 from vidaug_cli.errors import VidaugError
 
@@ -441,3 +445,38 @@ def test_lists_that_are_not_used_are_said(tmp_path: Path) -> None:
     )
     _, listing = list_videos(source_of(tmp_path, None, None, None), "list")
     assert plain(listing) == [("run/b.mp4", "1", "test"), ("wave/a.mp4", "0", "train")]
+
+
+TOKENS = [
+    "v/00.mp4",
+    "v/00",
+    "gone.avi",
+    "wave",
+    "3",
+    "0",
+    "-1",
+    "train",
+    "path",
+    "label",
+    "start",
+    "#",
+    '"',
+    "\\",
+    "é",
+]
+LINES = st.lists(st.sampled_from([*TOKENS, " ", ",", ";", "\t", "|", "..", "/", ":", "1:2"]), max_size=9).map("".join)
+
+
+@given(st.lists(LINES, min_size=1, max_size=5), st.booleans())
+@settings(max_examples=400)
+def test_any_text_is_read_or_refused_in_a_line(lines: list[str], there: bool) -> None:
+    """Every line that is no comment and no header is an entry, or the whole is refused: none is dropped."""
+    finder = Finder(lambda name: [name] if there and name.startswith("v/00") and len(name) < 9 else [])
+    numbered = [(f"l:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+    try:
+        entries, _ = read_entries(numbered, "l", finder)
+    except VidaugError as error:
+        assert "\n" not in str(error)  # noqa: PT017 (either outcome is right)
+        return
+    missing = {where for where, _ in numbered} - {entry.where for entry in entries}
+    assert all(dict(numbered)[where].lstrip().startswith("#") or where == numbered[0][0] for where in missing)

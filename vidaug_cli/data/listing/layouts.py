@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidaug_cli.data.listing import splits
+from vidaug_cli.data.listing import catalogues, splits
 from vidaug_cli.data.listing.candidates import Candidate, Listing, Piped, Source, count, piped_in
 from vidaug_cli.data.listing.folders import UnclearError, list_frames, parse_pattern
 from vidaug_cli.data.listing.lists import list_list
@@ -31,14 +31,14 @@ class Layout:
 LAYOUTS = {
     "kinetics": Layout(
         "a table with a column youtube_id",
-        lambda source: bool(splits.kinetics_lists(source)),
-        splits.list_tables(splits.kinetics_lists),
+        lambda source: bool(catalogues.kinetics_lists(source)),
+        catalogues.list_tables(catalogues.kinetics_lists),
         listed=True,
     ),
     "vipriors2021": Layout(
         "tables with a column videoid",
-        lambda source: bool(splits.vipriors2021_lists(source)),
-        splits.list_tables(splits.vipriors2021_lists),
+        lambda source: bool(catalogues.vipriors2021_lists(source)),
+        catalogues.list_tables(catalogues.vipriors2021_lists),
         listed=True,
     ),
     "vipriors2020": Layout(
@@ -63,12 +63,12 @@ LAYOUTS = {
     ),
     "list": Layout(
         "a list of 'path label' as INPUT, or beside videos that are in no class folders",
-        lambda source: source.is_list or bool(splits.other_lists(source)),
-        lambda source: (list_list if source.is_list else splits.list_beside)(source),
+        lambda source: source.is_list or bool(catalogues.other_lists(source)),
+        lambda source: (list_list if source.is_list else catalogues.list_beside)(source),
         listed=True,
-        by_looking=lambda source: source.is_list or splits.without_classes(source),
+        by_looking=lambda source: source.is_list or catalogues.without_classes(source),
     ),
-    "folders": Layout("class folders with videos", lambda source: bool(source.tree.videos), splits.list_unlisted),
+    "folders": Layout("class folders with videos", lambda source: bool(source.tree.videos), catalogues.list_unlisted),
     "frames": Layout("folders CLASS/CLIP with images", lambda source: bool(source.tree.frames), list_frames),
 }
 
