@@ -24,6 +24,7 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.plan import read_plan
+from vidaug_cli.train.advice import advising
 from vidaug_cli.train.predictor import Key, Predictor
 from vidaug_cli.train.views import Views
 
@@ -118,7 +119,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
         raise ShardError(what, where=out, hint="leave --per-view out")
     tally = _Tally(predictor, plan.rows, max(seen.values()) if per_view else 0)
     waiting = iter(keys)
-    with tqdm(total=len(own), unit="clip", disable=not progress) as bar:
+    with advising(out), tqdm(total=len(own), unit="clip", disable=not progress) as bar:
         for video, *_ in predictor.shard_batches(cuts):
             tally.add([next(waiting) for _ in video], predictor.softmax(video))
             bar.update(len(video))

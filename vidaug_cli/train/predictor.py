@@ -21,7 +21,7 @@ from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.ops.clips import Shape, Video
-from vidaug_cli.train.advice import MEMORY, advising
+from vidaug_cli.train.advice import MEMORY
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.decoding import read_ahead, readings
 from vidaug_cli.train.feed import ALONE, Cuts, Order, loader, possible
@@ -118,10 +118,12 @@ class Predictor:
         return (ALONE,) if possible(self.readers) < self.readers else ()
 
     def shard_batches(self, cuts: Cuts) -> Iterator[tuple[Tensor, ...]]:
-        """All of them in order, with their labels and weights. Raises VidaugError when a reader is killed."""
+        """All of them in order, with their labels and weights.
+
+        While it goes on, torch raises a RuntimeError wherever this process is when a reader is killed: see `advising`.
+        """
         order = Order(len(cuts.shards), self.batch, shuffle=False)
-        with advising(cuts.shards.paths[0].parent):
-            yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
+        yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
 
 
 def _spell(shape: Shape) -> str:
