@@ -25,6 +25,7 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.plan import Plan, read_plan
 from vidaug_cli.progress import Progress
+from vidaug_cli.train.advice import advising
 from vidaug_cli.train.predictor import Predictor
 from vidaug_cli.train.slowfast import SlowFast
 
@@ -139,7 +140,7 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
     left_out: Counter[str] = Counter()
     found: list[float] = []
     chance: list[float] = []
-    with Progress(len(cuts.shards), "clip", "measure", show=progress) as bar:
+    with advising(out), Progress(len(cuts.shards), "clip", "measure", show=progress) as bar:
         for video, _, weights in predictor.shard_batches(cuts):
             bar.update(len(video))
             clips = list(zip(islice(labels, len(video)), weights.numpy().round(5), strict=True))

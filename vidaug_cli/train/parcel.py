@@ -50,7 +50,10 @@ class Parcel:
 
 
 def _received(file: Any, kinds: Sequence[Kind]) -> list[Tensor]:
-    descriptor = file.detach()
+    try:
+        descriptor = file.detach()  # asks the worker
+    except (OSError, EOFError) as error:
+        raise RuntimeError("a DataLoader worker is gone, and a batch with it") from error  # as torch would soon say
     try:
         return _tensors(descriptor, kinds)
     finally:

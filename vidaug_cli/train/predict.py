@@ -25,6 +25,7 @@ from vidaug_cli.data.summary import printable
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.plan import read_plan
 from vidaug_cli.progress import Progress
+from vidaug_cli.train.advice import advising
 from vidaug_cli.train.predictor import Key, Predictor
 from vidaug_cli.train.views import Views
 
@@ -120,7 +121,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
         raise ShardError(what, where=out, hint="leave --per-view out")
     tally = _Tally(predictor, plan.rows, max(seen.values()) if per_view else 0)
     waiting = iter(keys)
-    with Progress(len(own), "clip", "predict", show=progress) as bar:
+    with advising(out), Progress(len(own), "clip", "predict", show=progress) as bar:
         for video, *_ in predictor.shard_batches(cuts):
             tally.add([next(waiting) for _ in video], predictor.softmax(video))
             bar.update(len(video))

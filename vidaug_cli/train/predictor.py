@@ -22,7 +22,6 @@ from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.render import within_memory
-from vidaug_cli.train.advice import advising
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.decoding import read_ahead, readings
 from vidaug_cli.train.feed import ALONE, Cuts, Order, loader, possible
@@ -115,10 +114,12 @@ class Predictor:
         return (ALONE,) if possible(self.readers) < self.readers else ()
 
     def shard_batches(self, cuts: Cuts) -> Iterator[tuple[Tensor, ...]]:
-        """All of them in order, with their labels and weights. Raises VidaugError when a reader is killed."""
+        """All of them in order, with their labels and weights.
+
+        While it goes on, torch raises a RuntimeError wherever this process is when a reader is killed: see `advising`.
+        """
         order = Order(len(cuts.shards), self.batch, shuffle=False)
-        with advising(cuts.shards.paths[0].parent):
-            yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
+        yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
 
 
 def _spell(shape: Shape) -> str:
