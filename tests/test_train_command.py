@@ -381,7 +381,9 @@ def test_folders_that_are_no_finished_shards_are_refused(shards: Path, tmp_path:
     assert "is a folder of shards; choose another folder for the run" in refused(train(shards, shards))
     (tmp_path / "file").touch()
     assert refused(train(shards, tmp_path / "file")) == f"{tmp_path / 'file'}: is a file; name a folder with -o"
-    assert refused(train(shards, tmp_path / "file" / "run")) == f"{tmp_path / 'file' / 'run'}: Not a directory"
+    below = tmp_path / "file" / "run"
+    hint = "a part of this path is a file: name another"
+    assert refused(train(shards, below)) == f"{below}: Not a directory; {hint}"
     assert not (tmp_path / "run").exists()
 
 
