@@ -16,7 +16,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from console import vidaug
 
 from vidaug_cli import inspection, output, render
@@ -29,7 +28,6 @@ from vidaug_cli.data.shard.header import Record
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.inputs import read_input
 from vidaug_cli.inspection import replay_clips, summarise, verify
-from vidaug_cli.main import cli
 from vidaug_cli.output import Part
 from vidaug_cli.plan import ORIGINAL, Plan
 from vidaug_cli.render import Engine, draw_cut, draw_mixture, render_group
@@ -371,8 +369,7 @@ LONG = ["-r", "fademixup", "--frames", "8", "--size", "96", "--copies", "20", "-
 
 def augment(folder: Path, out: Path) -> None:
     """The command in this process: the tests' own has torch loaded already."""
-    result = CliRunner().invoke(cli, ["augment", str(folder), "-o", str(out), *LONG, "-j", "1"])
-    assert result.exit_code == 0, result.output
+    assert vidaug("augment", folder, "-o", out, *LONG, "-j", "1").code == 0
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from console import vidaug
 from numpy.typing import NDArray
 
-from vidaug_cli.commands.sample import command
 from vidaug_cli.data.sample import FORMATS, MOTIONS, Scene, draw_scene, render_frame, write_sample
 from vidaug_cli.data.video.encode import OPTIONS, write_video
 from vidaug_cli.errors import VidaugError
@@ -189,9 +188,9 @@ def test_overwrites_its_own_when_told(tmp_path: Path) -> None:
 
 
 def test_command_prints_the_folder_and_what_to_try_next(tmp_path: Path) -> None:
-    result = CliRunner().invoke(command, [str(tmp_path / "new"), "--per-class", "1"], catch_exceptions=False)
-    assert result.stdout == f"{tmp_path / 'new'}\n"
-    assert f"vidaug scan {tmp_path / 'new'} -o manifest.jsonl" in result.stderr
+    done = vidaug("sample", tmp_path / "new", "--per-class", 1)
+    assert done.out == f"{tmp_path / 'new'}\n"
+    assert f"vidaug scan {tmp_path / 'new'} -o manifest.jsonl" in done.err
 
 
 @pytest.mark.parametrize("codec", OPTIONS)

@@ -16,11 +16,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from conftest import MakeVideo, write_video
-from console import vidaug
+from console import Done, vidaug
 
-from vidaug_cli.commands.scan import command
 from vidaug_cli.data.manifest import Row, read_rows
 from vidaug_cli.data.scan import Scan, scan
 from vidaug_cli.data.summary import describe
@@ -92,8 +90,8 @@ def fill(tmp_path: Path) -> Fill:
     return make
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+def run(*arguments: object) -> Done:
+    return vidaug("scan", *arguments)
 
 
 def test_real_videos(make_video: MakeVideo, tmp_path: Path) -> None:
@@ -233,27 +231,27 @@ def test_nothing_outside_is_opened(fill: Fill, opened: list[str], tmp_path: Path
 
 def test_rows_on_stdout_words_on_stderr(fill: Fill, opened: list[str]) -> None:
     done = run(fill(wave__a="", run__b="", notes__x="is bad"))
-    assert done.exit_code == 3
-    rows = read_rows(done.stdout.splitlines(), "stdout")
+    assert done.code == 3
+    rows = read_rows(done.out.splitlines(), "stdout")
     assert [(row.path, row.label) for row in rows] == [("run/b.avi", "run"), ("wave/a.avi", "wave")]
-    assert "2 in 2 classes, 1 each" in done.stderr
-    assert "quarantined 1:\n  notes/x.avi: is bad\n" in done.stderr
+    assert "2 in 2 classes, 1 each" in done.err
+    assert "quarantined 1:\n  notes/x.avi: is bad\n" in done.err
 
 
 def test_out_quarantine_and_json(fill: Fill, opened: list[str], tmp_path: Path) -> None:
     data = fill(wave__a="", run__b="", **{f"run__bad{number}": "is bad" for number in range(25)})
     out, reasons = tmp_path / "m.jsonl", tmp_path / "q.jsonl"
     done = run(data, "-o", out, "--quarantine", reasons, "--json")
-    assert done.exit_code == 3
+    assert done.code == 3
     assert len(read_rows(out.read_text().splitlines(), "m")) == 2
     assert json.loads(reasons.read_text().splitlines()[1]) == {"path": "run/bad1.avi", "reason": "is bad"}
-    summary = json.loads(done.stdout)
+    summary = json.loads(done.out)
     assert (summary["videos"], summary["classes"], summary["quarantined"]) == (2, {"run": 1, "wave": 1}, 25)
     assert summary["frames"] == {"min": 7, "median": 7, "max": 7, "sum": 14}
-    assert "  ... and 5 more: --quarantine FILE writes them all" in done.stderr
-    assert run(data, "-o", out, "-q").stderr == ""
-    assert run(data, "-o", out, "-v").stderr.count("is bad") == 25
-    assert run(data, "-o", "/dev/null").exit_code == 3
+    assert "  ... and 5 more: --quarantine FILE writes them all" in done.err
+    assert run(data, "-o", out, "-q").err == ""
+    assert run(data, "-o", out, "-v").err.count("is bad") == 25
+    assert run(data, "-o", "/dev/null").code == 3
     assert not Path("/dev/null").is_file()
 
 
@@ -263,21 +261,19 @@ def test_only_a_manifest_is_overwritten(fill: Fill, opened: list[str], tmp_path:
     thesis.write_text("do not lose me")
     for option in ("-o", "--quarantine"):
         done = run(data, option, thesis)
-        assert isinstance(done.exception, VidaugError)
-        assert str(done.exception) == f"{thesis}: exists, and no scan wrote it; choose another name or remove it"
+        assert done.err == f"vidaug: error: {thesis}: exists, and no scan wrote it; choose another name\n"
     assert thesis.read_text() == "do not lose me"
     assert not opened
-    assert run(data, "-o", tmp_path / "m.jsonl").exit_code == 0
-    assert run(data, "-o", tmp_path / "m.jsonl").exit_code == 0
-    assert str(run(data, "-o", tmp_path / "none/m.jsonl").exception) == f"{tmp_path}/none: no such folder"
+    assert run(data, "-o", tmp_path / "m.jsonl").code == 0
+    assert run(data, "-o", tmp_path / "m.jsonl").code == 0
+    assert run(data, "-o", tmp_path / "none/m.jsonl").err == f"vidaug: error: {tmp_path}/none: no such folder\n"
 
 
 def test_no_usable_video_is_an_error_with_reasons(fill: Fill, opened: list[str], tmp_path: Path) -> None:
     data = fill(wave__a="is bad", wave__b="is worse")
     done = run(data, "-o", tmp_path / "m.jsonl", "--quarantine", tmp_path / "q.jsonl")
-    assert isinstance(done.exception, VidaugError)
-    assert str(done.exception) == f"{data}: no usable video, 2 quarantined; the first, wave/a.avi: is bad"
-    assert "  wave/b.avi: is worse" in done.stderr
+    assert done.err.endswith(f"vidaug: error: {data}: no usable video, 2 quarantined; the first, wave/a.avi: is bad\n")
+    assert "  wave/b.avi: is worse" in done.err
     assert len((tmp_path / "q.jsonl").read_text().splitlines()) == 2
     assert not (tmp_path / "m.jsonl").exists()
 
@@ -293,21 +289,21 @@ def test_no_usable_video_is_an_error_with_reasons(fill: Fill, opened: list[str],
 )
 def test_usage_errors(fill: Fill, options: list[str], message: str) -> None:
     done = run(fill(wave__a=""), *options)
-    assert done.exit_code == 2
-    assert message in done.stderr
+    assert done.code == 2
+    assert message in done.err
 
 
 def test_names_cannot_drive_the_terminal(fill: Fill, opened: list[str]) -> None:
     data = fill(wave__a="", **{"wave__b\x1b[2Jc": "is bad"})
     done = run(data)
-    assert "\x1b" not in done.stderr
-    assert r"wave/b\x1b[2Jc.avi: is bad" in done.stderr
+    assert "\x1b" not in done.err
+    assert r"wave/b\x1b[2Jc.avi: is bad" in done.err
 
 
 def test_names_that_are_not_utf8(fill: Fill, opened: list[str]) -> None:
     data = fill(wave__a="")
     Path(os.fsdecode(os.fsencode(data) + b"/wave/\xff.avi")).touch()
-    assert run(data).exit_code == 3
+    assert run(data).code == 3
     (data / "l.txt").write_bytes(b"wave/\xff.avi x\nwave/a.avi \xe9\nwave/a.avi x\n")
     found = scan(data / "l.txt")
     assert [path for path, _ in found.quarantined] == ["wave/a.avi", r"wave/\xff.avi"]
@@ -344,8 +340,8 @@ def _kept(folder: Path) -> int:
 
 def test_ut_interaction(real_data: Path, tmp_path: Path) -> None:
     done = run(real_data / "ut-interaction", "-o", tmp_path / "m.jsonl", "--json")
-    summary = json.loads(done.stdout)
-    assert (done.exit_code, summary["videos"]) == (0, 120)
+    summary = json.loads(done.out)
+    assert (done.code, summary["videos"]) == (0, 120)
     names = ["handshake", "hug", "kick", "point", "punch", "push"]
     assert summary["classes"] == dict.fromkeys(names, 20)
     assert (summary["frames"]["min"], summary["frames"]["max"], summary["sizes"]["count"]) == (52, 183, 116)
@@ -386,23 +382,23 @@ def test_long_names_are_cut_in_what_is_printed(fill: Fill, opened: list[str], tm
     data = fill(wave__a="")
     (data / "l.txt").write_text(f"wave/a.avi {'x' * 5000}\n{'y' * 50_000} 1\n")
     done = run(data / "l.txt", "-o", tmp_path / "m.jsonl")
-    assert done.exit_code == 3
-    assert max(map(len, done.stderr.splitlines())) < 700
+    assert done.code == 3
+    assert max(map(len, done.err.splitlines())) < 700
 
 
 def test_several_inputs_and_a_list_on_stdin(fill: Fill, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     data = fill(a__wave__1="", a__run__1="", b__wave__1="")
-    rows = read_rows(run(data / "a", data / "b").stdout.splitlines(), "stdout")
+    rows = read_rows(run(data / "a", data / "b").out.splitlines(), "stdout")
     assert [(row.path, row.root, row.label) for row in rows] == [
         ("a/run/1.avi", str(data), "run"),
         ("a/wave/1.avi", str(data), "wave"),
         ("b/wave/1.avi", str(data), "wave"),
     ]
     monkeypatch.chdir(data)
-    done = CliRunner().invoke(command, ["-"], input="a/wave/1.avi jump\n./b/wave/1.avi\n")
-    rows = read_rows(done.stdout.splitlines(), "stdout")
+    done = vidaug("scan", "-", stdin=b"a/wave/1.avi jump\n./b/wave/1.avi\n")
+    rows = read_rows(done.out.splitlines(), "stdout")
     assert [(row.path, row.label) for row in rows] == [("a/wave/1.avi", "jump"), ("b/wave/1.avi", None)]
-    assert run("--follow-links").exit_code == 2
+    assert run("--follow-links").code == 2
 
 
 def test_what_links_lead_to_is_rendered_later(make_video: MakeVideo, tmp_path: Path) -> None:
@@ -412,9 +408,9 @@ def test_what_links_lead_to_is_rendered_later(make_video: MakeVideo, tmp_path: P
     (tmp_path / "set/wave").mkdir()
     (tmp_path / "set/wave/1.mp4").symlink_to(tmp_path / "store/one.mp4")
     refused = run(tmp_path / "set")
-    assert refused.exit_code == 3
-    assert f"'vidaug scan --follow-links={tmp_path}' follows it" in refused.stderr
-    (tmp_path / "m.jsonl").write_text(run(tmp_path / "set", f"--follow-links={tmp_path}/store").stdout)
+    assert refused.code == 3
+    assert f"'vidaug scan --follow-links={tmp_path}' follows it" in refused.err
+    (tmp_path / "m.jsonl").write_text(run(tmp_path / "set", f"--follow-links={tmp_path}/store").out)
     rows = read_rows((tmp_path / "m.jsonl").read_text().splitlines(), "m")
     assert [(row.path, row.label) for row in rows] == [("set/run/two.mp4", "run"), ("store/one.mp4", "wave")]
     done = vidaug("augment", tmp_path / "m.jsonl", "-o", tmp_path / "out", "-r", "none", "--frames", 4, "--size", 16)

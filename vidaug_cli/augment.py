@@ -100,7 +100,7 @@ def run(
     return Report(
         out=out,
         videos=len(plan.rows),
-        classes=len(plan.classes),
+        classes=len(set(plan.labels)),
         clips=sum(record.clips for record in made.values()),
         shards=len(made),
         planned_shards=len(plan.shards),
@@ -156,7 +156,7 @@ def estimate(
     per_clip = (time.monotonic() - started) / max(1, made)
     return Estimate(
         videos=len(plan.rows),
-        classes=len(plan.classes),
+        classes=len(set(plan.labels)),
         clips=clips,
         shards=len(shards),
         bytes=plan.bytes * clips // plan.clips,

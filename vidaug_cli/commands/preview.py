@@ -38,6 +38,7 @@ from vidaug_cli.commands.options import note
 @options.clip_options
 @options.input_options
 @options.device_option
+@options.limit_options
 @options.quiet_option
 def command(
     source: str,
@@ -68,7 +69,7 @@ def command(
         strips = stored_strips(Path(source), list(clip) or count)
     else:
         engine = options.engine(kwargs)
-        plan, _ = options.plan([source], kwargs, quiet=quiet)
+        plan, _ = options.plan([source], kwargs, quiet=quiet, limits=engine.limits)
         strips = rendered_strips(plan, engine, count)
     for path in draw_pictures(strips, out, columns=columns, thumb=thumb):
         note(f"wrote {path}", quiet=quiet)

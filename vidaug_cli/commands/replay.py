@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +21,7 @@ from vidaug_cli.commands.options import note
 @click.option("--all", is_flag=True, help="Every clip.")
 @options.root_option
 @options.device_option
+@options.limit_options
 @options.json_option
 @options.quiet_option
 def command(
@@ -28,9 +30,9 @@ def command(
     count: int,
     all: bool,  # noqa: A002
     root: Path | None,
-    device: str,
     json: bool,
     quiet: bool,
+    **kwargs: Any,
 ) -> None:
     """Render clips of OUT again and compare.
 
@@ -39,10 +41,9 @@ def command(
     which JPEG makes a few. Exits with 1 where they differ by more.
     """
     from vidaug_cli.inspection import replay_clips
-    from vidaug_cli.render import Engine, resolve_device
 
     wanted = None if all else list(clip) or count
-    engine = Engine(device=resolve_device(device))
+    engine = options.engine(kwargs)
     equal = []
     for result in replay_clips(folder, wanted, engine, root=root, progress=options.show_progress(quiet)):
         equal.append(result.equal)

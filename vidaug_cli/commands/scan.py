@@ -134,7 +134,7 @@ def _check_place(file: Path, keys: set[str]) -> None:
     except (ValueError, AttributeError):
         ours = False
     if not ours:
-        raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name or remove it")
+        raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name")
 
 
 def _write(file: Path, text: str) -> None:
