@@ -35,6 +35,13 @@ from vidaug_cli.train.slowfast import ARCHITECTURES
 SCRIPT = Path(sys.executable).with_name("vidaug")
 
 
+@pytest.fixture(autouse=True)
+def as_for_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other tests have it silent."""
+    monkeypatch.setattr(progress, "APART", APART)
+    monkeypatch.setattr(progress, "EVERY", EVERY)
+
+
 class Clock:
     """A clock that a test moves."""
 
@@ -126,7 +133,7 @@ def test_durations() -> None:
 
 
 @pytest.fixture
-def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+def talkative(as_for_users: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every update is a line, as if seconds were minutes."""
     monkeypatch.setattr(progress, "EVERY", 0)
 
