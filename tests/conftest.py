@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from vidaug_cli import progress
+
 MakeVideo = Callable[..., Path]
 
 
@@ -87,4 +89,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Scans keep what they find in a folder of the tests, not of the user."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def silent_progress() -> Iterator[None]:
+    """What commands say on stderr does not depend on how busy this machine is; test_progress has its own mind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "APART", 1e9)
+        patch.setattr(progress, "EVERY", 1e9)
         yield

@@ -36,6 +36,13 @@ from vidaug_cli.train.slowfast import ARCHITECTURES
 SCRIPT = Path(sys.executable).with_name("vidaug")
 
 
+@pytest.fixture(autouse=True)
+def as_for_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other tests have it silent."""
+    monkeypatch.setattr(progress, "APART", APART)
+    monkeypatch.setattr(progress, "EVERY", EVERY)
+
+
 class Clock:
     """A clock that a test moves."""
 
@@ -110,14 +117,13 @@ def test_a_line_where_nothing_gets_done_for_long(
 ) -> None:
     """A shard may take minutes; here, half a second is as long."""
     monkeypatch.setattr(progress, "EVERY", 0.5)
-    threads = threading.active_count()
     with Progress(10, "clip", "augment", done=4) as bar:
         time.sleep(2.5)
         bar.update()
     err = capsys.readouterr().err
     assert err.startswith("augment: 4 of 10 clips (40%), 0.0 clips/s\n")
     time.sleep(1.5)
-    assert threading.active_count() == threads
+    assert "progress" not in [thread.name for thread in threading.enumerate()]
     assert capsys.readouterr().err == ""
 
 
@@ -127,7 +133,7 @@ def test_durations() -> None:
 
 
 @pytest.fixture
-def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+def talkative(as_for_users: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every update is a line, as if seconds were minutes."""
     monkeypatch.setattr(progress, "EVERY", 0)
 

@@ -168,7 +168,7 @@ def finished(plan: Plan, out: Path, part: Part = WHOLE) -> dict[int, DoneRecord]
         except FileNotFoundError:
             continue
         except ShardError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
+            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
                 raise
     return found
 

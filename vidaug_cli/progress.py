@@ -51,7 +51,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self.show and self._bar is None:
-            Thread(target=self._watch, daemon=True).start()
+            Thread(target=self._watch, name="progress", daemon=True).start()
         return self
 
     def __exit__(
