@@ -399,7 +399,7 @@ def test_classes_in_another_order_are_refused_or_sorted_by_name(
     """Clips to train on are numbered as the first folder's; those to test on are known by name."""
     monkeypatch.setattr("vidaug_cli.plan.classes_of", lambda rows: CLASSES[::-1])
     turned = make_shards(tmp_path / "turned", CLASSES)
-    with pytest.raises(VidaugError, match=f"shard-00000.h5: has classes in another order than {shards}"):
+    with pytest.raises(VidaugError, match=f"shard-00000.h5: has other classes than {shards}.*, or in another order"):
         ShardDataset([shards, turned])
     clips = ShardDataset(turned, with_weights=True)
     cuts = Cuts(clips, Shape(8, 32, 32), classes=CLASSES)

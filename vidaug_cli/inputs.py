@@ -54,7 +54,7 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
     for source in sources:
         piped = piped_in(Path(source))
         name = piped.name if piped else source
-        if piped and starts_manifest(piped.content):
+        if piped and (starts_manifest(piped.content) or not piped.content.strip()):
             parts[name] = _manifest(piped.content.splitlines(), name, root, how)
         elif not piped and _holds_rows(source):
             with Path(source).open("rb") as lines:

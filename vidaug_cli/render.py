@@ -172,7 +172,7 @@ def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: NDArray[np
 
 def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
     path = plan.rows[slot.row].name
-    return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.what, passing=error.passing)
+    return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason, passing=error.passing)
 
 
 @lru_cache(maxsize=1)

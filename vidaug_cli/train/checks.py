@@ -82,13 +82,18 @@ def threads_before(checkpoint: Checkpoint) -> int | None:
     return found if type(found) is int and 0 < found <= MAX_THREADS else None
 
 
-def thread_notes(job: Job, here: Processes, before: int, now: int) -> Iterator[str]:
-    """What is to be said when a run goes on: on the CPU, sums are rounded otherwise with another number of threads."""
+def thread_notes(job: Job, here: Processes, before: int, asked: int | None) -> Iterator[str]:
+    """What is to be said when a run goes on: on the CPU, sums are rounded otherwise with another number of threads.
+
+    Args:
+        before: how many computed until now.
+        asked: how many the user wants; None: as many as before.
+    """
     if torch.device(here.device).type != "cpu":
         return
-    if now != before:
+    if asked is not None and asked != before:
         what = f"computed with {count(before, 'thread')} so far"
-        yield f"{job.run}: {what}: with {now}, weights end a little different from an unbroken run's"
-    elif now != here.threads:
-        what = f"goes on with {count(now, 'thread')}, as it began"
+        yield f"{job.run}: {what}: with {asked}, weights end a little different from an unbroken run's"
+    elif asked is None and before != here.threads:
+        what = f"goes on with {count(before, 'thread')}, as it began"
         yield f"{job.run}: {what}; a new run would take {here.threads}, which --threads {here.threads} does here"

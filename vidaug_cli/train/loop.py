@@ -87,7 +87,7 @@ class Trainer:
             self._restore(kept)
             if before := threads_before(kept):
                 self.threads = threads or before
-                self.notes += thread_notes(job, here, before, self.threads)
+                self.notes += thread_notes(job, here, before, threads)
         if compiled:
             network.compile()
         self.parallel = here.parallel(network)
