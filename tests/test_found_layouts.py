@@ -189,6 +189,10 @@ UNCLEAR = {
     ),
     "a sample beside the wrapper": ([f"UCF50/{ACTS}/#.avi", "samples/demo.avi"], r"UCF50, samples \(2\) or .*\(3\)"),
     "videos in the wrapper": ([f"NAME/{ACTS}/#.avi", "NAME/a.avi"], r"NAME \(1\) or abseiling, archery, zumba \(3\)"),
+    "a demo beside data/videos": (
+        ["data/videos/{run,walk}/#.avi", "docs/demo.avi"],
+        r"data, docs \(2\) or run, walk \(2\); say --layout CLASS or --layout '\*/\*/CLASS'",
+    ),
     "numbered classes and groups": (["{0,1,2}/g{1,2}/#.avi"], r"0, 1, 2 \(3\) or g1, g2 \(2\)"),
     "splits that repeat themselves": (
         [f"train/train_256/{ACTS}/#.mp4", f"val/val_256/{ACTS}/#.mp4"],

@@ -133,9 +133,16 @@ def test_inspect_says_what_else_a_path_is(tmp_path: Path, video_folder: Path) ->
 
 def test_only_a_damaged_shard_of_ours_is_to_be_deleted(copy: Path, tmp_path: Path) -> None:
     shard = shard_path(copy, 0)
-    shard.write_bytes(shard.read_bytes()[:5000])
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:5000])
     advice = "delete it with its .json and run the same 'vidaug augment' command again\n"
     assert vidaug("inspect", copy).err.endswith(advice)
+    with h5py.File(shard, "w") as file:
+        file.attrs["format"] = "somebody else's"
+    done = vidaug("inspect", copy)
+    assert "delete" not in done.err
+    assert done.err.endswith("; move it elsewhere, and run the same 'vidaug augment' command again\n")
+    shard.write_bytes(whole[:5000])
     alone = Path(shutil.copy(shard, tmp_path / "shard-00000.h5"))
     done = vidaug("inspect", alone)
     assert done.err.startswith(f"vidaug: error: {alone}: is damaged or not a shard (")

@@ -248,7 +248,7 @@ def test_a_list_on_stdin(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, root, listing = list_inputs([source_of(Path("-"), None, None, None)])
     assert (name, root) == ("list", data)
     assert plain(listing) == [("wave/a.mp4", "wave"), ("run/b.mp4", "run")]
-    assert "the list names no classes: they are those of the folders" in listing.notes
+    assert "no classes are named: they are those of the folders" in listing.notes
 
 
 def test_several_inputs_are_one_data_set(data: Path) -> None:
@@ -267,6 +267,36 @@ def test_several_inputs_are_one_data_set(data: Path) -> None:
         ("v/00.mp4", "wave", None),
     ]
     assert "1 listed in several inputs: the first counts" in listing.notes
+
+
+def test_folders_as_inputs_are_the_classes_where_nothing_else_is(tmp_path: Path) -> None:
+    """`vidaug scan videos/*`."""
+    for path in ("wave/1.avi", "wave/2.avi", "run/1.avi"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    _, root, listing = list_inputs([source_of(tmp_path / name, None, None, None) for name in ("run", "wave")])
+    assert root == tmp_path
+    assert {found.path: found.label for found in listing.candidates} == {
+        "wave/1.avi": "wave",
+        "wave/2.avi": "wave",
+        "run/1.avi": "run",
+    }
+    assert not any("label null" in note for note in listing.notes)
+
+
+def test_folders_that_find_prints_are_no_clips(tmp_path: Path) -> None:
+    """`find videos | vidaug scan -`, with the folders themselves; those with frames are clips."""
+    for path in ("d/wave/1.avi", "d/run/1.avi", "d/run/clip/1.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "l.txt").write_text("d\nd/wave\nd/wave/1.avi\nd/run\nd/run/1.avi\nd/run/clip\n")
+    _, listing = list_videos(source_of(tmp_path / "l.txt", None, None, None))
+    assert {found.path: found.label for found in listing.candidates} == {
+        "d/wave/1.avi": "wave",
+        "d/run/1.avi": "run",
+        "d/run/clip": "run",
+    }
+    assert "3 folders in the list passed over: no frames lie in them" in listing.notes
 
 
 def test_inputs_that_number_classes_differently_are_refused(data: Path) -> None:
@@ -386,11 +416,13 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
     assert any(note.startswith("4 links to folders inside the data set not followed") for note in listing.notes)
 
 
-def test_one_file_in_two_classes_by_links_is_left_out_and_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hard", [False, True])
+def test_one_file_in_two_classes_by_links_is_left_out_and_said(tmp_path: Path, hard: bool) -> None:
     for path in ("wave/1.avi", "run/2.avi"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(path)
-    (tmp_path / "run/1.avi").symlink_to(tmp_path / "wave/1.avi")
+    link = (tmp_path / "run/1.avi").hardlink_to if hard else (tmp_path / "run/1.avi").symlink_to
+    link(tmp_path / "wave/1.avi")
     _, _, listing = list_inputs([source_of(tmp_path, None, None, None)])
     assert plain(listing) == [("run/2.avi", "run")]
     assert [fault.reason for fault in listing.quarantined] == [
@@ -430,6 +462,25 @@ def test_frames_named_by_number_with_a_list(tmp_path: Path, around: str) -> None
         (f"{around}2", "No gesture", "train"),
         (f"{around}10", "No gesture", "validation"),
     }
+
+
+def test_a_table_that_names_videos_under_unknown_headers_is_said(tmp_path: Path) -> None:
+    for path in ("cam1/x0.mp4", "cam1/x1.mp4", "cam2/y0.mp4", "cam2/y1.mp4"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "meta.csv").write_text("uid,klass,fold\nx0,sit,1\nx1,run,2\ny0,sit,1\ny1,run,2\n")
+    (tmp_path / "readme.txt").write_text("Two cameras.\nMade in a lab.\nx0 is the best.\n")
+    _, listing = list_videos(source_of(tmp_path, None, None, None))
+    assert listing.notes == [
+        "not used, though most lines name a video: meta.csv; a header 'path,label' makes it a list"
+    ]
+
+
+def test_labels_that_may_mean_something_else_are_said(data: Path) -> None:
+    for label, said in (("a|b", "'a|b' is taken for one class"), ("-1", "-1 is a class like any other")):
+        (data / "l.csv").write_text(f"v/00.mp4,{label}\nv/01.mp4,2\n")
+        _, listing = list_videos(source_of(data / "l.csv", None, None, None))
+        assert any(note.startswith(said) for note in listing.notes)
 
 
 def test_lists_that_are_not_used_are_said(tmp_path: Path) -> None:

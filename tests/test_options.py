@@ -106,6 +106,14 @@ def test_what_cannot_go_to_stdout_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["sample", "demo"])
+def test_no_folder_is_called_stdout(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = vidaug(command, "-")
+    assert (done.code, list(tmp_path.iterdir())) == (2, [])
+    assert "Invalid value for 'DIR': this cannot go to stdout; give a name, such as" in done.err
+
+
 def test_text_goes_to_stdout(video_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert vidaug("scan", video_folder, "-o", "-").out == vidaug("scan", video_folder).out != ""

@@ -182,7 +182,8 @@ def test_limits_are_options_of_what_decodes(make_video: MakeVideo, tmp_path: Pat
     done = vidaug("augment", data, "-o", tmp_path / "new", *words, "--max-frames", 5)
     assert f"a/1.mp4: {frames}" in done.err
     done = vidaug("scan", data, "--time-limit", 0)
-    assert (done.code, done.err) == (1, "vidaug: error: limits: seconds = 0.0 should be 0.01 to 100000\n")
+    assert done.code == 2
+    assert "Invalid value for '--time-limit': 0.0 is not in the range 0.01<=x<=100000." in done.err
 
 
 @pytest.mark.parametrize("limit", [{"seconds": float("nan")}, {"seconds": 1e9}, {"frames": 0}, {"pixels": 2**40}])

@@ -99,6 +99,18 @@ def test_overrides_know_ops_as_papers_spell_them() -> None:
     assert load_recipe("randaugment_t", overrides=["RandAugment-T.m=3"]).augment[0].op.m == 3
 
 
+def test_an_unknown_key_hides_no_wrong_value() -> None:
+    found = faults_of("""
+        [[augment]]
+        op = "randaugment_t"
+        M = 5
+        m = 99
+        variant = "foo"
+    """)
+    assert [fault.partition("(randaugment_t): ")[2].partition(" ")[0] for fault in found] == ["M:", "variant:", "m"]
+    assert found[2].endswith("m = 99 should be 0 to 30")
+
+
 def test_faults_at_the_top_hide_none_of_the_ops() -> None:
     found = faults_of("""
         sumary = "wrong"

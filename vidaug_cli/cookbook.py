@@ -167,12 +167,16 @@ def _make_op(cls: type[Any], settings: Table, other_keys: list[str]) -> tuple[An
     for key, value in settings.items():
         if key in known and (fault := type_fault(value, known[key])):
             faults.append(f"{key}: {fault}")
-    if faults:
-        return None, faults
+    good = {
+        key: as_tuples(value) for key, value in settings.items() if key in known and not type_fault(value, known[key])
+    }
     try:
-        return cls(**{key: as_tuples(value) for key, value in settings.items()}), []
+        made = cls(**good)
     except (VidaugError, ValueError, TypeError) as error:
-        return None, str(error).splitlines()
+        # Beside other faults only what is said of a given value: of the rest they may be the cause.
+        said = str(error).splitlines()
+        return None, faults + [line for line in said if not faults or line.partition(" =")[0] in good]
+    return (None, faults) if faults else (made, [])
 
 
 def _required(field: Field[Any]) -> bool:

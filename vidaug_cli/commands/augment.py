@@ -92,6 +92,8 @@ def command(
     note(report.text, quiet=quiet)
     if any(failure.passing for failure in report.failures):
         note("the same command tries again what may have passed by then; --retry-failed tries all", quiet=quiet)
+    elif report.failures:
+        note("the same command leaves them out again; once they are mended, --retry-failed tries them", quiet=quiet)
     if json:
         click.echo(dumps(report.as_json() | {"quarantined": [video._asdict() for video in quarantined]}))
     if report.failures or quarantined:

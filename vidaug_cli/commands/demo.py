@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import augment, inspect, preview, sample, scan
-from vidaug_cli.commands.options import note
+from vidaug_cli.commands.options import OutPath, note
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default="vidaug-demo")
+@click.argument("folder", metavar="DIR", type=OutPath("vidaug-demo"), default="vidaug-demo")
 def command(folder: Path) -> None:
     """Try it all on sample videos made in DIR.
 

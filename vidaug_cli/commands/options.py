@@ -148,10 +148,26 @@ input_options = group(
     click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
 )
 limit_options = group(
-    click.option("--time-limit", type=float, default=120, show_default=True, help="CPU seconds to decode a video in."),
-    click.option("--max-frames", type=int, default=200_000, show_default=True, help="Refuse a video with more frames."),
     click.option(
-        "--max-pixels", type=int, default=8192 * 4320, show_default=True, help="Refuse a video with larger frames."
+        "--time-limit",
+        type=click.FloatRange(0.01, 100_000),
+        default=120,
+        show_default=True,
+        help="CPU seconds to decode a video in.",
+    ),
+    click.option(
+        "--max-frames",
+        type=click.IntRange(1, 2**31 - 1),
+        default=200_000,
+        show_default=True,
+        help="Refuse a video with more frames.",
+    ),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1, 2**30),
+        default=8192 * 4320,
+        show_default=True,
+        help="Refuse a video with larger frames.",
     ),
 )
 network_options = group(
@@ -328,7 +344,13 @@ def variables(command: click.Command, prefix: str, message: str) -> str:
     for option in (param for param in command.params if isinstance(param, click.Option)):
         name = f"{prefix}_{option.name}".upper()
         words = os.environ.get(name, "").split()
-        about = [*option.opts, *(word if re.search(r"[^\W\d]", word) else f"{option.name} = {word}" for word in words)]
+        about = [
+            *option.opts,
+            *([f"{option.name} = ("] if option.nargs > 1 else []),
+            *(word if re.search(r"[^\W\d]", word) else f"{option.name} = {word}" for word in words),
+        ]
+        if option.nargs > 1:
+            about.append(f"{option.name} =")  # of which a message shows the values as Python writes them
         if words and any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", message) for word in about):
             found.append(name)
     return f" (from {', '.join(found)})" if found else ""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import note, quiet_option, seed_option, show_progress
+from vidaug_cli.commands.options import OutPath, note, quiet_option, seed_option, show_progress
 
 
 @click.command("sample")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=OutPath("sample"))
 @click.option("--per-class", type=click.IntRange(1, 1000), default=8, show_default=True, help="Videos of each class.")
 @seed_option
 @click.option("--overwrite", is_flag=True, help="Write a sample that is there already anew.")
@@ -28,5 +29,6 @@ def command(folder: Path, per_class: int, seed: int, overwrite: bool, quiet: boo
     videos = write_sample(folder, per_class, seed, overwrite=overwrite)
     written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=show_progress(quiet)))
     click.echo(folder)
-    note(f"{len(written)} videos in {len(MOTIONS)} classes; next: vidaug scan {folder} -o manifest.jsonl", quiet=quiet)
+    following = f"vidaug scan {shlex.quote(str(folder))} -o manifest.jsonl"
+    note(f"{len(written)} videos in {len(MOTIONS)} classes; next: {following}", quiet=quiet)
     note("A flip turns left into right: augment these with --flip 0 if you mean to train on them.", quiet=quiet)

@@ -121,6 +121,10 @@ def with_numbers(listing: Listing) -> Listing:
     """
     labels = {found.label for found in listing.candidates if found.label is not None and found.class_id is None}
     numbers = {label: number for label in labels if (number := number_of(label)) is not None}
+    if below := sorted(label for label, number in numbers.items() if number < 0):
+        listing.notes.append(f"{below[0]} is a class like any other: leave it out of the list if it stands for none")
+    if several := sorted(label for label in labels if "|" in label):
+        listing.notes.append(f"{several[0]!r} is taken for one class: a video has one label")
     if numbers and len(numbers) == len(labels):
         listing.candidates[:] = [
             found._replace(label=found.label.partition(".")[0], class_id=numbers[found.label])

@@ -57,6 +57,11 @@ def list_unlisted(source: Source) -> Listing:
     if lists := other_lists(source):
         names = some([path.name for path in lists])
         listing.notes.append(f"lists of videos not used: {names}; --layout list reads them")
+    elif lists := source.list_files("*", lambda path: _mentions_videos(source, path)):
+        names = some([path.name for path in lists])
+        listing.notes.append(
+            f"not used, though most lines name a video: {names}; a header 'path,label' makes it a list"
+        )
     return listing
 
 
@@ -69,6 +74,17 @@ def _names_videos(source: Source, path: Path) -> bool:
         return False
     named = sum(bool(find_listed(entry, source.tree)) for entry in entries)
     return named * 2 > len(entries) and any(entry.label for entry in entries)
+
+
+def _mentions_videos(source: Source, path: Path) -> bool:
+    """Whether most lines of a table hold the name of a video, whatever its columns are called."""
+    try:
+        lines = [line for _, line in read_lines(path)][1:]
+    except VidaugError:
+        return False
+    tree = source.tree.found
+    named = sum(any(tree.find_stem(_stem(word)) for word in re.split(r"[,;\t]", line)) for line in lines)
+    return named * 2 > len(lines) > 1
 
 
 def _tables(source: Source, names: set[str]) -> list[Path]:

@@ -24,6 +24,9 @@ Pattern = tuple[str, ...]  # the role of each level of folders, from the top dow
 _FOR_CLASSES = frozenset(["action", "activity", "category", "class", "cls", "label"])  # `class1` is no group
 
 
+NO_CLASS = "in no class folder: label null"
+
+
 class UnclearError(VidaugError):
     """The folders can be read in more than one way."""
 
@@ -92,7 +95,7 @@ def _folders(path: str, inner: bool) -> tuple[str, ...]:
 def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing) -> Iterable[str]:
     bare = sum(candidate.label is None for candidate in listing.candidates)
     if bare:
-        yield f"{count(bare, 'video')} in no class folder: label null"
+        yield f"{count(bare, 'video')} {NO_CLASS}"
     if CLASS not in roles:
         return
     depth = roles.index(CLASS)
@@ -187,7 +190,9 @@ def _are_classes(level: Level) -> bool:
     """Videos lie right in the folders, or in folders in them that can hardly be classes."""
     if len(level.names) == 1 and not level.loose:
         return not level.below
-    if len(level.below) < 2 or all(map(is_media, level.below)) or _splits_inside(level):
+    # Where some folders hold videos and others whole trees, such as a demo beside the data, it is not plain.
+    even = not level.deep or all(level.inner.values())
+    if even and (len(level.below) < 2 or all(map(is_media, level.below)) or _splits_inside(level)):
         return True
     if all(
         level.videos[name] or inner == {name} for name, inner in level.inner.items()

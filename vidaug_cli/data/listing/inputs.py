@@ -9,8 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing, Source
+from vidaug_cli.data.listing.folders import NO_CLASS
 from vidaug_cli.data.listing.layouts import list_videos
 from vidaug_cli.data.listing.links import say_link, text_link
+from vidaug_cli.data.listing.lists import labelled_by_folder
 from vidaug_cli.data.listing.tree import Quarantined, spell
 from vidaug_cli.errors import VidaugError
 
@@ -53,7 +55,12 @@ def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[s
             joined.candidates.append(found)
             if file:
                 files[found] = file
-    _settle(joined, lambda found: files.get(found, found.path))
+    _settle(joined, lambda found: _identity(files[found]) if found in files else found.path)
+    several_folders = len(sources) > 1 and not any(source.is_list for source in sources)
+    if several_folders and all(found.label is None for found in joined.candidates):
+        # `vidaug scan videos/*`: the inputs are the classes
+        joined.notes[:] = [note for note in joined.notes if not note.endswith(NO_CLASS)]
+        joined = labelled_by_folder(joined, sources[0])
     if len(sources) > 1:
         joined.candidates[:] = _with_one_number(joined.candidates)
     return ", ".join(dict.fromkeys(name for _, name, _ in listed)), root, joined
@@ -65,6 +72,15 @@ def _resolve(path: Path, real: Callable[[Path], Path]) -> Path | None:
         return file.resolve() if file.is_symlink() or path.name == ".." else file
     except (OSError, RuntimeError, ValueError):  # links in a circle; who opens it will say so
         return None
+
+
+def _identity(file: Path) -> object:
+    """What two names of one file share: hard links, too."""
+    try:
+        about = file.stat()
+    except OSError:
+        return file
+    return about.st_dev, about.st_ino
 
 
 def _outside(root: Path, path: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from vidaug_cli.data.listing.candidates import Listing, Source, with_numbers
+from vidaug_cli.data.listing.candidates import Listing, Source, count, with_numbers
 from vidaug_cli.data.listing.entries import Entry, match
 from vidaug_cli.data.listing.folders import UnclearError, by_folder
 from vidaug_cli.data.listing.places import Finder, Places
@@ -23,7 +24,7 @@ from vidaug_cli.data.listing.tables import (
     read_table,
     table_entries,
 )
-from vidaug_cli.data.listing.tree import VIDEOS, spell
+from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, spell
 from vidaug_cli.data.text import cut, read_lines, split_lines
 from vidaug_cli.errors import VidaugError
 
@@ -42,13 +43,32 @@ def list_list(source: Source) -> Listing:
     entries, notes = read_entries(lines, source.input.name, places)
     listing, _ = match(entries, lambda entry: places.find(entry.name))
     listing.notes.extend([*notes, *places.notes()])
+    _pass_over_folders(listing, source.root)
     if not source.rooted and entries and all(PurePosixPath(entry.name).is_absolute() for entry in entries):
         listing = _at_common_root(listing)
     if entries and not listing.candidates:
         listing.notes.append(f"paths in the list are taken relative to {source.root}: --root names another folder")
     if all(found.label is None for found in listing.candidates):
-        return _labelled_by_folder(listing, source)
+        return labelled_by_folder(listing, source)
     return with_numbers(listing)
+
+
+def _pass_over_folders(listing: Listing, root: Path) -> None:
+    """Drop what `find DIR` prints besides files: folders, if they are no clips of frames."""
+    bare = {
+        found
+        for found in listing.candidates
+        if found.label is None and (root / found.path).is_dir() and not _holds_images(root / found.path)
+    }
+    if bare and len(bare) < len(listing.candidates):
+        listing.candidates[:] = [found for found in listing.candidates if found not in bare]
+        listing.notes.append(f"{count(len(bare), 'folder')} in the list passed over: no frames lie in them")
+
+
+def _holds_images(folder: Path) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(PurePosixPath(entry.name).suffix.lower() in IMAGES for entry in entries)
+    return False
 
 
 def _lines(source: Source) -> list[Line]:
@@ -63,7 +83,7 @@ def _lines(source: Source) -> list[Line]:
     return lines
 
 
-def _labelled_by_folder(listing: Listing, source: Source) -> Listing:
+def labelled_by_folder(listing: Listing, source: Source) -> Listing:
     """The listing with classes, and splits where the list has none, from the folders that its paths name."""
     known = {found.path: found for found in listing.candidates}
     try:
@@ -72,7 +92,7 @@ def _labelled_by_folder(listing: Listing, source: Source) -> Listing:
         listing.notes.append(f"no label is given, and {error.what}; {error.hint}")
         return listing
     if any(found.label is not None for found in by_names.candidates):
-        listing.notes.append("the list names no classes: they are those of the folders")
+        listing.notes.append("no classes are named: they are those of the folders")
     listing.notes.extend(by_names.notes)
     labels = {found.path: found for found in by_names.candidates}
     listing.candidates[:] = [

@@ -24,12 +24,13 @@ from vidaug_cli.data.hdf5 import (
     add_dataset,
     append_row,
     create_file,
+    format_of,
     reading,
     writing,
 )
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
 from vidaug_cli.data.shard.hdf5 import as_row, columns, open_file, references
-from vidaug_cli.data.shard.header import Record, ShardHeader, parse_json
+from vidaug_cli.data.shard.header import FORMAT, Record, ShardHeader, parse_json
 from vidaug_cli.data.shard.heap import read_values
 from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
 from vidaug_cli.errors import ShardError
@@ -192,5 +193,7 @@ def _way_out(path: Path) -> str:
     """What to do about a file that cannot be read. Only one that is surely ours is worth no more than its repair."""
     ours = re.fullmatch(r"shard-\d{5,}\.h5", path.name) and (path.parent.parent / "plan.json").is_file()
     if ours and done_path(path).is_file():
+        if format_of(path) not in (None, FORMAT):
+            return "move it elsewhere, and run the same 'vidaug augment' command again"
         return "delete it with its .json and run the same 'vidaug augment' command again"
     return "a shard is what 'vidaug augment' writes"
