@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
@@ -26,6 +27,7 @@ def vidaug(*words: object, stdin: bytes = b"", **variables: str) -> Done:
         stack.enter_context(patch("sys.argv", ["vidaug", *map(str, words)]))
         stack.enter_context(patch("sys.stdin", given))
         stack.enter_context(patch.dict(os.environ, {"COLUMNS": "80"} | variables))
+        stack.enter_context(patch("sys.unraisablehook", sys.unraisablehook))  # which `main` replaces
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
         stack.callback(signal.signal, signal.SIGTERM, terminate)

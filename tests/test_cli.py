@@ -167,6 +167,23 @@ def split_folder(video_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def test_an_interrupt_in_a_callback_is_not_lost() -> None:
+    """Python drops what is raised in the callback of a weak reference, Ctrl-C too."""
+    code = (
+        "import signal, sys, time, weakref\n"
+        "from vidaug_cli import main\n"
+        "def work(**_):\n"
+        "    thing = type('Thing', (), {})()\n"
+        "    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
+        "    del thing\n"
+        "    time.sleep(20)\n"
+        "main.cli.main = work\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "vidaug: interrupted; what is finished is kept\n")
+
+
 def test_splits(split_folder: Path, tmp_path: Path) -> None:
     words = [*FADE, "--json"]
     both = vidaug("augment", split_folder, "--split", "1", "-o", tmp_path / "both", *words)

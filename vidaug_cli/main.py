@@ -9,6 +9,7 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from threading import Timer
 from types import FrameType
 from typing import NoReturn
 
@@ -66,6 +67,7 @@ for _name in COMMANDS:
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _send_again
     _prepare_streams()
     try:
         _check_current_folder()
@@ -132,6 +134,15 @@ def _reader_is_gone() -> bool:
     for descriptor in (1, 2):
         poll.register(descriptor, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _send_again(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal once more that came in a destructor or a callback, where Python drops what is raised."""
+    number = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(lost.exc_type)
+    if number is None:
+        sys.__unraisablehook__(lost)
+    else:
+        Timer(0.05, os.kill, (os.getpid(), number)).start()  # by then the callback is over
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -39,6 +40,8 @@ def stamp(file: Path) -> Stamp:
     except FileNotFoundError as error:
         raise VideoError("is a link to nothing", where=file) from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise VideoError("is a link to itself", where=file) from error
         raise VideoError(f"cannot be read: {error.strerror}", where=file) from error
     newest = max([about.st_mtime_ns, *(image.st_mtime_ns for image in images)])
     return Stamp(len(images), sum(image.st_size for image in images), newest)
