@@ -78,6 +78,7 @@ class ProbeCache:
                 " (path TEXT, kind TEXT, stamp TEXT, found TEXT, PRIMARY KEY (path, kind))"
             )
         except (sqlite3.Error, OSError) as error:
+            self.close()
             hint = "name another with --cache FILE, or go without: --no-cache"
             raise VidaugError(f"cannot keep probes here: {error}", where=file, hint=hint) from error
 
