@@ -16,16 +16,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidaug_cli.augment import read_input
-from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.augment.output import prepare
+from vidaug_cli.augment.plan import Plan
+from vidaug_cli.augment.render import Engine, clip_shape, decode, draw_cut, draw_mixture, render_shard
+from vidaug_cli.augment.run import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.file import Shard, ShardWriter
+from vidaug_cli.device import resolve_device
 from vidaug_cli.ops.blend import UNMIXED, mix
 from vidaug_cli.ops.clips import Clips
-from vidaug_cli.output import prepare
-from vidaug_cli.plan import Plan
-from vidaug_cli.render import Engine, clip_shape, decode, draw_cut, draw_mixture, render_shard, resolve_device
+from vidaug_cli.recipe.loading import load_recipe
 
 
 def least(work: Callable[[], object], rounds: int, device: str) -> float:

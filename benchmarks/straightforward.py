@@ -16,11 +16,11 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
+from vidaug_cli.augment.plan import Group, Plan, read_plan
+from vidaug_cli.augment.render import Cut, clip_shape, draw_cut, draw_mixture
 from vidaug_cli.ops.blend import UNMIXED, frame_weights, weight_field
 from vidaug_cli.ops.frame_ops import OPS
 from vidaug_cli.ops.schedule import ramp
-from vidaug_cli.plan import Group, Plan, read_plan
-from vidaug_cli.render import Cut, clip_shape, draw_cut, draw_mixture
 
 
 def affine(coefficients: tuple[float, ...]):

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vidaug_cli.render import resolve_device
-from vidaug_cli.train.job import Job, Shards
+from vidaug_cli.device import resolve_device
+from vidaug_cli.train.distributed import Processes
 from vidaug_cli.train.loop import Trainer
-from vidaug_cli.train.processes import Processes
+from vidaug_cli.train.run import Job, Shards
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import SlowFast
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidaug_cli import progress
+from vidaug_cli import workers as progress
 
 MakeVideo = Callable[..., Path]
 

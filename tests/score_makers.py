@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.scores import Failed, Scores
+from vidaug_cli.scores.file import Failed, Scores
 
 CLASSES = ("walk", "läuft", "jump", "sit", "turn", "bow")
 

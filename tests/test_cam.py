@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.heatmap import Seen, look, strips
-from vidaug_cli.train.cam import PITCH, activations, class_maps, measure, resampling, spearman
-from vidaug_cli.train.predictor import Predictor
+from vidaug_cli.predict.cam import PITCH, activations, class_maps, measure, resampling, spearman
+from vidaug_cli.predict.cam_sheet import Seen, look, strips
+from vidaug_cli.predict.predictor import Predictor
 
 CLASSES = ("bright", "dark", "neither", "nor")
 CLIP = ClipSpec(frames=16, size=32, crop=(1, 1), flip=0.0)

@@ -12,9 +12,9 @@ import pytest
 from console import vidaug
 from score_makers import CLASSES, scores_of, shares
 
-from vidaug_cli.challenge import class_numbers, score, vipriors2020
-from vidaug_cli.data.scores import Failed, Scores, write_scores
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.scores.challenge import class_numbers, score, vipriors2020
+from vidaug_cli.scores.file import Failed, Scores, write_scores
 
 CLASSIND = "".join(
     f"{number} {name}\n" for number, name in zip((100, 1, 48, 7, 3, 20, 9), (*CLASSES, "more"), strict=True)

@@ -15,9 +15,9 @@ from score_makers import CLASSES, row_of, scores_of
 
 from vidaug_cli.data.manifest import rows_text
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.scores import Failed, Scores, read_scores, write_scores
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import ShardError
+from vidaug_cli.scores.file import Failed, Scores, read_scores, write_scores
 
 ORDER = [4, 2, 0, 5, 1, 3]  # of the classes in the other file
 

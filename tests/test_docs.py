@@ -17,19 +17,19 @@ import pytest
 import torch
 from console import vidaug
 
-from vidaug_cli import cookbook, known_ops, recipe_tables
-from vidaug_cli.cookbook import load_recipe, parse_recipe, shipped_recipes
+from vidaug_cli.augment.plan import Plan, Slot
+from vidaug_cli.augment.render import draw_mixture
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import RecipeError
 from vidaug_cli.main import cli
-from vidaug_cli.online import augment_batch
 from vidaug_cli.ops.clips import Clips
 from vidaug_cli.ops.frame_ops import OPS, Scale
 from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
 from vidaug_cli.ops.randaugment import RANDAUGMENT
-from vidaug_cli.plan import Plan, Slot
-from vidaug_cli.render import draw_mixture
+from vidaug_cli.recipe import loading, registry, tables
+from vidaug_cli.recipe.batch import augment_batch
+from vidaug_cli.recipe.loading import load_recipe, parse_recipe, shipped_recipes
 
 TEXT = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text("utf-8")
 AUGMENTS: dict[str, type[Any]] = {**RANDAUGMENT, **CUTOUTS}
@@ -97,7 +97,7 @@ def test_every_op_and_every_key_is_documented() -> None:
 def test_defaults(name: str, key: str, default: str) -> None:
     (found,) = (field.default for field in fields(OURS[name]) if field.name == key)
     words = {"required": MISSING, "none": None}
-    wanted = words[default] if default in words else cookbook.as_tuples(tomllib.loads(f"value = {default}")["value"])
+    wanted = words[default] if default in words else loading.as_tuples(tomllib.loads(f"value = {default}")["value"])
     assert found is wanted if default in words else found == wanted
 
 
@@ -143,8 +143,8 @@ def test_the_table_of_frame_ops() -> None:
 
 def test_the_keys_of_the_file() -> None:
     written = {key.strip("`"): where for key, where, *_ in table(section("The file"), "key")}
-    assert {key for key, where in written.items() if where == "top"} == set(recipe_tables._TOP) - {"augment", "mix"}
-    assert set(written) - set(recipe_tables._TOP) == {"op", *(key for key, _ in cookbook._SHARES.values())}
+    assert {key for key, where in written.items() if where == "top"} == set(tables._TOP) - {"augment", "mix"}
+    assert set(written) - set(tables._TOP) == {"op", *(key for key, _ in loading._SHARES.values())}
 
 
 def test_recipes_that_ship() -> None:
@@ -248,12 +248,12 @@ def example_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     [(group, ops)] = project["project"]["entry-points"].items()
     (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *(f"{op} = {at}" for op, at in ops.items())]))
     monkeypatch.syspath_prepend(str(tmp_path))
-    for known in (known_ops.augment_ops, known_ops.mix_ops):
+    for known in (registry.augment_ops, registry.mix_ops):
         known.cache_clear()
     yield
     monkeypatch.undo()
     sys.modules.pop("still", None)
-    for known in (known_ops.augment_ops, known_ops.mix_ops):
+    for known in (registry.augment_ops, registry.mix_ops):
         known.cache_clear()
 
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_makers import row_of, scores_of, shares
 
-from vidaug_cli.baselines import baselines, nearest_rows
 from vidaug_cli.data.manifest import Row, rows_text
-from vidaug_cli.data.scores import Failed, Scores, write_scores
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.evaluation import evaluate, ranking, standard_error
-from vidaug_cli.truth import read_truth, with_truth
+from vidaug_cli.scores.baselines import baselines, nearest_rows
+from vidaug_cli.scores.evaluation import evaluate, ranking, standard_error
+from vidaug_cli.scores.file import Failed, Scores, write_scores
+from vidaug_cli.scores.truth import read_truth, with_truth
 
 THREE = ("walk", "run", "jump")
 HAND = Scores(

@@ -22,9 +22,9 @@ from checkpoint_makers import CLASSES, TINY, made
 from test_checkpoint import same
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.archive import read_archive
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.pretrained import read_foreign
+from vidaug_cli.train.torch_file import read_archive
 
 ROUNDS = int(os.environ.get("VIDAUG_FUZZ", "200"))  # 2,000 take about a minute
 Records = dict[str, bytes]
@@ -305,7 +305,7 @@ ZIPS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("name", ZIPS)
 def test_zips_that_torch_does_not_write(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidaug_cli.train.archive.MAX_ENTRIES", 2000)
+    monkeypatch.setattr("vidaug_cli.train.torch_file.MAX_ENTRIES", 2000)
     change, message = ZIPS[name]
     change(made(tmp_path / "checkpoint"))
     with little_memory():

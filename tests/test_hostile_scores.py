@@ -19,8 +19,8 @@ import pytest
 from console import Done, vidaug
 from score_makers import scores_of
 
-from vidaug_cli.data.scores import read_scores, write_scores
 from vidaug_cli.errors import ShardError
+from vidaug_cli.scores.file import read_scores, write_scores
 
 EACH = int(os.environ.get("VIDAUG_FUZZ", "400")) // 4
 SECONDS = 5

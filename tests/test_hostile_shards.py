@@ -20,7 +20,7 @@ from shard_makers import header_of, record_of, write_shard
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.done import done_path, read_done
 from vidaug_cli.data.shard.file import Shard
-from vidaug_cli.data.shard.hdf5 import as_row
+from vidaug_cli.data.shard.layout import as_row
 from vidaug_cli.errors import ShardError
 
 Change = Callable[[Any, Path], object]

@@ -16,10 +16,10 @@ from console import vidaug
 from score_makers import scores_of
 from shard_makers import header_of, write_shard
 
-from vidaug_cli.data.scores import write_scores
+from vidaug_cli.augment.inspect import BARS, Summary, summarise
 from vidaug_cli.data.shard.done import done_path, shard_path
 from vidaug_cli.data.shard.file import Shard
-from vidaug_cli.inspection import BARS, Summary, summarise
+from vidaug_cli.scores.file import write_scores
 
 WORDS = ["--frames", "8", "--size", "32", "-j", "1", "-q"]
 

@@ -13,11 +13,11 @@ from conftest import write_video
 from score_makers import row_of, scores_of
 from shard_makers import header_of, record_of, write_shard
 
-from vidaug_cli.data import scores as scores_format
 from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.data.manifest import rows_text
-from vidaug_cli.data.scores import write_scores
 from vidaug_cli.data.shard import header as shard_format
+from vidaug_cli.scores import file as scores_format
+from vidaug_cli.scores.file import write_scores
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Listing
-from vidaug_cli.data.listing.inputs import list_inputs
+from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.layouts import list_videos, source_of
 from vidaug_cli.data.listing.lists import read_entries
 from vidaug_cli.data.listing.places import Finder

@@ -13,8 +13,8 @@ from score_makers import scores_of
 
 from vidaug_cli.commands.options import OutPath
 from vidaug_cli.data.listing.layouts import LAYOUTS
-from vidaug_cli.data.scores import write_scores
 from vidaug_cli.main import COMMANDS, cli
+from vidaug_cli.scores.file import write_scores
 
 
 def options() -> Iterator[tuple[str, click.Option]]:

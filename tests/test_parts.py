@@ -18,22 +18,21 @@ from threading import Barrier
 import pytest
 from console import vidaug
 
-from vidaug_cli import output
-from vidaug_cli.augment import Report, run
-from vidaug_cli.cookbook import load_recipe
-from vidaug_cli.data import lock
-from vidaug_cli.data.files import abandoned, leftovers, temporary_beside
-from vidaug_cli.data.lock import HOST, held
+from vidaug_cli.augment import lock, output
+from vidaug_cli.augment.lock import held
+from vidaug_cli.augment.output import Part
+from vidaug_cli.augment.plan import Plan
+from vidaug_cli.augment.render import Engine
+from vidaug_cli.augment.run import Report, run
+from vidaug_cli.augment.verify import verify
+from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard import file as shard_file
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
-from vidaug_cli.inputs import read_input
-from vidaug_cli.inspection import verify
-from vidaug_cli.output import Part
-from vidaug_cli.plan import Plan
-from vidaug_cli.render import Engine
+from vidaug_cli.files import HOST, abandoned, leftovers, temporary_beside
+from vidaug_cli.recipe.loading import load_recipe
 
 SPEC = ClipSpec(frames=8, size=32)
 WORDS = ["-r", "fademixup", "--frames", "8", "--size", "32", "--clips-per-shard", "32", "-j", "1"]
@@ -225,7 +224,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     code = (
-        "import sys, time; from pathlib import Path; from vidaug_cli.data.lock import held\n"
+        "import sys, time; from pathlib import Path; from vidaug_cli.augment.lock import held\n"
         "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
@@ -460,7 +459,7 @@ def test_the_bar_of_a_part_counts_that_part(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan, out = plan_of(videos, copies=6), tmp_path / "out"
-    monkeypatch.setattr("vidaug_cli.progress.EVERY", 0)
+    monkeypatch.setattr("vidaug_cli.workers.EVERY", 0)
 
     def said() -> set[str]:
         rendered(plan, out, "0/2", progress=True)

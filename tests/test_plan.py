@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidaug_cli.cookbook import load_recipe
-from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
+from vidaug_cli.augment.output import check_place
+from vidaug_cli.augment.plan import DRAWS, GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, write_plan
+from vidaug_cli.augment.render import draw_cut, draw_mixture
+from vidaug_cli.augment.verify import verify
+from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text, select
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.inspection import verify
-from vidaug_cli.output import check_place
-from vidaug_cli.plan import DRAWS, GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, select, write_plan
-from vidaug_cli.render import draw_cut, draw_mixture
+from vidaug_cli.recipe.loading import load_recipe
 
 
 def rows_of(count: int, classes: int = 3) -> tuple[Row, ...]:
@@ -129,7 +129,7 @@ def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
 ) -> None:
     plan = plan_of()
     write_plan(plan, tmp_path)
-    monkeypatch.setattr("vidaug_cli.plan.version", lambda name: "9.9.9")
+    monkeypatch.setattr("vidaug_cli.augment.plan.version", lambda name: "9.9.9")
     later = plan_of()
     assert later.sha256 == plan.sha256
     assert check_place(later, tmp_path, overwrite=False) == []
@@ -165,7 +165,7 @@ def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
 ) -> None:
     write_plan(plan_of(draws=DRAWS + 1), tmp_path)
     written = read_header(tmp_path)["tool_version"]
-    monkeypatch.setattr("vidaug_cli.plan.version", lambda name: "9.9.9")
+    monkeypatch.setattr("vidaug_cli.augment.plan.version", lambda name: "9.9.9")
     said = (
         f"{tmp_path}: was drawn by vidaug-cli {written} in format {DRAWS + 1}, "
         f"and vidaug-cli 9.9.9 draws in format {DRAWS}; "

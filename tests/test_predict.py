@@ -14,21 +14,21 @@ from conftest import write_video
 from console import vidaug
 from network_makers import random_network, save
 
+from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.sampling import ClipSpec, frame_numbers
-from vidaug_cli.data.scores import Failed, read_scores
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import read_clip
+from vidaug_cli.device import autocast
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.inputs import read_input
-from vidaug_cli.train import decoding
-from vidaug_cli.train.decoding import Reading, read_ahead, readings
-from vidaug_cli.train.precision import autocast
-from vidaug_cli.train.predict import match_labels, predict_shards, predict_videos
-from vidaug_cli.train.predictor import Predictor
-from vidaug_cli.train.views import Views, views
+from vidaug_cli.predict import decoding
+from vidaug_cli.predict.decoding import Reading, read_ahead, readings
+from vidaug_cli.predict.predict import match_labels, predict_shards, predict_videos
+from vidaug_cli.predict.predictor import Predictor
+from vidaug_cli.predict.views import Views, views
+from vidaug_cli.scores.file import Failed, read_scores
 
 CLASSES = ("class_0", "class_1", "class_2")
 CLIP = ClipSpec(frames=8, size=32)

@@ -12,16 +12,16 @@ from console import vidaug
 from PIL import Image
 from score_makers import row_of
 
-from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.augment.plan import Plan
+from vidaug_cli.augment.preview import clip_fps, rendered_strips, stored_strips
+from vidaug_cli.augment.render import Engine
+from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.draw.sheet import FPS
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.inputs import read_input
-from vidaug_cli.plan import Plan
-from vidaug_cli.preview import clip_fps, rendered_strips, stored_strips
-from vidaug_cli.render import Engine
-from vidaug_cli.sheet import FPS
+from vidaug_cli.recipe.loading import load_recipe
 
 SMALL = ["--frames", "8", "--size", "32"]
 

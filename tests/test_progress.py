@@ -19,19 +19,20 @@ from console import vidaug
 from network_makers import random_network
 from train_makers import CPU, NETWORK, job_of, make_shards
 
-from vidaug_cli import progress
-from vidaug_cli.augment import run
-from vidaug_cli.cookbook import load_recipe
+from vidaug_cli import workers as progress
+from vidaug_cli.augment.plan import Plan
+from vidaug_cli.augment.render import Engine
+from vidaug_cli.augment.run import run
+from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.inputs import read_input
-from vidaug_cli.plan import Plan
-from vidaug_cli.progress import APART, EVERY, Progress, duration, track
-from vidaug_cli.render import Engine
-from vidaug_cli.train.cam import measure
+from vidaug_cli.predict.cam import measure
+from vidaug_cli.predict.predict import predict_shards, predict_videos
+from vidaug_cli.predict.predictor import Predictor
+from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.train.loop import train
-from vidaug_cli.train.predict import predict_shards, predict_videos
-from vidaug_cli.train.predictor import Predictor
 from vidaug_cli.train.slowfast import ARCHITECTURES
+from vidaug_cli.words import duration
+from vidaug_cli.workers import APART, EVERY, Progress, track
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from vidaug_cli import known_ops
-from vidaug_cli.cookbook import load_recipe, parse_recipe, read_recipe, shipped_recipes
 from vidaug_cli.errors import RecipeError
-from vidaug_cli.online import augment_batch
 from vidaug_cli.ops.clips import Clips, Shape
 from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
 from vidaug_cli.ops.randaugment import RANDAUGMENT
+from vidaug_cli.recipe import registry
+from vidaug_cli.recipe.batch import augment_batch
+from vidaug_cli.recipe.loading import load_recipe, parse_recipe, read_recipe, shipped_recipes
 from vidaug_cli.rng import Step, generator
-from vidaug_cli.schema import same_but_for_spelling
+from vidaug_cli.words import same_but_for_spelling
 
 SHAPE = Shape(6, 16, 16)
 
@@ -405,7 +405,7 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: darkness\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[vidaug.ops]\ndarken = darkness:Darken\nhalf = darkness:Half\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    forget = [known_ops.augment_ops, known_ops.mix_ops]
+    forget = [registry.augment_ops, registry.mix_ops]
     for cached in forget:
         cached.cache_clear()
     yield "[[augment]]\nop = 'darken'\nby = 4\n[[mix]]\nop = 'half'\n"
@@ -427,6 +427,6 @@ def test_ops_of_other_packages(other_package: str) -> None:
 
 def test_a_package_whose_op_cannot_be_loaded_is_named(other_package: str, tmp_path: Path) -> None:
     (tmp_path / "darkness.py").write_text("raise ImportError('no light')")
-    known_ops.augment_ops.cache_clear()
+    registry.augment_ops.cache_clear()
     with pytest.raises(RecipeError, match="darkness:Darken: op 'darken' cannot be loaded: no light"):
         parse_recipe(other_package, "dark.toml")

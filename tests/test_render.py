@@ -18,19 +18,22 @@ import pytest
 import torch
 from console import vidaug
 
-from vidaug_cli import inspection, output, render
-from vidaug_cli.augment import Report, run
-from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.augment import inspect as inspection
+from vidaug_cli.augment import output, render
+from vidaug_cli.augment.inspect import summarise
+from vidaug_cli.augment.output import Part
+from vidaug_cli.augment.plan import ORIGINAL, Plan
+from vidaug_cli.augment.render import Engine, draw_cut, draw_mixture, render_group
+from vidaug_cli.augment.replay import replay_clips
+from vidaug_cli.augment.run import Report, run
+from vidaug_cli.augment.verify import verify
+from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import done_path, shard_path
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.shard.header import Record
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
-from vidaug_cli.inputs import read_input
-from vidaug_cli.inspection import replay_clips, summarise, verify
-from vidaug_cli.output import Part
-from vidaug_cli.plan import ORIGINAL, Plan
-from vidaug_cli.render import Engine, draw_cut, draw_mixture, render_group
+from vidaug_cli.recipe.loading import load_recipe
 
 SPEC = ClipSpec(frames=8, size=32)
 

@@ -22,7 +22,7 @@ from console import Done, vidaug
 
 from vidaug_cli.data.manifest import Row, read_rows
 from vidaug_cli.data.scan import Scan, scan
-from vidaug_cli.data.summary import describe
+from vidaug_cli.data.scan_summary import describe
 from vidaug_cli.data.video.reader import Limits, Probe
 from vidaug_cli.errors import VidaugError, VideoError
 

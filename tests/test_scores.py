@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_makers import CLASSES, scores_of, shares
 
-from vidaug_cli.data import scores as module
-from vidaug_cli.data.scores import Failed, Scores, check_place, read_scores, write_scores
-from vidaug_cli.ensemble import Part, ensemble
 from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.scores import file as module
+from vidaug_cli.scores.ensemble import Part, ensemble
+from vidaug_cli.scores.file import Failed, Scores, check_place, read_scores, write_scores
 
 
 def contents(scores: Scores) -> dict[str, Any]:

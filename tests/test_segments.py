@@ -15,17 +15,17 @@ from console import vidaug
 from network_makers import random_network, save
 from video_makers import seconds_of, write_at
 
+from vidaug_cli.augment.plan import read_plan
+from vidaug_cli.augment.verify import _within_videos
 from vidaug_cli.data import scan as scanning
 from vidaug_cli.data.listing.candidates import Candidate, Listing
 from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.scan import Scan, scan
-from vidaug_cli.data.scores import read_scores
 from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.inspection import _within_videos
-from vidaug_cli.plan import read_plan
+from vidaug_cli.scores.file import read_scores
 
 EVEN = [number / 25 for number in range(250)]  # ten seconds
 VARIED = [*(number / 10 for number in range(40)), *(4 + number / 40 for number in range(160))]  # eight seconds

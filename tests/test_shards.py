@@ -21,13 +21,13 @@ import torch
 from shard_makers import header_of, record_of, write_shard
 from torch.utils.data import DataLoader
 
-from vidaug_cli.data.files import leftovers, write_text_atomically
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.done import Failure, done_path, read_done, shard_path
 from vidaug_cli.data.shard.file import Shard, ShardWriter
 from vidaug_cli.data.shard.header import Record
 from vidaug_cli.errors import ShardError
+from vidaug_cli.files import leftovers, write_text_atomically
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "shard-format.md"
 

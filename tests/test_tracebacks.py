@@ -14,8 +14,9 @@ import pytest
 from console import Done, vidaug
 
 from vidaug_cli.commands import recipes
-from vidaug_cli.errors import LONGEST, VidaugError, printable, readable, told
+from vidaug_cli.errors import VidaugError, told
 from vidaug_cli.main import COMMANDS, cli
+from vidaug_cli.words import LONGEST, printable, readable
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
 
@@ -123,7 +124,7 @@ def failing(error: BaseException) -> Callable[[str], str]:
 def test_what_the_system_says_and_a_user_can_mend_is_a_line(
     error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidaug_cli.cookbook.read_recipe", failing(error))
+    monkeypatch.setattr("vidaug_cli.recipe.loading.read_recipe", failing(error))
     done = vidaug("recipes", "show", "none")
     assert (done.code, done.out, done.err) == (1, "", f"vidaug: error: {MENDABLE[error]}\n")
 
@@ -132,7 +133,7 @@ def test_what_the_system_says_and_a_user_can_mend_is_a_line(
 def test_what_only_a_bug_of_ours_makes_keeps_its_traceback(
     error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidaug_cli.cookbook.read_recipe", failing(error))
+    monkeypatch.setattr("vidaug_cli.recipe.loading.read_recipe", failing(error))
     with pytest.raises(type(error)) as found:
         vidaug("recipes", "show", "none")
     assert found.value is error
@@ -140,7 +141,7 @@ def test_what_only_a_bug_of_ours_makes_keeps_its_traceback(
 
 def test_a_pipe_of_our_own_that_breaks_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """click would take it for a reader of stdout that went away, and end without a word."""
-    monkeypatch.setattr("vidaug_cli.cookbook.read_recipe", failing(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    monkeypatch.setattr("vidaug_cli.recipe.loading.read_recipe", failing(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     with pytest.raises(RuntimeError, match="a pipe between processes of this program broke"):
         vidaug("recipes", "show", "none")
 
@@ -192,12 +193,12 @@ def test_closed_streams(tmp_path: Path, closed: str, code: int) -> None:
 def test_no_file_of_ours_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     """A library that writes to descriptor 1 or 2 would write into the first file that was opened."""
     program = (
-        "import os, sys; sys.argv = ['vidaug', 'recipes', 'check', 'none']; from vidaug_cli import cookbook\n"
-        "read = cookbook.read_recipe\n"
+        "import os, sys; sys.argv = ['vidaug', 'recipes', 'check', 'none']; from vidaug_cli.recipe import loading\n"
+        "read = loading.read_recipe\n"
         "def look(name):\n"
         f"    descriptor = os.open({str(tmp_path / 'x')!r}, os.O_CREAT | os.O_RDWR)\n"
         "    os._exit(0 if descriptor > 2 else 9)\n"
-        "cookbook.read_recipe = look\n"
+        "loading.read_recipe = look\n"
         "from vidaug_cli.__main__ import run; run()"
     )
     done = subprocess.run(["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, program], check=False)

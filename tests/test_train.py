@@ -15,18 +15,18 @@ from torch.nn.functional import cross_entropy, one_hot
 from tqdm import tqdm
 from train_makers import BASE, CPU, NETWORK, job_of, make_shards, same, trained, trainer_of
 
-from vidaug_cli.cookbook import load_recipe
 from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.device import autocast, training_amp
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.online import augment_batch
 from vidaug_cli.ops.clips import Clips
+from vidaug_cli.recipe.batch import augment_batch
+from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.train.batches import Cuts, Order, Place
 from vidaug_cli.train.checkpoint import read_checkpoint, write_checkpoint
-from vidaug_cli.train.feed import Cuts, Order, Place
-from vidaug_cli.train.log import Log
+from vidaug_cli.train.distributed import Processes, computing
+from vidaug_cli.train.history import Log
 from vidaug_cli.train.loop import Trainer, train
-from vidaug_cli.train.precision import autocast, training_amp
-from vidaug_cli.train.processes import Processes, computing
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 

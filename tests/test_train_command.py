@@ -24,12 +24,12 @@ from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Shape
+from vidaug_cli.train.batches import Cuts, Place
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.cores import Watch
-from vidaug_cli.train.feed import Cuts, Place
-from vidaug_cli.train.log import Log
+from vidaug_cli.train.distributed import Processes
+from vidaug_cli.train.history import Log
 from vidaug_cli.train.loop import Trainer
-from vidaug_cli.train.processes import Processes
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 
 CLASSES = ("class_0", "class_1", "class_2")
@@ -397,7 +397,7 @@ def test_classes_in_another_order_are_refused_or_sorted_by_name(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clips to train on are numbered as the first folder's; those to test on are known by name."""
-    monkeypatch.setattr("vidaug_cli.plan.classes_of", lambda rows: CLASSES[::-1])
+    monkeypatch.setattr("vidaug_cli.augment.plan.classes_of", lambda rows: CLASSES[::-1])
     turned = make_shards(tmp_path / "turned", CLASSES)
     with pytest.raises(VidaugError, match=f"shard-00000.h5: has other classes than {shards}.*, or in another order"):
         ShardDataset([shards, turned])

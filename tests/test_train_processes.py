@@ -21,12 +21,12 @@ from torch import Tensor
 from train_makers import CPU, NETWORK, OwnStatistics, job_of, make_shards, same
 
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.predict.predictor import Predictor
+from vidaug_cli.train.batches import ALONE, Cuts
 from vidaug_cli.train.checkpoint import read_checkpoint
-from vidaug_cli.train.feed import ALONE, Cuts
-from vidaug_cli.train.job import Job, Shards
+from vidaug_cli.train.distributed import Processes, processes
 from vidaug_cli.train.loop import Trainer
-from vidaug_cli.train.predictor import Predictor
-from vidaug_cli.train.processes import Processes, processes
+from vidaug_cli.train.run import Job, Shards
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 
 EPOCHS = 18
@@ -201,7 +201,7 @@ def trainer_parameters() -> Iterator[torch.nn.Parameter]:
 
 
 def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidaug_cli.train.processes.worker_count", lambda _: 24)
+    monkeypatch.setattr("vidaug_cli.train.distributed.worker_count", lambda _: 24)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 48)
     alone, four, many = (Processes("cuda", 0, size, local) for size, local in ((1, 1), (8, 4), (64, 32)))
     assert [here.reading_workers for here in (alone, four, many)] == [8, 6, 1]

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidaug_cli.cookbook import load_recipe
+from vidaug_cli.augment.plan import Plan, write_plan
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.file import ShardWriter
 from vidaug_cli.data.shard.header import Record, ShardHeader
-from vidaug_cli.plan import Plan, write_plan
+from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.train.checkpoint import read_checkpoint
-from vidaug_cli.train.job import Job, Shards
+from vidaug_cli.train.distributed import Processes
 from vidaug_cli.train.loop import Trainer, train
-from vidaug_cli.train.processes import Processes
+from vidaug_cli.train.run import Job, Shards
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import Architecture
 

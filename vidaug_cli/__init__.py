@@ -11,18 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidaug_cli.cookbook import load_recipe
+    from vidaug_cli.augment.plan import Plan
     from vidaug_cli.data.sampling import ClipSpec
-    from vidaug_cli.data.scores import Scores, read_scores
     from vidaug_cli.data.shard.dataset import ShardDataset
     from vidaug_cli.errors import ClipsError, RecipeError, ShardError, VidaugError, VideoError
-    from vidaug_cli.online import augment_batch
     from vidaug_cli.ops.blend import Blend, mix
     from vidaug_cli.ops.clips import ClipOp, Clips, Shape
     from vidaug_cli.ops.mix import Mix
     from vidaug_cli.ops.randaugment import RandAugmentT
-    from vidaug_cli.plan import Plan
-    from vidaug_cli.recipe import Recipe
+    from vidaug_cli.recipe.batch import augment_batch
+    from vidaug_cli.recipe.loading import load_recipe
+    from vidaug_cli.recipe.recipe import Recipe
+    from vidaug_cli.scores.file import Scores, read_scores
     from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
     from vidaug_cli.train.slowfast import Architecture, SlowFast
 
@@ -35,22 +35,22 @@ _HOMES = {
     "Clips": "ops.clips",
     "ClipsError": "errors",
     "Mix": "ops.mix",
-    "Plan": "plan",
+    "Plan": "augment.plan",
     "RandAugmentT": "ops.randaugment",
-    "Recipe": "recipe",
+    "Recipe": "recipe.recipe",
     "RecipeError": "errors",
-    "Scores": "data.scores",
+    "Scores": "scores.file",
     "Shape": "ops.clips",
     "ShardDataset": "data.shard.dataset",
     "ShardError": "errors",
     "SlowFast": "train.slowfast",
     "VidaugError": "errors",
     "VideoError": "errors",
-    "augment_batch": "online",
-    "load_recipe": "cookbook",
+    "augment_batch": "recipe.batch",
+    "load_recipe": "recipe.loading",
     "mix": "ops.blend",
     "read_checkpoint": "train.checkpoint",
-    "read_scores": "data.scores",
+    "read_scores": "scores.file",
 }
 
 __all__ = [

@@ -9,8 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-LONGEST = 5000  # letters of a line that is shown: more than any path has
-LINES = 200  # that are shown
+from vidaug_cli.words import printable, readable
 
 
 class VidaugError(Exception):
@@ -103,19 +102,6 @@ def of_the_system(error: OSError) -> VidaugError | None:
         place = error.filename if error.filename is not None and not isinstance(error.filename, int) else ""
         return VidaugError(os.strerror(error.errno or 0), where=os.fsdecode(place) if place else "", hint=hint)
     return None
-
-
-def printable(text: str) -> str:
-    """The text in one line, with what moves a terminal's cursor or cannot be written as an escape."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-
-
-def readable(text: str) -> str:
-    """A message of any origin as a terminal can show it: its lines without what moves the cursor, none endless."""
-    lines = text.split("\n")
-    shown = [line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-490:]}" for line in lines[:LINES]]
-    more = [f"... and {len(lines) - LINES} lines more"] if len(lines) > LINES else []
-    return "\n".join([*map(printable, shown), *more])
 
 
 def told(error: VidaugError) -> str:

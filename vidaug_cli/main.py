@@ -16,7 +16,8 @@ from typing import NoReturn
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.errors import VidaugError, of_the_system, readable, told
+from vidaug_cli.errors import VidaugError, of_the_system, told
+from vidaug_cli.words import readable
 
 COMMANDS = (
     *("scan", "augment", "recipes", "inspect", "verify", "replay", "preview"),

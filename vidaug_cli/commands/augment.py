@@ -72,9 +72,9 @@ def command(
     vidaug augment videos -o shards --recipe fademixup --copies 4
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
-    from vidaug_cli.augment import estimate, run
-    from vidaug_cli.data.summary import printable
-    from vidaug_cli.output import Part, check_start
+    from vidaug_cli.augment.output import Part, check_start
+    from vidaug_cli.augment.run import estimate, run
+    from vidaug_cli.words import printable
 
     engine, workers, share = options.engine(kwargs), options.processes(kwargs, quiet=quiet), Part.parse(part)
     how = {name: kwargs.pop(name) for name in ("overwrite", "retry_failed", "force")}

@@ -59,9 +59,9 @@ def command(
     vidaug cam run/best.pt shards --clip 7 -o cam.png -o cam.mp4
     vidaug cam run/best.pt shards --measure
     """
-    from vidaug_cli.heatmap import LEGEND, look, strips
-    from vidaug_cli.preview import check_suffixes, draw_pictures
-    from vidaug_cli.train import cam
+    from vidaug_cli.augment.preview import check_suffixes, draw_pictures
+    from vidaug_cli.predict import cam
+    from vidaug_cli.predict.cam_sheet import LEGEND, look, strips
 
     if clip is None and not measure:
         raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")

@@ -24,9 +24,9 @@ def command(scores: tuple[Path, ...], out: Path, weights: str | None, allow_miss
 
     They have to hold the same classes and videos, in whatever order. Per-view scores are not kept.
     """
-    from vidaug_cli.data.scores import check_place, write_scores
-    from vidaug_cli.data.summary import printable
-    from vidaug_cli.ensemble import Part, ensemble
+    from vidaug_cli.scores.ensemble import Part, ensemble
+    from vidaug_cli.scores.file import check_place, write_scores
+    from vidaug_cli.words import printable
 
     if len(scores) < 2:
         raise click.UsageError("an ensemble needs two files of scores or more.")

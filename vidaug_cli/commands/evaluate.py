@@ -48,9 +48,10 @@ def command(
     without a label are left out. Where the baselines of --train come near, the split is leaky or lopsided.
     --classes says which number is which class, for a --truth that has numbers.
     """
-    from vidaug_cli.baselines import baselines
-    from vidaug_cli.evaluation import evaluate, write_confusion
-    from vidaug_cli.truth import read_manifest, read_truth, with_truth
+    from vidaug_cli.data.manifest import read_manifest
+    from vidaug_cli.scores.baselines import baselines
+    from vidaug_cli.scores.evaluation import evaluate, write_confusion
+    from vidaug_cli.scores.truth import read_truth, with_truth
 
     if classes and not truth:
         raise click.UsageError("--classes says what the numbers of --truth mean: give that, too.")

@@ -19,7 +19,7 @@ def command(folder: Path, recipe: bool, json: bool) -> None:
 
     OUT is a folder of shards, or one shard.
     """
-    from vidaug_cli.inspection import summarise
+    from vidaug_cli.augment.inspect import summarise
 
     found = summarise(folder)
     if recipe:

@@ -13,15 +13,15 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
+    from vidaug_cli.augment.plan import Plan
+    from vidaug_cli.augment.render import Engine
+    from vidaug_cli.data.inputs import Input
     from vidaug_cli.data.listing.tree import Quarantined
     from vidaug_cli.data.manifest import Row
     from vidaug_cli.data.sampling import ClipSpec
-    from vidaug_cli.data.scores import Scores
     from vidaug_cli.data.video.limits import Limits
-    from vidaug_cli.inputs import Input
-    from vidaug_cli.plan import Plan
-    from vidaug_cli.render import Engine
-    from vidaug_cli.train.predictor import Predictor
+    from vidaug_cli.predict.predictor import Predictor
+    from vidaug_cli.scores.file import Scores
 
 STDOUT = Path("/dev/stdout")  # what `-` becomes where it is taken; Path("-") would be the file ./- as well
 SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
@@ -221,7 +221,8 @@ def engine(options: dict[str, Any]) -> Engine:
 
     Without --batch-size clips go one by one.
     """
-    from vidaug_cli.render import Engine, resolve_device
+    from vidaug_cli.augment.render import Engine
+    from vidaug_cli.device import resolve_device
 
     device, batch = resolve_device(options.pop("device")), options.pop("batch_size", 1)
     return Engine(device=device, batch=batch, limits=limits(options))
@@ -248,9 +249,9 @@ def processes(options: dict[str, Any], *, quiet: bool) -> int:
 def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
     """Take the network options, and put the network of CHECKPOINT, a file or a run, on its device."""
     from vidaug_cli.data.kinds import Kind, expect
-    from vidaug_cli.render import resolve_device
+    from vidaug_cli.device import resolve_device
+    from vidaug_cli.predict.predictor import Predictor
     from vidaug_cli.train.checkpoint import read_checkpoint
-    from vidaug_cli.train.predictor import Predictor
 
     device = resolve_device(options.pop("device"))
     expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
@@ -271,7 +272,7 @@ def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
 def scores(path: Path) -> Scores:
     """The scores in a file. Raises VidaugError with what it is, where it is something else."""
     from vidaug_cli.data.kinds import Kind, expect
-    from vidaug_cli.data.scores import read_scores
+    from vidaug_cli.scores.file import read_scores
 
     expect(path, Kind.SCORES)
     return read_scores(path)
@@ -281,8 +282,8 @@ def plan(
     sources: Sequence[str], options: dict[str, Any], *, quiet: bool, workers: int = 0, limits: Limits | None = None
 ) -> tuple[Plan, Sequence[Quarantined]]:
     """The plan of INPUT and a command's options, and the videos of INPUT that cannot be used (they are named)."""
-    from vidaug_cli.cookbook import load_recipe
-    from vidaug_cli.plan import Plan
+    from vidaug_cli.augment.plan import Plan
+    from vidaug_cli.recipe.loading import load_recipe
 
     names = options.pop("recipe")
     if not names:
@@ -310,9 +311,9 @@ def videos(
     limits: Limits | None = None,
 ) -> tuple[list[Row], Input]:
     """The videos of INPUT that the input options pick, and INPUT itself; what of it cannot be used is named."""
-    from vidaug_cli.data.summary import printable
-    from vidaug_cli.inputs import read_input
-    from vidaug_cli.plan import select
+    from vidaug_cli.data.inputs import read_input
+    from vidaug_cli.data.manifest import select
+    from vidaug_cli.words import printable
 
     choice = {name: options.pop(name) for name in INPUT_OPTIONS}
     selecting = {name: choice.pop(name) for name in ("subset", "limit")}
@@ -359,7 +360,7 @@ def variables(command: click.Command, prefix: str, message: str) -> str:
 def note(message: str, *, quiet: bool = False) -> None:
     """One line for a person, on stderr."""
     if not quiet:
-        from vidaug_cli.errors import readable
+        from vidaug_cli.words import readable
 
         click.echo(readable(message), err=True)
 

@@ -55,7 +55,7 @@ def command(
     Rows are clips, columns frames; the bar under them shows each video's weight over time. For OUT, clips that lie in
     its shards. For INPUT with --recipe, what the recipe would make, with no shards written.
     """
-    from vidaug_cli.preview import check_suffixes, draw_pictures, rendered_strips, stored_strips
+    from vidaug_cli.augment.preview import check_suffixes, draw_pictures, rendered_strips, stored_strips
 
     check_suffixes(out)
     stored = (Path(source) / "plan.json").exists()

@@ -23,7 +23,7 @@ def command(ctx: click.Context, json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from vidaug_cli.cookbook import read_recipe, shipped_recipes
+    from vidaug_cli.recipe.loading import read_recipe, shipped_recipes
 
     tables = {name: tomllib.loads(read_recipe(name)) for name in shipped_recipes()}
     if json:
@@ -42,7 +42,7 @@ def command(ctx: click.Context, json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a recipe's TOML, to copy and edit."""
-    from vidaug_cli.cookbook import read_recipe
+    from vidaug_cli.recipe.loading import read_recipe
 
     click.echo(read_recipe(name), nl=False)
 
@@ -51,8 +51,8 @@ def show(name: str) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE|NAME...")
 def check(files: tuple[str, ...]) -> None:
     """Report every fault of recipes; exit 1 if there is one."""
-    from vidaug_cli.cookbook import load_recipe
     from vidaug_cli.errors import RecipeError
+    from vidaug_cli.recipe.loading import load_recipe
 
     faulty = 0
     for name in files:

@@ -40,7 +40,7 @@ def command(
     bytes are equal (of JPEG shards: once encoded again); between CPU and CUDA pixels may differ by a level of 255, of
     which JPEG makes a few. Exits with 1 where they differ by more.
     """
-    from vidaug_cli.inspection import replay_clips
+    from vidaug_cli.augment.replay import replay_clips
 
     wanted = None if all else list(clip) or count
     engine = options.engine(kwargs)

@@ -74,10 +74,10 @@ def command(
     one on stdin. Several become one data set, with classes matched by name. What cannot be used is left out, with the
     reason, and the exit code is then 3.
     """
-    from vidaug_cli.data.classes import read_classes, renumber
-    from vidaug_cli.data.manifest import rows_text
+    from vidaug_cli.data.classes import read_classes
+    from vidaug_cli.data.manifest import renumber, rows_text
     from vidaug_cli.data.scan import scan
-    from vidaug_cli.data.summary import describe, summarise
+    from vidaug_cli.data.scan_summary import describe, summarise
 
     out = None if out == STDOUT else out
     if json and out is None:
@@ -138,7 +138,7 @@ def _check_place(file: Path, keys: set[str]) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    from vidaug_cli.data.files import write_text_atomically
+    from vidaug_cli.files import write_text_atomically
 
     if file.exists() and not file.is_file():  # a pipe or /dev/null has no place to be renamed into
         file.write_text(text, encoding="utf-8")

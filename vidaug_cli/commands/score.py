@@ -35,10 +35,9 @@ def command(
     is not as it should be, an unknown video or class, and a video or class that comes twice end it with an error. Class
     numbers are those of --classes, or all between the lowest and highest of the annotations.
     """
-    from vidaug_cli.challenge import score
-    from vidaug_cli.data.listing.candidates import count
-    from vidaug_cli.data.summary import printable
-    from vidaug_cli.evaluation import rate_line
+    from vidaug_cli.scores.challenge import score
+    from vidaug_cli.scores.evaluation import rate_line
+    from vidaug_cli.words import count, printable
 
     found, whence = score(submission, annotations, classes, subset)
     if json:

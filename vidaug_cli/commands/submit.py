@@ -27,10 +27,9 @@ def command(scores: Path, out: Path, format: str, classes: Path | None, quiet: b
     csv has the best five classes by name and their scores, json all scores. Videos that failed are left out and listed,
     and the exit code is then 3: they count as wrong.
     """
-    from vidaug_cli.challenge import as_csv, as_json, class_numbers, vipriors2020
-    from vidaug_cli.data.files import write_text_atomically
-    from vidaug_cli.data.listing.candidates import count
-    from vidaug_cli.data.summary import printable
+    from vidaug_cli.files import write_text_atomically
+    from vidaug_cli.scores.challenge import as_csv, as_json, class_numbers, vipriors2020
+    from vidaug_cli.words import count, printable
 
     if classes and format != "vipriors2020":
         raise click.UsageError(f"--classes goes with --format vipriors2020; {format} has class names.")

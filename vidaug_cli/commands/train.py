@@ -14,7 +14,7 @@ from vidaug_cli.commands import options
 from vidaug_cli.commands.options import note, show_progress
 
 if TYPE_CHECKING:
-    from vidaug_cli.train.job import Job
+    from vidaug_cli.train.run import Job
 
 setting_options = options.group(
     click.option("--network", metavar="NAME", help="Such as r18-small, r50-4x16, r101-8x8-original."),
@@ -97,14 +97,13 @@ def command(
 
     watch = Watch()  # while torch is loaded
 
-    from vidaug_cli.cookbook import load_recipe
-    from vidaug_cli.render import resolve_device
-    from vidaug_cli.train.advice import advising
+    from vidaug_cli.device import advising, resolve_device
+    from vidaug_cli.recipe.loading import load_recipe
     from vidaug_cli.train.checks import check
-    from vidaug_cli.train.job import Job, Shards, is_shards, prepare
-    from vidaug_cli.train.log import Log
+    from vidaug_cli.train.distributed import processes
+    from vidaug_cli.train.history import Log
     from vidaug_cli.train.loop import train
-    from vidaug_cli.train.processes import processes
+    from vidaug_cli.train.run import Job, Shards, is_shards, prepare
     from vidaug_cli.train.settings import Settings, preset_settings
 
     given = {name: kwargs.pop(name) for name in Settings.__dataclass_fields__}
@@ -153,7 +152,7 @@ def command(
 
 def _render(job: Job, videos: str, chosen: dict[str, Any], *, overwrite: bool, quiet: bool) -> None:
     """Clean clips of validation videos, once."""
-    from vidaug_cli.train.held_out import render_held_out
+    from vidaug_cli.train.validation import render_held_out
     from vidaug_cli.workers import worker_count
 
     rows, _ = options.videos([videos], chosen, seed=0, quiet=quiet)

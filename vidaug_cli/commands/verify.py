@@ -23,8 +23,8 @@ def command(folder: Path, quick: bool, json: bool, quiet: bool, **kwargs: Any) -
     Looks at presence, hashes, HDF5 checksums, schema, labels and weights. Faults are listed on stdout, and the exit
     code is 1 if there is one.
     """
-    from vidaug_cli.data.listing.candidates import count
-    from vidaug_cli.inspection import verify
+    from vidaug_cli.augment.verify import verify
+    from vidaug_cli.words import count
 
     workers = processes(kwargs, quiet=quiet)
     faults, shards = verify(folder, deep=not quick, workers=workers, progress=show_progress(quiet))

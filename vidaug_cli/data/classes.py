@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from unicodedata import normalize
 
-from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.text import is_number, read_lines
+from vidaug_cli.data.lines import is_number, read_lines
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.schema import nearest
 
 Numbers = dict[str, int]  # of classes by name, in the order of the numbers
 
@@ -47,33 +43,6 @@ def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
         found[name] = number
         taken.add(number)
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
-
-
-def renumber(rows: Iterable[Row], classes: Mapping[str, int], where: object) -> list[Row]:
-    """The rows with the names and numbers of `classes`; a label that is none of the names may be one of the numbers.
-
-    `where` is what an error calls the file of classes. Raises VidaugError on a label that is neither.
-    """
-    known = {str(number): name for name, number in classes.items()}
-    known |= {normalize("NFC", name): name for name in classes}  # a name that looks like a number is a name first
-
-    def fit(row: Row) -> Row:
-        if row.label is None:
-            return row
-        label = normalize("NFC", row.label)
-        if label not in known and is_number(label):
-            label = str(int(label))
-        if label not in known:
-            what = f"has no class {row.label!r}, and {row.name} is of it{nearest(row.label, classes)}"
-            raise VidaugError(what, where=where, hint=f"it has {len(classes)}, from {_ends(classes)}")
-        return replace(row, label=known[label], class_id=classes[known[label]])
-
-    return [fit(row) for row in rows]
-
-
-def _ends(classes: Mapping[str, int]) -> str:
-    pairs = list(classes.items())
-    return " to ".join(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1]))
 
 
 def _pair(line: str) -> tuple[str, int] | None:

@@ -7,14 +7,20 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
+from vidaug_cli.data.kinds import Kind, expect
+from vidaug_cli.data.lines import is_number
+from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.timing import Runs
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.rng import Step, generator
 from vidaug_cli.schema import LARGEST, as_tuples, type_fault
+from vidaug_cli.words import nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,3 +246,72 @@ def hash_rows(rows: Iterable[Row]) -> str:
         content = {name: value for name, value in _content(row).items() if name != "root"}
         digest.update(json.dumps(content, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
+
+
+def _meant(subset: str, splits: Sequence[str]) -> str:
+    """The nearest of the splits, by any of its names."""
+    words = [*splits, *(word for word in SPLITS if SPLITS[word] in map(split_of, splits))]
+    return "" if split_of(subset) in SPLITS.values() else nearest(subset.lower(), words)
+
+
+def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: int) -> list[Row]:
+    """The rows to use: those of one split, by any of its names, or `limit` of them drawn by the seed, in their order.
+
+    Raises VidaugError when nothing is left.
+    """
+    if subset is not None:
+        splits = sorted({row.split for row in rows if row.split})
+        rows = [row for row in rows if row.split and split_of(row.split) == split_of(subset)]
+        if not rows:
+            hint = f"there is {', '.join(splits)}"
+            if not splits:
+                hint = "none has any: 'vidaug scan --split 1' reads split lists"
+            raise VidaugError(f"no video has split {subset!r}{_meant(subset, splits)}", hint=hint)
+    if limit is not None and limit < len(rows):
+        chosen = generator(seed, 0, 1, Step.SHUFFLE).choice(len(rows), limit, replace=False)
+        rows = [rows[index] for index in sorted(chosen)]
+    return list(rows)
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """The rows of a manifest, or of the one in an output folder. Raises VidaugError when there is none."""
+    file = manifest_file(path)
+    expect(file, Kind.MANIFEST, Kind.SHARDS)
+    try:
+        with file.open("rb") as lines:
+            return read_rows(lines, str(file))
+    except OSError as error:
+        hint = "a manifest is what 'vidaug scan' writes"
+        raise VidaugError(f"cannot be read: {error.strerror}", where=file, hint=hint) from error
+
+
+def manifest_file(path: Path) -> Path:
+    """The manifest in an output folder, even where that is in pieces; else the path itself."""
+    return path / "manifest.jsonl" if (path / "manifest.jsonl").is_file() else path
+
+
+def renumber(rows: Iterable[Row], classes: Mapping[str, int], where: object) -> list[Row]:
+    """The rows with the names and numbers of `classes`; a label that is none of the names may be one of the numbers.
+
+    `where` is what an error calls the file of classes. Raises VidaugError on a label that is neither.
+    """
+    known = {str(number): name for name, number in classes.items()}
+    known |= {normalize("NFC", name): name for name in classes}  # a name that looks like a number is a name first
+
+    def fit(row: Row) -> Row:
+        if row.label is None:
+            return row
+        label = normalize("NFC", row.label)
+        if label not in known and is_number(label):
+            label = str(int(label))
+        if label not in known:
+            what = f"has no class {row.label!r}, and {row.name} is of it{nearest(row.label, classes)}"
+            raise VidaugError(what, where=where, hint=f"it has {len(classes)}, from {_ends(classes)}")
+        return replace(row, label=known[label], class_id=classes[known[label]])
+
+    return [fit(row) for row in rows]
+
+
+def _ends(classes: Mapping[str, int]) -> str:
+    pairs = list(classes.items())
+    return " to ".join(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1]))

@@ -13,17 +13,17 @@ from queue import SimpleQueue
 from typing import Literal, NamedTuple
 
 from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.listing.candidates import Candidate, Piped, count
-from vidaug_cli.data.listing.inputs import list_inputs
+from vidaug_cli.data.listing.candidates import Candidate, Piped
+from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.layouts import source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Row, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.progress import track
 from vidaug_cli.schema import as_tuples
-from vidaug_cli.workers import worker_count
+from vidaug_cli.words import count
+from vidaug_cli.workers import track, worker_count
 
 __all__ = ["How", "Quarantined", "Scan", "scan"]
 

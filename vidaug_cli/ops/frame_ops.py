@@ -19,7 +19,8 @@ from vidaug_cli.ops import geometric, photometric
 from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Video, map_frames
 from vidaug_cli.ops.geometric import Interpolation, Sampling
 from vidaug_cli.ops.schedule import Values, ramp
-from vidaug_cli.schema import Rules, nearest
+from vidaug_cli.schema import Rules
+from vidaug_cli.words import nearest
 
 Table = Literal["official", "monotone"]
 Fill = int | tuple[int, int, int]

@@ -12,12 +12,13 @@ from typing import Any, TypeVar, get_type_hints
 import torch
 from torch import Tensor
 
-from vidaug_cli.data.files import publish, temporary_beside
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.schema import as_tuples, nearest, type_fault
-from vidaug_cli.train.archive import plain, read_archive
+from vidaug_cli.files import publish, temporary_beside
+from vidaug_cli.schema import as_tuples, type_fault
 from vidaug_cli.train.slowfast import Architecture, SlowFast
+from vidaug_cli.train.torch_file import plain, read_archive
+from vidaug_cli.words import nearest
 
 FORMAT = "vidaug-checkpoint"
 VERSION = 1

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import torch
 
-from vidaug_cli.data.listing.candidates import count
+from vidaug_cli.device import Amp, training_amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
-from vidaug_cli.train.job import Job
-from vidaug_cli.train.precision import training_amp
+from vidaug_cli.train.distributed import Processes
 from vidaug_cli.train.pretrained import read_foreign
-from vidaug_cli.train.processes import Processes
-from vidaug_cli.train.settings import Amp
+from vidaug_cli.train.run import Job
+from vidaug_cli.words import count
 
 MAX_THREADS = 4096  # that a checkpoint is believed
 

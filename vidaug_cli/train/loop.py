@@ -15,21 +15,21 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vidaug_cli.device import autocast
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.online import draw_and_apply
 from vidaug_cli.ops.clips import Clips, Target, Video
-from vidaug_cli.progress import Progress
+from vidaug_cli.recipe.batch import draw_and_apply
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.train.batches import ALONE, Cuts, Order, loader
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from vidaug_cli.train.checks import check_share, notes, refuse_another, thread_notes, threads_before
-from vidaug_cli.train.feed import ALONE, Cuts, Order, loader
-from vidaug_cli.train.job import Job
-from vidaug_cli.train.log import Log, Row
-from vidaug_cli.train.precision import autocast
+from vidaug_cli.train.distributed import Processes, computing
+from vidaug_cli.train.history import Log, Row
 from vidaug_cli.train.pretrained import Initialised, initialise
-from vidaug_cli.train.processes import Processes, computing
+from vidaug_cli.train.run import Job
 from vidaug_cli.train.settings import Settings, lr_share
 from vidaug_cli.train.slowfast import SlowFast
+from vidaug_cli.workers import Progress
 
 # Fused: apart, the dozen of passes over the weights take over a third of a step of R50 on the CPU.
 OPTIMIZERS: dict[str, Callable[[Any, Settings], Optimizer]] = {

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.archive import read_archive
 from vidaug_cli.train.checkpoint import Checkpoint, is_checkpoint, parse_checkpoint, skeleton
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
+from vidaug_cli.train.torch_file import read_archive
 
 HINT = (
     "--init takes a checkpoint of vidaug, the release of arXiv:2008.05721, or a state dict of PyTorchVideo's SlowFast"

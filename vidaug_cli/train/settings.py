@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from vidaug_cli.device import Amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.rng import MAX_SEED
-from vidaug_cli.schema import check, nearest
+from vidaug_cli.schema import check
+from vidaug_cli.words import nearest
 
 Optimizer = Literal["sgd", "adam", "adamw"]
-Amp = Literal["auto", "bf16", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from vidaug_cli.data.listing.names import some
 from vidaug_cli.data.listing.tree import Quarantined, Tree, walk
+from vidaug_cli.words import count
 
 
 class Candidate(NamedTuple):
@@ -98,11 +99,6 @@ def with_tree(listing: Listing, tree: Tree, used: Iterable[str]) -> Listing:
         )
     listing.quarantined.extend(tree.faults)
     return listing
-
-
-def count(number: int, noun: str) -> str:
-    """`1 video`, `2 videos`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 _NUMBER = re.compile(r"(-?[0-9]{1,9})(\.0+)?")  # spreadsheets make 3.0 of 3

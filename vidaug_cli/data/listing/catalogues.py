@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.classes import Numbers, read_classes
-from vidaug_cli.data.listing.candidates import Listing, Source, count, with_numbers
+from vidaug_cli.data.lines import read_lines
+from vidaug_cli.data.listing.candidates import Listing, Source, with_numbers
 from vidaug_cli.data.listing.entries import Entry, match_tree
 from vidaug_cli.data.listing.folders import UnclearError, by_folder, list_folders
 from vidaug_cli.data.listing.lists import read_entries
@@ -15,8 +16,8 @@ from vidaug_cli.data.listing.names import nfc, some, split_in
 from vidaug_cli.data.listing.places import Finder
 from vidaug_cli.data.listing.tables import ROLES, cells_of, column, header_of
 from vidaug_cli.data.listing.tree import VIDEOS, Tree
-from vidaug_cli.data.text import read_lines
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.words import count
 
 
 def kinetics_lists(source: Source) -> list[Path]:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, count, with_tree
+from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, with_tree
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, Quarantined, spell
-from vidaug_cli.data.text import cut
+from vidaug_cli.words import count, cut
 
 
 class Entry(NamedTuple):

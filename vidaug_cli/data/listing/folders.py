@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, count, with_numbers, with_tree
+from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, with_numbers, with_tree
 from vidaug_cli.data.listing.names import as_splits, is_media, is_series, nfc, numbered, some, split_in, words
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.words import count
 
 CLASS, SPLIT, THROUGH = "CLASS", "SPLIT", "*"
 Pattern = tuple[str, ...]  # the role of each level of folders, from the top down to the last that says something

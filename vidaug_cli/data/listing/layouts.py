@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidaug_cli.data.listing import catalogues, splits
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Piped, Source, count, piped_in
+from vidaug_cli.data.listing.candidates import Candidate, Listing, Piped, Source, piped_in
 from vidaug_cli.data.listing.folders import UnclearError, list_frames, parse_pattern
 from vidaug_cli.data.listing.lists import list_list
 from vidaug_cli.data.listing.tree import VIDEOS
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.words import count
 
 
 @dataclass(frozen=True)

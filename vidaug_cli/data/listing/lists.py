@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from vidaug_cli.data.listing.candidates import Listing, Source, count, with_numbers
+from vidaug_cli.data.lines import read_lines, split_lines
+from vidaug_cli.data.listing.candidates import Listing, Source, with_numbers
 from vidaug_cli.data.listing.entries import Entry, match
 from vidaug_cli.data.listing.folders import UnclearError, by_folder
 from vidaug_cli.data.listing.places import Finder, Places
@@ -25,8 +26,8 @@ from vidaug_cli.data.listing.tables import (
     table_entries,
 )
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, spell
-from vidaug_cli.data.text import cut, read_lines, split_lines
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.words import count, cut
 
 _INPUT = "scan takes a folder of videos or a list of 'path label'"
 

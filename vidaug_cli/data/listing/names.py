@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-from vidaug_cli.data.text import cut
+from vidaug_cli.words import cut
 
 SPLITS = {
     "train": "train",

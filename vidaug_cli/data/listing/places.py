@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.names import nfc
 from vidaug_cli.data.listing.tree import VIDEOS
-from vidaug_cli.data.text import cut
+from vidaug_cli.words import cut
 
 LONGEST = 4096  # characters of a path
 

@@ -13,8 +13,8 @@ from vidaug_cli.data.listing.names import split_in, split_of
 from vidaug_cli.data.listing.places import Finder
 from vidaug_cli.data.listing.tables import DELIMITERS, Line, cells_of, is_split_column
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
-from vidaug_cli.data.text import cut
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.words import cut
 
 _KINDS = "|".join(kind[1:] for kind in sorted(VIDEOS))
 ENDS = re.compile(rf"\.({_KINDS})(?=[\s,;]|$)", re.IGNORECASE)  # of a file's name in a line

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.classes import read_classes
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, count
+from vidaug_cli.data.lines import is_number, read_lines
+from vidaug_cli.data.listing.candidates import Candidate, Listing, Source
 from vidaug_cli.data.listing.entries import Entry, match_tree
 from vidaug_cli.data.listing.folders import list_folders, list_frames
 from vidaug_cli.data.listing.names import nfc
-from vidaug_cli.data.text import is_number, read_lines
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.words import count
 
 UCF101_LISTS = "t*list[0-9][0-9].txt"
 HMDB51_LISTS = "*_test_split[0-9].txt"

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from vidaug_cli.data.listing.candidates import number_of
 from vidaug_cli.data.listing.entries import Entry
 from vidaug_cli.data.listing.names import SPLITS, split_in, split_of
-from vidaug_cli.data.text import cut
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.words import cut
 
 Line = tuple[str, str]  # the place, as `list.csv:7`, and what stands there
 Exists = Callable[[str], bool]

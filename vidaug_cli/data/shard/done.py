@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.data.files import write_text_atomically
 from vidaug_cli.data.shard.header import FORMAT, VERSION, parse_json
 from vidaug_cli.errors import ShardError
+from vidaug_cli.files import write_text_atomically
 
 
 @dataclass(frozen=True, kw_only=True)

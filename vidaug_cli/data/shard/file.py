@@ -16,7 +16,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.files import publish, temporary_beside
 from vidaug_cli.data.hdf5 import (
     MAX_TEXT,
     Sink,
@@ -29,11 +28,12 @@ from vidaug_cli.data.hdf5 import (
     writing,
 )
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
-from vidaug_cli.data.shard.hdf5 import as_row, columns, open_file, references
 from vidaug_cli.data.shard.header import FORMAT, Record, ShardHeader, parse_json
 from vidaug_cli.data.shard.heap import read_values
 from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
+from vidaug_cli.data.shard.layout import as_row, columns, open_file, references
 from vidaug_cli.errors import ShardError
+from vidaug_cli.files import publish, temporary_beside
 
 PIXELS_PER_BYTE = 256  # a flat baseline JPEG has 64; one with more than this is a bomb
 

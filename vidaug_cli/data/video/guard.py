@@ -25,11 +25,11 @@ from typing import Any, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.files import nameless_file
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.reader import How, Limits, Probe
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.files import nameless_file
 
 P = ParamSpec("P")
 T = TypeVar("T")

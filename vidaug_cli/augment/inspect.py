@@ -1,0 +1,141 @@
+"""Looking into an output folder: what is in it, whether it is whole, and whether its clips can be made again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidaug_cli.augment.output import shard_files
+from vidaug_cli.augment.plan import read_plan
+from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.words import count, human_bytes, printable
+
+BINS = 10  # of the histogram of own weights
+BARS = "▁▂▃▄▅▆▇█"
+WIDEST = 40  # letters of a class name that columns are lined up by
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What is in an output folder or a shard."""
+
+    source: str
+    shards: int  # that are finished
+    planned_shards: int | None  # of an output folder; None: its plan cannot be read, or it is one shard by itself
+    clips: int
+    originals: int
+    mixed: int
+    bytes: int
+    frames: int
+    size: int
+    codec: str
+    devices: dict[str, int]  # how many shards each kind of device rendered
+    seed: int
+    recipe: str  # TOML text
+    label_mass: dict[str, float]  # per class: the sum of its label weights over all clips
+    own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
+    ops: dict[str, int]  # how often each op was drawn
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @property
+    def _amount(self) -> str:
+        shards = count(self.planned_shards or self.shards, "shard")
+        return shards if self.planned_shards in (None, self.shards) else f"{self.shards} of {shards}"
+
+    @property
+    def _where(self) -> str:
+        each = [f"{name} ({count(number, 'shard')})" for name, number in self.devices.items()]
+        return " and ".join(each if len(each) > 1 else self.devices)
+
+    @property
+    def text(self) -> str:
+        mass = sorted(
+            ((printable(name), amount) for name, amount in self.label_mass.items()), key=lambda item: -item[1]
+        )
+        width = min(WIDEST, max(len(name) for name in [*(name for name, _ in mass), *self.ops, "own weight"]))
+        tallest = max(1, *self.own_weight)
+        bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
+        lines = [
+            f"{self.source}: {count(self.clips, 'clip')} in {self._amount}, {human_bytes(self.bytes)}",
+            f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
+            f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {self._where}",
+            "",
+            f"label mass of {len(mass)} class{'' if len(mass) == 1 else 'es'}",
+            *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
+        ]
+        if self.mixed:
+            lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
+        if self.ops:
+            lines += ["", "ops drawn", *(f"  {name:{width}} {count:6}" for name, count in self.ops.items())]
+        return "\n".join(
+            [*lines, "", "recipe", *(f"  {printable(line)}".rstrip() for line in self.recipe.splitlines())]
+        )
+
+
+def summarise(source: Path) -> Summary:
+    """Add up an output folder or one shard. Raises ShardError when it is damaged or foreign."""
+    files = shard_files(source)
+    mass: np.ndarray[Any, Any] | float = 0.0
+    own_weights: list[float] = []
+    ops: Counter[str] = Counter()
+    devices: Counter[str] = Counter()
+    plans: set[str] = set()
+    clips = originals = 0
+    for path in files:
+        with Shard(path) as shard:
+            header = shard.header
+            devices[header.device] += 1
+            plans.add(header.plan_sha256)
+            if len(plans) > 1:
+                hint = "each output folder holds the shards of one plan"
+                raise ShardError(f"is of another plan than {files[0].name}", where=path, hint=hint)
+            clips += len(shard)
+            originals += int((shard.column("copy") < 0).sum())
+            mass = mass + shard.column("labels").sum(0, dtype=np.float64)
+            mixed = shard.column("sources")[:, 1] >= 0
+            own_weights += shard.column("weights").mean(1)[mixed].tolist()
+            for index in range(len(shard)):
+                ops.update(op_names(shard.params(index)))
+    return Summary(
+        source=str(source),
+        shards=len(files),
+        planned_shards=_planned_shards(source),
+        clips=clips,
+        originals=originals,
+        mixed=len(own_weights),
+        bytes=sum(path.stat().st_size for path in files),
+        frames=header.frames,
+        size=header.size,
+        codec=header.codec,
+        devices=dict(sorted(devices.items())),
+        seed=header.seed,
+        recipe=header.recipe,
+        label_mass=dict(zip(header.classes, np.atleast_1d(mass).tolist(), strict=True)),
+        own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),
+        ops=dict(sorted(ops.items(), key=lambda item: -item[1])),
+    )
+
+
+def _planned_shards(source: Path) -> int | None:
+    """How many shards the folder will have; None where it cannot be said."""
+    try:
+        return len(read_plan(source).shards) if source.is_dir() else None
+    except VidaugError:  # whoever verifies the folder is told; what lies in the shards can be summed up all the same
+        return None
+
+
+def op_names(params: dict[str, Any]) -> list[str]:
+    """Names of the ops a clip went through, as its stored numbers say: its own augment ops, then its mix."""
+    names = []
+    for step in params["own"]["augment"]:
+        if step["draw"] is not None:
+            layers = step["draw"].get("layers")
+            names += [layer["op"] for layer in layers] if layers else [step["op"]]
+    return names + ([params["mix"]["op"]] if params["mix"] else [])

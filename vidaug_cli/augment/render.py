@@ -1,0 +1,315 @@
+"""One shard: decode -> device -> ops -> file; and the fan-out over workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from threading import get_ident
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, read_plan
+from vidaug_cli.data.sampling import Sample, check_taken, clean_sample, draw_sample, frame_numbers
+from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
+from vidaug_cli.data.shard.file import ShardWriter
+from vidaug_cli.data.shard.header import Device, Record, ShardHeader
+from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.reader import Limits
+from vidaug_cli.device import within_memory
+from vidaug_cli.errors import ShardError, VideoError
+from vidaug_cli.ops.blend import UNMIXED, Blend, mix
+from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
+from vidaug_cli.rng import Step, generator
+from vidaug_cli.workers import in_processes
+
+OnError = Literal["skip", "fail"]
+
+
+class Cut(NamedTuple):
+    """One clip of one video, drawn and not yet mixed: with the ops of the recipe, all that its pixels follow from."""
+
+    slot: Slot
+    sample: Sample
+    frames: NDArray[np.int32]  # decoded frame numbers, (T,)
+    augment: list[Draw | None]  # one per augment step
+
+
+class Mixture(NamedTuple):
+    """How one clip is mixed; the partner is the next clip of its group."""
+
+    op: str
+    blend: Blend
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What renders: changes the speed and, between CPU and CUDA by a level at most, the pixels; nothing else."""
+
+    device: str = "cpu"
+    batch: int = 4  # clips on the device at a time; on the CPU, few stay nearer to the cache
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def kind(self) -> Device:
+        """The kind of device, as a shard's header names it."""
+        return "cuda" if self.device.startswith("cuda") else "cpu"
+
+    @property
+    def guard(self) -> Guard:
+        return _guard(self.limits, get_ident())
+
+
+@lru_cache(maxsize=4)
+def _guard(limits: Limits, thread: int) -> Guard:
+    """This thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
+    return Guard(limits)
+
+
+def draw_cut(plan: Plan, slot: Slot) -> Cut:
+    """Draw one clip: the clean middle for an original, else a random cut and the recipe's ops."""
+    row = plan.rows[slot.row]
+    draws: list[Draw | None] = [None] * len(plan.recipe.augment)
+    if slot.copy == ORIGINAL:
+        sample = clean_sample(plan.spec, row)
+    else:
+        at = (plan.seed, slot.copy, slot.clip)
+        sample = draw_sample(generator(*at, Step.SAMPLE), plan.spec, row)
+        draws = plan.recipe.draw_augment(lambda index: generator(*at, Step.AUGMENT + index), clip_shape(plan))
+    return Cut(slot, sample, frame_numbers(sample, plan.spec, row), draws)
+
+
+def draw_mixture(plan: Plan, slot: Slot) -> Mixture | None:
+    """Draw how one clip is mixed, if it is."""
+    if slot.copy == ORIGINAL:
+        return None
+    drawn = plan.recipe.draw_mix(generator(plan.seed, slot.copy, slot.clip, Step.MIX), clip_shape(plan))
+    return None if drawn is None else Mixture(*drawn)
+
+
+def clip_shape(plan: Plan) -> Shape:
+    return Shape(plan.spec.frames, plan.spec.size, plan.spec.size)
+
+
+def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
+    """Put the pixels of `cut` into `out`, uint8 (T, H, W, 3).
+
+    Returns the cut with the frames really taken: of a video whose manifest row is an estimate, they may be fewer.
+    Raises VideoError when the video cannot be read or is no longer what was scanned.
+    """
+    row = plan.rows[cut.slot.row]
+    sample = cut.sample
+    _, taken = engine.guard.read_clip(row.file, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
+    check_taken(row, cut.frames, taken)
+    return cut._replace(frames=taken)
+
+
+def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
+    """The clips of one group in plan order. Videos that fail are noted and left out; the ring closes without them.
+
+    The pixels of a record are good until this thread renders its next group.
+    """
+    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[: len(group) + 1]
+    cuts: list[Cut] = []
+    for slot in group:
+        try:
+            cuts.append(decode(plan, engine, draw_cut(plan, slot), pixels[len(cuts)]))
+        except VideoError as error:
+            failures.append(_failure(plan, slot, error))
+    if not cuts:
+        return
+    with within_memory(engine.device, engine.batch):
+        yield from _mixed_group(plan, engine, cuts, pixels)
+
+
+def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: NDArray[np.uint8]) -> Iterator[Record]:
+    """The clips whose pixels lie in order in `pixels`, which has room for one more, augmented and mixed."""
+    video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
+    mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
+    starts = range(0, len(cuts), engine.batch)
+    for start in starts if plan.recipe.augment else ():
+        part = slice(start, min(start + engine.batch, len(cuts)))
+        video[part] = plan.recipe.apply_augment(video[part], [cut.augment for cut in cuts[part]])
+    ring = [*cuts, cuts[0]]
+    video[-1] = video[0]
+    for start in starts:
+        part, with_next = slice(start, start + engine.batch), slice(start, start + engine.batch + 1)
+        yield from _mix_neighbours(plan, video[with_next], ring[with_next], mixtures[part])
+
+
+def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
+    path = plan.rows[slot.row].name
+    return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason, passing=error.passing)
+
+
+@lru_cache(maxsize=1)
+def _pixels(clips: int, shape: Shape, thread: int) -> NDArray[np.uint8]:
+    """This thread's memory for a group, kept: new memory is slow at first touch, page by page."""
+    return np.empty((clips, *shape, 3), np.uint8)
+
+
+def _mix_neighbours(
+    plan: Plan, video: Video, cuts: Sequence[Cut], mixtures: Sequence[Mixture | None]
+) -> Iterator[Record]:
+    """Clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out."""
+    labels = torch.tensor([plan.labels[cut.slot.row] for cut in cuts], device=video.device)
+    target = torch.nn.functional.one_hot(labels, len(plan.classes)).float()
+    weights = torch.ones(video.shape[:2], device=video.device)
+    clips = Clips(video[:-1], target[:-1], weights[:-1])
+    if any(mixtures):
+        blends = [mixture.blend if mixture else UNMIXED for mixture in mixtures]
+        clips = mix(clips, Clips(video[1:], target[1:], weights[1:]), blends)
+    columns = (part.cpu().numpy() for part in (clips.video, clips.target, clips.weights))
+    for pixels, label, share, mixture, cut, following in zip(*columns, mixtures, cuts[:-1], cuts[1:], strict=True):
+        partner = following if mixture else None
+        yield Record(
+            video=pixels,
+            label=label,
+            weights=share,
+            sources=(cut.slot.row, partner.slot.row if partner else -1),
+            frames=np.stack([cut.frames, partner.frames if partner else np.full_like(cut.frames, -1)]),
+            params={
+                "own": _cut_json(plan, cut),
+                "partner": partner and _cut_json(plan, partner),
+                "mix": mixture and {"op": mixture.op, **mixture.blend.as_json()},
+            },
+            copy=cut.slot.copy,
+            clip=cut.slot.clip,
+        )
+
+
+def _cut_json(plan: Plan, cut: Cut) -> dict[str, Any]:
+    steps = zip(plan.recipe.augment, cut.augment, strict=True)
+    return {"sample": cut.sample.as_json(), "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
+
+
+def _cut_from_json(record: Record, index: int, params: dict[str, Any]) -> Cut:
+    """Own video (index 0) or partner (1) of a stored clip."""
+    slot = Slot(record.clip, record.copy, record.sources[index])
+    draws = [step["draw"] for step in params["augment"]]
+    return Cut(slot, Sample.from_json(params["sample"]), record.frames[index], draws)
+
+
+def replay(plan: Plan, engine: Engine, record: Record) -> Record:
+    """Render a stored clip again from its source videos and its stored numbers; nothing is drawn.
+
+    Raises VideoError when a source is gone or changed.
+    """
+    mixed, stored = record.params["mix"], [record.params["own"], record.params["partner"] or record.params["own"]]
+    cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
+    pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
+    for cut, out in zip(cuts, pixels, strict=True):
+        decode(plan, engine, cut, out)
+    mixture = Mixture(mixed["op"], Blend.from_json(mixed)) if mixed else None
+    with within_memory(engine.device, 1):
+        video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
+        (again,) = _mix_neighbours(plan, video, cuts, [mixture])
+    return again
+
+
+def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: OnError = "skip") -> DoneRecord:
+    """Write one whole shard and its done record. The same plan and index give the same bytes, always.
+
+    Raises VideoError for the first video that fails, when `on_error` is "fail".
+    """
+    header = ShardHeader(
+        classes=plan.classes,
+        recipe=plan.recipe.text,
+        seed=plan.seed,
+        shard=index,
+        plan_sha256=plan.sha256,
+        frames=plan.spec.frames,
+        size=plan.spec.size,
+        codec=plan.codec,
+        quality=plan.quality,
+        device=engine.kind,
+    )
+    path = shard_path(out, index)
+    with ShardWriter(path, header) as writer:
+        for group in plan.shards[index]:
+            for record in render_group(plan, engine, group, writer.failures):
+                writer.append(record)
+            if writer.failures and on_error == "fail":
+                raise _first_failure(writer.failures)
+    return read_done(done_path(path))
+
+
+def _first_failure(failures: Sequence[Failure]) -> VideoError:
+    """What ends a run in which no video may fail."""
+    return VideoError(failures[0].reason, where=failures[0].path, hint="--on-error skip leaves it out")
+
+
+def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
+    """Try the clips again that were left out of a finished shard: those that may pass, or `every` one.
+
+    Returns the record with the reasons of today where none of them can be read, so that the shard stays as it is; None
+    where the shard has to be made anew.
+    """
+    slots = {slot.clip: slot for group in plan.shards[done.shard] for slot in group}
+    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[0]
+    failures = list(done.failures)
+    for place, failure in enumerate(failures):
+        if failure.passing or every:
+            try:
+                decode(plan, engine, draw_cut(plan, slots[failure.clip]), pixels)
+            except VideoError as error:
+                failures[place] = _failure(plan, slots[failure.clip], error)
+            else:
+                return None
+    again = replace(done, failures=tuple(failures))
+    if again != done:
+        again.write(done_path(shard_path(out, done.shard)))
+    return again
+
+
+def render_shards(
+    out: Path,
+    todo: Sequence[int],
+    engine: Engine,
+    *,
+    workers: int = 1,
+    on_error: OnError = "skip",
+    done: Mapping[int, DoneRecord] | None = None,
+    retry_failed: bool = False,
+) -> Iterator[DoneRecord]:
+    """Render the shards `todo` of the plan in `out`, yielding each when it is whole, in no order.
+
+    Of those that are `done`, the clips that were left out are tried first, and where all fail again the shard stays.
+
+    Plans travel as a path, frames not at all: a worker reads the plan from `out` and writes its shard there.
+    """
+    sha256, done = read_header(out)["plan_sha256"], done or {}
+    _plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
+    tasks = [(out, sha256, index, engine, on_error, done.get(index), retry_failed) for index in todo]
+    return in_processes(_work, tasks, workers)
+
+
+def _work(
+    out: Path, sha256: str, index: int, engine: Engine, on_error: OnError, done: DoneRecord | None, retry_failed: bool
+) -> DoneRecord:
+    """One shard in a worker process, or in this one where there are no others."""
+    if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so shards take them in turn
+        engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the workers share the cores among them
+    try:
+        plan = _plan(out, sha256)
+        kept = retry(plan, out, done, engine, every=retry_failed) if done else None
+        if kept and on_error == "fail":
+            raise _first_failure(kept.failures)
+        return kept or render_shard(plan, out, index, engine, on_error)
+    finally:
+        torch.set_num_threads(threads)  # training may follow, and its sums depend on it
+
+
+@lru_cache(maxsize=1)
+def _plan(out: Path, sha256: str) -> Plan:
+    """The plan in `out`, read once in a process for all its shards; the hash tells a later plan apart."""
+    plan = read_plan(out)
+    if plan.sha256 != sha256:
+        raise ShardError("got another plan while it was being worked on", where=out)
+    return plan

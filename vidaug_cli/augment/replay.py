@@ -1,0 +1,85 @@
+"""Clips rendered again from their sources and stored numbers, and compared with what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidaug_cli.augment.output import find_clips
+from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.augment.render import Engine, replay
+from vidaug_cli.data.manifest import relocate
+from vidaug_cli.data.shard.check import TOLERANCE
+from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
+from vidaug_cli.errors import VideoError
+from vidaug_cli.workers import track
+
+BLOCK = 16  # pixels, height and width of what a JPEG with 4:2:0 codes at a time
+
+
+JPEG_LEVELS = 12  # by which a block may differ on average where a level differed before: 2.5 at quality 95, 10 at 30
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How a clip compares with itself rendered again."""
+
+    clip: int
+    equal: bool
+    what: str
+
+
+def replay_clips(
+    out: Path, wanted: Sequence[int] | int | None, engine: Engine, *, root: Path | None = None, progress: bool = False
+) -> Iterator[Replayed]:
+    """Render clips again from their sources and stored numbers, and compare.
+
+    Args:
+        out: an output folder.
+        wanted: numbers of clips, or how many spread evenly, or None for all.
+        root: folder of the videos, if they were moved.
+
+    Raises ShardError when a clip is not there, VidaugError when none of the videos is.
+    """
+    plan = read_plan(out)
+    plan = replace(plan, rows=tuple(relocate(plan.rows, root)))
+    found = find_clips(out, wanted)
+    for path, index in track(found, len(found), "clip", "replay", show=progress):
+        with Shard(path) as shard:
+            yield _replay_one(plan, engine, shard, shard.record(index))
+
+
+def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Replayed:
+    """Bytes are equal on one kind of device; between two, pixels may differ by a level, and sums in the last place."""
+    try:
+        again = replay(plan, engine, stored)
+    except VideoError as error:
+        return Replayed(stored.clip, False, str(error))
+    video = again.video
+    if shard.header.codec == "jpeg":
+        video = decode_frames(encode_frames(video, shard.header.quality), shard.header)
+    off = np.abs(video.astype(np.int16) - stored.video)
+    drift = max(float(np.abs(getattr(again, name) - getattr(stored, name)).max()) for name in ("label", "weights"))
+    if drift == 0 and not off.any():
+        return Replayed(stored.clip, True, "equal bytes")
+    what = f"pixels differ by up to {off.max()} of 255" if off.any() else "label or weights differ"
+    if shard.header.device == engine.kind:
+        return Replayed(stored.clip, False, what)
+    allowed = drift <= TOLERANCE and (
+        _largest_mean(off) <= JPEG_LEVELS if shard.header.codec == "jpeg" else off.max() <= 1
+    )
+    devices = f"{shard.header.device}, which rendered it, and {engine.kind}"
+    return Replayed(stored.clip, allowed, f"{what}, {'no more' if allowed else 'more'} than {devices} may")
+
+
+def _largest_mean(off: NDArray[np.int16]) -> float:
+    """The largest mean over the 16 x 16 blocks of the frames (T, H, W, 3): what JPEG codes is coded by the block."""
+    rows, columns = (np.arange(0, length, BLOCK) for length in off.shape[1:3])
+    sums = np.add.reduceat(np.add.reduceat(off.sum(3, dtype=np.int64), rows, 1), columns, 2)
+    return float(sums.max()) / (3 * BLOCK**2)

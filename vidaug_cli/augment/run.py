@@ -1,0 +1,169 @@
+"""The main job from end to end: videos or a manifest in, a plan, and shards out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidaug_cli.augment import output
+from vidaug_cli.augment.output import Part
+from vidaug_cli.augment.plan import Plan
+from vidaug_cli.augment.render import Engine, OnError, render_group, render_shards
+from vidaug_cli.data.shard.done import Failure
+from vidaug_cli.words import count, duration, human_bytes, printable
+from vidaug_cli.workers import Progress
+
+LISTED = 20  # failures that are named one by one
+TRIAL = 8  # clips that are rendered to estimate the time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a run made."""
+
+    out: Path
+    videos: int
+    classes: int
+    clips: int  # in the folder, with those of earlier runs
+    shards: int
+    planned_shards: int
+    bytes: int
+    seconds: float
+    rendered: int  # clips of this run
+    failures: tuple[Failure, ...]  # of this part, with those of earlier runs
+
+    listed: bool  # whether failures.jsonl lists the failures: once all parts are there
+
+    @property
+    def text(self) -> str:
+        rate = f", {self.rendered / self.seconds:.1f} clips/s" if self.rendered else ""
+        lines = [
+            f"{self.out}: {_amount(self)}, {self.shards} of {count(self.planned_shards, 'shard')}, "
+            f"{human_bytes(self.bytes)}; {count(self.rendered, 'clip')} rendered in {self.seconds:.1f} s{rate}"
+        ]
+        if self.failures:
+            where = f", as {self.out / 'failures.jsonl'} lists" if self.listed else ""
+            lines.append(f"{count(len(self.failures), 'clip')} left out{where}:")
+            reasons = dict.fromkeys(f"  {printable(failure.path)}: {failure.reason}" for failure in self.failures)
+            lines += list(reasons)[:LISTED]
+            if len(reasons) > LISTED:
+                lines.append(f"  ... and {len(reasons) - LISTED} more")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        plain = {name: value for name, value in vars(self).items() if name not in ("out", "failures")}
+        return plain | {"out": str(self.out), "failures": [vars(failure) for failure in self.failures]}
+
+
+def run(
+    plan: Plan,
+    out: Path,
+    engine: Engine,
+    *,
+    part: Part | None = None,
+    workers: int = 1,
+    on_error: OnError = "skip",
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    force: bool = False,
+    progress: bool = False,
+) -> Report:
+    """Render what is left of the plan into `out`; each shard is there whole or not at all.
+
+    A shard that lacks clips for a reason that may pass is made anew once one of them can be read; with `retry_failed`,
+    for whatever reason.
+
+    Raises ShardError when `out` is another's, VidaugError when another process is at work on the same shards or the
+    disk is too small (unless `force`), VideoError when a video fails and `on_error` is "fail".
+    """
+    part = part or output.WHOLE
+    started = time.monotonic()
+    output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
+    with output.held_for(plan, out, part, overwrite=overwrite):
+        before = output.finished(plan, out, part)
+        done = dict(before)
+        todo = output.to_do(plan, part, done, retry_failed=retry_failed)
+        total = part.clips(plan)
+        with Progress(total, "clip", "augment", done=total - output.clips_in(plan, todo), show=progress) as bar:
+            shards = render_shards(
+                out, todo, engine, workers=workers, on_error=on_error, done=done, retry_failed=retry_failed
+            )
+            for record in shards:
+                done[record.shard] = record
+                bar.update(record.clips + len(record.failures))
+        listed = output.write_failures(plan, out)
+    made = output.finished(plan, out)
+    kept = {record.sha256 for record in before.values()}
+    return Report(
+        out=out,
+        videos=len(plan.rows),
+        classes=len(set(plan.labels)),
+        clips=sum(record.clips for record in made.values()),
+        shards=len(made),
+        planned_shards=len(plan.shards),
+        bytes=sum(record.bytes for record in made.values()),
+        seconds=time.monotonic() - started,
+        rendered=sum(record.clips for record in done.values() if record.sha256 not in kept),
+        failures=tuple(failure for index in sorted(done) for failure in done[index].failures),
+        listed=listed,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a run would make."""
+
+    videos: int
+    classes: int
+    clips: int
+    shards: int
+    bytes: int
+    free: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        weight = f"{human_bytes(self.bytes)} ({human_bytes(self.free)} free)"
+        return f"{_amount(self)}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def estimate(
+    plan: Plan,
+    out: Path,
+    engine: Engine,
+    workers: int,
+    *,
+    part: Part | None = None,
+    overwrite: bool = False,
+) -> Estimate:
+    """Size of a run from the plan, and its time from rendering a few clips, which are thrown away.
+
+    Raises ShardError when `run` would refuse `out`.
+    """
+    part = part or output.WHOLE
+    output.check_start(plan, out, part, overwrite=overwrite, force=True)
+    shards, clips = part.shards(plan), part.clips(plan)
+    trial = plan.shards[shards[0]][0][:TRIAL] if shards else ()
+    for _ in range(2):  # the first time pays for starting up
+        started = time.monotonic()
+        made = len(list(render_group(plan, engine, trial, [])))
+    per_clip = (time.monotonic() - started) / max(1, made)
+    return Estimate(
+        videos=len(plan.rows),
+        classes=len(set(plan.labels)),
+        clips=clips,
+        shards=len(shards),
+        bytes=plan.bytes * clips // plan.clips,
+        free=output.free_bytes(out),
+        seconds=per_clip * clips / max(1, min(workers, len(shards))),
+    )
+
+
+def _amount(made: Report | Estimate) -> str:
+    classes = "1 class" if made.classes == 1 else f"{made.classes} classes"
+    return f"{count(made.clips, 'clip')} of {count(made.videos, 'video')} in {classes}"

@@ -1,0 +1,111 @@
+"""What INPUT means: videos of folders, lists, manifests, single files and stdin, and which of them are taken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vidaug_cli.data.classes import read_classes
+from vidaug_cli.data.kinds import Kind, is_manifest, kind_of, starts_manifest
+from vidaug_cli.data.listing.candidates import Piped, piped_in
+from vidaug_cli.data.listing.tree import Quarantined
+from vidaug_cli.data.manifest import Row, classes_of, read_rows, relocate, renumber
+from vidaug_cli.data.scan import scan
+from vidaug_cli.errors import VidaugError
+
+WHAT = "INPUT is a folder, a list, a manifest, a video or - for stdin"
+
+
+@dataclass(frozen=True)
+class Input:
+    """The videos to work on, and those that cannot be used."""
+
+    rows: Sequence[Row]
+    quarantined: Sequence[Quarantined] = ()
+    notes: Sequence[str] = ()
+    fixed: tuple[str, ...] = ()  # class names in label order, where a file says which there are
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order. Raises VidaugError where the rows contradict each other."""
+        return self.fixed or tuple(classes_of(self.rows))
+
+
+def read_input(*sources: str, root: Path | None = None, classes: Path | None = None, **how: Any) -> Input:
+    """Read the videos of folders, lists and single files (scanned together), and of manifests; `-` is stdin.
+
+    Args:
+        sources: what the user gave; on stdin comes a manifest, or a list of paths relative to the working folder.
+        root: what paths in a list are relative to, or where the videos of a manifest lie now.
+        classes: a file that fixes names and numbers of the classes, whichever of them occur.
+        how: `layout`, `split`, `lists` and `follow_links` as in `scan`, and its `workers`, `progress` and `limits`.
+
+    Raises VidaugError when there is no video, when one is given twice, or has a class that `classes` does not name.
+    """
+    numbers = read_classes(classes) if classes else {}
+    if twice := [source for source in sources if sources.count(source) > 1]:
+        raise VidaugError("is given twice", where=twice[0], hint="give each video once")
+    parts: dict[str, Input] = {}
+    scanned: dict[str, Path | Piped] = {}
+    for source in sources:
+        piped = piped_in(Path(source))
+        name = piped.name if piped else source
+        if piped and (starts_manifest(piped.content) or not piped.content.strip()):
+            parts[name] = _manifest(piped.content.splitlines(), name, root, how)
+        elif not piped and _holds_rows(source):
+            with Path(source).open("rb") as lines:
+                parts[name] = _manifest(lines, name, root, how)
+        else:
+            scanned[name] = piped or Path(source)
+    if scanned:
+        found = scan(*scanned.values(), root=root, **how)
+        rows = found.rows if parts else found.usable()  # what cannot be used of one input costs no other
+        parts[" and ".join(scanned)] = Input(rows, found.quarantined, found.notes)
+    _check_once(parts)
+    rows = [row for part in parts.values() for row in part.rows]
+    return Input(
+        rows=renumber(rows, numbers, classes) if classes else rows,
+        quarantined=[video for part in parts.values() for video in part.quarantined],
+        notes=[note for part in parts.values() for note in part.notes],
+        fixed=tuple(numbers),
+    )
+
+
+def _holds_rows(source: str) -> bool:
+    """Whether this is a manifest, which its first byte tells. Raises VidaugError where it surely holds no video."""
+    path = Path(source)
+    kind = kind_of(path)
+    if kind is Kind.MISSING:
+        raise VidaugError("does not exist", where=source, hint=WHAT)
+    if kind in _NO_VIDEOS:
+        raise VidaugError(f"is {kind.words}", where=source, hint=WHAT)
+    return is_manifest(path)
+
+
+# Kinds that surely hold no video to work on; of the others, `scan` says what is wrong.
+_NO_VIDEOS = frozenset({Kind.SHARDS, Kind.RUN, Kind.CHECKPOINT, Kind.SCORES, Kind.SHARD, Kind.HDF5, Kind.ZIP}) | {
+    *(Kind.RECIPE, Kind.PICTURE)
+}
+
+
+def _manifest(lines: Iterable[bytes], name: str, root: Path | None, how: dict[str, Any]) -> Input:
+    for option in ("layout", "split", "lists", "follow_links"):
+        if how.get(option):
+            hint = "give it to 'vidaug scan'; --subset takes one split of a manifest"
+            what = f"--{option.replace('_', '-')} goes with a folder, and this was scanned already"
+            raise VidaugError(what, where=name, hint=hint)
+    return Input(relocate(read_rows(lines, name), root))
+
+
+def _check_once(parts: Mapping[str, Input]) -> None:
+    """Raise VidaugError on a video that is in two sources: it could be mixed with itself, and would count twice."""
+    first: dict[tuple[str, float | None, float | None], str] = {}
+    for name, part in parts.items():
+        for row in part.rows:
+            key = (os.path.realpath(f"{row.root}/{row.path}"), row.start, row.end)
+            if (other := first.setdefault(key, name)) != name:
+                raise VidaugError(f"{row.name} is in {other} too", where=name, hint="give each video once")

@@ -1,0 +1,128 @@
+"""A scan in a few lines: as plain data for programs, and as text for the person who waits for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from shutil import get_terminal_size
+from statistics import median
+from typing import Any
+
+from vidaug_cli.data.listing.names import SPLITS
+from vidaug_cli.data.manifest import classes_of
+from vidaug_cli.data.scan import Scan
+from vidaug_cli.words import count, cut, printable
+
+SHOWN = 20  # quarantined videos listed one by one
+
+_FRAMES: dict[str, Callable[[list[int]], float]] = {"min": min, "median": median, "max": max, "sum": sum}
+
+
+def summarise(scan: Scan) -> dict[str, Any]:
+    """The counts of a scan, as JSON can hold them."""
+    rows = scan.rows
+    frames = [row.frames for row in rows]
+    labels = Counter(row.label for row in rows)
+    splits = Counter(row.split for row in rows if row.split is not None)
+    sizes = sorted({(row.width, row.height) for row in rows}, key=lambda size: (size[0] * size[1], size))
+    return {
+        "root": str(scan.root),
+        "layout": scan.layout,
+        "videos": len(rows),
+        "classes": {name: labels[name] for name in classes_of(rows)},
+        "unlabelled": labels[None],
+        "splits": {name: splits[name] for name in dict.fromkeys([*SPLITS.values(), *splits]) if name in splits},
+        "frames": {name: of(frames) for name, of in _FRAMES.items()} if rows else {},
+        "estimated": sum(row.probe != "full" for row in rows),
+        "sizes": {"count": len(sizes), "smallest": sizes[0], "largest": sizes[-1]} if rows else {},
+        "rotated": sum(row.rotation != 0 for row in rows),
+        "corrupt": sum(row.corrupt > 0 for row in rows),
+        "cached": scan.cached,
+        "passed_over": dict(scan.passed_over.most_common()),
+        "quarantined": len(scan.quarantined),
+        "notes": scan.notes,
+    }
+
+
+def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
+    """Lines for the person: the counts, the notes, and each quarantined video with its reason."""
+    facts = summarise(scan)
+    yield f"{facts['root']} (layout {facts['layout']})"
+    for name, text in _LINES.items():
+        if line := text(facts):
+            yield f"  {name:<12}{line}"
+    yield from _classes(facts["classes"])
+    if verbose:
+        yield f"  cache       {facts['cached']} not opened again"
+    for note in facts["notes"]:
+        yield f"  note        {cut(printable(note), 600)}"
+    if not scan.quarantined:
+        return
+    yield f"quarantined {len(scan.quarantined)}:"
+    shown = scan.quarantined if verbose else scan.quarantined[:SHOWN]
+    for path, reason in shown:
+        yield f"  {cut(printable(path), 200)}: {cut(printable(reason), 600)}"
+    if more := len(scan.quarantined) - len(shown):
+        yield f"  ... and {more} more: --quarantine FILE writes them all"
+
+
+def _classes(classes: dict[str, int]) -> Iterator[str]:
+    """Every class with its videos, as many in a line as fit the terminal; of a single class what may be wrong."""
+    words = [f"{cut(printable(name))}: {number}" for name, number in classes.items()]
+    width = max(get_terminal_size((100, 0)).columns - 14, 40)
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + len(word) + 3 <= width:
+            lines[-1] += f", {word}"
+        else:
+            lines[-1:] = [f"{lines[-1]},", word] if lines else [word]
+    for title, line in zip_longest(["classes"][: len(lines)], lines, fillvalue=""):
+        yield f"  {title:<12}{line}"
+    if len(classes) == 1:
+        yield f"  note        all videos are of one class, {words[0].rpartition(': ')[0]!r}: is it the one you mean?"
+
+
+def _videos(facts: dict[str, Any]) -> str:
+    classes = facts["classes"].values()
+    each = f", {_span(min(classes), max(classes))} each" if classes else ""
+    found = f"{facts['videos']} in {len(classes)} class{'' if len(classes) == 1 else 'es'}{each}"
+    return found + (f"; {facts['unlabelled']} without label" if facts["unlabelled"] else "")
+
+
+def _frames(facts: dict[str, Any]) -> str:
+    frames = facts["frames"]
+    if not frames:
+        return ""
+    line = f"{_span(frames['min'], frames['max'])}, median {frames['median']:g}, {frames['sum']:,} in all"
+    return line + (f"; estimated for {facts['estimated']}" if facts["estimated"] else "")
+
+
+def _sizes(facts: dict[str, Any]) -> str:
+    sizes = facts["sizes"]
+    if not sizes:
+        return ""
+    least, most = (f"{width}x{height}" for width, height in (sizes["smallest"], sizes["largest"]))
+    return least if sizes["count"] == 1 else f"{sizes['count']} different, {least} to {most}"
+
+
+def _corrupt(facts: dict[str, Any]) -> str:
+    number = facts["corrupt"]
+    return f"{count(number, 'video')} with frames that the decoder marked as damaged" if number else ""
+
+
+_LINES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "videos": _videos,
+    "splits": lambda facts: ", ".join(f"{name} {number}" for name, number in facts["splits"].items()),
+    "frames": _frames,
+    "sizes": _sizes,
+    "rotated": lambda facts: count(facts["rotated"], "video") if facts["rotated"] else "",
+    "corrupt": _corrupt,
+    "passed over": lambda facts: ", ".join(
+        f"{number} {kind or 'without extension'}" for kind, number in facts["passed_over"].items()
+    ),
+}
+
+
+def _span(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least} to {most}"

@@ -1,0 +1,1 @@
+"""Pictures: sheets, animations, curves, heat maps, text."""

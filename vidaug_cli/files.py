@@ -1,0 +1,92 @@
+"""Files that are either whole or not there: written beside their place, synced, then renamed into it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vidaug_cli.errors import VidaugError
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name no other process uses, hidden, in the folder of `path`: only there is a rename atomic."""
+    return path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished file its name: once this returns, neither a crash nor a power cut takes it back."""
+    _sync(temporary)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+@contextmanager
+def atomically(path: Path, *, error: type[VidaugError] = VidaugError) -> Iterator[Path]:
+    """Yield a place beside `path` to write to; when the block ends well, what is there takes the name of `path`.
+
+    Readers see the old file or the new one, never a part. Raises `error` when the folder or the disk does not take it.
+    """
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        publish(temporary, path)
+    except OSError as fault:
+        hint = "is the folder there and writable, and the disk not full?"
+        raise error(f"cannot be written: {fault.strerror or fault}", where=path, hint=hint) from fault
+    finally:
+        with suppress(OSError):  # a disk that cannot be written says so here too
+            temporary.unlink(missing_ok=True)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with the newlines it has. Raises VidaugError as `atomically`."""
+    with atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What killed writers left in `folder`; those of writers still at work look the same."""
+    return sorted(folder.glob(".*.*-*.tmp"))
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Those of `leftovers` whose writer is surely gone: it ran on this machine, and does no more."""
+    ours = re.compile(rf".*\.{re.escape(HOST)}-(\d+)-[0-9a-f]+\.tmp", re.ASCII)
+    return [path for path in leftovers(folder) if (found := ours.fullmatch(path.name)) and not alive(int(found[1]))]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def nameless_file() -> int:
+    """The descriptor of a file without a name, for memory that processes share: it is gone with its last user."""
+    if sys.platform == "linux":
+        return os.memfd_create("vidaug")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+HOST = socket.gethostname()
+
+
+def alive(pid: int) -> bool:
+    """Whether this machine runs a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # somebody else's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

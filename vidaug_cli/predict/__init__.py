@@ -1,0 +1,1 @@
+"""`vidaug predict` and `vidaug cam`: a trained network on videos and shards."""

@@ -1,0 +1,179 @@
+"""What is trained, on what, and where it goes: found in folders of shards, and told apart from every other run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.data.shard.done import done_path, shard_path
+from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.files import leftovers
+from vidaug_cli.ops.clips import Shape
+from vidaug_cli.recipe.recipe import Recipe
+from vidaug_cli.train.settings import Settings
+from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
+from vidaug_cli.words import nearest
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The clips of one or several folders of `vidaug augment`, and how they were made."""
+
+    folders: tuple[Path, ...]
+    plans: tuple[Plan, ...]
+    clips: ShardDataset  # with weights
+
+    @classmethod
+    def open(cls, folders: Sequence[Path]) -> Shards:
+        """Raises ShardError when one is no such folder, not finished, or not like the first."""
+        plans = tuple(read_plan(folder) for folder in folders)
+        for folder, plan in zip(folders, plans, strict=True):
+            paths = [shard_path(folder, number) for number in range(len(plan.shards))]
+            there = sum(path.is_file() and done_path(path).is_file() for path in paths)
+            if there < len(plan.shards):
+                what = f"holds {there} of {len(plan.shards)} shards"
+                raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
+        return cls(tuple(folders), plans, ShardDataset(folders, with_weights=True))
+
+    @property
+    def spec(self) -> ClipSpec:
+        """What a clip is; of the first folder."""
+        return self.plans[0].spec
+
+    @property
+    def labels(self) -> set[str]:
+        """Names of the classes that have clips."""
+        return {str(row.label) for plan in self.plans for row in plan.rows}
+
+    @property
+    def mixed(self) -> Path | None:
+        """A folder that has clips with two videos in them."""
+        found = zip(self.folders, self.plans, strict=True)
+        return next((folder for folder, plan in found if plan.recipe.mix and plan.copies), None)
+
+    def as_json(self) -> list[Any]:
+        """What tells these clips from others, wherever the folders lie."""
+        return [plan.sha256 for plan in self.plans] + [len(self.clips)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of training. Raises VidaugError where its parts do not fit each other."""
+
+    run: Path  # folder of the checkpoints and the history
+    settings: Settings
+    shards: Shards
+    validation: Shards | None = None  # one clean clip of each video
+    recipe: Recipe | None = None  # for each batch, besides what made the shards
+    init: Path | None = None  # weights to start from
+
+    def __post_init__(self) -> None:
+        network = self.settings.network
+        if network not in ARCHITECTURES:
+            hint = f"there is {', '.join(ARCHITECTURES)}"
+            raise VidaugError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
+        have, want = self.shards.spec, self.clip
+        if want.frames > have.frames or want.size > have.size:
+            what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
+            raise VidaugError(what, where=self.shards.folders[0], hint="make larger ones, or lower --frames and --size")
+        if (want.frames, want.size) != (have.frames, have.size) and self.shards.mixed:
+            raise VidaugError(
+                "has mixed clips, and a cut of one would not show what its label says",
+                where=self.shards.mixed,
+                hint="leave out --frames and --size, or make clips with -r none and mix them here with --recipe",
+            )
+        if self.validation is not None:
+            self._check(self.validation)
+
+    def _check(self, validation: Shards) -> None:
+        folder = validation.folders[0]
+        have, hint = validation.spec, "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
+        if validation.mixed:
+            raise VidaugError("has mixed clips, which have no one right class", where=validation.mixed, hint=hint)
+        if have.frames < self.clip.frames or have.size < self.clip.size:
+            what = f"clips have {have.frames} frames of {have.size} pixels, training has {self.clip.frames} of "
+            raise VidaugError(what + f"{self.clip.size}", where=folder, hint=hint)
+        self.check_classes(validation.clips.classes, folder)
+
+    def check_classes(self, names: Iterable[str], where: object) -> None:
+        """Raise VidaugError when clips or videos to test on have classes that training has not."""
+        if other := sorted(set(names) - set(self.classes)):
+            what = f"has classes that training has not, such as {other[0]!r}"
+            raise VidaugError(what, where=where, hint=f"training has {', '.join(self.classes)}"[:200])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return self.shards.clips.classes
+
+    @property
+    def architecture(self) -> Architecture:
+        found, dropout = ARCHITECTURES[self.settings.network], self.settings.dropout
+        return found if dropout is None else replace(found, dropout=dropout)
+
+    @property
+    def clip(self) -> ClipSpec:
+        """What a clip is for the network: that of the shards, or the cut of it that the settings ask for."""
+        spec = self.shards.spec
+        size = self.settings.size or spec.size
+        crop = (spec.crop[0] * min(1, size / spec.size), spec.crop[1] * min(1, size / spec.size))
+        return replace(spec, frames=self.settings.frames or spec.frames, size=size, crop=crop, flip=0.0)
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.clip.frames, self.clip.size, self.clip.size)
+
+    @property
+    def pathway_frames(self) -> tuple[int, int]:
+        """Frames of a clip in the Slow pathway and in the Fast one."""
+        fast = len(range(0, self.clip.frames, max(1, self.clip.frames // self.architecture.fast_frames)))
+        return -(-fast // self.architecture.alpha), fast
+
+    @property
+    def held_out(self) -> Path:
+        """Where the clips of validation videos are made."""
+        return self.run / "validation"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.run / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint to predict with: of the epoch that did best in validation, or else of the last."""
+        return self.run / "best.pt"
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """What the weights follow from, as JSON: another run is not taken for this one's continuation."""
+        init = self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()
+        return self.settings.as_json() | {
+            "shards": self.shards.as_json(),
+            "validation": self.validation and self.validation.as_json(),
+            "recipe": self.recipe and self.recipe.text,
+            "init": init,
+        }
+
+
+def is_shards(folder: Path) -> bool:
+    """Whether this is a folder of `vidaug augment` and not one of videos."""
+    return (folder / "plan.json").exists()
+
+
+def prepare(run: Path) -> None:
+    """Make the folder of a run. Raises VidaugError."""
+    if run.exists() and not run.is_dir():
+        raise VidaugError("is a file", where=run, hint="name a folder with -o")
+    if is_shards(run):
+        raise VidaugError("is a folder of shards", where=run, hint="choose another folder for the run")
+    run.mkdir(parents=True, exist_ok=True)
+    for path in leftovers(run):
+        path.unlink(missing_ok=True)
