@@ -22,7 +22,8 @@ from vidaug_cli.augment.render import Engine, clip_shape, decode, draw_cut, draw
 from vidaug_cli.augment.run import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
-from vidaug_cli.data.shard.file import Shard, ShardWriter
+from vidaug_cli.data.shard.reader import Shard
+from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.device import resolve_device
 from vidaug_cli.ops.blend import UNMIXED, mix
 from vidaug_cli.ops.clips import Clips

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from vidaug_cli.data.shard.done import DoneRecord
-from vidaug_cli.data.shard.file import ShardWriter
 from vidaug_cli.data.shard.header import Record, ShardHeader
+from vidaug_cli.data.shard.writer import ShardWriter
 
 
 def header_of(**values: Any) -> ShardHeader:
     """Two classes, clips of 4 x 16 x 16."""
     base = {"classes": ("walk", "run"), "recipe": 'summary = "x"\n', "seed": 5, "shard": 0, "plan_sha256": "0" * 64}
-    return ShardHeader(**base | {"frames": 4, "size": 16} | values)
+    return ShardHeader(**base | {"frames": 4, "size": 16, "codec": "raw", "quality": 95, "device": "cpu"} | values)
 
 
 def record_of(header: ShardHeader, number: int = 0) -> Record:

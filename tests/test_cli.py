@@ -19,7 +19,7 @@ from console import vidaug
 
 from vidaug_cli.data.manifest import read_rows
 from vidaug_cli.data.shard.done import shard_path
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.main import COMMANDS, cli
 
 SCRIPT = Path(sys.executable).with_name("vidaug")

@@ -18,7 +18,7 @@ from shard_makers import header_of, write_shard
 
 from vidaug_cli.augment.inspect import BARS, Summary, summarise
 from vidaug_cli.data.shard.done import done_path, shard_path
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.scores.file import write_scores
 
 WORDS = ["--frames", "8", "--size", "32", "-j", "1", "-q"]

@@ -27,7 +27,6 @@ from vidaug_cli.augment.run import Report, run
 from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shard import file as shard_file
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
@@ -392,7 +391,7 @@ def test_a_shard_made_anew_is_never_beside_the_record_of_the_old_one(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(shard_file.DoneRecord, "write", killed)
+        patch.setattr(DoneRecord, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             rendered(plan, out)
     assert not done_path(shard_path(out, 0)).exists()

@@ -18,7 +18,7 @@ from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.sampling import ClipSpec, frame_numbers
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import read_clip
 from vidaug_cli.device import autocast

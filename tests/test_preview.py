@@ -18,7 +18,7 @@ from vidaug_cli.augment.render import Engine
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.sheet import FPS
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.loading import load_recipe

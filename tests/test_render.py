@@ -30,8 +30,8 @@ from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import done_path, shard_path
-from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.recipe.loading import load_recipe
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_makers import CLASSES, scores_of, shares
 
+from vidaug_cli.data import hdf5
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.scores import file as module
 from vidaug_cli.scores.ensemble import Part, ensemble
 from vidaug_cli.scores.file import Failed, Scores, check_place, read_scores, write_scores
 
@@ -133,12 +133,12 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     write_scores(path, scores_of(1))
     before = path.read_bytes()
 
-    class Full(module.Sink):
+    class Full(hdf5.Sink):
         def write(self, data: Any) -> int:
             self.error = OSError(errno.ENOSPC, "No space left on device")
             return len(data)
 
-    monkeypatch.setattr(module, "Sink", Full)
+    monkeypatch.setattr(hdf5, "Sink", Full)
     with pytest.raises(ShardError, match="No space left"):
         write_scores(path, scores_of(2))
     assert path.read_bytes() == before

@@ -22,7 +22,7 @@ from vidaug_cli.data.listing.candidates import Candidate, Listing
 from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.scan import Scan, scan
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.file import read_scores

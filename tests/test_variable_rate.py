@@ -21,7 +21,7 @@ from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.sampling import ClipSpec, Short, check_rates, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.scan import scan
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VidaugError, VideoError

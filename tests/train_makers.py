@@ -14,8 +14,8 @@ from vidaug_cli.augment.plan import Plan, write_plan
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
-from vidaug_cli.data.shard.file import ShardWriter
 from vidaug_cli.data.shard.header import Record, ShardHeader
+from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.distributed import Processes
@@ -70,6 +70,9 @@ def make_shards(
             plan_sha256=plan.sha256,
             frames=frames,
             size=size,
+            codec="raw",
+            quality=95,
+            device="cpu",
         )
         with ShardWriter(shard_path(out, index), header) as writer:
             for slot in (slot for group in groups for slot in group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -139,3 +140,18 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
 def as_tuples(value: Any) -> Any:
     """Lists, also within lists, as tuples: what a frozen dataclass can hold."""
     return tuple(as_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def parse_json(text: str | bytes, kind: type[T], what: str, *, error: type[VidaugError] = VidaugError) -> T:
+    """Return what strict JSON (no NaN) says, whose outermost value has to be a `kind`; raise `error` otherwise."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as fault:
+        raise error(f"{what} is not JSON") from fault
+    if not isinstance(value, kind):
+        raise error(f"{what} should be a JSON {'object' if kind is dict else kind.__name__}")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)

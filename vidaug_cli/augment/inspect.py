@@ -11,7 +11,7 @@ import numpy as np
 
 from vidaug_cli.augment.output import shard_files
 from vidaug_cli.augment.plan import read_plan
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.words import count, human_bytes, printable
 

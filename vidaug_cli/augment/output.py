@@ -16,8 +16,8 @@ import numpy as np
 from vidaug_cli.augment.lock import held, in_turn
 from vidaug_cli.augment.plan import Plan, drawn_otherwise, plan_differences, read_header, write_plan
 from vidaug_cli.data.kinds import Kind, kind_of
-from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, finished_shards, read_done, shard_path
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import abandoned, leftovers, write_text_atomically
 from vidaug_cli.words import human_bytes
@@ -163,19 +163,20 @@ def _remove(paths: Iterable[Path]) -> None:
 
 def finished(plan: Plan, out: Path, part: Part = WHOLE) -> dict[int, DoneRecord]:
     """The done records of a part's shards that are there in full length, by shard number."""
-    found = {}
-    for index in part.shards(plan):
-        shard = shard_path(out, index)
+    mine, done = part.shards(plan), {}
+    for index, shard in finished_shards(out).items():
+        if index not in mine:
+            continue
         try:
-            done = read_done(done_path(shard))
-            if done.bytes == shard.stat().st_size:
-                found[index] = done
+            record = read_done(done_path(shard))
+            if record.bytes == shard.stat().st_size:
+                done[index] = record
         except FileNotFoundError:
             continue
         except ShardError as error:
             if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
                 raise
-    return found
+    return done
 
 
 def to_do(plan: Plan, part: Part, done: Mapping[int, DoneRecord], *, retry_failed: bool = False) -> list[int]:
@@ -228,8 +229,8 @@ def shard_files(source: Path) -> list[Path]:
 
     Raises ShardError when there is none, with what `source` is instead.
     """
-    if found := sorted(path for path in (source / "shards").glob("shard-*.h5") if done_path(path).exists()):
-        return found
+    if shards := finished_shards(source):
+        return list(shards.values())
     kind, hint = kind_of(source), "name a folder written by 'vidaug augment', or a shard in it"
     if kind in (Kind.SHARD, Kind.UNCLEAR) and source.is_file():
         return [source]

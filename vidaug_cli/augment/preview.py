@@ -12,8 +12,8 @@ from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.shard.done import Failure
-from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.animation import animate
 from vidaug_cli.draw.sheet import FPS, LEGEND, Legend, Strip, contact_sheet
 from vidaug_cli.errors import VidaugError

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, read_plan
 from vidaug_cli.data.sampling import Sample, check_taken, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
-from vidaug_cli.data.shard.file import ShardWriter
-from vidaug_cli.data.shard.header import Device, Record, ShardHeader
+from vidaug_cli.data.shard.header import DeviceKind, Record, ShardHeader
+from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import Limits
 from vidaug_cli.device import within_memory
@@ -55,7 +55,7 @@ class Engine:
     limits: Limits = field(default_factory=Limits)
 
     @property
-    def kind(self) -> Device:
+    def kind(self) -> DeviceKind:
         """The kind of device, as a shard's header names it."""
         return "cuda" if self.device.startswith("cuda") else "cpu"
 

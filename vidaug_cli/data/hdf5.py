@@ -1,7 +1,7 @@
-"""HDF5 files of ours: how they are made, and what one must be before anything of it is read. Only here: h5py.
+"""HDF5 files of ours: how they are written, and what one must be before anything of it is read. Only here: h5py.
 
-Every dataset has one chunk per row and no compression; so the bytes a file declares are the bytes it must hold, and a
-reader can tell a lie before it allocates anything. Shards and scores are made of this.
+Every dataset has chunks of one known size and no compression. So the bytes that a file declares are the bytes it must
+hold, and a reader can refuse a false size before it allocates anything. Shards and scores are made of this.
 """
 
 from __future__ import annotations
@@ -10,37 +10,53 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.errors import ShardError, VidaugError, of_the_system
+from vidaug_cli.files import atomically
 
 MAX_TEXT = 2**20  # bytes of one text, in an attribute or a row
 FLETCHER32_BYTES = 4
-FREE_LENGTH = h5py.vlen_dtype(np.uint8)
-REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # a value of free length, in its chunk
 
-Attributes = dict[str, str | int]
-Column = tuple[np.dtype[Any], tuple[int, ...]]  # type, and shape of one row
+Attributes = Mapping[str, str | int]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Table:
-    """Datasets with as many rows each; the last one says how many."""
-
-    of: str  # what a row is about, for errors: "clip"
-    columns: dict[str, Column]
-
-
-def text(length: int) -> np.dtype[Any]:
-    """UTF-8 padded to `length` bytes: only values of fixed length can have checksums."""
+def text(length: int = 1) -> np.dtype[Any]:
+    """Return the type of UTF-8 padded to `length` bytes: only values of fixed length can have checksums."""
     padded: np.dtype[Any] = h5py.string_dtype("utf-8", max(1, length))
     return padded
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a dataset has to be. Those of a file with the same `per` have the same number of rows."""
+
+    per: str  # what a row is about, for errors: "clip"
+    dtype: np.dtype[Any]  # `text()` stands for texts of any length
+    row: tuple[int, ...] = ()  # shape of one row
+    chunk: int = 1  # rows in a chunk
+    checksum: bool = True  # whether chunks have HDF5's Fletcher-32
+
+
+Columns = Mapping[str, Column]
+
+
+@dataclass(frozen=True)
+class Format(Generic[T]):
+    """One of the formats that our files have."""
+
+    name: str  # attribute `format`
+    version: int  # attribute `version`
+    called: str  # for errors: "shard"
+    header: Callable[[Attributes], T]  # makes the other attributes a header; ShardError where they are none
+    columns: Callable[[T], Columns]  # the datasets of a file with this header; of each `per`, the last says how many
 
 
 class Sink(io.FileIO):
@@ -52,6 +68,7 @@ class Sink(io.FileIO):
     error: OSError | None = None
 
     def write(self, data: Any) -> int:
+        """Write all of `data`, or keep the error."""
         rest = memoryview(data)
         try:
             while rest and not self.error:
@@ -61,6 +78,7 @@ class Sink(io.FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen the file, or keep the error."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -68,8 +86,23 @@ class Sink(io.FileIO):
             return size or 0
 
 
-def create_file(sink: Sink) -> Any:
-    """A new, empty HDF5 file that is written to `sink`.
+@contextmanager
+def creating(path: Path, check: Callable[[Path], object]) -> Iterator[tuple[Any, Sink]]:
+    """Yield a new HDF5 file to fill, and its sink; `check` then sees it before it takes the name of `path`.
+
+    Raises ShardError when the folder or the disk does not take it.
+    """
+    with atomically(path, error=ShardError) as temporary:
+        with Sink(temporary, "x+") as sink:
+            with _new_file(sink) as file:
+                yield file, sink
+            if sink.error:
+                raise sink.error
+        check(temporary)
+
+
+def _new_file(sink: Sink) -> Any:
+    """Return a new, empty HDF5 file that is written to `sink`.
 
     In the layout of HDF5 1.10, lower and upper bound alike: its metadata carry checksums (older layouts have none), it
     is read since 2016, and a newer library writes the same bytes. No times are stored, for the same reason.
@@ -83,27 +116,27 @@ def create_file(sink: Sink) -> Any:
     return h5py.File(h5py.h5f.create(b"vidaug", h5py.h5f.ACC_TRUNC, creation, access))
 
 
-def add_dataset(file: Any, name: str, column: Column, count: int) -> Any:
-    """A dataset of `count` rows that can grow."""
-    dtype, row = column
-    checksum = h5py.check_vlen_dtype(dtype) is None  # HDF5 refuses filters on values of free length
-    shape, most, chunk = (count, *row), (None, *row), (1, *row)
-    return file.create_dataset(name, shape, dtype, maxshape=most, chunks=chunk, fletcher32=checksum)
+def add_dataset(file: Any, name: str, column: Column, rows: Sequence[Any] | NDArray[Any] = ()) -> Any:
+    """Add a dataset of these rows and return it; it can grow. Texts are padded to the longest of them."""
+    dtype = column.dtype
+    if _is_text(dtype):
+        rows = [row.encode() for row in rows]
+        dtype = text(max(map(len, rows), default=1))
+    values = np.asarray(rows, dtype).reshape(-1, *column.row)
+    options = {"maxshape": (None, *column.row), "chunks": (column.chunk, *column.row), "fletcher32": column.checksum}
+    return file.create_dataset(name, dtype=dtype, data=values, **options)
 
 
-def append_row(dataset: Any, row: NDArray[Any]) -> None:
-    """One more row. Past h5py's own assignment, which makes a table of equally long values of free length."""
-    count = dataset.shape[0]
-    dataset.resize(count + 1, axis=0)
-    where = dataset.id.get_space()
-    where.select_hyperslab((count, *(0 for _ in row.shape)), (1, *row.shape))
-    kind = h5py.h5t.py_create(dataset.dtype)
-    dataset.id.write(h5py.h5s.create_simple((1, *row.shape)), where, np.ascontiguousarray(row), kind)
+def append_rows(dataset: Any, rows: NDArray[Any]) -> None:
+    """Write more rows behind those that are there."""
+    count = len(dataset)
+    dataset.resize(count + len(rows), axis=0)
+    dataset[count:] = rows
 
 
-def add_attributes(file: Any, attributes: Mapping[str, str | int]) -> None:
-    """Numbers, and texts of fixed length: up to 64 KB these lie in the file's checksummed metadata."""
-    for name, value in attributes.items():
+def add_attributes(file: Any, kind: Format[Any], attributes: Attributes) -> None:
+    """Write numbers, and texts of fixed length: up to 64 KB these lie in the file's checksummed metadata."""
+    for name, value in {"format": kind.name, "version": kind.version, **attributes}.items():
         if isinstance(value, str):
             data = value.encode()
             file.attrs.create(name, data, dtype=text(len(data)))
@@ -111,27 +144,30 @@ def add_attributes(file: Any, attributes: Mapping[str, str | int]) -> None:
             file.attrs.create(name, value, dtype="<i8")
 
 
-def open_checked(
-    path: Path, describe: Callable[[Attributes], tuple[T, Sequence[Table]]]
-) -> tuple[Any, T, dict[str, Any]]:
-    """A file of ours, what `describe` makes of its attributes, and its datasets by name, none of them read.
+def open_checked(path: Path, kind: Format[T]) -> tuple[Any, T, dict[str, Any]]:
+    """Return a file of this format, its header, and its datasets by name, none of them read.
 
-    `describe` also says which tables there have to be. Raises ShardError where they are not, where there is anything
-    else, and where a dataset is not what `add_dataset` makes.
+    Raises ShardError where it is of another format or version, where datasets are missing or foreign, and where one is
+    not as `kind.columns` says.
     """
     # A finished file never changes, and locks fail on many network file systems.
     file = h5py.File(path, "r", locking=False)
     try:
-        header, tables = describe(_attributes(file))
-        return file, header, _datasets(file, tables)
+        attributes = _attributes(file)
+        if attributes.pop("format", None) != kind.name:
+            raise ShardError(f"is HDF5, but not a {kind.called} of vidaug")
+        if (version := attributes.pop("version", None)) != kind.version:
+            what = f"is version {version}, and this vidaug reads {kind.version}"
+            raise ShardError(what, hint="update vidaug-cli")
+        header = kind.header(attributes)
+        return file, header, _datasets(file, kind.columns(header))
     except BaseException:
         file.close()
         raise
 
 
 def format_of(path: Path) -> str | None:
-    """The attribute `format` of an HDF5 file, which ours begin with; empty where there is none, None where it cannot
-    be read."""
+    """Return the attribute `format` of an HDF5 file, which ours have; empty where there is none, None if unreadable."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             return str(_attributes(file, ("format",)).get("format", ""))
@@ -146,8 +182,8 @@ _HDF5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, Overflow
 
 
 @contextmanager
-def reading(where: object, kind: str, hint: Callable[[], str]) -> Iterator[None]:
-    """Turn whatever is wrong with a file of this kind into a ShardError that says where; `hint` is only asked then."""
+def reading(where: object, kind: Format[Any], hint: Callable[[], str]) -> Iterator[None]:
+    """Turn whatever is wrong with a file of this format into a ShardError with its place, and with what `hint` says."""
     try:
         yield
     except VidaugError as error:
@@ -161,26 +197,17 @@ def reading(where: object, kind: str, hint: Callable[[], str]) -> Iterator[None]
             error.filename = error.filename or str(where)
             if said := of_the_system(error):  # of a disk, not of the file: nothing of it has to be made again
                 raise ShardError(f"cannot be read: {said.what}", where=where, hint=said.hint) from error
-        raise ShardError(f"is damaged or not a {kind} ({_first_line(error)})", where=where, hint=hint()) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ShardError(f"is damaged or not a {kind.called} ({reason})", where=where, hint=hint()) from error
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the disk or the folder does not take into a ShardError."""
-    try:
-        yield
-    except OSError as error:
-        hint = "is the folder there and writable, and the disk not full?"
-        raise ShardError(f"cannot be written ({_first_line(error)})", where=path, hint=hint) from error
+def _is_text(dtype: np.dtype[Any]) -> bool:
+    return h5py.check_string_dtype(dtype) is not None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _attributes(file: Any, names: Sequence[str] | None = None) -> Attributes:
-    """All attributes, or those of `names`: texts of fixed length and 64-bit integers, and nothing else."""
-    found: Attributes = {}
+def _attributes(file: Any, names: Sequence[str] | None = None) -> dict[str, str | int]:
+    """Return all attributes, or those of `names`: texts of fixed length and 64-bit integers, and nothing else."""
+    values: dict[str, str | int] = {}
     for name in file.attrs if names is None else filter(file.attrs.__contains__, names):
         attribute = h5py.h5a.open(file.id, name.encode())
         kind = attribute.get_type()
@@ -189,48 +216,43 @@ def _attributes(file: Any, names: Sequence[str] | None = None) -> Attributes:
         if attribute.shape != () or attribute.get_storage_size() > MAX_TEXT or not known:
             raise ShardError(f"attribute {name[:40]!r} is neither a text of fixed length nor a 64-bit integer")
         value = file.attrs[name]
-        found[name] = bytes(value).decode() if is_text else int(value)
-    return found
+        values[name] = bytes(value).decode() if is_text else int(value)
+    return values
 
 
-def _datasets(file: Any, tables: Sequence[Table]) -> dict[str, Any]:
-    """Our datasets, if they are all there, and nothing else is, and each is what `add_dataset` makes."""
-    wanted = [name for table in tables for name in table.columns]
-    if set(file) != set(wanted):
-        odd = sorted(set(file) ^ set(wanted))
-        raise ShardError(f"should hold the datasets {', '.join(wanted)}; these are missing or foreign: {odd}"[:400])
-    for name in wanted:
+def _datasets(file: Any, columns: Columns) -> dict[str, Any]:
+    """Return the datasets if they are all there, nothing else is, and each is what `add_dataset` makes."""
+    if odd := sorted(set(file) ^ columns.keys()):
+        raise ShardError(f"should hold the datasets {', '.join(columns)}; these are missing or foreign: {odd}"[:400])
+    for name in columns:
         # Looked at before it is followed: a soft or external link may lead into another file.
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise ShardError(f"{name!r} is a link to somewhere else")
-    found = {name: file[name] for name in wanted}
-    if not all(isinstance(dataset, h5py.Dataset) and dataset.shape for dataset in found.values()):
+    datasets = {name: file[name] for name in columns}
+    if not all(isinstance(dataset, h5py.Dataset) and dataset.shape for dataset in datasets.values()):
         raise ShardError("holds something that is not a dataset")
-    for table in tables:
-        count = found[list(table.columns)[-1]].shape[0]
-        for name, (dtype, row) in table.columns.items():
-            kind = found[name].id.get_type()
-            if h5py.check_string_dtype(dtype) and isinstance(kind, h5py.h5t.TypeStringID):  # of any length
-                dtype = text(min(kind.get_size(), MAX_TEXT))
-            _check_dataset(found[name], name, dtype, (count, *row), table.of, file.id.get_filesize())
-    return found
+    counts = {column.per: len(datasets[name]) for name, column in columns.items()}
+    for name, column in columns.items():
+        _check_dataset(datasets[name], name, column, counts[column.per], file.id.get_filesize())
+    return datasets
 
 
-def _check_dataset(
-    dataset: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], of: str, file_bytes: int
-) -> None:
-    if dataset.id.get_type() != h5py.h5t.py_create(dtype, logical=True) or dataset.shape != shape:
+def _check_dataset(dataset: Any, name: str, column: Column, count: int, file_bytes: int) -> None:
+    dtype, shape, kind = column.dtype, (count, *column.row), dataset.id.get_type()
+    if _is_text(dtype) and isinstance(kind, h5py.h5t.TypeStringID):  # of any length
+        dtype = text(min(kind.get_size(), MAX_TEXT))
+    if kind != h5py.h5t.py_create(dtype, logical=True) or dataset.shape != shape:
         raise ShardError(f"{name!r} is {dataset.dtype} {dataset.shape}, should be {dtype} {shape}")
     made = dataset.id.get_create_plist()
-    chunked = made.get_layout() == h5py.h5d.CHUNKED and made.get_chunk() == (1, *shape[1:])
+    chunked = made.get_layout() == h5py.h5d.CHUNKED and made.get_chunk() == (column.chunk, *column.row)
     if not chunked or made.get_external_count():
-        raise ShardError(f"{name!r} is not stored in this file with one chunk per {of}")
+        each = f"one chunk per {column.per}" if column.chunk == 1 else f"chunks of {column.chunk} {column.per}s"
+        raise ShardError(f"{name!r} is not stored in this file with {each}")
     filters = [made.get_filter(number)[0] for number in range(made.get_nfilters())]
-    vlen = h5py.check_vlen_dtype(dtype) is not None
-    if filters != ([] if vlen else [h5py.h5z.FILTER_FLETCHER32]):
-        raise ShardError(f"{name!r} should have a checksum and no other filter")
-    value_bytes = REFERENCE.itemsize if vlen else dtype.itemsize
-    row_bytes = int(np.prod(shape[1:], dtype=object)) * value_bytes + FLETCHER32_BYTES * (not vlen)
+    if filters != [h5py.h5z.FILTER_FLETCHER32] * column.checksum:
+        raise ShardError(f"{name!r} should have {'a checksum and no other' if column.checksum else 'no'} filter")
+    chunk_bytes = column.chunk * prod(column.row) * dtype.itemsize + FLETCHER32_BYTES * column.checksum
+    stored = -(-count // column.chunk) * chunk_bytes
     # First what costs nothing to ask; what is stored is counted by walking through the chunks.
-    if shape[0] * row_bytes > file_bytes or shape[0] * row_bytes != dataset.id.get_storage_size():
-        raise ShardError(f"{name!r} declares {shape[0]} {of}s of {row_bytes} bytes, which are not in the file")
+    if stored > file_bytes or stored != dataset.id.get_storage_size():
+        raise ShardError(f"{name!r} declares {count} {column.per}s, which are not in the file")

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import advising
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.predict.predictor import Predictor

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.augment.preview import clip_fps
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.sheet import Legend, Strip
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.predict.cam import activations, class_maps, spearman

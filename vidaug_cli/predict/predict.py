@@ -19,7 +19,7 @@ from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.data.sampling import check_rates
 from vidaug_cli.data.shard.done import done_path, read_done
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import advising
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.predict.predictor import Key, Predictor

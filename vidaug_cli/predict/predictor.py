@@ -17,7 +17,7 @@ from torch import Tensor
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.device import Amp, autocast, within_memory
 from vidaug_cli.errors import ShardError, VideoError

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,17 @@ from vidaug_cli.data.hdf5 import (
     MAX_TEXT,
     Attributes,
     Column,
-    Sink,
-    Table,
+    Columns,
+    Format,
     add_attributes,
     add_dataset,
-    create_file,
+    creating,
     open_checked,
     reading,
     text,
-    writing,
 )
-from vidaug_cli.data.shard.header import parse_json
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.files import publish, temporary_beside
+from vidaug_cli.schema import parse, parse_json
 
 FORMAT = "vidaug-scores"
 VERSION = 1
@@ -76,7 +73,7 @@ class Scores:
                 raise ShardError(f"{failed.video!r} has a label that is not -1 to {classes - 1}")
             _check_text("a reason", failed.reason)
         _check_text("source", self.source, MAX_SOURCE)
-        parse_json(self.source, dict, "source")
+        parse_json(self.source, dict, "source", error=ShardError)
 
     def _refuse(self, bad: Any, what: str) -> None:
         """Name the first video for which `bad`, bool (N,), holds."""
@@ -84,99 +81,86 @@ class Scores:
             raise ShardError(f"{self.videos[int(bad.argmax())]!r} has {what}")
 
 
+@dataclass(frozen=True)
+class ScoresHeader:
+    """The attributes of a file of scores."""
+
+    classes: int  # how many
+    views: int  # of each video; 0: their scores are not there
+    source: str  # JSON object
+
+    @classmethod
+    def from_attributes(cls, attributes: Attributes) -> ScoresHeader:
+        """Return the header. Raises ShardError on attributes of other names or types."""
+        return parse(cls, attributes, error=ShardError)
+
+    @property
+    def columns(self) -> Columns:
+        """The datasets of a file of scores."""
+        label, score, size = np.dtype("<i8"), np.dtype("<f4"), np.dtype("<i4")
+        return {
+            "classes": Column("class name", text()),
+            "videos": Column("video", text()),
+            "shape": Column("video", size, (3,)),
+            "scores": Column("video", score, (self.classes,)),
+            **({"views": Column("video", score, (self.views, self.classes))} if self.views else {}),
+            "labels": Column("video", label),
+            "failed": Column("failed video", text()),
+            "reasons": Column("failed video", text()),
+            "failed_labels": Column("failed video", label),
+        }
+
+
+SCORES: Format[ScoresHeader] = Format(
+    FORMAT, VERSION, "file of scores", ScoresHeader.from_attributes, lambda header: header.columns
+)
+
+
 def write_scores(path: Path, scores: Scores) -> None:
-    """Atomically. Raises ShardError when the disk does not take it."""
-    temporary = temporary_beside(path)
-    try:
-        with writing(path):
-            with Sink(temporary, "x+") as sink:
-                with create_file(sink) as file:
-                    _fill(file, scores)
-                if sink.error:
-                    raise sink.error
-            read_scores(temporary)
-            publish(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    """Write scores atomically. Raises ShardError when the disk does not take them."""
+    header = ScoresHeader(len(scores.classes), 0 if scores.views is None else scores.views.shape[1], scores.source)
+    rows = vars(scores) | {
+        "failed": [failed.video for failed in scores.failures],
+        "reasons": [failed.reason for failed in scores.failures],
+        "failed_labels": [failed.label for failed in scores.failures],
+    }
+    with creating(path, read_scores) as (file, _):
+        for name, column in header.columns.items():
+            add_dataset(file, name, column, rows[name])
+        add_attributes(file, SCORES, asdict(header))
 
 
 def read_scores(path: Path | str) -> Scores:
-    """Raises ShardError when the file is damaged, foreign or holds what no scores can be."""
+    """Return the scores in a file. Raises ShardError when it is damaged, foreign or holds what no scores can be."""
     path = Path(path)
-    with reading(path, "file of scores", lambda: "'vidaug predict' and 'vidaug ensemble' write one"):
-        file, attributes, datasets = open_checked(path, _describe)
+    with reading(path, SCORES, lambda: "'vidaug predict' and 'vidaug ensemble' write one"):
+        file, header, datasets = open_checked(path, SCORES)
         with file:
             columns = {name: dataset[...] for name, dataset in datasets.items()}
         texts = {name: _decoded(columns[name]) for name in ("classes", "videos", "failed", "reasons")}
-        if len(texts["classes"]) != attributes["classes"]:
-            raise ShardError(f"names {len(texts['classes'])} classes, and has scores for {attributes['classes']}")
+        if len(texts["classes"]) != header.classes:
+            raise ShardError(f"names {len(texts['classes'])} classes, and has scores for {header.classes}")
         return Scores(
             classes=texts["classes"],
             videos=texts["videos"],
             failures=tuple(map(Failed, texts["failed"], columns["failed_labels"].tolist(), texts["reasons"])),
-            source=str(attributes["source"]),
+            source=header.source,
             views=columns.get("views"),
             **{name: columns[name] for name in ("labels", "scores", "shape")},
         )
 
 
 def check_place(path: Path) -> None:
-    """Before the work: the folder is there, and nothing is overwritten but scores. Raises VidaugError."""
+    """Raise VidaugError, before the work, where the folder is not there or something else than scores is in the way."""
     if not path.parent.is_dir():
         raise VidaugError("no such folder", where=path.parent)
     if not path.exists():
         return
     try:
-        with reading(path, "file of scores", str):
-            open_checked(path, _describe)[0].close()
+        with reading(path, SCORES, str):
+            open_checked(path, SCORES)[0].close()
     except ShardError as error:
         raise VidaugError("exists, and is not a file of scores", where=path, hint="choose another name") from error
-
-
-_ATTRIBUTES = {"format": str, "version": int, "classes": int, "views": int, "source": str}
-
-
-def _describe(found: Attributes) -> tuple[Attributes, list[Table]]:
-    if found.get("format") != FORMAT:
-        raise ShardError("is HDF5, but not a file of scores of vidaug")
-    if found.get("version") != VERSION:
-        raise ShardError(
-            f"is version {found.get('version')}, and this vidaug reads {VERSION}", hint="update vidaug-cli"
-        )
-    if {name: type(value) for name, value in found.items()} != _ATTRIBUTES:
-        raise ShardError(f"should have the attributes {', '.join(_ATTRIBUTES)}")
-    return found, _tables(int(found["classes"]), int(found["views"]))
-
-
-def _tables(classes: int, views: int) -> list[Table]:
-    """The datasets. Texts may be of any length, and are padded to the longest."""
-    label, score, size = np.dtype("<i8"), np.dtype("<f4"), np.dtype("<i4")
-    per_view: dict[str, Column] = {"views": (score, (views, classes))} if views else {}
-    own: dict[str, Column] = {"videos": (text(1), ()), "shape": (size, (3,)), "scores": (score, (classes,))}
-    return [
-        Table("class name", {"classes": (text(1), ())}),
-        Table("video", own | per_view | {"labels": (label, ())}),
-        Table("failed video", {"failed": (text(1), ()), "reasons": (text(1), ()), "failed_labels": (label, ())}),
-    ]
-
-
-def _fill(file: Any, scores: Scores) -> None:
-    views = 0 if scores.views is None else scores.views.shape[1]
-    failures = {
-        "failed": [failed.video for failed in scores.failures],
-        "reasons": [failed.reason for failed in scores.failures],
-        "failed_labels": [failed.label for failed in scores.failures],
-    }
-    for table in _tables(len(scores.classes), views):
-        for name, (dtype, row) in table.columns.items():
-            values = (vars(scores) | failures)[name]
-            if dtype.kind == "S":
-                values = [value.encode() for value in values]
-                dtype = text(max(map(len, values), default=1))
-            add_dataset(file, name, (dtype, row), len(values))[...] = np.asarray(values, dtype)
-    header: Attributes = {"format": FORMAT, "version": VERSION, "classes": len(scores.classes), "views": views}
-    add_attributes(file, header | {"source": scores.source})
 
 
 def _decoded(column: NDArray[np.bytes_]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.done import done_path, shard_path
+from vidaug_cli.data.shard.done import finished_shards
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
@@ -35,8 +35,7 @@ class Shards:
         """Raises ShardError when one is no such folder, not finished, or not like the first."""
         plans = tuple(read_plan(folder) for folder in folders)
         for folder, plan in zip(folders, plans, strict=True):
-            paths = [shard_path(folder, number) for number in range(len(plan.shards))]
-            there = sum(path.is_file() and done_path(path).is_file() for path in paths)
+            there = len(finished_shards(folder).keys() & set(range(len(plan.shards))))
             if there < len(plan.shards):
                 what = f"holds {there} of {len(plan.shards)} shards"
                 raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.shard.done import DoneRecord, file_sha256
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 
 TOLERANCE = 1e-5  # of float32 labels and weights
@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 def check_shard(
     path: Path, done: DoneRecord | None = None, *, deep: bool = True, row_labels: Sequence[int] | None = None
 ) -> list[str]:
-    """What is wrong with the shard at `path`, a line each; nothing when it is whole.
+    """Return what is wrong with the shard at `path`, a line each; nothing when it is whole.
 
     Args:
         path: the HDF5 file.
@@ -43,8 +43,8 @@ def check_shard(
 def _against_record(path: Path, done: DoneRecord, deep: bool) -> Iterator[str]:
     if not path.is_file():
         yield "does not exist"
-    elif (found := path.stat().st_size) != done.bytes:
-        yield f"has {found:,} bytes, its done record says {done.bytes:,}"
+    elif (length := path.stat().st_size) != done.bytes:
+        yield f"has {length:,} bytes, its done record says {done.bytes:,}"
     elif deep and file_sha256(path) != done.sha256:
         yield "has another sha256 than its done record says"
 
@@ -105,8 +105,10 @@ def _unreadable(shard: Shard, deep: bool) -> Iterator[str]:
         try:
             if deep:
                 shard.record(i)
-            else:
-                shard.params(i)
+                continue
+            shard.params(i)
+            if shard.header.codec != "raw":
+                shard.offsets(i)
         except ShardError as error:
             yield f"clip {i}: {error.what}"
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidaug_cli.data.shard.done import done_path
-from vidaug_cli.data.shard.file import Shard
+from vidaug_cli.data.shard.done import finished_shards
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 
 OPEN = 32  # files at a time in a process: a data set may have thousands of shards, and a process 1,024 files
@@ -26,15 +26,19 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
     An item is `(video, target)`: uint8 (T, H, W, 3), float32 (K,); with `with_weights` a third: float32 (T,), the
     share of the clip's own video in each frame, from which frame labels follow. It holds paths: each process opens
     its own files when it first needs them, at most 32 at a time, so it pickles and works with any number of DataLoader
-    workers.
+    workers. `check=False` leaves out the CRC-32 of the pixels.
 
     Raises ShardError when there is no finished shard, or shards differ in their classes or the shape of a clip.
     """
 
-    def __init__(self, shards: Path | str | Iterable[Path | str], *, with_weights: bool = False) -> None:
+    def __init__(
+        self, shards: Path | str | Iterable[Path | str], *, with_weights: bool = False, check: bool = True
+    ) -> None:
         given = [Path(path) for path in ([shards] if isinstance(shards, Path | str) else shards)]
-        self.paths = [path for place in given for path in (_finished(place) if place.is_dir() else [place])]
-        self.with_weights = with_weights
+        self.paths = [
+            path for place in given for path in (finished_shards(place).values() if place.is_dir() else [place])
+        ]
+        self.with_weights, self.check = with_weights, check
         if not self.paths:
             raise ShardError("holds no finished shard", where=shards, hint="make some with 'vidaug augment'")
         kinds, counts = [], []
@@ -68,7 +72,7 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
     def _shard(self, path: Path) -> Shard:
         if self._process != os.getpid():  # after a fork: HDF5 files must not be shared between processes
             self._open, self._process = {}, os.getpid()
-        shard = self._open.pop(path) if path in self._open else Shard(path)
+        shard = self._open.pop(path) if path in self._open else Shard(path, check=self.check)
         self._open[path] = shard  # behind the others: the first is the one not used for longest
         if len(self._open) > OPEN:
             self._open.pop(next(iter(self._open))).close()
@@ -76,8 +80,3 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_open": {}}
-
-
-def _finished(out: Path) -> list[Path]:
-    """The shards of an output folder that have their done record."""
-    return sorted(path for path in (out / "shards").glob("shard-*.h5") if done_path(path).is_file())

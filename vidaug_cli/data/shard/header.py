@@ -1,27 +1,27 @@
-"""What a shard says about itself: the attributes of the file, and one clip with everything known of it."""
+"""What a shard is: its attributes, its datasets, and one clip with everything known of it."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeVar, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidaug_cli.data.hdf5 import Attributes, Column, Format, text
 from vidaug_cli.errors import ShardError
 from vidaug_cli.rng import MAX_SEED
-from vidaug_cli.schema import check
+from vidaug_cli.schema import check, parse, parse_json
 
 FORMAT = "vidaug"
 VERSION = 1
-MAX_CLIP_BYTES = 2**32 - 64  # one clip is one HDF5 chunk with its checksum, and a chunk ends at 4 GiB
+MAX_CLIP_BYTES = 2**32 - 64  # a raw clip is one HDF5 chunk, and a chunk has less than 4 GiB
+DATA_CHUNK = 2**20  # bytes of `data` in a chunk, and no more than a raw clip has: a small shard stays small
 
 Codec = Literal["raw", "jpeg"]
-Device = Literal["cpu", "cuda"]
-T = TypeVar("T")
+DeviceKind = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class ShardHeader:
     plan_sha256: str
     frames: int  # T, frames of a clip
     size: int  # pixels, height and width
-    codec: Codec = "raw"
-    quality: int = 95  # of JPEG, 1 to 100; means nothing for raw
-    device: Device = "cpu"  # kind of device that rendered it: only the same kind gives the same bytes again
+    codec: Codec
+    quality: int  # of JPEG, 1 to 100; means nothing for raw
+    device: DeviceKind  # kind of device that rendered it: only the same kind gives the same bytes again
 
     def __post_init__(self) -> None:
         rules = {
@@ -52,7 +52,7 @@ class ShardHeader:
             "size": (8 <= self.size <= 2048, "8 to 2048"),
             "codec": (self.codec in get_args(Codec), " or ".join(get_args(Codec))),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
-            "device": (self.device in get_args(Device), " or ".join(get_args(Device))),
+            "device": (self.device in get_args(DeviceKind), " or ".join(get_args(DeviceKind))),
         }
         check(self, rules, error=ShardError)
         if self.clip_bytes > MAX_CLIP_BYTES:
@@ -70,30 +70,43 @@ class ShardHeader:
         """Bytes of one decoded clip."""
         return self.frames * self.size * self.size * 3
 
-    def as_attributes(self) -> dict[str, str | int]:
-        own: dict[str, str | int] = {"format": FORMAT, "version": VERSION}
-        return own | asdict(self) | {"classes": json.dumps(self.classes, ensure_ascii=False)}
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The datasets of a shard: first the pixels, of which new clips come at the end, then what is small."""
+        frames, size = self.frames, self.size
+        pixels = {"clips": Column("clip", np.dtype("u1"), (frames, size, size, 3), checksum=False)}
+        if self.codec != "raw":
+            pixels = {
+                "data": Column("byte", np.dtype("u1"), chunk=min(DATA_CHUNK, self.clip_bytes), checksum=False),
+                "offsets": Column("clip", np.dtype("<i8"), (frames + 1,)),
+            }
+        return pixels | {
+            "crc32": Column("clip", np.dtype("<u4")),
+            "labels": Column("clip", np.dtype("<f4"), (len(self.classes),)),
+            "weights": Column("clip", np.dtype("<f4"), (frames,)),
+            "sources": Column("clip", np.dtype("<i8"), (2,)),
+            "frames": Column("clip", np.dtype("<i4"), (2, frames)),
+            "params": Column("clip", text()),
+            "copy": Column("clip", np.dtype("<i4")),
+            "clip": Column("clip", np.dtype("<i8")),
+        }
+
+    def as_attributes(self) -> Attributes:
+        """Return the attributes of the file, but for `format` and `version`."""
+        return asdict(self) | {"classes": json.dumps(self.classes, ensure_ascii=False)}
 
     @classmethod
-    def from_attributes(cls, found: Mapping[str, str | int]) -> ShardHeader:
-        """The header, or ShardError when it is another format, a later version or not ours."""
-        if found.get("format") != FORMAT:
-            raise ShardError("is HDF5, but not a shard of vidaug")
-        if found.get("version") != VERSION:
-            raise ShardError(
-                f"is version {found.get('version')}, and this vidaug reads {VERSION}", hint="update vidaug-cli"
-            )
-        types = {field.name: int if field.type == "int" else str for field in fields(cls)}
-        if found.keys() - {"format", "version"} != types.keys():
-            raise ShardError(f"should have the attributes {', '.join(types)}")
-        for name, kind in types.items():
-            if not isinstance(found[name], kind):
-                raise ShardError(f"attribute {name!r} should be {kind.__name__}")
-        classes = parse_json(str(found["classes"]), list, "attribute 'classes'")
-        if not all(isinstance(name, str) for name in classes):
-            raise ShardError("attribute 'classes' should be a list of names")
-        values: dict[str, Any] = {name: found[name] for name in types}
-        return cls(**values | {"classes": tuple(classes)})
+    def from_attributes(cls, attributes: Attributes) -> ShardHeader:
+        """Return the header that `as_attributes` wrote. Raises ShardError on any other attributes."""
+        names: object = attributes.get("classes")
+        if isinstance(names, str):
+            names = parse_json(names, list, "attribute 'classes'", error=ShardError)
+        return parse(cls, {**attributes, "classes": names}, error=ShardError)
+
+
+SHARD: Format[ShardHeader] = Format(
+    FORMAT, VERSION, "shard", ShardHeader.from_attributes, lambda header: header.columns
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,18 +121,3 @@ class Record:
     params: dict[str, Any]  # every number drawn, as JSON holds it
     copy: int  # -1: the clean original of --keep-original
     clip: int  # position in the plan, unique in the output folder
-
-
-def parse_json(text: str | bytes, kind: type[T], what: str) -> T:
-    """Strict JSON (no NaN) whose outermost value is a `kind`; ShardError otherwise."""
-    try:
-        found = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise ShardError(f"{what} is not JSON") from error
-    if not isinstance(found, kind):
-        raise ShardError(f"{what} should be a JSON {'object' if kind is dict else kind.__name__}")
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(name)

@@ -18,12 +18,12 @@ from vidaug_cli.errors import ShardError
 
 
 def encode_frames(video: NDArray[np.uint8], quality: int) -> list[bytes]:
-    """uint8 (T, H, W, 3) to T baseline JPEGs, 4:2:0."""
+    """Return the frames of a clip, uint8 (T, H, W, 3), as T baseline JPEGs, 4:2:0."""
     return [_encode(frame, quality) for frame in video]
 
 
 def decode_frames(pictures: Sequence[bytes], header: ShardHeader) -> NDArray[np.uint8]:
-    """T JPEGs to uint8 (T, H, W, 3). Raises ShardError on any that is not what `encode_frames` makes."""
+    """Return T JPEGs as a clip, uint8 (T, H, W, 3). Raises ShardError on any that `encode_frames` would not make."""
     video = np.empty(header.shape, np.uint8)
     for number, picture in enumerate(pictures):
         try:
