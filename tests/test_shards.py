@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import resource
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -277,26 +278,73 @@ def test_reading_and_writing_raw_shards_does_not_import(tmp_path: Path, package:
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "shard.h5"], check=False).returncode == 0
 
 
-def test_the_program_in_the_document_runs(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (program,) = re.findall("```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    before = Path.cwd()
-    os.chdir(out)
-    try:
-        exec(compile(program.replace("OUT/", ""), str(DOCUMENT), "exec"), {})
-    finally:
-        os.chdir(before)
-    record = record_of(header_of(), 0)
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+def test_the_programs_in_the_document_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], codec: str
+) -> None:
+    programs = dict(
+        zip(("raw", "jpeg"), re.findall("```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL), strict=True)
+    )
+    assert programs[codec].count("\n") == 10
+    header = header_of(codec=codec)
+    (tmp_path / "shards").mkdir()
+    write_shard(shard_path(tmp_path, 0), header, [record_of(header, number) for number in range(2)])
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(programs[codec].replace("OUT/", ""), str(DOCUMENT), "exec"), names)
+    with Shard(shard_path(tmp_path, 0)) as shard:
+        np.testing.assert_array_equal(names["video"], shard.video(1))
     printed = capsys.readouterr().out
-    assert str(record.video.shape) in printed
-    assert "walk" in printed
+    assert printed.count("(4, 16, 16, 3)") == 2
+    assert ("walk" in printed) == (codec == "raw")
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+def test_the_layout_is_as_the_document_says(tmp_path: Path, codec: str) -> None:
+    """Chunks, filters, types and the places of pictures: what a program without vidaug relies on."""
+    large, small = header_of(codec=codec, frames=64, size=80), header_of(codec=codec)
+    for header, chunk in ((large, 2**20), (small, 4 * 16 * 16 * 3)):
+        records = [record_of(header, number) for number in range(3)]
+        path = tmp_path / f"{header.size}.h5"
+        write_shard(path, header, records)
+        with h5py.File(path) as file:
+            for name, dataset in file.items():
+                pixels = {"clips": (1, *header.shape), "data": (chunk,)}
+                assert dataset.chunks == pixels.get(name, (1, *dataset.shape[1:])), name
+                assert dataset.fletcher32 == (name not in pixels), name
+                assert dataset.compression is None, name
+                assert dataset.maxshape == (None, *dataset.shape[1:]), name
+            if codec == "raw":
+                stored = [file["clips"][i].tobytes() for i in range(3)]
+                assert stored == [record.video.tobytes() for record in records]
+            else:
+                offsets = file["offsets"][:]
+                assert offsets.shape == (3, header.frames + 1)
+                assert (offsets[0, 0], offsets[-1, -1]) == (0, len(file["data"]))
+                assert (offsets[1:, 0] == offsets[:-1, -1]).all()
+                stored = [file["data"][row[0] : row[-1]].tobytes() for row in offsets]
+                for i, t in ((0, 0), (1, 2), (2, header.frames - 1)):
+                    jpeg = file["data"][offsets[i, t] : offsets[i, t + 1]].tobytes()
+                    assert (jpeg[:2], jpeg[-2:]) == (b"\xff\xd8", b"\xff\xd9")
+            assert file["crc32"][:].tolist() == [zlib.crc32(each) for each in stored]
+            assert file["crc32"].dtype == np.uint32
+
+
+def test_an_error_of_the_block_is_not_taken_for_one_of_the_disk(tmp_path: Path) -> None:
+    error = OSError(24, "Too many open files")
+    with pytest.raises(OSError, match="Too many open files") as caught, ShardWriter(tmp_path / "x.h5", header_of()):
+        raise error
+    assert caught.value is error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_document_names_every_dataset_and_attribute(out: Path) -> None:
     text = DOCUMENT.read_text()
-    header = header_of(codec="jpeg")
-    write_shard(out / "jpeg.h5", header, [record_of(header)])
-    with h5py.File(out / "jpeg.h5") as file:
-        for name in (*file, *file.attrs):
-            assert f"| `{name}` |" in text, name
+    for codec in ("raw", "jpeg"):
+        header = header_of(codec=codec)
+        write_shard(out / f"{codec}.h5", header, [record_of(header)])
+        with h5py.File(out / f"{codec}.h5") as file:
+            for name in (*file, *file.attrs):
+                assert f"| `{name}` |" in text, name
     for name in json.loads(done_path(out / "jpeg.h5").read_text()):
         assert f"`{name}`" in text, name

@@ -153,7 +153,7 @@ def open_checked(path: Path, kind: Format[T]) -> tuple[Any, T, dict[str, Any]]:
     # A finished file never changes, and locks fail on many network file systems.
     file = h5py.File(path, "r", locking=False)
     try:
-        attributes = _attributes(file)
+        attributes = {name: _attribute(file, name) for name in file.attrs}
         if attributes.pop("format", None) != kind.name:
             raise ShardError(f"is HDF5, but not a {kind.called} of vidaug")
         if (version := attributes.pop("version", None)) != kind.version:
@@ -170,7 +170,7 @@ def format_of(path: Path) -> str | None:
     """Return the attribute `format` of an HDF5 file, which ours have; empty where there is none, None if unreadable."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return str(_attributes(file, ("format",)).get("format", ""))
+            return str(_attribute(file, "format")) if "format" in file.attrs else ""
     except ShardError:
         return ""
     except _HDF5_ERRORS:
@@ -205,19 +205,15 @@ def _is_text(dtype: np.dtype[Any]) -> bool:
     return h5py.check_string_dtype(dtype) is not None
 
 
-def _attributes(file: Any, names: Sequence[str] | None = None) -> dict[str, str | int]:
-    """Return all attributes, or those of `names`: texts of fixed length and 64-bit integers, and nothing else."""
-    values: dict[str, str | int] = {}
-    for name in file.attrs if names is None else filter(file.attrs.__contains__, names):
-        attribute = h5py.h5a.open(file.id, name.encode())
-        kind = attribute.get_type()
-        is_text = isinstance(kind, h5py.h5t.TypeStringID) and not kind.is_variable_str()
-        known = is_text or kind == h5py.h5t.STD_I64LE
-        if attribute.shape != () or attribute.get_storage_size() > MAX_TEXT or not known:
-            raise ShardError(f"attribute {name[:40]!r} is neither a text of fixed length nor a 64-bit integer")
-        value = file.attrs[name]
-        values[name] = bytes(value).decode() if is_text else int(value)
-    return values
+def _attribute(file: Any, name: str) -> str | int:
+    """Return an attribute that is a text of fixed length or a 64-bit integer. Raises ShardError on any other."""
+    attribute = h5py.h5a.open(file.id, name.encode())
+    kind = attribute.get_type()
+    is_text = isinstance(kind, h5py.h5t.TypeStringID) and not kind.is_variable_str()
+    known = is_text or kind == h5py.h5t.STD_I64LE
+    if attribute.shape != () or attribute.get_storage_size() > MAX_TEXT or not known:
+        raise ShardError(f"attribute {name[:40]!r} is neither a text of fixed length nor a 64-bit integer")
+    return bytes(file.attrs[name]).decode() if is_text else int(file.attrs[name])
 
 
 def _datasets(file: Any, columns: Columns) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 from vidaug_cli.data.hdf5 import (
     MAX_TEXT,
-    Attributes,
     Column,
     Columns,
     Format,
@@ -89,14 +89,8 @@ class ScoresHeader:
     views: int  # of each video; 0: their scores are not there
     source: str  # JSON object
 
-    @classmethod
-    def from_attributes(cls, attributes: Attributes) -> ScoresHeader:
-        """Return the header. Raises ShardError on attributes of other names or types."""
-        return parse(cls, attributes, error=ShardError)
-
-    @property
     def columns(self) -> Columns:
-        """The datasets of a file of scores."""
+        """Return the datasets of a file of scores."""
         label, score, size = np.dtype("<i8"), np.dtype("<f4"), np.dtype("<i4")
         return {
             "classes": Column("class name", text()),
@@ -111,9 +105,7 @@ class ScoresHeader:
         }
 
 
-SCORES: Format[ScoresHeader] = Format(
-    FORMAT, VERSION, "file of scores", ScoresHeader.from_attributes, lambda header: header.columns
-)
+SCORES = Format(FORMAT, VERSION, "file of scores", partial(parse, ScoresHeader, error=ShardError), ScoresHeader.columns)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -125,7 +117,7 @@ def write_scores(path: Path, scores: Scores) -> None:
         "failed_labels": [failed.label for failed in scores.failures],
     }
     with creating(path, read_scores) as (file, _):
-        for name, column in header.columns.items():
+        for name, column in header.columns().items():
             add_dataset(file, name, column, rows[name])
         add_attributes(file, SCORES, asdict(header))
 
@@ -136,18 +128,13 @@ def read_scores(path: Path | str) -> Scores:
     with reading(path, SCORES, lambda: "'vidaug predict' and 'vidaug ensemble' write one"):
         file, header, datasets = open_checked(path, SCORES)
         with file:
-            columns = {name: dataset[...] for name, dataset in datasets.items()}
-        texts = {name: _decoded(columns[name]) for name in ("classes", "videos", "failed", "reasons")}
-        if len(texts["classes"]) != header.classes:
-            raise ShardError(f"names {len(texts['classes'])} classes, and has scores for {header.classes}")
-        return Scores(
-            classes=texts["classes"],
-            videos=texts["videos"],
-            failures=tuple(map(Failed, texts["failed"], columns["failed_labels"].tolist(), texts["reasons"])),
-            source=header.source,
-            views=columns.get("views"),
-            **{name: columns[name] for name in ("labels", "scores", "shape")},
-        )
+            rows = {name: dataset[...] for name, dataset in datasets.items()}
+        for name in ("classes", "videos", "failed", "reasons"):
+            rows[name] = tuple(value.decode() for value in rows[name].tolist())
+        if len(rows["classes"]) != header.classes:
+            raise ShardError(f"names {len(rows['classes'])} classes, and has scores for {header.classes}")
+        failures = map(Failed, rows.pop("failed"), rows.pop("failed_labels").tolist(), rows.pop("reasons"))
+        return Scores(**rows, failures=tuple(failures), source=header.source)
 
 
 def check_place(path: Path) -> None:
@@ -161,10 +148,6 @@ def check_place(path: Path) -> None:
             open_checked(path, SCORES)[0].close()
     except ShardError as error:
         raise VidaugError("exists, and is not a file of scores", where=path, hint="choose another name") from error
-
-
-def _decoded(column: NDArray[np.bytes_]) -> tuple[str, ...]:
-    return tuple(value.decode() for value in column.tolist())
 
 
 def _sums_to_1(shares: NDArray[np.float32]) -> NDArray[np.bool_]:

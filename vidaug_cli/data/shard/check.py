@@ -56,6 +56,7 @@ def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[st
     copies, clips = shard.column("copy"), shard.column("clip")
     rows = np.iinfo(np.int64).max if row_labels is None else len(row_labels)
     alone: Mask = np.asarray(partner == -1)
+    _, first, place = np.unique(clips, return_index=True, return_inverse=True)
     known = (own >= 0) & (own < rows) & (partner >= -1) & (partner < rows)
 
     yield "label that does not sum to 1", ~(abs(labels.sum(1) - 1) <= TOLERANCE)
@@ -67,7 +68,7 @@ def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[st
     yield "frame number below 0", (frames[:, 0] < 0).any(1) | ((frames[:, 1] < 0).any(1) & ~alone)
     yield "frame number of a partner it does not have", alone & (frames[:, 1] != -1).any(1)
     yield "copy below -1", copies < -1
-    yield "place in the plan that is negative or taken", (clips < 0) | ~_first_of_its_kind(clips)
+    yield "place in the plan that is negative or taken", (clips < 0) | (first[place] != np.arange(len(clips)))
 
 
 def _outside(values: NDArray[np.float64]) -> Mask:
@@ -91,12 +92,6 @@ def _label_agrees(
     wanted[each, own] = share
     wanted[each, partner] += 1 - share
     return np.asarray((abs(labels - wanted) <= TOLERANCE).all(1))
-
-
-def _first_of_its_kind(values: NDArray[np.int64]) -> Mask:
-    first = np.zeros(len(values), bool)
-    first[np.unique(values, return_index=True)[1]] = True
-    return first
 
 
 def _unreadable(shard: Shard, deep: bool) -> Iterator[str]:

@@ -41,10 +41,7 @@ class ShardHeader:
 
     def __post_init__(self) -> None:
         rules = {
-            "classes": (
-                bool(self.classes) and len(set(self.classes)) == len(self.classes),
-                "distinct names, at least one",
-            ),
+            "classes": (0 < len(self.classes) == len(set(self.classes)), "distinct names, at least one"),
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "shard": (self.shard >= 0, "0 or more"),
             "plan_sha256": (bool(re.fullmatch("[0-9a-f]{64}", self.plan_sha256)), "64 hexadecimal digits"),
@@ -56,9 +53,8 @@ class ShardHeader:
         }
         check(self, rules, error=ShardError)
         if self.clip_bytes > MAX_CLIP_BYTES:
-            raise ShardError(
-                f"a clip of {self.clip_bytes:,} bytes is too large", hint="use fewer frames or a smaller size"
-            )
+            what = f"a clip of {self.clip_bytes:,} bytes is too large"
+            raise ShardError(what, hint="use fewer frames or a smaller size")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -70,9 +66,8 @@ class ShardHeader:
         """Bytes of one decoded clip."""
         return self.frames * self.size * self.size * 3
 
-    @property
     def columns(self) -> dict[str, Column]:
-        """The datasets of a shard: first the pixels, of which new clips come at the end, then what is small."""
+        """Return the datasets of a shard: first the pixels, of which new clips come at the end, then what is small."""
         frames, size = self.frames, self.size
         pixels = {"clips": Column("clip", np.dtype("u1"), (frames, size, size, 3), checksum=False)}
         if self.codec != "raw":
@@ -104,9 +99,7 @@ class ShardHeader:
         return parse(cls, {**attributes, "classes": names}, error=ShardError)
 
 
-SHARD: Format[ShardHeader] = Format(
-    FORMAT, VERSION, "shard", ShardHeader.from_attributes, lambda header: header.columns
-)
+SHARD = Format(FORMAT, VERSION, "shard", ShardHeader.from_attributes, ShardHeader.columns)
 
 
 @dataclass(frozen=True, kw_only=True)

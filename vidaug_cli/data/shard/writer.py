@@ -33,7 +33,7 @@ class ShardWriter:
         self.path, self.header = path, header
         self.failures: list[Failure] = []
         self.done: DoneRecord | None = None
-        self._columns = header.columns
+        self._columns = header.columns()
         # All but the pixels is small, and waits here until the number of clips and the longest params are known.
         self._rows: list[dict[str, Any]] = []
         self._stack = ExitStack()
