@@ -66,7 +66,7 @@ def link(name: str, to: Any) -> Change:
 
 N, V, K = 5, 2, 6
 HOSTILE: dict[str, tuple[Change, str]] = {
-    "not a number": (edit("scores", (1, 2), np.nan), "'a/v01.avi' has scores that are not shares of 1"),
+    "not a number": (edit("scores", (1, 2), np.nan), "'a/v01.avi' has scores that are negative or do not sum to 1"),
     "infinite": (edit("scores", (0, 0), -np.inf), "'a/v00.avi' has scores"),
     "view not a number": (edit("views", (3, 1, 0), np.nan), "'a/v03.avi' has scores of a view"),
     "label": (edit("labels", 4, 99), "'a/v04.avi' has a label"),

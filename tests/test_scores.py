@@ -83,7 +83,7 @@ RAISED = GOOD.scores.copy()
 RAISED[1, 2] += 0.002
 VIEWS = np.stack([GOOD.scores] * 2, 1)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "sum": ({"scores": RAISED}, "'a/v01.avi' has scores that are not shares of 1"),
+    "sum": ({"scores": RAISED}, "'a/v01.avi' has scores that are negative or do not sum to 1"),
     "not a number": ({"scores": np.where(GOOD.scores < RAISED, np.nan, GOOD.scores)}, "'a/v01.avi' has scores"),
     "infinite": ({"scores": shares([np.inf, -np.inf, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0])}, "'a/v00.avi' has scores"),
     "negative": ({"scores": shares([1.5, -0.5, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0])}, "'a/v00.avi' has scores"),

@@ -37,7 +37,7 @@ class Kind(Enum):
     FOLDER = "a folder without videos", "", ""
     OTHER = "a file of another kind", "", ""
     MISSING = "not there", "", ""
-    UNCLEAR = "damaged, or no file that can be looked into first", "", ""  # its reader has to say what is wrong
+    UNCLEAR = "damaged, or not a file that can be looked into first", "", ""  # its reader has to say what is wrong
 
     def __init__(self, words: str, use: str, origin: str) -> None:
         self.words, self.use, self.origin = words, use, origin
@@ -49,7 +49,7 @@ _SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fr
 
 
 def kind_of(path: Path) -> Kind:
-    """What lies there, by its first bytes and its name. Never raises: what cannot be read is `UNCLEAR`."""
+    """Return what lies there, by its first bytes and its name. Never raises: what cannot be read is `UNCLEAR`."""
     try:
         if path.is_dir():
             return next((kind for mark, kind in _MARKS.items() if (path / mark).is_file()), None) or _folder(path)
@@ -63,24 +63,24 @@ def kind_of(path: Path) -> Kind:
 def expect(path: Path, *wanted: Kind, called: str = "") -> None:
     """Raise VidaugError where `path` is surely none of the `wanted` kinds: what it is, what is wanted, what makes one.
 
-    The wanted are `called` so, or by their kinds. What cannot be told is left to its reader.
+    The message calls what is wanted `called`, or by its kinds. A path of an unclear kind is left to its reader.
     """
-    found = kind_of(path)
-    if found in wanted or found is Kind.UNCLEAR:
+    kind = kind_of(path)
+    if kind in wanted or kind is Kind.UNCLEAR:
         return
-    what = "does not exist" if found is Kind.MISSING else f"is {found.words}"
-    origins = " or ".join(dict.fromkeys(kind.origin for kind in wanted if kind.origin))
-    hint = f"{called or ' or '.join(kind.words for kind in wanted)} is wanted here"
+    what = "does not exist" if kind is Kind.MISSING else f"is {kind.words}"
+    origins = " or ".join(dict.fromkeys(each.origin for each in wanted if each.origin))
+    hint = f"{called or ' or '.join(each.words for each in wanted)} is wanted here"
     raise VidaugError(what, where=path, hint=hint + (f": {origins} writes one" if origins and not called else ""))
 
 
 def starts_manifest(head: bytes) -> bool:
-    """Whether a file or a pipe that begins like this is a manifest, and not a list of paths."""
+    """Return whether a file or a pipe that begins like this is a manifest, and not a list of paths."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
 
 
 def is_manifest(path: Path) -> bool:
-    """The same of a file, good or not. Raises OSError where it cannot be read."""
+    """Return whether a file begins like a manifest, good or not. Raises OSError where it cannot be read."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

@@ -64,8 +64,8 @@ class Scores:
         _check_array("shape", self.shape, np.int32, (videos, 3))
         if self.views is not None:
             _check_array("views", self.views, np.float32, (videos, max((1, *self.views.shape[1:2])), classes))
-            self._refuse(~_sums_to_1(self.views).all(1), "scores of a view that are not shares of 1")
-        self._refuse(~_sums_to_1(self.scores), "scores that are not shares of 1")
+            self._refuse(~_sums_to_1(self.views).all(1), "scores of a view that are negative or do not sum to 1")
+        self._refuse(~_sums_to_1(self.scores), "scores that are negative or do not sum to 1")
         self._refuse((self.labels < -1) | (self.labels >= classes), f"a label that is not -1 to {classes - 1}")
         self._refuse((self.shape < 0).any(1), "a negative size")
         for failed in self.failures:
@@ -123,7 +123,7 @@ def write_scores(path: Path, scores: Scores) -> None:
 
 
 def read_scores(path: Path | str) -> Scores:
-    """Return the scores in a file. Raises ShardError when it is damaged, foreign or holds what no scores can be."""
+    """Return the scores in a file. Raises ShardError when it is damaged, foreign or holds impossible values."""
     path = Path(path)
     with reading(path, SCORES, lambda: "'vidaug predict' and 'vidaug ensemble' write one"):
         file, header, datasets = open_checked(path, SCORES)
@@ -138,7 +138,7 @@ def read_scores(path: Path | str) -> Scores:
 
 
 def check_place(path: Path) -> None:
-    """Raise VidaugError, before the work, where the folder is not there or something else than scores is in the way."""
+    """Raise VidaugError where the folder of `path` does not exist, or where a file of another kind is there."""
     if not path.parent.is_dir():
         raise VidaugError("no such folder", where=path.parent)
     if not path.exists():
@@ -151,7 +151,7 @@ def check_place(path: Path) -> None:
 
 
 def _sums_to_1(shares: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether the last axis holds shares of 1, all of them finite and none negative."""
+    """Return whether the last axis sums to 1 with finite values, none of them negative."""
     with np.errstate(invalid="ignore"):
         total = shares.sum(-1, dtype=np.float64)
     return np.asarray((shares >= 0).all(-1) & (abs(total - 1) <= TOLERANCE))
@@ -163,7 +163,7 @@ def _check_array(name: str, array: NDArray[Any], dtype: Any, shape: Sequence[int
 
 
 def _check_texts(what: str, texts: Sequence[str], least: int = 0) -> None:
-    """At least so many names, no two alike."""
+    """Raise ShardError where there are fewer names than `least`, or where two are the same."""
     if len(texts) < least:
         raise ShardError(f"has no {what}")
     for name, times in Counter(texts).items():
@@ -175,7 +175,7 @@ def _check_texts(what: str, texts: Sequence[str], least: int = 0) -> None:
 
 
 def _check_text(what: str, value: str, most: int = MAX_TEXT) -> None:
-    """What a padded field of UTF-8 can hold. Zeros at its end would be lost."""
+    """Raise ShardError where a padded field of UTF-8 cannot hold a text: zeros at its end would be lost."""
     try:
         good = "\0" not in value and len(value.encode()) <= most
     except UnicodeEncodeError:

@@ -50,7 +50,7 @@ def _against_record(path: Path, done: DoneRecord, deep: bool) -> Iterator[str]:
 
 
 def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[str, Mask]]:
-    """What may be wrong with a clip, and with which clips it is: bool (N,). NaN fails every one."""
+    """Yield what may be wrong with a clip, and with which clips it is: bool (N,). NaN fails every check."""
     labels, weights = shard.column("labels").astype(np.float64), shard.column("weights").astype(np.float64)
     (own, partner), frames = shard.column("sources").T, shard.column("frames")
     copies, clips = shard.column("copy"), shard.column("clip")
@@ -78,7 +78,7 @@ def _outside(values: NDArray[np.float64]) -> Mask:
 def _label_agrees(
     shard: Shard, labels: NDArray[np.float64], weights: NDArray[np.float64], row_labels: Sequence[int] | None
 ) -> Mask:
-    """Whether the mean weight is the share of the own class, and the rest that of the partner's."""
+    """Return whether the mean weight is the share of the own class, and the rest that of the partner's: bool (N,)."""
     share = weights.mean(1) if weights.size else np.zeros(len(labels))
     if row_labels is None:
         # Without the classes of the sources: the two largest are the two shares, or one class has all.
@@ -95,7 +95,7 @@ def _label_agrees(
 
 
 def _unreadable(shard: Shard, deep: bool) -> Iterator[str]:
-    """Clips whose params, or in a deep check whose anything, cannot be read."""
+    """Yield the clips of which something cannot be read; pixels are only read in a deep check."""
     for i in range(len(shard)):
         try:
             if deep:

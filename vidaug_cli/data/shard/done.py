@@ -41,7 +41,7 @@ class DoneRecord:
         check(self, rules, error=ShardError)
 
     def write(self, path: Path) -> None:
-        """Write it atomically; only once its shard has its final name."""
+        """Write the record atomically; call this only once its shard has its final name."""
         text = json.dumps({"format": FORMAT, "version": VERSION} | asdict(self), ensure_ascii=False, indent=1)
         write_text_atomically(path, text + "\n")
 

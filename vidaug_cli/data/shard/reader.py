@@ -22,7 +22,7 @@ PIXELS_PER_BYTE = 256  # a flat baseline JPEG has 64; one with more than this is
 
 
 class Shard:
-    """A shard open for reading. Here and in every method: ShardError on a file that is damaged or foreign.
+    """A shard open for reading. Every method raises ShardError where the file is damaged or foreign.
 
     `check=False` leaves out the CRC-32 of the pixels, which takes a millisecond for 4 MB; all else is checked always.
     """
@@ -47,16 +47,17 @@ class Shard:
 
     def video(self, i: int) -> NDArray[np.uint8]:
         """Return the pixels of clip i, uint8 (T, H, W, 3), RGB."""
-        if self.header.codec == "raw":
-            return self._checked(i, self.row("clips", i))
-        offsets = self.offsets(i)
+        offsets = None if self.header.codec == "raw" else self.offsets(i)
         with _reading(self.path, i):
-            data = self._checked(i, self._datasets["data"][offsets[0] : offsets[-1]])
+            data = self._datasets["data"][offsets[0] : offsets[-1]] if offsets is not None else self.row("clips", i)
+            if self.check and zlib.crc32(data.data) != self.row("crc32", i):
+                raise ShardError("has pixels whose CRC-32 is wrong")
+            if offsets is None:
+                return np.asarray(data)
             from vidaug_cli.data.shard.jpeg import decode_frames  # loads Pillow
 
-            return decode_frames(
-                [data[start:end].tobytes() for start, end in pairwise(offsets - offsets[0])], self.header
-            )
+            stretches = pairwise(offsets - offsets[0])
+            return decode_frames([data[start:end].tobytes() for start, end in stretches], self.header)
 
     def offsets(self, i: int) -> NDArray[np.int64]:
         """Return where in `data` the pictures of clip i begin, int64 (T + 1,): each ends where the next one begins."""
@@ -68,13 +69,6 @@ class Shard:
             if np.diff(offsets).min() * PIXELS_PER_BYTE < self.header.size**2:
                 raise ShardError("has JPEGs too small for their pictures")
         return offsets
-
-    def _checked(self, i: int, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the stored bytes of clip i if their CRC-32 is right."""
-        if self.check and zlib.crc32(stored.data) != self.row("crc32", i):
-            with _reading(self.path, i):
-                raise ShardError("has pixels whose CRC-32 is wrong")
-        return stored
 
     def params(self, i: int) -> dict[str, Any]:
         """Return every number drawn for clip i."""
