@@ -23,7 +23,8 @@ from console import Done, vidaug
 from vidaug_cli.data.manifest import Row, read_rows
 from vidaug_cli.data.scan import Scan, scan
 from vidaug_cli.data.scan_summary import describe
-from vidaug_cli.data.video.reader import Limits, Probe
+from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 
 
@@ -69,7 +70,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were opened; nothing is decoded."""
     FakeGuard.opened = []
-    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", FakeGuard)
+    monkeypatch.setattr("vidaug_cli.data.video.pool.Guard", FakeGuard)
     return FakeGuard.opened
 
 

@@ -26,12 +26,14 @@ _WANTED = {
 }
 
 
-def check(settings: object, rules: Rules, *, where: str = "", error: type[VidaugError] = VidaugError) -> None:
+def check(
+    settings: object, rules: Rules, *, where: object = "", hint: str = "", error: type[VidaugError] = VidaugError
+) -> None:
     """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good."""
     broken = {name: good for name, (holds, good) in rules.items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:
-        raise error("\n".join(faults), where=where)
+        raise error("\n".join(faults), where=where, hint=hint)
 
 
 def type_fault(value: Any, hint: Any) -> str:

@@ -7,16 +7,19 @@ import json
 import os
 import sqlite3
 import stat
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import platformdirs
+
 from vidaug_cli.data.listing.tree import IMAGES
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.schema import parse
 
-VERSION = 2  # of what a probe finds; a new one forgets the old
-
-Found = dict[str, Any]  # the fields of a manifest row that come from the file, or {"error": reason}
+VERSION = 3  # of what a probe finds; a new one forgets the old
 
 
 class Stamp(NamedTuple):
@@ -28,7 +31,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(file: Path) -> Stamp:
-    """The stamp of a video file or a folder of images. Raises VideoError when it is neither, or cannot be read."""
+    """Return the stamp of a video file or a folder of images. Raises VideoError when it is neither or unreadable."""
     try:
         about = file.stat()
         if stat.S_ISREG(about.st_mode):
@@ -48,10 +51,15 @@ def stamp(file: Path) -> Stamp:
 
 
 def default_file() -> Path:
-    """`vidaug/probes.sqlite3` in the user's cache folder."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(folder) if folder.startswith("/") else Path.home() / ".cache"
-    return base / "vidaug" / "probes.sqlite3"
+    """Return `probes.sqlite3` in the user's cache folder, which XDG_CACHE_HOME names on macOS too.
+
+    Raises RuntimeError where a user has no home.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(named, "vidaug") if named.startswith("/") else platformdirs.user_cache_path("vidaug", appauthor=False)
+    if not folder.is_absolute():  # what older releases of platformdirs give a user without a home
+        raise RuntimeError("this user has no home folder")
+    return folder / "probes.sqlite3"
 
 
 class ProbeCache:
@@ -82,20 +90,27 @@ class ProbeCache:
             hint = "name another with --cache FILE, or go without: --no-cache"
             raise VidaugError(f"cannot keep probes here: {error}", where=file, hint=hint) from error
 
-    def get(self, file: Path, seen: Stamp) -> Found | None:
-        """What was found in `file` when it had this stamp."""
+    def get(self, file: Path, seen: Stamp) -> Probe | VideoError | None:
+        """Return what was found in `file` when it had this stamp, or why it cannot be used."""
         rows = self._run(
             "SELECT found FROM probes WHERE path = ? AND kind = ? AND stamp = ?",
             (str(file), self._kind, json.dumps(seen)),
         )
-        return json.loads(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        content = json.loads(rows[0][0])
+        return VideoError(content["error"]) if "error" in content else parse(Probe, content, where=self.file)
 
-    def put(self, file: Path, seen: Stamp, found: Found) -> None:
-        row = (str(file), self._kind, json.dumps(seen), json.dumps(found))
+    def put(self, file: Path, seen: Stamp, found: Probe | VideoError) -> None:
+        """Keep what was found in `file`, but for a fault that may pass."""
+        if isinstance(found, VideoError) and found.passing:
+            return
+        content = asdict(found) if isinstance(found, Probe) else {"error": found.reason}
+        row = (str(file), self._kind, json.dumps(seen), json.dumps(content))
         self._run("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?)", row)
 
     def _run(self, statement: str, values: tuple[str, ...]) -> list[Any]:
-        """What the statement yields. A cache that fails midway is no reason to lose the scan: the rest goes without."""
+        """Return the rows of a statement. A cache that fails midway must not end the scan: the rest goes without."""
         if self._table is None:
             return []
         try:
@@ -107,5 +122,6 @@ class ProbeCache:
             return []
 
     def close(self) -> None:
+        """Close the file."""
         if self._table is not None:
             self._table.close()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.timing import Clock
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.errors import VidaugError
 from vidaug_cli.schema import check
 
 MOST = 2**31 - 1  # frames that a video can have; a longer step leads to its end as well
@@ -144,13 +144,6 @@ def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
         what = f"clips at {spec.fps:g} fps need each video's rate, and {len(unknown)} of {len(videos)} have none"
         hint = "write their fps into the manifest, or take every n-th frame: --stride in place of --fps"
         raise VidaugError(f"{what}, such as {unknown[0]}", hint=hint)
-
-
-def check_taken(video: Row, wanted: NDArray[np.int32], taken: NDArray[np.int32]) -> None:
-    """Raise VideoError where the decoder ran out of frames that a full look had found, or before the segment began."""
-    if (video.probe == "full" and not np.array_equal(taken, wanted)) or taken.min() < video.first:
-        what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
-        raise VideoError(what, where=video.name, hint="scan it again")
 
 
 def _rate(video: Row) -> float:

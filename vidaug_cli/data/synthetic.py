@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vidaug_cli.data.video.encode import Codec, write_video
+from vidaug_cli.data.video.encode import VideoCodec, write_video
 from vidaug_cli.errors import VidaugError
 
 MOTIONS = {  # cycles of (x, y, size, angle), y downwards, angle clockwise
@@ -43,7 +43,7 @@ class Format(NamedTuple):
     width: int
     height: int
     fps: int
-    codec: Codec
+    codec: VideoCodec
     suffix: str
 
 

@@ -54,7 +54,7 @@ REASONS = {  # why a file that begins like this cannot be opened
 
 
 @dataclass
-class Video:
+class OpenVideo:
     """Packets in stored order, the decoder they go to, and what was met on the way."""
 
     path: Path
@@ -128,7 +128,7 @@ class Video:
 
 
 @contextmanager
-def open_video(path: Path, limits: Limits) -> Iterator[Video]:
+def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
     """The video in a file or in a folder of frame images, closed at the end; raises VideoError when there is none."""
     try:
         folder, other = path.is_dir(), path.exists() and not path.is_file()
@@ -145,7 +145,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[Video]:
     with _opened(path, limits, head) as container:
         stream = _best(path, limits, container)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        yield Video(
+        yield OpenVideo(
             path,
             limits,
             source=container.demux(stream),
@@ -213,7 +213,7 @@ def _blame(path: Path, error: av.FFmpegError) -> None:
             raise _unreadable(path, fault) from error
 
 
-def _images(folder: Path, limits: Limits) -> Video:
+def _images(folder: Path, limits: Limits) -> OpenVideo:
     """Images go to their decoder as they are: no demuxer looks at their names."""
     try:
         found = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
@@ -226,7 +226,7 @@ def _images(folder: Path, limits: Limits) -> Video:
     if len(codecs) != 1:
         raise VideoError("mixes JPEG and PNG images" if codecs else "holds no JPEG or PNG images", where=folder)
     files = [resolve_inside(folder, name) for name in sorted(names, key=natural)]
-    return Video(
+    return OpenVideo(
         folder,
         limits,
         source=map(_image_packet, files),

@@ -25,9 +25,11 @@ from typing import Any, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vidaug_cli.data.manifest import ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
-from vidaug_cli.data.video.reader import How, Limits, Probe
+from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.files import nameless_file
 
@@ -55,7 +57,7 @@ class Guard:
     block, or with this process, however that dies. Serves one thread at a time.
     """
 
-    def __init__(self, limits: Limits = reader.LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
         self.limits = limits
         self._end: Callable[[], object] | None = None
 
@@ -71,7 +73,7 @@ class Guard:
             self._end()
             self._end = None
 
-    def probe(self, path: Path, how: How = "full") -> Probe:
+    def probe(self, path: Path, how: ProbeMode = "full") -> Probe:
         """As `reader.probe`; a VideoError too when the decoder crashes or takes more than `limits` allows."""
         return self._call(reader.probe, path, how, self.limits)
 
@@ -97,6 +99,26 @@ class Guard:
             return clip, taken
         out[...] = clip
         return out, taken
+
+    def read_row(
+        self,
+        row: Row,
+        wanted: NDArray[np.int32],
+        crop: Crop | None,
+        size: int,
+        *,
+        flip: bool = False,
+        out: NDArray[np.uint8] | None = None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """As `read_clip`, of a manifest's video.
+
+        A VideoError too when frames are gone that a full probe found, or when the video ends before its segment begins.
+        """
+        clip, taken = self.read_clip(row.file, wanted, crop, size, flip=flip, out=out)
+        if (row.probe == "full" and not np.array_equal(taken, wanted)) or taken.min() < row.first:
+            what = f"has {taken.max() + 1} frames where the manifest says {row.first + row.frames}"
+            raise VideoError(what, where=row.name, hint="scan it again")
+        return clip, taken
 
     def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`function(*args, **kwargs)` in the child; errors name the first argument."""
