@@ -38,17 +38,17 @@ def check(
 
 def type_fault(value: Any, hint: Any) -> str:
     """Return what is wrong with `value` for a field of this type; empty if nothing is."""
-    origin, args = get_origin(hint), get_args(hint)
-    if hint is Any:
+    if hint is Any or type(value) in _plain(hint):
         return ""
+    origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        if value is None and NoneType in args:
-            return ""
         faults = [type_fault(value, arg) for arg in args if arg is not NoneType]
         return "" if "" in faults else " or ".join(dict.fromkeys(faults))
     if origin is Literal:
+        if value in args:
+            return ""
         advice = nearest(value, args) if isinstance(value, str) else ""
-        return "" if value in args else f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
+        return f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
     if origin in (list, dict):
         if fault := type_fault(value, origin):
             return fault
@@ -101,20 +101,43 @@ def type_faults(found: object, hint: Any, place: str = "", *, extra: bool = Fals
         if not isinstance(found, dict):
             yield f"{place or hint.__name__}: {shown(found)} should be an object with keys"
             return
-        known = {field.name: field for field in fields(hint) if field.init}
+        known = _fields(hint)
         inside = f"{place}." if place else ""
-        for key in () if extra else found.keys() - known.keys():
+        for key in () if extra else [key for key in found if key not in known]:
             yield f"{inside}{shown(key)[1:-1]}: unknown key{nearest(str(key), known)}"
-        for name, field in known.items():
-            if name in found:
-                yield from type_faults(found[name], _hints(hint)[name], inside + name, extra=extra)
-            elif field.default is MISSING and field.default_factory is MISSING:
-                yield f"{inside}{name}: is missing"
+        for name, (kind, plain, needed) in known.items():
+            if name not in found:
+                if needed:
+                    yield f"{inside}{name}: is missing"
+            elif type(found[name]) not in plain:
+                yield from type_faults(found[name], kind, inside + name, extra=extra)
     elif (kind := _entries(hint)) and isinstance(found, list):
         for number, entry in enumerate(found):
             yield from type_faults(entry, kind, f"{place}.{number}", extra=extra)
     elif fault := type_fault(found, hint):
         yield f"{place}: {fault}"
+
+
+@cache
+def _plain(hint: Any) -> frozenset[type]:
+    """Return the types whose values are all good for `hint`: a quick answer for most values."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return frozenset({str, int, bool, NoneType}.intersection(kinds))
+
+
+@cache
+def _fields(kind: type[Any]) -> dict[str, tuple[Any, frozenset[type], bool]]:
+    """Return for each field of a dataclass its type, that type's `_plain` ones, and whether it has to be there."""
+    hints = get_type_hints(kind)
+    return {
+        field.name: (
+            hints[field.name],
+            _plain(hints[field.name]),
+            field.default is MISSING and field.default_factory is MISSING,
+        )
+        for field in fields(kind)
+        if field.init
+    }
 
 
 def _entries(hint: Any) -> Any:
@@ -123,21 +146,19 @@ def _entries(hint: Any) -> Any:
     return args[0] if get_origin(hint) is tuple and Ellipsis in args and is_dataclass(args[0]) else None
 
 
-def _made(found: Any, hint: Any) -> Any:
-    """Return what was found to be of a type as that type."""
-    if isinstance(hint, type) and is_dataclass(hint):
-        hints = _hints(hint)
-        return hint(**{name: _made(value, hints[name]) for name, value in found.items() if name in hints})
-    if kind := _entries(hint):
-        return tuple(_made(entry, kind) for entry in found)
-    return as_tuples(found) if get_origin(hint) is not list else found
-
-
-@cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _made(value: Any, hint: Any) -> Any:
+    """Return a value without faults as the type that it was read for."""
+    if isinstance(value, dict) and is_dataclass(hint):
+        known = _fields(cast(type, hint))
+        return cast(type, hint)(
+            **{name: _made(inner, known[name][0]) for name, inner in value.items() if name in known}
+        )
+    if not isinstance(value, list) or hint is Any or get_origin(hint) is list:
+        return value
+    kind = _entries(hint)
+    return tuple(_made(entry, kind) for entry in value) if kind else as_tuples(value)
 
 
 def as_tuples(value: Any) -> Any:
-    """Lists, also within lists, as tuples: what a frozen dataclass can hold."""
+    """Return lists, also those within lists, as tuples: what a frozen dataclass can hold."""
     return tuple(as_tuples(entry) for entry in value) if isinstance(value, list) else value
