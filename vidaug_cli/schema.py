@@ -37,33 +37,8 @@ def check(
 
 
 def type_fault(value: Any, hint: Any) -> str:
-    """Return what is wrong with `value` for a field of this type; empty if nothing is."""
-    if hint is Any or type(value) in _plain(hint):
-        return ""
-    origin, args = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        faults = [type_fault(value, arg) for arg in args if arg is not NoneType]
-        return "" if "" in faults else " or ".join(dict.fromkeys(faults))
-    if origin is Literal:
-        if value in args:
-            return ""
-        advice = nearest(value, args) if isinstance(value, str) else ""
-        return f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
-    if origin in (list, dict):
-        if fault := type_fault(value, origin):
-            return fault
-        entries = value if origin is list else value.values()
-        return next(filter(None, (type_fault(entry, args[-1]) for entry in entries)), "")
-    if origin is tuple:
-        if not isinstance(value, list):
-            return f"{shown(value)} should be a list"
-        wanted = args[:1] * len(value) if Ellipsis in args else args
-        if len(wanted) != len(value):
-            return f"{shown(value)} should have {len(wanted)} entries"
-        return next(filter(None, map(type_fault, value, wanted)), "")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
-    return "" if good.get(hint, isinstance(value, hint)) else f"{shown(value)} should be {_WANTED.get(hint, hint)}"
+    """Return what is wrong with `value` for a field of this type, of several faults the first; empty if nothing is."""
+    return next((fault for _, fault in type_faults(value, hint)), "")
 
 
 def parse(
@@ -87,7 +62,7 @@ def parse(
 
     Raises `error` with every fault, a line each, with its place: `failures.0.clip: 'a' should be a whole number`.
     """
-    if faults := list(type_faults(found, kind, extra=extra)):
+    if faults := [f"{place or kind.__name__}: {fault}" for place, fault in type_faults(found, kind, extra=extra)]:
         raise error("\n".join(faults), where=where, hint=hint)
     try:
         return cast(T, _made(found, kind))
@@ -95,27 +70,56 @@ def parse(
         raise error(fault.what, where=where, hint=fault.hint or hint) from fault
 
 
-def type_faults(found: object, hint: Any, place: str = "", *, extra: bool = False) -> Iterator[str]:
-    """Yield what is wrong with a value from outside for a type, each with its place in it."""
-    if isinstance(hint, type) and is_dataclass(hint):
-        if not isinstance(found, dict):
-            yield f"{place or hint.__name__}: {shown(found)} should be an object with keys"
+def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a value from outside for a type: the place in the value, and the fault."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any or type(value) in _plain(hint):
+        return
+    inside = f"{place}." if place else ""
+    if known := _fields(hint):
+        if not isinstance(value, dict):
+            yield place, f"{shown(value)} should be {_WANTED[dict]}"
             return
-        known = _fields(hint)
-        inside = f"{place}." if place else ""
-        for key in () if extra else [key for key in found if key not in known]:
-            yield f"{inside}{shown(key)[1:-1]}: unknown key{nearest(str(key), known)}"
+        for key in () if extra else [key for key in value if key not in known]:
+            yield f"{inside}{shown(key)[1:-1]}", f"unknown key{nearest(str(key), known)}"
         for name, (kind, plain, needed) in known.items():
-            if name not in found:
+            if name not in value:
                 if needed:
-                    yield f"{inside}{name}: is missing"
-            elif type(found[name]) not in plain:
-                yield from type_faults(found[name], kind, inside + name, extra=extra)
-    elif (kind := _entries(hint)) and isinstance(found, list):
-        for number, entry in enumerate(found):
-            yield from type_faults(entry, kind, f"{place}.{number}", extra=extra)
-    elif fault := type_fault(found, hint):
-        yield f"{place}: {fault}"
+                    yield inside + name, "is missing"
+            elif type(value[name]) not in plain:
+                yield from type_faults(value[name], kind, inside + name, extra=extra)
+    elif origin in (Union, UnionType):
+        each = [list(type_faults(value, arg, place, extra=extra)) for arg in args if arg is not NoneType]
+        if len(each) == 1:
+            yield from each[0]
+        elif [] not in each:
+            yield place, " or ".join(dict.fromkeys(faults[0][1] for faults in each))
+    elif origin is Literal:
+        if value not in args:
+            advice = nearest(value, args) if isinstance(value, str) else ""
+            yield place, f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
+    elif origin in (list, dict, tuple):
+        if not isinstance(value, dict if origin is dict else list):
+            yield place, f"{shown(value)} should be {_WANTED[dict if origin is dict else list]}"
+        elif len(kinds := _kinds(hint, len(value))) != len(value):
+            yield place, f"{shown(value)} should have {len(kinds)} entries"
+        else:
+            entries = value.items() if isinstance(value, dict) else enumerate(value)
+            for (key, entry), kind in zip(entries, kinds, strict=True):
+                yield from type_faults(entry, kind, f"{inside}{key}", extra=extra)
+    else:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
+        if not good.get(hint, isinstance(value, hint)):
+            yield place, f"{shown(value)} should be {_WANTED.get(hint, hint)}"
+
+
+def _kinds(hint: Any, count: int) -> tuple[Any, ...]:
+    """Return the type of each entry of a list, tuple or dict that has `count` of them."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is tuple and Ellipsis not in args:
+        return args
+    return (args[1 if origin is dict else 0],) * count
 
 
 @cache
@@ -126,37 +130,27 @@ def _plain(hint: Any) -> frozenset[type]:
 
 
 @cache
-def _fields(kind: type[Any]) -> dict[str, tuple[Any, frozenset[type], bool]]:
-    """Return for each field of a dataclass its type, that type's `_plain` ones, and whether it has to be there."""
+def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type], bool]]:
+    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there."""
+    if not is_dataclass(kind):
+        return {}
     hints = get_type_hints(kind)
-    return {
-        field.name: (
-            hints[field.name],
-            _plain(hints[field.name]),
-            field.default is MISSING and field.default_factory is MISSING,
-        )
-        for field in fields(kind)
-        if field.init
-    }
-
-
-def _entries(hint: Any) -> Any:
-    """Return the dataclass of which `hint` is a tuple of any length, if it is."""
-    args = get_args(hint)
-    return args[0] if get_origin(hint) is tuple and Ellipsis in args and is_dataclass(args[0]) else None
+    needed = {field.name: field.default is field.default_factory is MISSING for field in fields(kind) if field.init}
+    return {name: (hints[name], _plain(hints[name]), needed[name]) for name in needed}
 
 
 def _made(value: Any, hint: Any) -> Any:
     """Return a value without faults as the type that it was read for."""
-    if isinstance(value, dict) and is_dataclass(hint):
-        known = _fields(cast(type, hint))
-        return cast(type, hint)(
-            **{name: _made(inner, known[name][0]) for name, inner in value.items() if name in known}
-        )
-    if not isinstance(value, list) or hint is Any or get_origin(hint) is list:
+    if type(value) not in (list, dict):
         return value
-    kind = _entries(hint)
-    return tuple(_made(entry, kind) for entry in value) if kind else as_tuples(value)
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return _made(value, next(arg for arg in get_args(hint) if arg is not NoneType and not type_fault(value, arg)))
+    if known := _fields(hint):
+        return hint(**{name: _made(entry, known[name][0]) for name, entry in value.items() if name in known})
+    if origin is dict:
+        return {key: _made(entry, get_args(hint)[1]) for key, entry in value.items()}
+    return origin(map(_made, value, _kinds(hint, len(value)))) if origin else value
 
 
 def as_tuples(value: Any) -> Any:
