@@ -159,5 +159,5 @@ def test_what_is_written_is_read_back(report: Report) -> None:
 
 def test_check_names_each_broken_rule() -> None:
     rules = {"clip": (False, "1 to 3"), "reason": (True, "any text")}
-    with pytest.raises(VidaugError, match="^there: clip = 9 should be 1 to 3; try it$"):
+    with pytest.raises(VidaugError, match=r"^there: clip = 9 should be 1 to 3; try it$"):
         check(Failure(9), rules, where="there", hint="try it")

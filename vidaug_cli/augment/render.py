@@ -103,7 +103,7 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
     """
     row = plan.rows[cut.slot.row]
     sample = cut.sample
-    _, taken = engine.guard.read_row(row, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
+    _, taken = engine.guard.read_clip(row, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
     return cut._replace(frames=taken)
 
 

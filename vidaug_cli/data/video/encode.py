@@ -23,7 +23,7 @@ OPTIONS: dict[VideoCodec, dict[str, str]] = {
 
 
 def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, codec: VideoCodec = "h264") -> None:
-    """Writes `path`, in the container its suffix names.
+    """Write `path`, in the container its suffix names.
 
     Args:
         frames: RGB, uint8 (H, W, 3) each, all of one even height and width; an array (T, H, W, 3) will do.
