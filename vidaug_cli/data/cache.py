@@ -40,12 +40,9 @@ def stamp(file: Path) -> Stamp:
             raise VideoError("is neither a file nor a folder", where=file)
         with os.scandir(file) as entries:
             images = [entry.stat() for entry in entries if Path(entry.name).suffix.lower() in IMAGES]
-    except FileNotFoundError as error:
-        raise VideoError("is a link to nothing", where=file) from error
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise VideoError("is a link to itself", where=file) from error
-        raise VideoError(f"cannot be read: {error.strerror}", where=file) from error
+        links = {errno.ENOENT: "is a link to nothing", errno.ELOOP: "is a link to itself"}
+        raise VideoError(links.get(error.errno or 0, f"cannot be read: {error.strerror}"), where=file) from error
     newest = max([about.st_mtime_ns, *(image.st_mtime_ns for image in images)])
     return Stamp(len(images), sum(image.st_size for image in images), newest)
 
@@ -74,12 +71,12 @@ class ProbeCache:
     def __init__(self, file: Path | None, kind: str) -> None:
         self.file, self.fault = file, ""
         self._kind = f"{kind} {VERSION} av {version('av')}"  # another decoder finds other frames
-        self._table: sqlite3.Connection | None = None
-        if file is None:
-            return
+        self._table = sqlite3.connect(":memory:")  # for a scan of which nothing is kept
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._table = sqlite3.connect(file, timeout=30, isolation_level=None)
+            if file is not None:
+                self.close()
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self._table = sqlite3.connect(file, timeout=30, isolation_level=None)
             self._table.execute("PRAGMA synchronous = OFF")  # outlives a killed process, and need not outlive more
             self._table.execute(
                 "CREATE TABLE IF NOT EXISTS probes"
@@ -111,17 +108,13 @@ class ProbeCache:
 
     def _run(self, statement: str, values: tuple[str, ...]) -> list[Any]:
         """Return the rows of a statement. A cache that fails midway must not end the scan: the rest goes without."""
-        if self._table is None:
-            return []
         try:
-            return self._table.execute(statement, values).fetchall()
+            return [] if self.fault else self._table.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             self.fault = f"{self.file}: cannot keep probes here any more: {error}"
             self.close()
-            self._table = None
             return []
 
     def close(self) -> None:
         """Close the file."""
-        if self._table is not None:
-            self._table.close()
+        self._table.close()

@@ -140,15 +140,12 @@ def _split_lists(per_class: int) -> dict[str, list[str]]:
 def _check_folder(folder: Path, own: set[str], overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise VidaugError("is not a folder", where=folder, hint="name a new one")
-    empty = True
-    for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        empty = False
+    files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    for path in files:
         if (name := path.relative_to(folder).as_posix()) not in own or path.is_symlink():
             what = f"holds {name!r}, which is not one of the files to be written"
             raise VidaugError(what, where=folder, hint="name a new or an empty folder")
-    if not (empty or overwrite):
+    if files and not overwrite:
         what = "holds the synthetic videos, or some of them"
         raise VidaugError(what, where=folder, hint="use them, or write them anew with --overwrite")
 

@@ -17,10 +17,11 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ _DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and wh
 }
 
 
-class Guard:
+class Guard(AbstractContextManager["Guard"]):
     """`reader.probe` and `reader.read_clip`, run in one child process that is ended when it takes too long.
 
     What counts is the child's own CPU time, which says the same on a busy machine; the clock only ends one that waits
@@ -60,9 +61,6 @@ class Guard:
     def __init__(self, limits: Limits = LIMITS) -> None:
         self.limits = limits
         self._end: Callable[[], object] | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
