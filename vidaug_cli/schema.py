@@ -58,7 +58,7 @@ def parse(
         where: what the error calls its origin.
         hint: what to try, for the end of the error.
         error: its class.
-        extra: pass over keys that are no fields, so that what a newer release wrote stays readable.
+        extra: pass over keys that are not fields, so that what a newer release wrote stays readable.
 
     Raises `error` with every fault, a line each, with its place: `failures.0.clip: 'a' should be a whole number`.
     """

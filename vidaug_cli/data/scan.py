@@ -33,7 +33,7 @@ class Scan:
     rows: list[Row]
     quarantined: list[Quarantined]
     notes: list[str]  # a line each, for the user
-    passed_over: Counter[str]  # files that are no videos, by extension
+    passed_over: Counter[str]  # files that are not videos, by extension
     cached: int  # videos that were not opened again
 
     def usable(self) -> list[Row]:

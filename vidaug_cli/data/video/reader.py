@@ -70,7 +70,7 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
 
 
 def _mean_rate(times: list[float], rate: float) -> float:
-    """Frames per second by the time stamps, which jump about but span the right time; `rate` if that is much the same.
+    """Return frames per second by the time stamps, which jump about but span the right time; `rate` if that is near.
 
     Headers can be far off: 1000 for 30 where the unit is a millisecond.
     """
@@ -80,7 +80,7 @@ def _mean_rate(times: list[float], rate: float) -> float:
 
 
 def _timing(video: OpenVideo, stamps: list[float | None]) -> tuple[float, Runs | None]:
-    """When the first frame is shown, in seconds, and all of them, where each has a stamp later than the one before."""
+    """Return the seconds of the first frame, and the runs of all, where each has a stamp later than the one before."""
     times = [stamp for stamp in stamps if stamp is not None]
     if len(times) < max(2, len(stamps)) or any(late <= early for early, late in pairwise(times)):
         return 0.0, None
