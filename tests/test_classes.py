@@ -8,7 +8,7 @@ import pytest
 from score_makers import row_of
 
 from vidaug_cli.data.classes import read_classes
-from vidaug_cli.data.manifest import classes_of, renumber
+from vidaug_cli.data.selection import classes_of, renumber
 from vidaug_cli.errors import VidaugError
 
 FILES = {
@@ -40,7 +40,7 @@ def test_files_of_classes(tmp_path: Path, text: str) -> None:
         (b"walk\nwalk\n", "classes:2: 'walk' has a number or name that was there before"),
         (b"walk,1\njump,1\n", "classes:2: 'jump,1' has a number or name that was there before"),
         (b"1 walk\njump\n", "classes:2: 'jump' should be a class number and a name"),
-        (b'{"walk": 0}', "is JSON, and no file of classes; a line '7 Walk'"),
+        (b'{"walk": 0}', "is JSON, not a file of classes; a line '7 Walk'"),
         (b",1\na,2\n", "classes:1: ',1' has no name that can be written"),
         (b"\xff\n", "classes:1: '\\udcff' has no name that can be written"),
         (b"a\0b", "is not a text file"),

@@ -16,7 +16,8 @@ import pytest
 
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video.guard import Guard
-from vidaug_cli.data.video.reader import Limits, probe, read_clip
+from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
 
 FIRST_8 = np.arange(8, dtype=np.int32)

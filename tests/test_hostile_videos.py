@@ -15,7 +15,8 @@ from PIL import Image
 from video_makers import FIRST, paint, write, write_sound
 
 from vidaug_cli.data.sampling import Crop
-from vidaug_cli.data.video.reader import Limits, probe, read_clip
+from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
 
 

@@ -18,8 +18,9 @@ from network_makers import random_network, save
 from score_makers import row_of, scores_of
 
 from vidaug_cli.augment.plan import read_plan
-from vidaug_cli.data.manifest import distinct_names, read_rows, rows_text, select
+from vidaug_cli.data.manifest import read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.selection import distinct_names, select
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.file import read_scores, write_scores

@@ -81,10 +81,10 @@ WRONG_LINES: list[tuple[bytes | dict[str, Any], str]] = [
     (rb'{"path": "\ud800"}', "is not UTF-8"),
     (b"a/b.avi 3", "is not JSON"),
     (b"[" * 100_000, "is not JSON"),
-    ({"path": "a\0b"}, "path = 'a\\x00b' should name a file"),
-    ({"path": ""}, "path = '' should name a file"),
-    ({"fps": float("inf")}, "fps = inf should be 0 (unknown) or above"),
-    ({"frames": 10**30}, "frames, width and height should be at most 2147483647"),
+    ({"path": "a\0b"}, "path = 'a\\x00b' should be the name of a file"),
+    ({"path": ""}, "path = '' should be the name of a file"),
+    ({"fps": float("inf")}, "fps: inf should be a number"),
+    ({"frames": 10**30}, "frames = 1000000000000000000000000000000 should be 1 to 2147483647"),
     ({"path": "./class_0//video_00.avi"}, "./class_0//video_00.avi stands in line 1 already; keep one of them"),
 ]
 

@@ -15,8 +15,9 @@ from vidaug_cli.augment.output import check_place
 from vidaug_cli.augment.plan import DRAWS, GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, write_plan
 from vidaug_cli.augment.render import draw_cut, draw_mixture
 from vidaug_cli.augment.verify import verify
-from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text, select
+from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.selection import select
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe.loading import load_recipe
 
@@ -247,10 +248,21 @@ def test_unknown_keys_of_newer_manifests_are_passed_over() -> None:
     [
         ("v.avi 3", "list:1: is not JSON; a manifest is what 'vidaug scan' writes: one JSON object a line"),
         ("[1]", "list:1: is not a JSON object"),
-        (json.dumps({key: value for key, value in GOOD.items() if key != "frames"}), "list:1: has no 'frames'"),
-        (json.dumps(GOOD | {"frames": "9"}), "list:1: frames = '9' should be int"),
-        (json.dumps(GOOD | {"frames": True}), "list:1: frames = True should be int"),
-        (json.dumps(GOOD | {"width": 0}), "list:1: frames, width and height should be at least 1"),
+        (
+            json.dumps({key: value for key, value in GOOD.items() if key != "frames"}),
+            "list:1: frames: is missing; a manifest is what",
+        ),
+        (json.dumps(GOOD | {"frames": "9"}), "list:1: frames: '9' should be a whole number"),
+        (json.dumps(GOOD | {"frames": True}), "list:1: frames: True should be a whole number"),
+        (json.dumps(GOOD | {"width": 0}), "list:1: width = 0 should be 1 to 2147483647"),
+        (
+            json.dumps({"path": "", "root": 3, "label": None, "frames": 1.5, "fps": -1, "height": 9, "codec": "x"}),
+            "list:1: root: 3 should be a string\nframes: 1.5 should be a whole number\nwidth: is missing; a",
+        ),
+        (
+            json.dumps(GOOD | {"path": "", "fps": -1, "height": 2**31}),
+            "list:1: path = '' should be the name of a file\nheight = 2147483648 should be 1 to 2147483647\nfps = -1",
+        ),
         ("", "list: holds no video"),
     ],
 )

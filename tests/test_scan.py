@@ -20,10 +20,12 @@ import pytest
 from conftest import MakeVideo, write_video
 from console import Done, vidaug
 
+from vidaug_cli.data.cache import default_file
 from vidaug_cli.data.manifest import Row, read_rows
 from vidaug_cli.data.scan import Scan, scan
 from vidaug_cli.data.scan_summary import describe
-from vidaug_cli.data.video.reader import Limits, Probe
+from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 
 
@@ -69,7 +71,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were opened; nothing is decoded."""
     FakeGuard.opened = []
-    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", FakeGuard)
+    monkeypatch.setattr("vidaug_cli.data.video.pool.Guard", FakeGuard)
     return FakeGuard.opened
 
 
@@ -180,6 +182,44 @@ def test_a_scan_that_is_cached_loads_no_decoder(make_video: MakeVideo, tmp_path:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("named", "below"), [(None, ".cache"), ("relative", ".cache"), ("/somewhere", "")])
+def test_the_cache_lies_in_the_users_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str | None, below: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    if named:
+        monkeypatch.setenv("XDG_CACHE_HOME", named)
+    base = Path("/somewhere") if named == "/somewhere" else tmp_path / below
+    if sys.platform == "linux" or named == "/somewhere":
+        assert default_file() == base / "vidaug/probes.sqlite3"
+
+
+@pytest.mark.parametrize("answer", ["~/.cache/vidaug", RuntimeError("no home")])
+def test_a_user_without_a_home_gets_a_note(
+    fill: Fill, opened: list[str], monkeypatch: pytest.MonkeyPatch, answer: str | Exception
+) -> None:
+    """Releases of platformdirs differ in what they make of one."""
+
+    def cache_path(*args: object, **how: object) -> Path:
+        if isinstance(answer, Exception):
+            raise answer
+        return Path(answer)
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("platformdirs.user_cache_path", cache_path)
+    found = scan(fill(wave__a=""))
+    assert len(found.rows) == 1
+    assert "nothing is kept for the next scan: " in found.notes[0]
+    assert "home" in found.notes[0]
+
+
+def test_rows_stand_in_the_order_of_their_characters(fill: Fill, opened: list[str]) -> None:
+    """Not of Unicode's tables: row order decides which clips are mixed with which, on every Python."""
+    names = ["A/01.avi", "A/1.avi", "A/१०.avi", "A/२.avi", "a/2.avi", "a/10.avi", "z/½.avi", "z/②.avi", "école/1.avi"]
+    assert [row.path for row in scan(fill(**dict.fromkeys(reversed(names), ""))).rows] == names
 
 
 def test_a_cache_that_cannot_be_used(fill: Fill, opened: list[str], own_cache: Path, tmp_path: Path) -> None:

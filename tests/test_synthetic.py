@@ -10,7 +10,7 @@ import pytest
 from console import vidaug
 from numpy.typing import NDArray
 
-from vidaug_cli.data.synthetic import FORMATS, MOTIONS, Scene, draw_scene, render_frame, write_sample
+from vidaug_cli.data.synthetic import FORMATS, MOTIONS, Scene, draw_scene, render_frame, write_synthetic
 from vidaug_cli.data.video.encode import OPTIONS, write_video
 from vidaug_cli.errors import VidaugError
 
@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[NDArray[np.uint8], float, str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "sample"
-    assert len(list(write_sample(folder, PER_CLASS))) == PER_CLASS * len(MOTIONS)
+    assert len(list(write_synthetic(folder, PER_CLASS))) == PER_CLASS * len(MOTIONS)
     return folder
 
 
@@ -149,7 +149,7 @@ def test_split_lists_hold_every_video_once_and_no_scene_on_both_sides(folder: Pa
 
 def test_same_seed_same_bytes_other_seed_other_videos(tmp_path: Path, folder: Path) -> None:
     for seed in (0, 1):
-        list(write_sample(tmp_path / str(seed), 1, seed))
+        list(write_synthetic(tmp_path / str(seed), 1, seed))
     for label in MOTIONS:
         again, other = (tmp_path / seed / label / f"{label}_000.mp4" for seed in "01")
         first = (folder / label / again.name).read_bytes()
@@ -163,10 +163,10 @@ def test_refuses_what_is_not_its_own(tmp_path: Path) -> None:
     mine.write_text("precious")
     for overwrite in (False, True):
         with pytest.raises(VidaugError, match=r"left/holiday\.mp4.*name a new or an empty folder"):
-            list(write_sample(tmp_path, 1, overwrite=overwrite))
+            list(write_synthetic(tmp_path, 1, overwrite=overwrite))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
     with pytest.raises(VidaugError, match="is not a folder"):
-        list(write_sample(mine, 1))
+        list(write_synthetic(mine, 1))
 
 
 def test_a_link_is_not_written_through(tmp_path: Path) -> None:
@@ -174,16 +174,16 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "sample").mkdir()
     (tmp_path / "sample" / "left").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(VidaugError, match="'left'"):
-        list(write_sample(tmp_path / "sample", 1, overwrite=True))
+        list(write_synthetic(tmp_path / "sample", 1, overwrite=True))
 
 
 def test_overwrites_its_own_when_told(tmp_path: Path) -> None:
-    list(write_sample(tmp_path, 1))
+    list(write_synthetic(tmp_path, 1))
     before = (tmp_path / "up" / "up_000.mp4").read_bytes()
     with pytest.raises(VidaugError, match="--overwrite"):
-        list(write_sample(tmp_path, 1, seed=1))
+        list(write_synthetic(tmp_path, 1, seed=1))
     assert (tmp_path / "up" / "up_000.mp4").read_bytes() == before
-    list(write_sample(tmp_path, 1, seed=1, overwrite=True))
+    list(write_synthetic(tmp_path, 1, seed=1, overwrite=True))
     assert (tmp_path / "up" / "up_000.mp4").read_bytes() != before
 
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from video_makers import write
 
-from vidaug_cli.data.video.reader import Limits, probe, read_clip
+from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VideoError
 
 

@@ -16,7 +16,7 @@ from vidaug_cli.errors import VidaugError
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name no other process uses, hidden, in the folder of `path`: only there is a rename atomic."""
+    """Return a hidden name that no other process uses, in the folder of `path`: only there is a rename atomic."""
     return path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
@@ -52,14 +52,14 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What killed writers left in `folder`; those of writers still at work look the same."""
+    """Return what killed writers left in `folder`; files of writers still at work look the same."""
     return sorted(folder.glob(".*.*-*.tmp"))
 
 
 def abandoned(folder: Path) -> list[Path]:
-    """Those of `leftovers` whose writer is surely gone: it ran on this machine, and does no more."""
+    """Return those of `leftovers` whose writer is surely gone: it ran on this machine, and no longer does."""
     ours = re.compile(rf".*\.{re.escape(HOST)}-(\d+)-[0-9a-f]+\.tmp", re.ASCII)
-    return [path for path in leftovers(folder) if (found := ours.fullmatch(path.name)) and not alive(int(found[1]))]
+    return [path for path in leftovers(folder) if (match := ours.fullmatch(path.name)) and not alive(int(match[1]))]
 
 
 def _sync(path: Path) -> None:
@@ -71,7 +71,7 @@ def _sync(path: Path) -> None:
 
 
 def nameless_file() -> int:
-    """The descriptor of a file without a name, for memory that processes share: it is gone with its last user."""
+    """Return the descriptor of a file without a name, for memory that processes share: it goes with its last user."""
     if sys.platform == "linux":
         return os.memfd_create("vidaug")
     with tempfile.TemporaryFile() as file:
@@ -82,7 +82,7 @@ HOST = socket.gethostname()
 
 
 def alive(pid: int) -> bool:
-    """Whether this machine runs a process of that number."""
+    """Return whether this machine runs a process of that number."""
     try:
         os.kill(pid, 0)
     except PermissionError:  # somebody else's

@@ -27,42 +27,19 @@ _WANTED = {
 }
 
 
-def check(settings: object, rules: Rules, *, where: str = "", error: type[VidaugError] = VidaugError) -> None:
+def check(
+    settings: object, rules: Rules, *, where: object = "", hint: str = "", error: type[VidaugError] = VidaugError
+) -> None:
     """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good."""
     broken = {name: good for name, (holds, good) in rules.items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:
-        raise error("\n".join(faults), where=where)
+        raise error("\n".join(faults), where=where, hint=hint)
 
 
 def type_fault(value: Any, hint: Any) -> str:
-    """Return what is wrong with `value` for a field of this type; empty if nothing is."""
-    origin, args = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return ""
-    if origin in (Union, UnionType):
-        if value is None and NoneType in args:
-            return ""
-        faults = [type_fault(value, arg) for arg in args if arg is not NoneType]
-        return "" if "" in faults else " or ".join(dict.fromkeys(faults))
-    if origin is Literal:
-        advice = nearest(value, args) if isinstance(value, str) else ""
-        return "" if value in args else f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
-    if origin in (list, dict):
-        if fault := type_fault(value, origin):
-            return fault
-        entries = value if origin is list else value.values()
-        return next(filter(None, (type_fault(entry, args[-1]) for entry in entries)), "")
-    if origin is tuple:
-        if not isinstance(value, list):
-            return f"{shown(value)} should be a list"
-        wanted = args[:1] * len(value) if Ellipsis in args else args
-        if len(wanted) != len(value):
-            return f"{shown(value)} should have {len(wanted)} entries"
-        return next(filter(None, map(type_fault, value, wanted)), "")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
-    return "" if good.get(hint, isinstance(value, hint)) else f"{shown(value)} should be {_WANTED.get(hint, hint)}"
+    """Return what is wrong with `value` for a field of this type, of several faults the first; empty if nothing is."""
+    return next((fault for _, fault in type_faults(value, hint)), "")
 
 
 def parse(
@@ -82,11 +59,11 @@ def parse(
         where: what the error calls its origin.
         hint: what to try, for the end of the error.
         error: its class.
-        extra: pass over keys that are no fields, so that what a newer release wrote stays readable.
+        extra: pass over keys that are not fields, so that what a newer release wrote stays readable.
 
     Raises `error` with every fault, a line each, with its place: `failures.0.clip: 'a' should be a whole number`.
     """
-    if faults := list(type_faults(found, kind, extra=extra)):
+    if faults := [f"{place or kind.__name__}: {fault}" for place, fault in type_faults(found, kind, extra=extra)]:
         raise error("\n".join(faults), where=where, hint=hint)
     try:
         return cast(T, _made(found, kind))
@@ -94,51 +71,91 @@ def parse(
         raise error(fault.what, where=where, hint=fault.hint or hint) from fault
 
 
-def type_faults(found: object, hint: Any, place: str = "", *, extra: bool = False) -> Iterator[str]:
-    """Yield what is wrong with a value from outside for a type, each with its place in it."""
-    if isinstance(hint, type) and is_dataclass(hint):
-        if not isinstance(found, dict):
-            yield f"{place or hint.__name__}: {shown(found)} should be an object with keys"
+def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a value from outside for a type: the place in the value, and the fault."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any or type(value) in _plain(hint):
+        return
+    inside = f"{place}." if place else ""
+    if known := _fields(hint):
+        if not isinstance(value, dict):
+            yield place, f"{shown(value)} should be {_WANTED[dict]}"
             return
-        known = {field.name: field for field in fields(hint) if field.init}
-        inside = f"{place}." if place else ""
-        for key in () if extra else found.keys() - known.keys():
-            yield f"{inside}{shown(key)[1:-1]}: unknown key{nearest(str(key), known)}"
-        for name, field in known.items():
-            if name in found:
-                yield from type_faults(found[name], _hints(hint)[name], inside + name, extra=extra)
-            elif field.default is MISSING and field.default_factory is MISSING:
-                yield f"{inside}{name}: is missing"
-    elif (kind := _entries(hint)) and isinstance(found, list):
-        for number, entry in enumerate(found):
-            yield from type_faults(entry, kind, f"{place}.{number}", extra=extra)
-    elif fault := type_fault(found, hint):
-        yield f"{place}: {fault}"
+        for key in () if extra else [key for key in value if key not in known]:
+            yield f"{inside}{shown(key)[1:-1]}", f"unknown key{nearest(str(key), known)}"
+        for name, (kind, plain, needed) in known.items():
+            if name not in value:
+                if needed:
+                    yield inside + name, "is missing"
+            elif type(value[name]) not in plain:
+                yield from type_faults(value[name], kind, inside + name, extra=extra)
+    elif origin in (Union, UnionType):
+        each = [list(type_faults(value, arg, place, extra=extra)) for arg in args if arg is not NoneType]
+        if len(each) == 1:
+            yield from each[0]
+        elif [] not in each:
+            yield place, " or ".join(dict.fromkeys(faults[0][1] for faults in each))
+    elif origin is Literal:
+        if value not in args:
+            advice = nearest(value, args) if isinstance(value, str) else ""
+            yield place, f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
+    elif origin in (list, dict, tuple):
+        if not isinstance(value, dict if origin is dict else list):
+            yield place, f"{shown(value)} should be {_WANTED[dict if origin is dict else list]}"
+        elif len(kinds := _kinds(hint, len(value))) != len(value):
+            yield place, f"{shown(value)} should have {len(kinds)} entries"
+        else:
+            entries = value.items() if isinstance(value, dict) else enumerate(value)
+            for (key, entry), kind in zip(entries, kinds, strict=True):
+                yield from type_faults(entry, kind, f"{inside}{key}", extra=extra)
+    else:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
+        if not good.get(hint, isinstance(value, hint)):
+            yield place, f"{shown(value)} should be {_WANTED.get(hint, hint)}"
 
 
-def _entries(hint: Any) -> Any:
-    """Return the dataclass of which `hint` is a tuple of any length, if it is."""
-    args = get_args(hint)
-    return args[0] if get_origin(hint) is tuple and Ellipsis in args and is_dataclass(args[0]) else None
-
-
-def _made(found: Any, hint: Any) -> Any:
-    """Return what was found to be of a type as that type."""
-    if isinstance(hint, type) and is_dataclass(hint):
-        hints = _hints(hint)
-        return hint(**{name: _made(value, hints[name]) for name, value in found.items() if name in hints})
-    if kind := _entries(hint):
-        return tuple(_made(entry, kind) for entry in found)
-    return as_tuples(found) if get_origin(hint) is not list else found
+def _kinds(hint: Any, count: int) -> tuple[Any, ...]:
+    """Return the type of each entry of a list, tuple or dict that has `count` of them."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is tuple and Ellipsis not in args:
+        return args
+    return (args[1 if origin is dict else 0],) * count
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _plain(hint: Any) -> frozenset[type]:
+    """Return the types whose values are all good for `hint`: a quick answer for most values."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return frozenset({str, int, bool, NoneType}.intersection(kinds))
+
+
+@cache
+def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type], bool]]:
+    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there."""
+    if not is_dataclass(kind):
+        return {}
+    hints = get_type_hints(kind)
+    needed = {field.name: field.default is field.default_factory is MISSING for field in fields(kind) if field.init}
+    return {name: (hints[name], _plain(hints[name]), needed[name]) for name in needed}
+
+
+def _made(value: Any, hint: Any) -> Any:
+    """Return a value without faults as the type that it was read for."""
+    if type(value) not in (list, dict):
+        return value
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return _made(value, next(arg for arg in get_args(hint) if arg is not NoneType and not type_fault(value, arg)))
+    if known := _fields(hint):
+        return hint(**{name: _made(entry, known[name][0]) for name, entry in value.items() if name in known})
+    if origin is dict:
+        return {key: _made(entry, get_args(hint)[1]) for key, entry in value.items()}
+    return origin(map(_made, value, _kinds(hint, len(value)))) if origin else value
 
 
 def as_tuples(value: Any) -> Any:
-    """Lists, also within lists, as tuples: what a frozen dataclass can hold."""
+    """Return lists, also those within lists, as tuples: what a frozen dataclass can hold."""
     return tuple(as_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 

@@ -8,55 +8,52 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST = 5000  # letters of a line that is shown: more than any path has
-
-
 LINES = 200  # that are shown
-
-
 SHOWN = 80  # letters of a value that a message quotes
 
 
 def printable(text: str) -> str:
-    """The text in one line, with what moves a terminal's cursor or cannot be written as an escape."""
+    """Return the text in one line, with an escape for what moves a terminal's cursor or cannot be written."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def readable(text: str) -> str:
-    """A message of any origin as a terminal can show it: its lines without what moves the cursor, none endless."""
+    """Return a message of any origin as a terminal can show it: few enough lines, each `printable` and not endless."""
     lines = text.split("\n")
     shown = [line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-490:]}" for line in lines[:LINES]]
     more = [f"... and {len(lines) - LINES} lines more"] if len(lines) > LINES else []
     return "\n".join([*map(printable, shown), *more])
 
 
-def cut(text: str, most: int = 80) -> str:
-    """The text for a message; of a long one its beginning."""
+def cut(text: str, most: int = SHOWN) -> str:
+    """Return the text for a message; of a long one its beginning."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def count(number: int, noun: str) -> str:
-    """`1 video`, `2 videos`."""
+    """Return `1 video`, `2 videos`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def human_bytes(count: float) -> str:
-    """`1.3 GB`, in powers of 1000 as disks are sold."""
-    units = ("bytes", "kB", "MB", "GB", "TB")
-    power = 0
-    while count >= 1000 and power < len(units) - 1:
-        count, power = count / 1000, power + 1
-    return f"{count:.0f} {units[power]}" if power == 0 or count >= 100 else f"{count:.1f} {units[power]}"
+def human_bytes(size: float) -> str:
+    """Return `1.3 GB`, in powers of 1000 as disks are sold."""
+    unit = "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
 
 
 def duration(seconds: float) -> str:
-    """`3 h 5 min`, `4 min 10 s` or `7 s`."""
+    """Return `3 h 5 min`, `4 min 10 s` or `7 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def shown(value: Any) -> str:
-    """A value as a message quotes it: short, however long, deep or large it is."""
+    """Return a value as a message quotes it: short, however long, deep or large it is."""
     try:
         return _quoting.repr(value)
     except ValueError:  # Python writes no number of more than 4,300 digits
@@ -68,7 +65,7 @@ _quoting.maxstring = _quoting.maxother = SHOWN
 
 
 def same_but_for_spelling(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that is `name` but for case, hyphens, underscores and blanks: papers write FadeMixUp."""
+    """Return the one of `names` that is `name` but for case, hyphens, underscores and blanks, as in FadeMixUp."""
     known = {_folded(other): other for other in names}
     return known.get(_folded(name))
 
@@ -78,7 +75,7 @@ def _folded(name: str) -> str:
 
 
 def nearest(name: str, names: Iterable[Any]) -> str:
-    """`; did you mean 'fademixup'?`, or nothing when no name is near."""
+    """Return `; did you mean 'fademixup'?`, or nothing when no name is near."""
     known = {str(other).casefold(): str(other) for other in names}
     close = difflib.get_close_matches(name[:SHOWN].casefold(), known, 1, 0.5)
     return f"; did you mean {known[close[0]]!r}?" if close and known[close[0]] != name else ""

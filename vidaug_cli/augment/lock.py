@@ -34,7 +34,7 @@ def held(path: Path) -> Iterator[None]:
 
 @contextmanager
 def in_turn(folder: Path) -> Iterator[None]:
-    """One process of this machine after the other, for what is short; nothing waits where the folder is not there."""
+    """Let the processes of this machine in one after the other, for short work; without the folder nothing waits."""
     if not folder.is_dir():
         yield
         return
@@ -48,7 +48,7 @@ def in_turn(folder: Path) -> Iterator[None]:
 
 
 def _take(path: Path) -> int:
-    """The file, open and locked, with our name in it. Raises VidaugError."""
+    """Open and lock the file, and write our name into it. Raises VidaugError."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -71,7 +71,7 @@ def _take(path: Path) -> int:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether the kernel gives the lock; None where the file system has none to give."""
+    """Return whether the kernel gives the lock; None where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -89,16 +89,15 @@ def _lies_at(descriptor: int, path: Path) -> bool:
 
 
 def _read(descriptor: int) -> dict[str, object]:
-    """What the holder wrote; nothing where it is just about to."""
-    try:
-        found = json.loads(os.pread(descriptor, 1000, 0))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    """Return what the holder wrote; nothing where it has not written yet."""
+    with suppress(ValueError):
+        if isinstance(content := json.loads(os.pread(descriptor, 1000, 0)), dict):
+            return content
+    return {}
 
 
 def _refusal(path: Path, holder: dict[str, object], locked: bool | None) -> VidaugError | None:
-    """Why the file cannot be had, if it cannot."""
+    """Return why the file cannot be had, if it cannot."""
     host, pid, since = (holder.get(key) for key in ("host", "pid", "since"))
     at_work = alive(pid) if locked is None and isinstance(pid, int) else locked is False
     away = host not in (None, HOST)

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, read_plan
-from vidaug_cli.data.sampling import Sample, check_taken, clean_sample, draw_sample, frame_numbers
+from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.shard.header import DeviceKind, Record, ShardHeader
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.data.video.guard import Guard
-from vidaug_cli.data.video.reader import Limits
+from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.device import within_memory
 from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
@@ -103,8 +103,7 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
     """
     row = plan.rows[cut.slot.row]
     sample = cut.sample
-    _, taken = engine.guard.read_clip(row.file, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
-    check_taken(row, cut.frames, taken)
+    _, taken = engine.guard.read_clip(row, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
     return cut._replace(frames=taken)
 
 

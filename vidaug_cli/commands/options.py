@@ -312,7 +312,7 @@ def videos(
 ) -> tuple[list[Row], Input]:
     """The videos of INPUT that the input options pick, and INPUT itself; what of it cannot be used is named."""
     from vidaug_cli.data.inputs import read_input
-    from vidaug_cli.data.manifest import select
+    from vidaug_cli.data.selection import select
     from vidaug_cli.words import printable
 
     choice = {name: options.pop(name) for name in INPUT_OPTIONS}

@@ -23,10 +23,10 @@ def command(folder: Path, per_class: int, seed: int, overwrite: bool, quiet: boo
     their order does. Most are 320x240, some of another size or rate, H.264 and MPEG-4; with split lists as UCF101 has
     them.
     """
-    from vidaug_cli.data.synthetic import MOTIONS, write_sample
+    from vidaug_cli.data.synthetic import MOTIONS, write_synthetic
     from vidaug_cli.workers import track
 
-    videos = write_sample(folder, per_class, seed, overwrite=overwrite)
+    videos = write_synthetic(folder, per_class, seed, overwrite=overwrite)
     written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=show_progress(quiet)))
     click.echo(folder)
     following = f"vidaug scan {shlex.quote(str(folder))} -o manifest.jsonl"

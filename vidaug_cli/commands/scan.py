@@ -26,7 +26,7 @@ from vidaug_cli.commands.options import (
 from vidaug_cli.errors import VidaugError
 
 if TYPE_CHECKING:
-    from vidaug_cli.data.scan import How
+    from vidaug_cli.data.manifest import ProbeMode
 
 
 @click.command()
@@ -57,7 +57,7 @@ def command(
     root: Path | None,
     classes: Path | None,
     follow_links: str | None,
-    probe: How,
+    probe: ProbeMode,
     workers: int,
     cache: Path | None,
     no_cache: bool,
@@ -75,9 +75,10 @@ def command(
     reason, and the exit code is then 3.
     """
     from vidaug_cli.data.classes import read_classes
-    from vidaug_cli.data.manifest import renumber, rows_text
+    from vidaug_cli.data.manifest import rows_text
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.scan_summary import describe, summarise
+    from vidaug_cli.data.selection import renumber
 
     out = None if out == STDOUT else out
     if json and out is None:

@@ -7,16 +7,19 @@ import json
 import os
 import sqlite3
 import stat
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import platformdirs
+
 from vidaug_cli.data.listing.tree import IMAGES
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.schema import parse
 
-VERSION = 2  # of what a probe finds; a new one forgets the old
-
-Found = dict[str, Any]  # the fields of a manifest row that come from the file, or {"error": reason}
+VERSION = 3  # of what a probe finds; a new one forgets the old
 
 
 class Stamp(NamedTuple):
@@ -28,7 +31,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(file: Path) -> Stamp:
-    """The stamp of a video file or a folder of images. Raises VideoError when it is neither, or cannot be read."""
+    """Return the stamp of a video file or a folder of images. Raises VideoError when it is neither or unreadable."""
     try:
         about = file.stat()
         if stat.S_ISREG(about.st_mode):
@@ -37,21 +40,23 @@ def stamp(file: Path) -> Stamp:
             raise VideoError("is neither a file nor a folder", where=file)
         with os.scandir(file) as entries:
             images = [entry.stat() for entry in entries if Path(entry.name).suffix.lower() in IMAGES]
-    except FileNotFoundError as error:
-        raise VideoError("is a link to nothing", where=file) from error
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise VideoError("is a link to itself", where=file) from error
-        raise VideoError(f"cannot be read: {error.strerror}", where=file) from error
+        links = {errno.ENOENT: "is a link to nothing", errno.ELOOP: "is a link to itself"}
+        raise VideoError(links.get(error.errno or 0, f"cannot be read: {error.strerror}"), where=file) from error
     newest = max([about.st_mtime_ns, *(image.st_mtime_ns for image in images)])
     return Stamp(len(images), sum(image.st_size for image in images), newest)
 
 
 def default_file() -> Path:
-    """`vidaug/probes.sqlite3` in the user's cache folder."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(folder) if folder.startswith("/") else Path.home() / ".cache"
-    return base / "vidaug" / "probes.sqlite3"
+    """Return `probes.sqlite3` in the user's cache folder, which XDG_CACHE_HOME names on macOS too.
+
+    Raises RuntimeError where a user has no home.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(named, "vidaug") if named.startswith("/") else platformdirs.user_cache_path("vidaug", appauthor=False)
+    if not folder.is_absolute():  # what older releases of platformdirs give a user without a home
+        raise RuntimeError("this user has no home folder")
+    return folder / "probes.sqlite3"
 
 
 class ProbeCache:
@@ -66,12 +71,12 @@ class ProbeCache:
     def __init__(self, file: Path | None, kind: str) -> None:
         self.file, self.fault = file, ""
         self._kind = f"{kind} {VERSION} av {version('av')}"  # another decoder finds other frames
-        self._table: sqlite3.Connection | None = None
-        if file is None:
-            return
+        self._table = sqlite3.connect(":memory:")  # for a scan of which nothing is kept
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._table = sqlite3.connect(file, timeout=30, isolation_level=None)
+            if file is not None:
+                self.close()
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self._table = sqlite3.connect(file, timeout=30, isolation_level=None)
             self._table.execute("PRAGMA synchronous = OFF")  # outlives a killed process, and need not outlive more
             self._table.execute(
                 "CREATE TABLE IF NOT EXISTS probes"
@@ -82,30 +87,34 @@ class ProbeCache:
             hint = "name another with --cache FILE, or go without: --no-cache"
             raise VidaugError(f"cannot keep probes here: {error}", where=file, hint=hint) from error
 
-    def get(self, file: Path, seen: Stamp) -> Found | None:
-        """What was found in `file` when it had this stamp."""
+    def get(self, file: Path, seen: Stamp) -> Probe | VideoError | None:
+        """Return what was found in `file` when it had this stamp, or why it cannot be used."""
         rows = self._run(
             "SELECT found FROM probes WHERE path = ? AND kind = ? AND stamp = ?",
             (str(file), self._kind, json.dumps(seen)),
         )
-        return json.loads(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        content = json.loads(rows[0][0])
+        return VideoError(content["error"]) if "error" in content else parse(Probe, content, where=self.file)
 
-    def put(self, file: Path, seen: Stamp, found: Found) -> None:
-        row = (str(file), self._kind, json.dumps(seen), json.dumps(found))
+    def put(self, file: Path, seen: Stamp, found: Probe | VideoError) -> None:
+        """Keep what was found in `file`, but for a fault that may pass."""
+        if isinstance(found, VideoError) and found.passing:
+            return
+        content = asdict(found) if isinstance(found, Probe) else {"error": found.reason}
+        row = (str(file), self._kind, json.dumps(seen), json.dumps(content))
         self._run("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?)", row)
 
     def _run(self, statement: str, values: tuple[str, ...]) -> list[Any]:
-        """What the statement yields. A cache that fails midway is no reason to lose the scan: the rest goes without."""
-        if self._table is None:
-            return []
+        """Return the rows of a statement. A cache that fails midway must not end the scan: the rest goes without."""
         try:
-            return self._table.execute(statement, values).fetchall()
+            return [] if self.fault else self._table.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             self.fault = f"{self.file}: cannot keep probes here any more: {error}"
             self.close()
-            self._table = None
             return []
 
     def close(self) -> None:
-        if self._table is not None:
-            self._table.close()
+        """Close the file."""
+        self._table.close()

@@ -16,8 +16,10 @@ _HINT = "a line '7 Walk' for each class, a csv with name and number, or a list o
 
 
 def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
-    """The number of each class, from lines `100 ApplyEyeMakeup`, from a csv `name,number` or `number,name`, or from a
-    list of names, which are counted from 0 and refused where they have to be `numbered`.
+    """Return the number of each class in a file of lines `100 ApplyEyeMakeup`, a csv or a list of names.
+
+    A csv has `name,number` or `number,name`; names alone are counted from 0, and refused where they have to be
+    `numbered`.
 
     Raises VidaugError on anything else, and on a number or name that comes twice.
     """
@@ -25,28 +27,28 @@ def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
     if not lines:
         raise VidaugError("names no class", where=path, hint=_HINT)
     if lines[0][1].lstrip().startswith(("{", "[")):
-        raise VidaugError("is JSON, and no file of classes", where=path, hint=_HINT)
+        raise VidaugError("is JSON, not a file of classes", where=path, hint=_HINT)
     rows = _table(lines)
     if rows is None and (numbered or _pair(lines[0][1])):
         rows = [(where, *_numbered(where, line)) for where, line in lines]
     if rows is None:
         names = lines[lines[0][1].strip().lower() in HEADERS :]
         rows = [(where, name.strip(), number) for number, (where, name) in enumerate(names)]
-    found: Numbers = {}
+    numbers: Numbers = {}
     taken: set[int] = set()
     text = dict(lines)
     for where, name, number in rows:
-        if name in found or number in taken:
+        if name in numbers or number in taken:
             raise VidaugError(f"{text[where][:60]!r} has a number or name that was there before", where=where)
-        if not name or any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no UTF-8
+        if not name or any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are not UTF-8
             raise VidaugError(f"{text[where][:60]!r} has no name that can be written", where=where, hint=_HINT)
-        found[name] = number
+        numbers[name] = number
         taken.add(number)
-    return dict(sorted(found.items(), key=lambda pair: pair[1]))
+    return dict(sorted(numbers.items(), key=lambda pair: pair[1]))
 
 
 def _pair(line: str) -> tuple[str, int] | None:
-    """Name and number of a line `100 ApplyEyeMakeup`."""
+    """Return name and number of a line `100 ApplyEyeMakeup`."""
     number, _, name = line.strip().partition(" ")
     return (name.strip(), int(number)) if is_number(number) and name.strip() else None
 
@@ -58,7 +60,7 @@ def _numbered(where: str, line: str) -> tuple[str, int]:
 
 
 def _table(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str, int]] | None:
-    """Place, name and number of each row, where all lines have two cells and one column holds numbers."""
+    """Return place, name and number of each row, where all lines have two cells and one column holds numbers."""
     for separator in "\t,;":
         try:
             cells = [next(csv.reader([line], delimiter=separator)) for _, line in lines]

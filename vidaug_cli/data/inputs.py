@@ -13,8 +13,9 @@ from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.kinds import Kind, is_manifest, kind_of, starts_manifest
 from vidaug_cli.data.listing.candidates import Piped, piped_in
 from vidaug_cli.data.listing.tree import Quarantined
-from vidaug_cli.data.manifest import Row, classes_of, read_rows, relocate, renumber
+from vidaug_cli.data.manifest import Row, read_rows
 from vidaug_cli.data.scan import scan
+from vidaug_cli.data.selection import classes_of, relocate, renumber
 from vidaug_cli.errors import VidaugError
 
 WHAT = "INPUT is a folder, a list, a manifest, a video or - for stdin"
@@ -62,9 +63,9 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
         else:
             scanned[name] = piped or Path(source)
     if scanned:
-        found = scan(*scanned.values(), root=root, **how)
-        rows = found.rows if parts else found.usable()  # what cannot be used of one input costs no other
-        parts[" and ".join(scanned)] = Input(rows, found.quarantined, found.notes)
+        result = scan(*scanned.values(), root=root, **how)
+        rows = result.rows if parts else result.usable()  # one input without a good video does not cost the others
+        parts[" and ".join(scanned)] = Input(rows, result.quarantined, result.notes)
     _check_once(parts)
     rows = [row for part in parts.values() for row in part.rows]
     return Input(
@@ -76,7 +77,7 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
 
 
 def _holds_rows(source: str) -> bool:
-    """Whether this is a manifest, which its first byte tells. Raises VidaugError where it surely holds no video."""
+    """Return whether this is a manifest, by its first byte. Raises VidaugError where it surely holds no video."""
     path = Path(source)
     kind = kind_of(path)
     if kind is Kind.MISSING:

@@ -9,7 +9,6 @@ from enum import Enum
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from vidaug_cli.data.hdf5 import format_of
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
 
@@ -97,6 +96,8 @@ def _file(path: Path) -> Kind:
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        from vidaug_cli.data.hdf5 import format_of  # only here: it loads h5py
+
         return _FORMATS.get(format_of(path), Kind.HDF5)
     if head.startswith(b"\x80\x02"):
         return Kind.CHECKPOINT  # torch's old format

@@ -13,11 +13,11 @@ LONGEST = 100_000  # characters of a line
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """`(place, line)` of each line that is not blank, whatever ends the lines.
+    """Yield `(place, line)` of each line that is not blank, whatever ends the lines.
 
     Bytes that are not UTF-8 come as the file system would spell them, so that they still match a file's name.
 
-    Raises VidaugError where it cannot be read, or is no text in UTF-8.
+    Raises VidaugError where it cannot be read, or is not UTF-8 text.
     """
     try:
         content = path.read_bytes()
@@ -27,7 +27,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def split_lines(content: bytes, path: Path) -> Iterator[tuple[str, str]]:
-    """`read_lines` of a text that was read already; `path` is what errors call it."""
+    """Yield what `read_lines` does, of a text that was read already; `path` is what errors call it."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise VidaugError("is UTF-16 text", where=path, hint="save it as UTF-8")
     if content.endswith(b"\0") and b"\n" not in content:
@@ -44,5 +44,5 @@ def split_lines(content: bytes, path: Path) -> Iterator[tuple[str, str]]:
 
 
 def is_number(word: str) -> bool:
-    """A plain one: int() would take other scripts' digits and underscores, and refuse very long ones."""
+    """Return whether `word` is a plain number: int() takes other scripts' digits, and fails on very long ones."""
     return word.isascii() and word.isdecimal() and len(word) < 10

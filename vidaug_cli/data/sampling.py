@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.timing import Clock
-from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.schema import check
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.schema import check, parse
 
 MOST = 2**31 - 1  # frames that a video can have; a longer step leads to its end as well
 Short = Literal["repeat", "loop", "stretch"]
@@ -45,6 +45,7 @@ class ClipSpec:
         check(self, rules, where="clip")
 
     def as_json(self) -> dict[str, Any]:
+        """Return the settings as JSON has them."""
         return asdict(self) | {"crop": list(self.crop)}
 
 
@@ -67,30 +68,32 @@ class Sample:
     flip: bool
 
     def as_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON has them."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Sample:
-        return cls(**stored | {"crop": Crop(**stored["crop"])})
+        """Return what `as_json` gave. Raises VidaugError on anything else."""
+        return parse(cls, stored, where="sample")
 
 
 def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> NDArray[np.int32]:
-    """The decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
+    """Return the decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
     offsets = np.minimum(np.arange(spec.frames) * sample.step, MOST)
-    held: NDArray[np.int64]
+    numbers: NDArray[np.int64]
     clock = _clock(spec, video)
     if clock is None:
         wanted = sample.start + np.floor(offsets + 1e-6).astype(np.int64)
-        held = wanted % video.frames if spec.short == "loop" else np.minimum(wanted, video.frames - 1)
+        numbers = wanted % video.frames if spec.short == "loop" else np.minimum(wanted, video.frames - 1)
     else:
         times = clock.time_of(sample.start) + offsets / _rate(video)
         times = times % clock.seconds if spec.short == "loop" else times
-        held = np.array([clock.frame_at(time) for time in times.tolist()])
-    return (video.first + held).astype(np.int32)
+        numbers = np.array([clock.frame_at(time) for time in times.tolist()])
+    return (video.first + numbers).astype(np.int32)
 
 
 def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
-    """A random stretch, square and flip of a video."""
+    """Draw a stretch, a square and a flip of a video."""
     step = step_frames(spec, video)
     start = start_frame(spec, video, int(rng.integers(0, last_start(spec, video, step) + 1)))
     short = min(video.width, video.height)
@@ -101,7 +104,7 @@ def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
 
 
 def clean_sample(spec: ClipSpec, video: Row) -> Sample:
-    """The middle of the video in time and space, at the largest side `spec.crop` allows, unflipped: no chance in it."""
+    """Return the middle of the video in time and space, at the largest side `spec.crop` allows, unflipped."""
     step = step_frames(spec, video)
     side = max(1, round(min(video.width, video.height) * spec.crop[1]))
     crop = Crop(x=(video.width - side) // 2, y=(video.height - side) // 2, side=side)
@@ -109,7 +112,7 @@ def clean_sample(spec: ClipSpec, video: Row) -> Sample:
 
 
 def step_frames(spec: ClipSpec, video: Row) -> float:
-    """Frames of the video from one frame of the clip to the next; where its rate varies, frames of mean length."""
+    """Return the frames of the video from one frame of the clip to the next; if its rate varies, of mean length."""
     step = float(spec.stride) if spec.fps is None else min((_rate(video) or spec.fps) / spec.fps, MOST)
     if spec.short == "stretch":
         while _span(spec, step) > video.frames and step > 1 / spec.frames:
@@ -118,18 +121,18 @@ def step_frames(spec: ClipSpec, video: Row) -> float:
 
 
 def last_start(spec: ClipSpec, video: Row, step: float) -> int:
-    """Where in the video the last clip begins that ends with it, in frames; 0 for a video that is no longer."""
+    """Return the frame with which the last clip begins that ends with the video; 0 for a shorter video."""
     return max(0, video.frames - _span(spec, step))
 
 
 def start_frame(spec: ClipSpec, video: Row, place: int) -> int:
-    """The frame of the video, from 0, that is seen after so many frames; by time, of mean length."""
+    """Return the frame, from 0, that is seen after `place` frames; by time, frames of mean length."""
     clock = _clock(spec, video)
     return place if clock is None else clock.frame_at(place / _rate(video))
 
 
 def _clock(spec: ClipSpec, video: Row) -> Clock | None:
-    """When the frames are shown, where clips are taken by time and the rate varies; a stride counts frames."""
+    """Return when the frames are shown, where clips are taken by time and the rate varies; a stride counts frames."""
     return None if spec.fps is None or video.durations is None else Clock(video.durations)
 
 
@@ -146,18 +149,11 @@ def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
         raise VidaugError(f"{what}, such as {unknown[0]}", hint=hint)
 
 
-def check_taken(video: Row, wanted: NDArray[np.int32], taken: NDArray[np.int32]) -> None:
-    """Raise VideoError where the decoder ran out of frames that a full look had found, or before the segment began."""
-    if (video.probe == "full" and not np.array_equal(taken, wanted)) or taken.min() < video.first:
-        what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
-        raise VideoError(what, where=video.name, hint="scan it again")
-
-
 def _rate(video: Row) -> float:
-    """Frames per second; 0 where unknown."""
+    """Return frames per second; 0 where unknown."""
     return video.fps if video.durations is None else video.frames / Clock(video.durations).seconds
 
 
 def _span(spec: ClipSpec, step: float) -> int:
-    """Frames of the video from the clip's first to its last."""
+    """Return the frames of the video from the clip's first to its last."""
     return math.floor((spec.frames - 1) * step + 1e-6) + 1

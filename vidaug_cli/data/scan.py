@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Literal, NamedTuple
 
-from vidaug_cli.data.cache import Found, ProbeCache, Stamp, default_file, stamp
+from vidaug_cli.data.cache import ProbeCache, Stamp, default_file, stamp
 from vidaug_cli.data.listing.candidates import Candidate, Piped
 from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.layouts import source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
-from vidaug_cli.data.manifest import Row, resolve_inside, segment_name
+from vidaug_cli.data.manifest import ProbeMode, Row, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock
-from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.schema import as_tuples
 from vidaug_cli.words import count
 from vidaug_cli.workers import track, worker_count
 
-__all__ = ["How", "Quarantined", "Scan", "scan"]
-
-How = Literal["full", "packets", "header"]
 TAIL = 0.5  # seconds by which a segment may go beyond its video without a word: published times are rounded
-
-
-class Look(NamedTuple):
-    """What came of opening a file."""
-
-    file: Path
-    found: Found
-    lasting: bool = True  # not a reason that may pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +33,11 @@ class Scan:
     rows: list[Row]
     quarantined: list[Quarantined]
     notes: list[str]  # a line each, for the user
-    passed_over: Counter[str]  # files that are no videos, by extension
+    passed_over: Counter[str]  # files that are not videos, by extension
     cached: int  # videos that were not opened again
 
     def usable(self) -> list[Row]:
-        """The rows. Raises VidaugError when there is none, with the first reason."""
+        """Return the rows. Raises VidaugError when there is none, with the first reason."""
         if self.rows:
             return self.rows
         why = f"; the first, {self.quarantined[0].path}: {self.quarantined[0].reason}" if self.quarantined else ""
@@ -66,7 +51,7 @@ def scan(
     lists: Path | None = None,
     root: Path | None = None,
     follow_links: Path | bool = False,
-    probe: How = "full",
+    probe: ProbeMode = "full",
     workers: int = 0,
     cache: Path | bool = True,
     progress: bool = True,
@@ -103,26 +88,26 @@ def scan(
             files[candidate] = file
         except VideoError as error:
             quarantined.append(Quarantined(spell(_name(candidate)), error.reason))
-    limits = limits or Limits()
-    # How long a look may take changes nothing in what it finds: a look that was cut short is not kept.
+    limits = limits or LIMITS
+    # How long a probe may take changes nothing in what it finds: one that was cut short is not kept.
     with closing(_open_cache(cache, f"{probe} {limits.pixels} {limits.frames}", notes)) as kept:
-        found = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
-        cached = len(found)
-        with closing(_probe_all([file for file in stamps if file not in found], probe, limits, workers)) as probes:
-            for file, result, lasting in track(probes, len(stamps) - cached, "video", "scan", show=progress):
-                found[file] = result
-                if lasting:
-                    kept.put(file, stamps[file], result)
+        probes = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
+        cached = len(probes)
+        new = [file for file in stamps if file not in probes]
+        with closing(_probe_each(new, probe, limits, workers)) as results:
+            for file, result in track(results, len(new), "video", "scan", show=progress):
+                probes[file] = result
+                kept.put(file, stamps[file], result)
         notes += [kept.fault] if kept.fault else []
     rows = []
     beyond = []
     for candidate in sorted(files, key=lambda candidate: (natural(candidate.path), candidate.start or 0.0)):
-        result = found[files[candidate]]
+        result = probes[files[candidate]]
         try:
-            if "error" in result:
-                raise VideoError(result["error"])
+            if isinstance(result, VideoError):
+                raise result
             rows.append(_row(base, candidate, result))
-            if (clock := _clock(result)) and (candidate.end or 0.0) > clock.end + TAIL:
+            if (clock := result.clock) and (candidate.end or 0.0) > clock.end + TAIL:
                 beyond.append(_name(candidate))
         except VideoError as error:
             quarantined.append(Quarantined(_name(candidate), error.reason))
@@ -143,18 +128,11 @@ def _name(candidate: Candidate) -> str:
     return segment_name(candidate.path, candidate.start, candidate.end)
 
 
-def _clock(found: Found) -> Clock | None:
-    """When the frames of a file are shown; without time stamps that can be trusted, they follow each other evenly."""
-    if found["runs"]:
-        return Clock(as_tuples(found["runs"]), found["begin"])
-    return Clock(((found["frames"], 1 / found["fps"]),)) if found["fps"] else None
-
-
-def _row(root: Path, candidate: Candidate, found: Found) -> Row:
-    """The row of a video or a segment. Raises VideoError when the file does not reach so far."""
-    known = {"root": str(root), **candidate._asdict(), **found}
+def _row(root: Path, candidate: Candidate, probe: Probe) -> Row:
+    """Return the row of a video or a segment. Raises VideoError when the file does not reach so far."""
+    known = {"root": str(root), **candidate._asdict(), **asdict(probe)}
     del known["begin"], known["runs"]
-    clock = _clock(found)
+    clock = probe.clock
     if clock is None:
         if (candidate.start, candidate.end) != (None, None):
             raise VideoError("has no frame rate, so nothing tells where this segment begins")
@@ -163,11 +141,11 @@ def _row(root: Path, candidate: Candidate, found: Found) -> Row:
     if not frames:
         what = f"has no frame in this segment: they are shown from {clock.begin:.6g} to {clock.end:.6g} s"
         raise VideoError(what, hint="if the file holds nothing but the segment, list it without start and end")
-    cut = Clock(clock.cut(frames))
+    shown = Clock(clock.cut(frames))
     if clock.varies and len(frames) < clock.frames:  # the mean of the file is not the rate here
-        known["fps"] = cut.frames / cut.seconds
+        known["fps"] = shown.frames / shown.seconds
     known |= {"first": frames.start, "frames": len(frames)}
-    return Row(**known, durations=cut.runs if cut.varies else None)
+    return Row(**known, durations=shown.runs if shown.varies else None)
 
 
 def _locate(root: Path, candidate: Candidate) -> Path:
@@ -180,7 +158,7 @@ def _locate(root: Path, candidate: Candidate) -> Path:
 
 
 def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
-    """The cache; where the user's cache folder cannot be written, none, with a note."""
+    """Return the cache; where the user's cache folder cannot be written, none, with a note."""
     if cache is not True:
         return ProbeCache(cache or None, kind)
     try:
@@ -190,36 +168,20 @@ def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
         return ProbeCache(None, kind)
 
 
-def _probe_all(files: Sequence[Path], how: How, limits: Limits, workers: int) -> Generator[Look, None, None]:
-    """Probe `files`, in whatever order they are done. Each worker is a child process that can be killed, and a thread
-    that waits for it."""
+def _probe_each(
+    files: Sequence[Path], mode: ProbeMode, limits: Limits, workers: int
+) -> Generator[tuple[Path, Probe | VideoError], None, None]:
+    """Yield each file with what a probe found, or with the reason why it cannot be used, as they come."""
     if not files:
         return
     # Only here, so that a scan that finds everything in its cache loads no decoder.
     from vidaug_cli.data.video.guard import Guard
+    from vidaug_cli.data.video.pool import decode_each
 
-    count = min(worker_count(workers), len(files))
-    guards: SimpleQueue[Guard] = SimpleQueue()
-
-    def look(file: Path) -> Look:
-        guard = guards.get()
+    def probe(guard: Guard, file: Path) -> tuple[Path, Probe | VideoError]:
         try:
-            return Look(file, asdict(guard.probe(file, how)))
+            return file, guard.probe(file, mode)
         except VideoError as error:
-            return Look(file, {"error": error.reason}, not error.passing)
-        finally:
-            guards.put(guard)
+            return file, error
 
-    with ExitStack() as stack:
-        for _ in range(count):
-            guards.put(stack.enter_context(Guard(limits)))
-        pool = ThreadPoolExecutor(count)
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        waiting = iter(files)
-        running: set[Future[Look]] = set()
-        while True:
-            running |= {pool.submit(look, file) for file in islice(waiting, 2 * count - len(running))}
-            if not running:
-                return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+    yield from decode_each(probe, files, min(worker_count(workers), len(files)), limits, ordered=False)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import zip_longest
 from shutil import get_terminal_size
 from statistics import median
 from typing import Any
 
 from vidaug_cli.data.listing.names import SPLITS
-from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
+from vidaug_cli.data.selection import classes_of
 from vidaug_cli.words import count, cut, printable
 
 SHOWN = 20  # quarantined videos listed one by one
@@ -20,7 +20,7 @@ _FRAMES: dict[str, Callable[[list[int]], float]] = {"min": min, "median": median
 
 
 def summarise(scan: Scan) -> dict[str, Any]:
-    """The counts of a scan, as JSON can hold them."""
+    """Return the counts of a scan, as JSON can hold them."""
     rows = scan.rows
     frames = [row.frames for row in rows]
     labels = Counter(row.label for row in rows)
@@ -46,12 +46,12 @@ def summarise(scan: Scan) -> dict[str, Any]:
 
 
 def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
-    """Lines for the person: the counts, the notes, and each quarantined video with its reason."""
+    """Yield lines for the person: the counts, the notes, and each quarantined video with its reason."""
     facts = summarise(scan)
     yield f"{facts['root']} (layout {facts['layout']})"
-    for name, text in _LINES.items():
-        if line := text(facts):
-            yield f"  {name:<12}{line}"
+    for title, line in _lines(facts).items():
+        if line:
+            yield f"  {title:<12}{line}"
     yield from _classes(facts["classes"])
     if verbose:
         yield f"  cache       {facts['cached']} not opened again"
@@ -68,7 +68,7 @@ def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
 
 
 def _classes(classes: dict[str, int]) -> Iterator[str]:
-    """Every class with its videos, as many in a line as fit the terminal; of a single class what may be wrong."""
+    """Yield every class with its videos, as many in a line as fit the terminal; of a single class what may be wrong."""
     words = [f"{cut(printable(name))}: {number}" for name, number in classes.items()]
     width = max(get_terminal_size((100, 0)).columns - 14, 40)
     lines: list[str] = []
@@ -83,46 +83,29 @@ def _classes(classes: dict[str, int]) -> Iterator[str]:
         yield f"  note        all videos are of one class, {words[0].rpartition(': ')[0]!r}: is it the one you mean?"
 
 
-def _videos(facts: dict[str, Any]) -> str:
-    classes = facts["classes"].values()
-    each = f", {_span(min(classes), max(classes))} each" if classes else ""
-    found = f"{facts['videos']} in {len(classes)} class{'' if len(classes) == 1 else 'es'}{each}"
-    return found + (f"; {facts['unlabelled']} without label" if facts["unlabelled"] else "")
+def _lines(facts: dict[str, Any]) -> dict[str, str]:
+    """Return what is said of the counts, by its title; empty where there is nothing to say."""
+    classes, frames, sizes = facts["classes"], facts["frames"], facts["sizes"]
+    each = f", {_span(classes.values())} each" if classes else ""
+    labels = f"; {facts['unlabelled']} without label" if facts["unlabelled"] else ""
+    rest = f", median {frames['median']:g}, {frames['sum']:,} in all" if frames else ""
+    estimated = f"; estimated for {facts['estimated']}" if facts["estimated"] else ""
+    ends = [f"{width}x{height}" for width, height in (sizes["smallest"], sizes["largest"])] if sizes else []
+    return {
+        "videos": f"{facts['videos']} in {len(classes)} class{'' if len(classes) == 1 else 'es'}{each}{labels}",
+        "splits": ", ".join(f"{name} {number}" for name, number in facts["splits"].items()),
+        "frames": f"{_span([frames['min'], frames['max']])}{rest}{estimated}" if frames else "",
+        "sizes": f"{sizes['count']} different, {' to '.join(ends)}" if len(set(ends)) > 1 else "".join(ends[:1]),
+        "rotated": count(facts["rotated"], "video") if facts["rotated"] else "",
+        "corrupt": f"{count(facts['corrupt'], 'video')} with frames that the decoder marked as damaged"
+        if facts["corrupt"]
+        else "",
+        "passed over": ", ".join(
+            f"{number} {kind or 'without extension'}" for kind, number in facts["passed_over"].items()
+        ),
+    }
 
 
-def _frames(facts: dict[str, Any]) -> str:
-    frames = facts["frames"]
-    if not frames:
-        return ""
-    line = f"{_span(frames['min'], frames['max'])}, median {frames['median']:g}, {frames['sum']:,} in all"
-    return line + (f"; estimated for {facts['estimated']}" if facts["estimated"] else "")
-
-
-def _sizes(facts: dict[str, Any]) -> str:
-    sizes = facts["sizes"]
-    if not sizes:
-        return ""
-    least, most = (f"{width}x{height}" for width, height in (sizes["smallest"], sizes["largest"]))
-    return least if sizes["count"] == 1 else f"{sizes['count']} different, {least} to {most}"
-
-
-def _corrupt(facts: dict[str, Any]) -> str:
-    number = facts["corrupt"]
-    return f"{count(number, 'video')} with frames that the decoder marked as damaged" if number else ""
-
-
-_LINES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "videos": _videos,
-    "splits": lambda facts: ", ".join(f"{name} {number}" for name, number in facts["splits"].items()),
-    "frames": _frames,
-    "sizes": _sizes,
-    "rotated": lambda facts: count(facts["rotated"], "video") if facts["rotated"] else "",
-    "corrupt": _corrupt,
-    "passed over": lambda facts: ", ".join(
-        f"{number} {kind or 'without extension'}" for kind, number in facts["passed_over"].items()
-    ),
-}
-
-
-def _span(least: int, most: int) -> str:
+def _span(numbers: Collection[int]) -> str:
+    least, most = min(numbers), max(numbers)
     return f"{least}" if least == most else f"{least} to {most}"

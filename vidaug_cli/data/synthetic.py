@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vidaug_cli.data.video.encode import Codec, write_video
+from vidaug_cli.data.video.encode import VideoCodec, write_video
 from vidaug_cli.errors import VidaugError
 
 MOTIONS = {  # cycles of (x, y, size, angle), y downwards, angle clockwise
@@ -43,7 +43,7 @@ class Format(NamedTuple):
     width: int
     height: int
     fps: int
-    codec: Codec
+    codec: VideoCodec
     suffix: str
 
 
@@ -71,7 +71,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
-    """A random scene of 72 to 120 frames."""
+    """Draw a scene of 72 to 120 frames."""
     things = int(rng.integers(8, 11))
     return Scene(
         background=_background(rng, width, height),
@@ -83,7 +83,7 @@ def draw_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
 
 
 def render_frame(scene: Scene, motion: str, seconds: float) -> NDArray[np.uint8]:
-    """The scene at a time, before or after 0, as uint8 (H, W, 3)."""
+    """Return the scene at a time, before or after 0, as uint8 (H, W, 3)."""
     picture = scene.background.copy()
     poses = (scene.poses + scene.speed * seconds * np.array(MOTIONS[motion])) % 1
     for texture, pose in zip(scene.textures, poses, strict=True):
@@ -91,8 +91,8 @@ def render_frame(scene: Scene, motion: str, seconds: float) -> NDArray[np.uint8]
     return np.asarray(picture)
 
 
-def write_sample(folder: Path, per_class: int = 8, seed: int = 0, *, overwrite: bool = False) -> Iterator[Path]:
-    """Writes `folder/CLASS/CLASS_000.mp4` and so on, one for each step of the iterator, and then UCF101 split lists.
+def write_synthetic(folder: Path, per_class: int = 8, seed: int = 0, *, overwrite: bool = False) -> Iterator[Path]:
+    """Write `folder/CLASS/CLASS_000.mp4` and so on, one for each step of the iterator, and then UCF101 split lists.
 
     A quarter of the scenes is held out for testing, in all classes. The same arguments give the same frames.
 
@@ -127,7 +127,7 @@ def _video_name(label: str, number: int) -> str:
 
 
 def _split_lists(per_class: int) -> dict[str, list[str]]:
-    """Lines of the files of the UCF101 recognition task, by name."""
+    """Return the lines of the files of the UCF101 recognition task, by name."""
     held_out = min(per_class - 1, max(1, per_class // 4))
     train, test = range(per_class - held_out), range(per_class - held_out, per_class)
     return {
@@ -140,22 +140,18 @@ def _split_lists(per_class: int) -> dict[str, list[str]]:
 def _check_folder(folder: Path, own: set[str], overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise VidaugError("is not a folder", where=folder, hint="name a new one")
-    empty = True
-    for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        empty = False
+    files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    for path in files:
         if (name := path.relative_to(folder).as_posix()) not in own or path.is_symlink():
-            what = f"holds {name!r}, which is not of the sample to be written"
+            what = f"holds {name!r}, which is not one of the files to be written"
             raise VidaugError(what, where=folder, hint="name a new or an empty folder")
-    if not (empty or overwrite):
-        raise VidaugError(
-            "holds a sample, or part of one", where=folder, hint="use it, or write it anew with --overwrite"
-        )
+    if files and not overwrite:
+        what = "holds the synthetic videos, or some of them"
+        raise VidaugError(what, where=folder, hint="use them, or write them anew with --overwrite")
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Muted blotches with finer ones on top."""
+    """Draw muted blotches with finer ones on top."""
     coarse, fine = (
         Image.fromarray(rng.integers(70, 186, (*shape, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
         for shape in ((3, 4), (24, 32))
@@ -164,7 +160,7 @@ def _background(rng: np.random.Generator, width: int, height: int) -> Image.Imag
 
 
 def _texture(rng: np.random.Generator) -> Image.Image:
-    """A square with round corners, of 3 x 3 blocks of any colour."""
+    """Draw a square with round corners, of 3 x 3 blocks of any colour."""
     blocks = Image.fromarray(rng.integers(0, 256, (3, 3, 3), np.uint8))
     picture = blocks.resize((TEXTURE, TEXTURE), Image.Resampling.NEAREST)
     mask = Image.new("L", picture.size)
@@ -174,7 +170,7 @@ def _texture(rng: np.random.Generator) -> Image.Image:
 
 
 def _place(picture: Image.Image, texture: Image.Image, x: float, y: float, size: float, angle: float) -> None:
-    """Pastes a thing by its pose on the torus, with sub-pixel accuracy so that slow motion is smooth.
+    """Paste a thing by its pose on the torus, with sub-pixel accuracy so that slow motion is smooth.
 
     Near both ends of the sizes it is faint, in every class, so that a growing one fades in and out and does not jump.
     """

@@ -16,7 +16,7 @@ SLACK = 1.5 * ROUNDING  # seconds: a frame that comes earlier by no more counts 
 
 
 def fit_runs(times: Sequence[float], tick: float = 0.0) -> Runs:
-    """The fewest even runs, found from the first frame on, that are nowhere off by more than time stamps are rounded.
+    """Return the fewest even runs, from the first frame on, that are nowhere off by more than time stamps are rounded.
 
     Args:
         times: seconds, one for each of at least two frames, strictly increasing.
@@ -61,6 +61,7 @@ class Clock:
 
     @property
     def frames(self) -> int:
+        """Number of frames."""
         return self._counts[-1]
 
     @property
@@ -81,36 +82,35 @@ class Clock:
         return any(abs(passed - count * even) > 0.5000001 * even for count, passed in pairs)
 
     def time_of(self, frame: int) -> float:
-        """Seconds at which a frame is shown."""
+        """Return the seconds at which a frame is shown."""
         run = min(bisect_right(self._counts, frame) - 1, len(self.runs) - 1)
         return self.begin + self._passed[run] + (frame - self._counts[run]) * self.runs[run][1]
 
     def frame_at(self, time: float, early: float = 1e-6) -> int:
-        """The frame that is seen at a time, in seconds: the last one shown by then, at the ends the first or last.
+        """Return the frame that is seen at a time, in seconds: the last one shown by then; before all, the first.
 
         A frame that comes `early` seconds later counts as shown: sums are not exact.
         """
         passed = time - self.begin + early
         run = min(max(0, bisect_right(self._passed, passed) - 1), len(self.runs) - 1)
         count, seconds = self.runs[run]
-        return self._counts[run] + min(
-            max(0, math.floor(min((passed - self._passed[run]) / seconds, count))), count - 1
-        )
+        since = math.floor(min((passed - self._passed[run]) / seconds, count))
+        return self._counts[run] + min(max(0, since), count - 1)
 
     def between(self, start: float | None, end: float | None) -> range:
-        """The frames that are shown from `start` until before `end`, in seconds; None: from the first, to the last."""
+        """Return the frames shown from `start` until before `end`, in seconds; None: from the first, to the last."""
         first = 0 if start is None else self._first_from(start)
         return range(first, max(first, self.frames if end is None else self._first_from(end)))
 
     def _first_from(self, time: float) -> int:
-        """The first frame that comes at a time or later; the number of frames where none does."""
+        """Return the first frame that comes at a time or later; the number of frames where none does."""
         if time <= self.begin + SLACK:
             return 0
         frame = self.frame_at(time - SLACK, 0.0)
         return frame + (self.time_of(frame) < time - SLACK)
 
     def cut(self, frames: range) -> Runs:
-        """The runs of some frames in a row."""
-        found = zip(self.runs, self._counts, strict=False)
-        kept = ((min(before + count, frames.stop) - max(before, frames.start), each) for (count, each), before in found)
+        """Return the runs of some frames in a row."""
+        runs = zip(self.runs, self._counts, strict=False)
+        kept = ((min(before + count, frames.stop) - max(before, frames.start), each) for (count, each), before in runs)
         return tuple((count, seconds) for count, seconds in kept if count > 0)

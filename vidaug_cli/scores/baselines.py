@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import Row, distinct_names
+from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.selection import distinct_names
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.evaluation import Labels, mean_class
 from vidaug_cli.scores.file import Scores

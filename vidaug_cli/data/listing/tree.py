@@ -209,6 +209,10 @@ def spell(path: str) -> str:
 
 
 def natural(path: str) -> tuple[list[str | int], str]:
-    """Sorting key that puts clip2 before clip10."""
+    """Return a sorting key that puts clip2 before clip10.
+
+    Rows stand in this order, and plans follow it, so it depends on nothing but the characters. natsort's order follows
+    the Unicode tables of Python, which change: it decomposes accents, and counts digits of all scripts, and ½.
+    """
     parts = re.split(r"([0-9]+)", path)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], path

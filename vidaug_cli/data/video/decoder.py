@@ -54,7 +54,7 @@ REASONS = {  # why a file that begins like this cannot be opened
 
 
 @dataclass
-class Video:
+class OpenVideo:
     """Packets in stored order, the decoder they go to, and what was met on the way."""
 
     path: Path
@@ -72,9 +72,9 @@ class Video:
     lost: int = 0  # packets that it could not decode
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Every frame, at least one; what cannot be decoded is passed over, as players do, and counted.
+        """Yield every frame, at least one; what cannot be decoded is passed over, as players do, and counted.
 
-        Raises VideoError on none at all, too many, too large ones, and when their size changes.
+        Raises VideoError on no frame, too many, too large ones, and when their size changes.
         """
         self.decoder.thread_count = 1
         self.decoder.options = {"max_pixels": str(_allocated(self.limits))}
@@ -96,7 +96,7 @@ class Video:
             raise VideoError("is encrypted" if self.encrypted else what, where=self.path)
 
     def packets(self) -> Iterator[Packet[Any]]:
-        """Packets not yet read. One without bytes and time stands at the end and empties the decoder."""
+        """Yield packets not yet read. One without bytes and time stands at the end and empties the decoder."""
         try:
             for packet in self.source:
                 if (packet.size or packet.dts is not None) and not packet.is_discard:
@@ -128,24 +128,23 @@ class Video:
 
 
 @contextmanager
-def open_video(path: Path, limits: Limits) -> Iterator[Video]:
-    """The video in a file or in a folder of frame images, closed at the end; raises VideoError when there is none."""
-    try:
+def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
+    """Yield the video of a file or a folder of frame images, closed at the end. Raises VideoError on none."""
+    with _reading(path):  # its name may be too long for the file system
         folder, other = path.is_dir(), path.exists() and not path.is_file()
-    except OSError as error:  # such as a name too long for the file system
-        raise _unreadable(path, error) from error
     if folder:
         yield _images(path, limits)
         return
     if other:  # opening a named pipe would wait for its other end
         raise VideoError("is not a regular file", where=path)
-    head = _read(path, 256)
+    with _reading(path), path.open("rb") as file:
+        head = file.read(256)
     if not head:
         raise VideoError("is empty", where=path)
     with _opened(path, limits, head) as container:
         stream = _best(path, limits, container)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        yield Video(
+        yield OpenVideo(
             path,
             limits,
             source=container.demux(stream),
@@ -171,10 +170,10 @@ def _opened(path: Path, limits: Limits, head: bytes = b"") -> InputContainer:
 
 
 def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
-    """The stream that players show: a film before a still, then the one marked as default, the largest, the longest."""
-    found = [stream for stream in container.streams.video if not stream.disposition & COVER_ART]
-    usable = [stream for stream in found if stream.codec_context is not None]
-    if not found:
+    """Return the stream that players show: a film before a still, then the default, the largest, the longest one."""
+    films = [stream for stream in container.streams.video if not stream.disposition & COVER_ART]
+    usable = [stream for stream in films if stream.codec_context is not None]
+    if not films:
         raise VideoError("holds no video stream", where=path)
     if not usable:
         raise VideoError("is coded in a way that is not known here", where=path, hint="convert it to H.264")
@@ -203,30 +202,27 @@ def _blame(path: Path, error: av.FFmpegError) -> None:
         except OSError:
             raise VideoError("there is not enough memory to decode it", where=path, passing=True) from error
     elif isinstance(error, OSError):
-        if error.errno != errno.EIO:
-            raise _unreadable(path, error) from error
-        try:
+        with _reading(path):
+            if error.errno != errno.EIO:
+                raise error
             with path.open("rb") as file:
                 while file.read(2**20):
                     pass
-        except OSError as fault:
-            raise _unreadable(path, fault) from error
 
 
-def _images(folder: Path, limits: Limits) -> Video:
-    """Images go to their decoder as they are: no demuxer looks at their names."""
+def _images(folder: Path, limits: Limits) -> OpenVideo:
+    """Return a folder of images as a video. They go to their decoder as they are: no demuxer looks at their names."""
+    with _reading(folder):
+        images = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
     try:
-        found = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
-        names, _ = frame_files(found)
-    except OSError as error:
-        raise _unreadable(folder, error) from error
+        names, _ = frame_files(images)
     except VideoError as error:
         raise VideoError(error.what, where=folder, hint=error.hint) from error
     codecs = {IMAGES[Path(name).suffix.lower()] for name in names}
     if len(codecs) != 1:
         raise VideoError("mixes JPEG and PNG images" if codecs else "holds no JPEG or PNG images", where=folder)
     files = [resolve_inside(folder, name) for name in sorted(names, key=natural)]
-    return Video(
+    return OpenVideo(
         folder,
         limits,
         source=map(_image_packet, files),
@@ -237,7 +233,8 @@ def _images(folder: Path, limits: Limits) -> Video:
 
 
 def _image_packet(file: Path) -> Packet[Any]:
-    packet: Packet[Any] = Packet(_read(file) or b"?")  # an empty one would mean the end
+    with _reading(file):
+        packet: Packet[Any] = Packet(file.read_bytes() or b"?")  # an empty one would mean the end
     packet.is_keyframe = True  # otherwise the PNG decoder adds the picture to the one before
     return packet
 
@@ -247,21 +244,15 @@ def _allocated(limits: Limits) -> int:
     return 2 * limits.pixels + 2**16
 
 
-def _read(path: Path, count: int = -1) -> bytes:
+def _size(file: Path) -> int:
+    with _reading(file):
+        return file.stat().st_size
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn an error of the system into a VideoError that may pass: another try may find the file there and readable."""
     try:
-        with path.open("rb") as file:
-            return file.read(count)
+        yield
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> VideoError:
-    """Of the file nothing is known: another try may find it there, or the disk or the system able to read it."""
-    return VideoError(f"cannot be read: {error.strerror}", where=path, passing=True)
+        raise VideoError(f"cannot be read: {error.strerror}", where=path, passing=True) from error

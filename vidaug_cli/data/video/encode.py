@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from vidaug_cli.errors import VidaugError
 
-Codec = Literal["h264", "mpeg4"]
+VideoCodec = Literal["h264", "mpeg4"]
 
-OPTIONS: dict[Codec, dict[str, str]] = {
+OPTIONS: dict[VideoCodec, dict[str, str]] = {
     "h264": {"preset": "veryfast", "crf": "24", "mbtree": "0"},  # x264's tree differs when two encoders run at once
     "mpeg4": {"qmin": "2", "qmax": "5", "b": "2M"},
 }
 
 
-def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, codec: Codec = "h264") -> None:
-    """Writes `path`, in the container its suffix names.
+def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, codec: VideoCodec = "h264") -> None:
+    """Write `path`, in the container its suffix names.
 
     Args:
         frames: RGB, uint8 (H, W, 3) each, all of one even height and width; an array (T, H, W, 3) will do.

@@ -17,17 +17,20 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidaug_cli.data.manifest import ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
-from vidaug_cli.data.video.reader import How, Limits, Probe
+from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.files import nameless_file
 
@@ -45,7 +48,7 @@ _DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and wh
 }
 
 
-class Guard:
+class Guard(AbstractContextManager["Guard"]):
     """`reader.probe` and `reader.read_clip`, run in one child process that is ended when it takes too long.
 
     What counts is the child's own CPU time, which says the same on a busy machine; the clock only ends one that waits
@@ -55,12 +58,9 @@ class Guard:
     block, or with this process, however that dies. Serves one thread at a time.
     """
 
-    def __init__(self, limits: Limits = reader.LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
         self.limits = limits
         self._end: Callable[[], object] | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -71,13 +71,13 @@ class Guard:
             self._end()
             self._end = None
 
-    def probe(self, path: Path, how: How = "full") -> Probe:
-        """As `reader.probe`; a VideoError too when the decoder crashes or takes more than `limits` allows."""
+    def probe(self, path: Path, how: ProbeMode = "full") -> Probe:
+        """Return what `reader.probe` does. Raises VideoError too when the decoder crashes or takes too long."""
         return self._call(reader.probe, path, how, self.limits)
 
     def read_clip(
         self,
-        path: Path,
+        video: Path | Row,
         wanted: NDArray[np.int32],
         crop: Crop | None,
         size: int,
@@ -85,21 +85,28 @@ class Guard:
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """As `reader.read_clip`; a VideoError too when the decoder crashes or takes more than `limits` allows.
+        """Return what `reader.read_clip` does; without `out`, the clip is memory that the next call writes over.
 
-        Without `out`, the clip is memory that the next call writes over.
+        Raises VideoError too when the decoder crashes or takes more than `limits` allows, and where the video of a
+        manifest ends before frames that a full probe found, or before its segment begins.
         """
         if self._end is None:
             self._start()
+        path = video.file if isinstance(video, Row) else video
         clip = self._pixels.array((len(wanted), size, size, 3))
         taken = self._call(_read_clip, path, wanted, crop, size, flip, self.limits, self._pixels.file)
+        if isinstance(video, Row):
+            short = video.probe == "full" and not np.array_equal(taken, wanted)
+            if short or taken.min() < video.first:
+                what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
+                raise VideoError(what, where=video.name, hint="scan it again")
         if out is None:
             return clip, taken
         out[...] = clip
         return out, taken
 
     def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(*args, **kwargs)` in the child; errors name the first argument."""
+        """Return `function(*args, **kwargs)` of the child; errors name the first argument."""
         if self._end is None:
             self._start()
         try:
@@ -120,38 +127,35 @@ class Guard:
         return value  # type: ignore[no-any-return]
 
     def _death(self, status: int, where: object) -> VideoError:
-        """Why the child is gone. Even a crash may pass: decoders crash where memory is short."""
+        """Return why the child is gone. Even a crash may pass: decoders crash where memory is short."""
         what, hint = _DEATHS.get(-status, (f"the decoder crashed (signal {-status})", ""))
         if status >= 0:
             what = f"the decoder crashed (exit status {status})"
         return VideoError(what.format(seconds=self.limits.seconds), where=where, hint=hint, passing=True)
 
     def _start(self) -> None:
-        try:
-            self._spawn()
-        except OSError as error:
-            what = f"the decoding process cannot be started: {error.strerror}"
-            raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
-
-    def _spawn(self) -> None:
-        ours, theirs = Pipe()
-        self._link, self._pixels = ours, _Pixels(nameless_file())
         limits = str(self.limits.seconds), str(self.limits.patience + 1)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
-                pass_fds=(theirs.fileno(), self._pixels.file),  # under the same numbers
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C is the parent's to answer
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
-            )
-        self._end = weakref.finalize(self, _end, self._process, ours, self._pixels)
         try:
+            ours, theirs = Pipe()
+            self._link, self._pixels = ours, _Pixels(nameless_file())
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
+                    pass_fds=(theirs.fileno(), self._pixels.file),  # under the same numbers
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    process_group=0,  # Ctrl-C is the parent's to answer
+                    env=os.environ
+                    | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+                )
+            self._end = weakref.finalize(self, _end, self._process, ours, self._pixels)
             ours.recv()
         except EOFError as error:
             self.close()
             raise VidaugError("the decoding process did not start", hint="its own message stands above") from error
+        except OSError as error:
+            what = f"the decoding process cannot be started: {error.strerror}"
+            raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
 
 
 def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _Pixels) -> None:
@@ -162,7 +166,7 @@ def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _
 
 
 def serve(link: int, seconds: float, patience: float) -> None:
-    """The child: answers calls until the parent is gone, and is ended by an alarm when one takes too long.
+    """Answer calls in the child until the parent is gone; an alarm ends it when one takes too long.
 
     Args:
         link: number of the file by which calls come.
@@ -232,6 +236,6 @@ def _child_pixels(file: int) -> _Pixels:
 def _read_clip(
     path: Path, wanted: NDArray[np.int32], crop: Crop | None, size: int, flip: bool, limits: Limits, file: int
 ) -> NDArray[np.int32]:
-    """What `Guard.read_clip` runs in the child."""
+    """Do in the child what `Guard.read_clip` asks for, and return the frame numbers taken."""
     out = _child_pixels(file).array((len(wanted), size, size, 3))
     return reader.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]

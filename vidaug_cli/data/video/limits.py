@@ -32,3 +32,6 @@ class Limits:
     def patience(self) -> float:
         """Seconds on the clock after which a decoder that does not answer counts as stuck."""
         return PATIENCE * self.seconds
+
+
+LIMITS = Limits()

@@ -42,7 +42,7 @@ TURNS = {  # by degrees counter-clockwise, and whether the picture is turned ups
 
 
 def orientation(frame: VideoFrame) -> tuple[int, Turn]:
-    """Degrees counter-clockwise (0, 90, 180, 270) that turn the stored picture upright, and that turn with mirroring.
+    """Return the degrees counter-clockwise that turn the stored picture upright, and the turn with mirroring.
 
     All eight cases of a display matrix are told apart; another angle counts as the nearest quarter turn.
     """
@@ -56,7 +56,7 @@ def orientation(frame: VideoFrame) -> tuple[int, Turn]:
 
 
 def _crops_anywhere(pixels: VideoFormat) -> bool:
-    """Whether FFmpeg's crop is right at odd columns: with half as many columns of chroma, only for planes of bytes.
+    """Return whether FFmpeg's crop is right at odd columns: with columns of chroma halved, only for planes of bytes.
 
     In others, such as yuv420p10le or nv12, it would start in the middle of a sample.
     """
@@ -64,7 +64,7 @@ def _crops_anywhere(pixels: VideoFormat) -> bool:
 
 
 class Pictures:
-    """Makes the picture of each frame it is called with; the graph has one thread.
+    """The picture of each frame it is called with; the filter graph has one thread.
 
     Scaling to planes and packing them then takes less time than scaling to packed RGB, and gives the exact colours:
     there, the scaler halves the chroma and makes white 253. Turning comes after scaling, when the picture is small;
@@ -76,7 +76,7 @@ class Pictures:
         self.coding: tuple[str, int, int] | None = None
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """uint8 (size, size, 3). Raises VideoError on a frame that does not hold the crop, or cannot become RGB."""
+        """Return uint8 (size, size, 3). Raises VideoError when the frame does not hold the crop or cannot be RGB."""
         coding = (frame.format.name, int(frame.colorspace), int(frame.color_range))
         if coding != self.coding:  # some streams change it on the way
             self.graph, self.coding = self._graph(frame, *coding), coding
@@ -111,7 +111,7 @@ class Pictures:
         return graph
 
     def _crop(self, frame: VideoFrame, turn: Turn) -> str | None:
-        """The square of the upright picture, as a square of the stored one."""
+        """Return the crop filter's options for the square of the upright picture in the stored one."""
         if self.crop is None:
             return None
         x, y, side = self.crop.x, self.crop.y, self.crop.side

@@ -6,48 +6,25 @@ Runs in a child process that can be killed (see `guard`), so neither this nor wh
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from vidaug_cli.data.manifest import ProbeMode
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.timing import Runs, fit_runs
-from vidaug_cli.data.video.decoder import Video, open_video
-from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.decoder import OpenVideo, open_video
+from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.pictures import Pictures, orientation
+from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VideoError
 
-__all__ = ["How", "Limits", "Probe", "probe", "read_clip"]
 
-How = Literal["full", "packets", "header"]
-LIMITS = Limits()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """What the fields of `manifest.Row` that come from the file itself are made of."""
-
-    frames: int
-    fps: float  # mean rate; 0 where there is none: frame images, a single frame
-    width: int  # as displayed: after rotation. Pixels count as square, whatever aspect the file gives them
-    height: int
-    codec: str
-    rotation: int
-    corrupt: int  # frames the decoder marked as damaged, and packets it could not decode
-    bytes: int
-    probe: How  # how `frames` was found: "packets" if asked for, and where the header does not say
-    begin: float = 0.0  # seconds after players begin at which the first frame is shown
-    # When each frame is shown; None where time stamps cannot be trusted: those of packed XviD jump about.
-    runs: Runs | None = None
-
-
-def probe(path: Path, how: How = "full", limits: Limits = LIMITS) -> Probe:
-    """What the video at `path` holds.
+def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe:
+    """Return what the video at `path` holds.
 
     Args:
         path: a file, or a folder of frame images.
@@ -93,7 +70,7 @@ def probe(path: Path, how: How = "full", limits: Limits = LIMITS) -> Probe:
 
 
 def _mean_rate(times: list[float], rate: float) -> float:
-    """Frames per second by the time stamps, which jump about but span the right time; `rate` if that is much the same.
+    """Return frames per second by the time stamps, which jump about but span the right time; `rate` if that is near.
 
     Headers can be far off: 1000 for 30 where the unit is a millisecond.
     """
@@ -102,8 +79,8 @@ def _mean_rate(times: list[float], rate: float) -> float:
     return rate if abs(measured - rate) < 0.05 * rate else round(measured, 3)
 
 
-def _timing(video: Video, stamps: list[float | None]) -> tuple[float, Runs | None]:
-    """When the first frame is shown, in seconds, and all of them, where each has a stamp later than the one before."""
+def _timing(video: OpenVideo, stamps: list[float | None]) -> tuple[float, Runs | None]:
+    """Return the seconds of the first frame, and the runs of all, where each has a stamp later than the one before."""
     times = [stamp for stamp in stamps if stamp is not None]
     if len(times) < max(2, len(stamps)) or any(late <= early for early, late in pairwise(times)):
         return 0.0, None
@@ -121,7 +98,7 @@ def read_clip(
     limits: Limits = LIMITS,
     out: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """The wanted frames of a video, cropped, scaled, upright and in RGB.
+    """Return the wanted frames of a video, cropped, scaled, upright and in RGB.
 
     Every frame up to the last one wanted is decoded; each one taken is converted once. Colours follow the matrix and
     range that the file names (BT.601 where it names none); HDR is not tone-mapped.
