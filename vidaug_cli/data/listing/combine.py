@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source
+from vidaug_cli.data.listing.candidates import Candidate, Listing
 from vidaug_cli.data.listing.folders import NO_CLASS
 from vidaug_cli.data.listing.layouts import list_videos
-from vidaug_cli.data.listing.links import say_link, text_link
 from vidaug_cli.data.listing.lists import labelled_by_folder
-from vidaug_cli.data.listing.tree import Quarantined, spell
+from vidaug_cli.data.listing.source import Source
+from vidaug_cli.data.listing.tree import Quarantined, link_reason, spell, text_link
 from vidaug_cli.errors import VidaugError
 
 Key = tuple[object, float | None, float | None]  # a file and its segment
@@ -43,7 +43,9 @@ def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[s
             target = text_link(file) if file else None
             file = target or file
             if file and not (any(map(file.is_relative_to, allowed)) and (source.within or not target)):
-                reason = say_link(target, own, "is a text in place of a link") if target else _outside(own, found.path)
+                reason = (
+                    link_reason(target, own, "is a text in place of a link") if target else _outside(own, found.path)
+                )
                 joined.quarantined.append(Quarantined(spell(found.path), reason))
                 continue
             # A text cannot be opened in place of what it stands for. And if links may lead to a place beside the root,
@@ -88,7 +90,7 @@ def _outside(root: Path, path: str) -> str:
     links = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
     link = next((link for link in links if link.is_symlink() and not link.resolve().is_relative_to(root)), None)
     return (
-        say_link(link.resolve(), root)
+        link_reason(link.resolve(), root)
         if link
         else f"lies outside the data set's folder; --root names one around it and {root}"
     )

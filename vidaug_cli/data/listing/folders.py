@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, with_numbers, with_tree
-from vidaug_cli.data.listing.names import as_splits, is_media, is_series, nfc, numbered, some, split_in, words
+from vidaug_cli.data.listing.candidates import Candidate, Listing, with_numbers, with_tree
+from vidaug_cli.data.listing.names import as_splits, first_few, is_media, is_series, nfc, numbered, split_in, words
+from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count
@@ -102,25 +103,25 @@ def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing)
     depth = roles.index(CLASS)
     if THROUGH in roles[:depth]:
         around = {"/".join(folders[:depth]) + "/" for folders in videos.values() if len(folders) > depth}
-        yield f"classes are the folders in {some(around)}"
+        yield f"classes are the folders in {first_few(around)}"
     tops = {folders[depth] for folders in videos.values() if len(folders) > depth}
     if as_classes := {name for name in tops if as_splits([name])}:
         others = sorted(tops - as_classes) or ["--layout"]
         yield f"{', '.join(sorted(as_classes))} taken for classes, not splits: {others[0]} lies beside them"
     if deeper := sorted({"/".join(folders[: depth + 2]) for folders in videos.values() if len(folders) > len(roles)}):
-        yield f"class folders hold folders, whose videos are of the class: {some(deeper, 2)}"
+        yield f"class folders hold folders, whose videos are of the class: {first_few(deeper, 2)}"
     spellings: dict[str, set[str]] = defaultdict(set)
     for path, folders in videos.items():
         if len(folders) > depth:
             spellings[folders[depth]].add(path.split("/")[depth])
     if twice := [name for name, found in spellings.items() if len(found) > 1]:
-        yield f"folders whose names differ only in how accents are stored are one class: {some(twice)}"
+        yield f"folders whose names differ only in how accents are stored are one class: {first_few(twice)}"
     alike: dict[str, set[str]] = defaultdict(set)
     for name in tops:
         alike[re.sub(r"[\s_-]+", "", name).casefold()].add(name)
     for names in alike.values():
         if len(names) > 1:
-            yield f"classes that are called almost the same: {some(names)}"
+            yield f"classes that are called almost the same: {first_few(names)}"
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def _unclear(folders: Counter[tuple[str, ...]], level: Level, roles: Pattern) ->
     place = way.index(CLASS) if CLASS in way else len(roles) + 1
     below = {names[place] for names in folders if len(names) > place}
     ways = {(*roles, CLASS, *inside): level.names, (*way[:place], CLASS, *way[place + 1 :]): below}
-    seen = " or ".join(f"{some(names)} ({len(names)})" for names in ways.values())
+    seen = " or ".join(f"{first_few(names)} ({len(names)})" for names in ways.values())
     return UnclearError(
         f"it is unclear which folders are the classes: {seen}",
         hint="say " + " or ".join(f"--layout {shlex.quote('/'.join(pattern))}" for pattern in ways),

@@ -9,12 +9,8 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.lines import read_lines, split_lines
-from vidaug_cli.data.listing.candidates import Listing, Source, with_numbers
-from vidaug_cli.data.listing.entries import Entry, match
-from vidaug_cli.data.listing.folders import UnclearError, by_folder
-from vidaug_cli.data.listing.places import Finder, Places
-from vidaug_cli.data.listing.plain import ENDS, read_plain, split_line
-from vidaug_cli.data.listing.tables import (
+from vidaug_cli.data.listing.candidates import Entry, Listing, match, with_numbers
+from vidaug_cli.data.listing.columns import (
     DELIMITERS,
     Line,
     Table,
@@ -25,6 +21,10 @@ from vidaug_cli.data.listing.tables import (
     read_table,
     table_entries,
 )
+from vidaug_cli.data.listing.folders import UnclearError, by_folder
+from vidaug_cli.data.listing.headerless import ENDS, read_plain, split_line
+from vidaug_cli.data.listing.lookup import FolderLookup, Lookup
+from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, spell
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count, cut
@@ -40,7 +40,7 @@ def list_list(source: Source) -> Listing:
     paths alone the folders say the class.
     """
     lines = _lines(source)
-    places = Places(source.root)
+    places = FolderLookup(source.root)
     entries, notes = read_entries(lines, source.input.name, places)
     listing, _ = match(entries, lambda entry: places.find(entry.name))
     listing.notes.extend([*notes, *places.notes()])
@@ -116,7 +116,7 @@ def _at_common_root(listing: Listing) -> Listing:
     return Listing(moved, listing.quarantined, listing.notes, listing.passed_over, Path(root))
 
 
-def read_entries(lines: list[Line], list_name: str, places: Finder) -> tuple[list[Entry], list[str]]:
+def read_entries(lines: list[Line], list_name: str, places: Lookup) -> tuple[list[Entry], list[str]]:
     """The entries of a list, and notes on how it was read.
 
     Raises VidaugError with the line where it can be read in two ways, or has what a list cannot say.
@@ -129,18 +129,18 @@ def read_entries(lines: list[Line], list_name: str, places: Finder) -> tuple[lis
         entries, notes = read_plain(lines, list_name, places)
     else:
         taken, notes = place_roles(table, list_name, lambda name: bool(places.find(name)))
-        places.drop_what_is_not_there([cells[taken["path"]] for _, cells in table.rows])
+        places.drop_missing_folders([cells[taken["path"]] for _, cells in table.rows])
         entries = list(table_entries(table, taken, list_name))
     _check_labels(entries)
     return entries, notes
 
 
-def _is_comment(line: str, places: Finder) -> bool:
+def _is_comment(line: str, places: Lookup) -> bool:
     """Whether a line begins with `#` and names nothing that is there, nor anything that could be a video."""
     return line.lstrip().startswith("#") and not ENDS.search(line) and not places.find(split_line(line, places).name)
 
 
-def _table(lines: list[Line], places: Finder) -> Table | None:
+def _table(lines: list[Line], places: Lookup) -> Table | None:
     """The list as a table, if its first line is a header: by its words, or because only it names no file."""
     first, rest = lines[0][1], lines[1:]
     if places.find(first.strip()) or not rest:

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
-from vidaug_cli.data.listing.links import say_link
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
 from vidaug_cli.errors import VidaugError, VideoError
 
@@ -24,6 +23,7 @@ TEXTS = frozenset({".csv", ".lst", ".tsv", ".txt"})
 DEEPEST_LIST = 3  # folders around a list; below lie what goes with single videos
 MOST_LISTS = 1000  # more are not lists, but go with single videos too
 HIDDEN = "hidden"
+LONGEST_PATH = 4096  # bytes
 
 
 class Quarantined(NamedTuple):
@@ -51,18 +51,18 @@ class Tree:
         return sorted((path for path in self.clips if "/" in path), key=natural)
 
     @cached_property
-    def found(self) -> Names:
+    def index(self) -> VideoIndex:
         """What a list can name: the videos or the folders of frames, whichever are more."""
         folders = sorted(filter(None, self.clips), key=natural)
-        return Names(folders if len(folders) > len(self.videos) else self.videos)
+        return VideoIndex(folders if len(folders) > len(self.videos) else self.videos)
 
     @property
     def of_frames(self) -> bool:
         """Whether lists name folders of frames."""
-        return self.found.paths is not self.videos
+        return self.index.paths is not self.videos
 
 
-class Names:
+class VideoIndex:
     """Videos by their names, whatever a list made of them."""
 
     def __init__(self, paths: list[str]) -> None:
@@ -145,7 +145,7 @@ def walk(root: Path, within: Path | None = None) -> Tree:
             elif Path(entry.path).resolve().is_relative_to(real):
                 tree.linked.append(path)
             else:
-                tree.faults.append(Quarantined(path, say_link(Path(entry.path).resolve(), real)))
+                tree.faults.append(Quarantined(path, link_reason(Path(entry.path).resolve(), real)))
         links.sort(reverse=True)
         if images:
             _add_clip(tree, here, images)
@@ -188,6 +188,26 @@ def _drop_flow(tree: Tree) -> None:
         paired = pair <= beside[above] and any(map(is_media, beside[above]))
         if paired or any(map(is_flow, path.split("/"))):
             tree.left_out[name] += tree.clips.pop(path).total()
+
+
+def link_reason(target: Path, root: Path, what: str = "is a link") -> str:
+    """Return why a link is not followed, and how to have it followed."""
+    both = Path(os.path.commonpath([target, root]))
+    place = both if both != both.parent else target.parent
+    where = "in" if target.is_relative_to(root) else "outside"
+    return f"{what} to {target}, {where} the data set's folder; 'vidaug scan --follow-links={place}' follows it"
+
+
+def text_link(file: Path) -> Path | None:
+    """Return the file that a small text names: links become such texts on systems and in archives that have none."""
+    try:
+        if not (file.is_file() and 0 < file.stat().st_size <= LONGEST_PATH):
+            return None
+        text = file.read_text("utf-8")
+        target = (file.parent / text.strip()).resolve()
+        return target if text.count("\n") < 2 and target != file and target.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # not a path at all
+        return None
 
 
 def is_utf8(name: str) -> bool:

@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from vidaug_cli.data.listing.candidates import number_of
-from vidaug_cli.data.listing.entries import Entry
+from vidaug_cli.data.listing.candidates import Entry, number_of
 from vidaug_cli.data.listing.names import SPLITS, split_in, split_of
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import cut

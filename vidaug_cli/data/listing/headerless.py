@@ -7,11 +7,10 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from vidaug_cli.data.listing.candidates import number_of
-from vidaug_cli.data.listing.entries import Entry
+from vidaug_cli.data.listing.candidates import Entry, number_of
+from vidaug_cli.data.listing.columns import DELIMITERS, Line, cells_of, is_split_column
+from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import split_in, split_of
-from vidaug_cli.data.listing.places import Finder
-from vidaug_cli.data.listing.tables import DELIMITERS, Line, cells_of, is_split_column
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import cut
@@ -29,12 +28,12 @@ class Parts(NamedTuple):
     delimiter: str  # between them; empty where nothing is
 
 
-def read_plain(lines: list[Line], list_name: str, places: Finder) -> tuple[list[Entry], list[str]]:
+def read_plain(lines: list[Line], list_name: str, places: Lookup) -> tuple[list[Entry], list[str]]:
     parts = [split_line(line, places) for _, line in lines]
     found = [bool(places.find(part.name)) for part in parts]
     if not any(found):
         parts = _behind(lines, places) or parts
-    places.drop_what_is_not_there([part.name for part in parts])
+    places.drop_missing_folders([part.name for part in parts])
     if places.dropped:
         parts = [split_line(line, places) for _, line in lines]
     if all(len(part.rest) > 1 and re.fullmatch(r"[^\w\s]+", part.rest[0]) for part in parts) or not any(
@@ -59,7 +58,7 @@ def read_plain(lines: list[Line], list_name: str, places: Finder) -> tuple[list[
     return entries, notes
 
 
-def split_line(line: str, places: Finder) -> Parts:
+def split_line(line: str, places: Lookup) -> Parts:
     """The line with as much for the path as names a file; where nothing does, by what files are called."""
     line = line.strip(" \r\n")
     if quoted := re.fullmatch(r'\s*"([^"]+)"\s*[,;\t]?\s*(.*?)\s*', line):
@@ -99,7 +98,7 @@ def _parts(name: str, rest: str, delimiter: str) -> Parts:
     return Parts(name.strip().strip('"'), cells, delimiter if cells else "")
 
 
-def _behind(lines: list[Line], places: Finder) -> list[Parts] | None:
+def _behind(lines: list[Line], places: Lookup) -> list[Parts] | None:
     """The lines with the path last: `label path`."""
     for delimiter in DELIMITERS:
         rows = [cells_of(line, delimiter) for _, line in lines]
