@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.schema import check
+
+if TYPE_CHECKING:
+    from jaxtyping import Int32
 
 MOST = 2**31 - 1  # frames that a video can have; a longer step leads to its end as well
 Short = Literal["repeat", "loop", "stretch"]
@@ -74,7 +77,7 @@ class Sample:
         return cls(**stored | {"crop": Crop(**stored["crop"])})
 
 
-def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> NDArray[np.int32]:
+def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> Int32[np.ndarray, " frames"]:
     """The decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
     offsets = np.minimum(np.arange(spec.frames) * sample.step, MOST)
     held: NDArray[np.int64]
@@ -146,7 +149,7 @@ def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
         raise VidaugError(f"{what}, such as {unknown[0]}", hint=hint)
 
 
-def check_taken(video: Row, wanted: NDArray[np.int32], taken: NDArray[np.int32]) -> None:
+def check_taken(video: Row, wanted: Int32[np.ndarray, " frames"], taken: Int32[np.ndarray, " frames"]) -> None:
     """Raise VideoError where the decoder ran out of frames that a full look had found, or before the segment began."""
     if (video.probe == "full" and not np.array_equal(taken, wanted)) or taken.min() < video.first:
         what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"

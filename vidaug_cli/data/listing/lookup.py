@@ -45,6 +45,7 @@ class FolderLookup(Lookup):
         self._names = lru_cache(maxsize=256)(_names_in)
 
     def exists(self, name: str) -> bool:
+        """Return whether there is a file of just this name below the root."""
         return self._exact(name) is not None
 
     def drop_missing_folders(self, names: Sequence[str]) -> None:

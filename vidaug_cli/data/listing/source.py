@@ -52,7 +52,7 @@ class Source:
         return walk(self.root, self.within)
 
     def list_files(self, pattern: str, fits: Callable[[Path], bool] = lambda path: True) -> list[Path]:
-        """Return files named like `pattern` that fit, in `lists`, or else in the folder nearest the root that has any."""
+        """Return files named like `pattern` that fit: in `lists`, or else in the folder nearest the root with any."""
         if self.is_list:
             return []
         if self.lists:

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -21,6 +21,9 @@ from vidaug_cli.data.video.decoder import Video, open_video
 from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.data.video.pictures import Pictures, orientation
 from vidaug_cli.errors import VideoError
+
+if TYPE_CHECKING:
+    from jaxtyping import Int32, UInt8
 
 __all__ = ["How", "Limits", "Probe", "probe", "read_clip"]
 
@@ -113,14 +116,14 @@ def _timing(video: Video, stamps: list[float | None]) -> tuple[float, Runs | Non
 
 def read_clip(
     path: Path,
-    wanted: NDArray[np.int32],
+    wanted: Int32[np.ndarray, " frames"],
     crop: Crop | None,
     size: int,
     *,
     flip: bool = False,
     limits: Limits = LIMITS,
-    out: NDArray[np.uint8] | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    out: UInt8[np.ndarray, "frames size size 3"] | None = None,
+) -> tuple[UInt8[np.ndarray, "frames size size 3"], Int32[np.ndarray, " frames"]]:
     """The wanted frames of a video, cropped, scaled, upright and in RGB.
 
     Every frame up to the last one wanted is decoded; each one taken is converted once. Colours follow the matrix and
