@@ -13,10 +13,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing
-from vidaug_cli.data.listing.layouts import list_videos, source_of
+from vidaug_cli.data.listing.layouts import list_videos
 from vidaug_cli.data.listing.lists import read_entries
+from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import SPLITS
-from vidaug_cli.data.listing.places import Finder
+from vidaug_cli.data.listing.source import source_of
 from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.errors import VidaugError
 
@@ -266,7 +267,7 @@ def test_any_name_that_is_there_can_be_listed(name: str, label: str) -> None:
     """With any separator, blanks and separators in the name, and blanks in the label."""
     label = " ".join(re.sub(r"[.,;0-9]", "", label).split()) or "x"  # `x.avi` would be a name, `0 3` two labels
     assume(label.split()[-1].casefold() not in SPLITS)  # `catch train` reads two ways
-    there = Finder(lambda said: [said] if said == name else [])
+    there = Lookup(lambda said: [said] if said == name else [])
     for line in (f'"{name}" {label}', *(f"{name}{sign}{label}" for sign in "\t,; ")):
         (entry,), _ = read_entries([("l:1", line)], "l", there)
         assert (entry.name, entry.label) == (name, label)

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Listing
 from vidaug_cli.data.listing.combine import list_inputs
-from vidaug_cli.data.listing.layouts import list_videos, source_of
+from vidaug_cli.data.listing.layouts import list_videos
 from vidaug_cli.data.listing.lists import read_entries
-from vidaug_cli.data.listing.places import Finder
+from vidaug_cli.data.listing.lookup import Lookup
+from vidaug_cli.data.listing.source import source_of
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.selection import classes_of
 from vidaug_cli.errors import VidaugError
@@ -523,7 +524,7 @@ LINES = st.lists(st.sampled_from([*TOKENS, " ", ",", ";", "\t", "|", "..", "/", 
 @settings(max_examples=400)
 def test_any_text_is_read_or_refused_in_a_line(lines: list[str], there: bool) -> None:
     """Every line that is no comment and no header is an entry, or the whole is refused: none is dropped."""
-    finder = Finder(lambda name: [name] if there and name.startswith("v/00") and len(name) < 9 else [])
+    finder = Lookup(lambda name: [name] if there and name.startswith("v/00") and len(name) < 9 else [])
     numbered = [(f"l:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
     try:
         entries, _ = read_entries(numbered, "l", finder)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Int32, UInt8
 
 from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, read_plan
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
@@ -28,6 +28,7 @@ from vidaug_cli.rng import Step, generator
 from vidaug_cli.workers import in_processes
 
 OnError = Literal["skip", "fail"]
+Pixels = UInt8[np.ndarray, "clips frames height width 3"]
 
 
 class Cut(NamedTuple):
@@ -35,7 +36,7 @@ class Cut(NamedTuple):
 
     slot: Slot
     sample: Sample
-    frames: NDArray[np.int32]  # decoded frame numbers, (T,)
+    frames: Int32[np.ndarray, " frames"]  # decoded frame numbers
     augment: list[Draw | None]  # one per augment step
 
 
@@ -95,7 +96,7 @@ def clip_shape(plan: Plan) -> Shape:
     return Shape(plan.spec.frames, plan.spec.size, plan.spec.size)
 
 
-def decode(plan: Plan, engine: Engine, cut: Cut, out: NDArray[np.uint8]) -> Cut:
+def decode(plan: Plan, engine: Engine, cut: Cut, out: UInt8[np.ndarray, "frames height width 3"]) -> Cut:
     """Put the pixels of `cut` into `out`, uint8 (T, H, W, 3).
 
     Returns the cut with the frames really taken: of a video whose manifest row is an estimate, they may be fewer.
@@ -125,7 +126,7 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
         yield from _mixed_group(plan, engine, cuts, pixels)
 
 
-def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: NDArray[np.uint8]) -> Iterator[Record]:
+def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: Pixels) -> Iterator[Record]:
     """The clips whose pixels lie in order in `pixels`, which has room for one more, augmented and mixed."""
     video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
     mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
@@ -146,7 +147,7 @@ def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
 
 
 @lru_cache(maxsize=1)
-def _pixels(clips: int, shape: Shape, thread: int) -> NDArray[np.uint8]:
+def _pixels(clips: int, shape: Shape, thread: int) -> Pixels:
     """This thread's memory for a group, kept: new memory is slow at first touch, page by page."""
     return np.empty((clips, *shape, 3), np.uint8)
 

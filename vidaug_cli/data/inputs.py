@@ -11,7 +11,7 @@ from typing import Any
 
 from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.kinds import Kind, is_manifest, kind_of, starts_manifest
-from vidaug_cli.data.listing.candidates import Piped, piped_in
+from vidaug_cli.data.listing.source import Piped, piped_in
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, read_rows
 from vidaug_cli.data.scan import scan

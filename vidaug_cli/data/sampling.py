@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.schema import check, parse
+
+if TYPE_CHECKING:
+    from jaxtyping import Int32
 
 MOST = 2**31 - 1  # frames that a video can have; a longer step leads to its end as well
 Short = Literal["repeat", "loop", "stretch"]
@@ -77,7 +80,7 @@ class Sample:
         return parse(cls, stored, where="sample")
 
 
-def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> NDArray[np.int32]:
+def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> Int32[np.ndarray, " frames"]:
     """Return the decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
     offsets = np.minimum(np.arange(spec.frames) * sample.step, MOST)
     numbers: NDArray[np.int64]

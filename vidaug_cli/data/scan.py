@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vidaug_cli.data.cache import ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.listing.candidates import Candidate, Piped
+from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
-from vidaug_cli.data.listing.layouts import source_of
+from vidaug_cli.data.listing.source import Piped, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import ProbeMode, Row, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock

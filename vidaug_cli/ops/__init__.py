@@ -1,1 +1,1 @@
-"""Tensor mathematics: imports torch and numpy only."""
+"""Augmentations as tensor mathematics: torch and numpy, no files."""

@@ -1,7 +1,7 @@
-"""One weight field gives the pixels and the label of every mix, and here is the one kernel that blends with it.
+"""Mix two clips: one weight field gives the pixels and the soft label of every mix.
 
-A weight field `W(t, h, w)` belongs to the clip's own video: a ramp over time, and a box in which another value holds.
-The pixels are `W * own + (1 - W) * partner`, the soft label is `mean(W)` of the own label plus the rest of the
+A weight field `W(t, h, w)` is the share of the clip's own video: a ramp over time, and a box in which another value
+holds. The pixels are `W * own + (1 - W) * partner`, the soft label is `mean(W)` of the own label plus the rest of the
 partner's, and the label of a frame is the mean of `W` over that frame. All three come from the same `Blend`.
 """
 
@@ -12,32 +12,40 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
+from torch import Tensor
 
 from vidaug_cli.errors import ClipsError
 from vidaug_cli.ops.clips import Clips, Draw, Frames, Shape, map_frames
 
 
 class Span(NamedTuple):
-    """Half-open stretch of one axis."""
+    """A half-open range of one axis."""
 
     start: int
     stop: int
 
     @property
     def size(self) -> int:
+        """How many frames, rows or columns it covers."""
         return self.stop - self.start
 
 
 class Box(NamedTuple):
-    """Frames, rows and columns."""
+    """A range of frames, of rows and of columns."""
 
     t: Span = Span(0, 0)
     y: Span = Span(0, 0)
     x: Span = Span(0, 0)
 
+    @classmethod
+    def from_json(cls, stored: Draw) -> Box:
+        """Return the box of `{"t": [start, stop], "y": ..., "x": ...}`."""
+        return cls(*(Span(*stored[axis]) for axis in cls._fields))
+
     @property
     def slices(self) -> tuple[slice, slice, slice]:
+        """The index of the box in a clip."""
         return slice(*self.t), slice(*self.y), slice(*self.x)
 
 
@@ -52,23 +60,25 @@ class Blend(NamedTuple):
 
     @classmethod
     def from_json(cls, stored: Draw) -> Blend:
-        box = Box(*(Span(*stored["box"][axis]) for axis in Box._fields))
-        return cls(stored["first"], stored["last"], box, stored["inside"], stored.get("lam"))
+        """Return what `as_json` wrote."""
+        return cls(stored["first"], stored["last"], Box.from_json(stored["box"]), stored["inside"], stored.get("lam"))
 
     def as_json(self) -> Draw:
+        """Return it as JSON can hold it."""
         return self._asdict() | {"box": {axis: list(span) for axis, span in self.box._asdict().items()}}
 
 
 UNMIXED = Blend()
+ClipWeights = Float64[np.ndarray, "frames"]
 
 
-def ramp_weights(blend: Blend, frames: int) -> NDArray[np.float64]:
-    """Weight of the own video outside the box, float64 (T,)."""
+def ramp_weights(blend: Blend, frames: int) -> ClipWeights:
+    """Return the weight of the own video outside the box."""
     return np.linspace(blend.first, blend.last, frames)
 
 
-def frame_weights(blend: Blend, shape: Shape) -> NDArray[np.float64]:
-    """Share of the own video in each frame, float64 (T,): the mean of the weight field over rows and columns."""
+def frame_weights(blend: Blend, shape: Shape) -> ClipWeights:
+    """Return the share of the own video in each frame: the mean of the weight field over rows and columns."""
     weights = ramp_weights(blend, shape.t)
     share = blend.box.y.size * blend.box.x.size / (shape.h * shape.w)
     covered = slice(*blend.box.t)
@@ -76,8 +86,8 @@ def frame_weights(blend: Blend, shape: Shape) -> NDArray[np.float64]:
     return weights
 
 
-def weight_field(blend: Blend, shape: Shape) -> NDArray[np.float64]:
-    """The whole field, float64 (T, H, W). The kernel never builds it; drawings and tests do."""
+def weight_field(blend: Blend, shape: Shape) -> Float64[np.ndarray, "frames height width"]:
+    """Return the whole field. The kernel never builds it; drawings and tests do."""
     field = np.broadcast_to(ramp_weights(blend, shape.t)[:, None, None], shape).copy()
     field[blend.box.slices] = blend.inside
     return field
@@ -117,14 +127,14 @@ def mix(own: Clips, partner: Clips, blends: Sequence[Blend]) -> Clips:
 
 
 def _blend(own: Frames, partner: Frames, blend: Blend, out: Frames) -> None:
-    """The one kernel: (T, H, W, C) pixels of one clip."""
+    """Blend the pixels of one clip into `out`: the one kernel."""
     _fade(own, partner, ramp_weights(blend, len(own)), out)
     box = blend.box.slices
-    _fade(own[box], partner[box], np.full(blend.box.t.size, blend.inside), out[box])
+    _fade(own[box], partner[box], np.full(blend.box.t.size, blend.inside, np.float64), out[box])
 
 
-def _fade(own: Frames, partner: Frames, weights: NDArray[np.float64], out: Frames) -> None:
-    """`weights * own + (1 - weights) * partner`, rounded; weights (T,)."""
+def _fade(own: Frames, partner: Frames, weights: ClipWeights, out: Frames) -> None:
+    """Put `weights * own + (1 - weights) * partner`, rounded, into `out`."""
     values = set(weights.tolist())
     if values in ({0}, {1}):
         out.copy_(own if values == {1} else partner)
@@ -132,7 +142,7 @@ def _fade(own: Frames, partner: Frames, weights: NDArray[np.float64], out: Frame
         map_frames(_fade_block, own, partner, torch.from_numpy(weights).to(own.device, torch.float32), out=out)
 
 
-def _fade_block(own: Frames, partner: Frames, weights: torch.Tensor) -> Frames:
+def _fade_block(own: Frames, partner: Frames, weights: Float32[Tensor, " frames"]) -> Frames:
     # Apart, not fused into one multiply-add, so that every device rounds alike.
     base = partner.float()
     return own.float().sub_(base).mul_(weights.view(-1, 1, 1, 1)).add_(base).round_().to(torch.uint8)

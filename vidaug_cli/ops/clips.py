@@ -1,7 +1,7 @@
 """`Clips`, the batch that flows through everything, and what an op is.
 
-Videos are channels last from the decoder to the tensor core: `uint8 (B, T, H, W, C)`. Permuted without a copy that is
-torch's `channels_last_3d`.
+Videos are channels last from the decoder to the tensor core: uint8 (B, T, H, W, C) with 3 channels (RGB) or 1 (grey).
+Permuted without a copy that is torch's `channels_last_3d`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Shaped, UInt8
 from torch import Tensor
 
 from vidaug_cli.errors import ClipsError
 from vidaug_cli.schema import Rules, check
 
-Video = Annotated[Tensor, "uint8 (B, T, H, W, C)"]  # C = 3 (RGB) or 1 (grey)
-Frames = Annotated[Tensor, "uint8 (N, H, W, C)"]
-Target = Annotated[Tensor, "float32 (B, K)"]  # soft label, rows sum to 1
-FrameWeights = Annotated[Tensor, "float32 (B, T)"]  # share of the clip's own video in each frame
+# The tests hold every call to these shapes; names that come twice in a signature stand for one number.
+Video = UInt8[Tensor, "clips frames height width channels"]
+Frames = UInt8[Tensor, "frames height width channels"]
+Target = Float32[Tensor, "clips classes"]  # soft labels: rows sum to 1
+FrameWeights = Float32[Tensor, "clips frames"]  # share of the clip's own video in each frame
 Draw = dict[str, Any]  # plain numbers, strings, lists and dicts: what JSON holds
 
 
@@ -34,6 +35,7 @@ class Shape(NamedTuple):
     w: int
 
 
+_WEIGHTS_HINT = "leave them out where nothing is mixed in yet"
 CHANNELS = (1, 3)  # what the colour ops are defined for
 TOLERANCE = 1e-3  # of a sum of label shares, and of a weight: those made in half precision are allowed
 
@@ -50,14 +52,14 @@ class Clips:
     weights: FrameWeights
 
     def __init__(self, video: Video, target: Target, weights: FrameWeights | None = None) -> None:
-        """Without `weights` nothing is mixed in yet: they are 1."""
+        """Check types, shapes and devices. Without `weights` nothing is mixed in yet: they are 1."""
         _check("video", video, torch.uint8, "(B, T, H, W, C) with 3 channels or 1", _is_video, _video_hint)
         clips, frames = video.shape[:2]
         _check("target", target, torch.float32, f"({clips}, classes)", lambda it: _is_target(it, clips), _target_hint)
         if weights is None:
             weights = torch.ones(clips, frames, device=video.device)
         shape = (clips, frames)
-        _check("weights", weights, torch.float32, str(shape), lambda it: it.shape == shape, _weights_hint)
+        _check("weights", weights, torch.float32, str(shape), lambda it: it.shape == shape, lambda it: _WEIGHTS_HINT)
         for name, part in (("target", target), ("weights", weights)):
             if part.device != video.device:
                 what, hint = f"is on {part.device}, and video on {video.device}", f"try {name}.to(video.device)"
@@ -90,18 +92,19 @@ class Clips:
 
 def _check(
     name: str,
-    found: object,
+    given: object,
     dtype: torch.dtype,
     shape: str,
     fits: Callable[[Tensor], bool],
     hint: Callable[[Tensor], str],
 ) -> None:
-    if not isinstance(found, Tensor):
-        what = f"is a {type(found).__module__}.{type(found).__qualname__}, should be a tensor of torch"
+    """Raise ClipsError with what `given` is and should be, unless it is a tensor of this type that `fits`."""
+    if not isinstance(given, Tensor):
+        what = f"is a {type(given).__module__}.{type(given).__qualname__}, should be a tensor of torch"
         raise ClipsError(what, where=name, hint=f"try torch.as_tensor({name})")
-    if found.dtype != dtype or not fits(found):
-        came, wanted = (str(kind).removeprefix("torch.") for kind in (found.dtype, dtype))
-        raise ClipsError(f"is {came} {tuple(found.shape)}, should be {wanted} {shape}", where=name, hint=hint(found))
+    if given.dtype != dtype or not fits(given):
+        came, wanted = (str(kind).removeprefix("torch.") for kind in (given.dtype, dtype))
+        raise ClipsError(f"is {came} {tuple(given.shape)}, should be {wanted} {shape}", where=name, hint=hint(given))
 
 
 def _is_video(video: Tensor) -> bool:
@@ -113,7 +116,7 @@ def _is_target(target: Tensor, clips: int) -> bool:
 
 
 def _video_hint(video: Tensor) -> str:
-    """What a wrong video probably is and how to make it right. Values are only looked at once something is wrong."""
+    """Say what a wrong video probably is and how to make it right: only then are values looked at."""
     guesses = []
     match tuple(video.shape):
         case (*_, 1 | 3) if video.ndim == 5:
@@ -135,7 +138,7 @@ def _video_hint(video: Tensor) -> str:
 
 
 def _target_hint(target: Tensor) -> str:
-    """How to make soft labels of what looks like class numbers."""
+    """Say how to make soft labels of what looks like class numbers."""
     column = target.ndim == 2 and target.shape[1] == 1
     if target.ndim == 1 or column:
         numbers = f"target{'[:, 0]' * column}{'.long()' * (target.dtype != torch.int64)}"
@@ -143,23 +146,19 @@ def _target_hint(target: Tensor) -> str:
     return "try target.float()" if target.dtype != torch.float32 else ""
 
 
-def _weights_hint(weights: Tensor) -> str:
-    return "leave them out where nothing is mixed in yet"
-
-
 class Op(ABC):
-    """What a table of a recipe names: a frozen dataclass whose fields are its keys. Wrong ones raise VidaugError."""
+    """What a table of a recipe names: a frozen dataclass whose fields are its keys; wrong values raise VidaugError."""
 
     def __post_init__(self) -> None:
         check(self, self.rules())
 
     def rules(self) -> Rules:
-        """For each key, whether its value is good, and in words what is."""
+        """Return for each key whether its value is good, and in words what is."""
         return {}
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: Shape) -> Any:
-        """The random numbers for one clip."""
+        """Draw the random numbers for one clip."""
 
 
 class ClipOp(Op):
@@ -167,11 +166,11 @@ class ClipOp(Op):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
-        """The random numbers for one clip, as JSON can hold them."""
+        """Draw the random numbers for one clip, as JSON can hold them."""
 
     @abstractmethod
     def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
-        """A new batch: clip i of `video` augmented as `draws[i]` says. The argument is left as it was.
+        """Return a new batch: clip i of `video` augmented as `draws[i]` says. The argument stays as it was.
 
         A clip does not know its batch: the result for one clip is the same alone and among others.
         """
@@ -181,22 +180,15 @@ class ClipOp(Op):
 CPU_BLOCK, GPU_BLOCK = 320_000, 32_000_000  # bytes
 
 
-def frame_blocks(frames: Frames) -> range:
-    """Starts of the blocks in which frames are worked off, `range.step` of them at a time."""
-    size = CPU_BLOCK if frames.device.type == "cpu" else GPU_BLOCK
-    return range(0, len(frames), max(1, size // max(1, frames[:1].numel())))
-
-
 def map_frames(
-    op: Callable[..., Frames], frames: Frames, *per_frame: Tensor | NDArray[Any], out: Frames | None = None
-) -> Frames:
-    """`op(block, *values)` over blocks of frames, with `per_frame` arrays of first dimension N cut alike.
-
-    The result goes into `out` where one is given, which saves a copy into a batch.
-    """
-    out = torch.empty_like(frames) if out is None else out
-    blocks = frame_blocks(frames)
-    for start in blocks:
-        cut = slice(start, start + blocks.step)
-        out[cut] = op(frames[cut], *(value[cut] for value in per_frame))
-    return out
+    op: Callable[..., Frames],
+    frames: Frames,
+    *per_frame: Shaped[Tensor, "frames ..."] | Shaped[np.ndarray, "frames ..."],
+    out: Frames,
+) -> None:
+    """Put `op(block, *values)` into `out`, block by block of frames; `per_frame` arrays are cut alike."""
+    size = CPU_BLOCK if frames.device.type == "cpu" else GPU_BLOCK
+    step = max(1, size // max(1, frames[:1].numel()))
+    for start in range(0, len(frames), step):
+        block = slice(start, start + step)
+        out[block] = op(frames[block], *(value[block] for value in per_frame))

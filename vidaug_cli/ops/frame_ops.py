@@ -1,4 +1,4 @@
-"""The table of frame ops: what each does, what its magnitudes mean, and how clips are sent through several of them.
+"""The frame ops: what each does, what its magnitudes mean, and how clips go through several of them.
 
 A new frame op is one function and one row of `OPS`.
 """
@@ -22,7 +22,7 @@ from vidaug_cli.ops.schedule import Values, ramp
 from vidaug_cli.schema import Rules
 from vidaug_cli.words import nearest
 
-Table = Literal["official", "monotone"]
+MagnitudeTable = Literal["official", "monotone"]  # as released with arXiv:2008.05721; stronger with the magnitude
 Fill = int | tuple[int, int, int]
 
 TOP = 30  # the highest magnitude
@@ -37,7 +37,7 @@ class Scale(NamedTuple):
     base: float = 0.0
 
     def values(self, magnitudes: Values, sign: int) -> Values:
-        """The op's values; magnitudes beyond the scale count as its end."""
+        """Return the op's values; magnitudes beyond the scale count as its end."""
         return self.base + sign * (self.lo + magnitudes.clip(0, TOP) / TOP * (self.hi - self.lo))
 
 
@@ -46,23 +46,23 @@ class FrameOp:
     """A row of `OPS`."""
 
     function: Callable[..., Frames]  # (frames, values), and the sampling where the op moves pixels
-    scales: dict[Table, Scale]  # "official": as released with the paper; "monotone": stronger with the magnitude
+    scales: dict[MagnitudeTable, Scale]
     limits: tuple[float, float] = (0, 0)  # values that make sense
     moves: bool = False  # moves pixels, so that interpolation and fill matter
 
 
-def _both(scale: Scale) -> dict[Table, Scale]:
+def _both(scale: Scale) -> dict[MagnitudeTable, Scale]:
     return {"official": scale, "monotone": scale}
 
 
 _NO_VALUE = _both(Scale())
 _TURN = _both(Scale(0, 30, signed=True))
 _SLANT = _both(Scale(0, 0.3, signed=True))
-_SHIFT: dict[Table, Scale] = {
+_SHIFT: dict[MagnitudeTable, Scale] = {
     "official": Scale(0, 100 / 160, signed=True),
     "monotone": Scale(0, 150 / 331, signed=True),
 }
-_FACTOR: dict[Table, Scale] = {"official": Scale(0.1, 1.9), "monotone": Scale(0, 0.9, signed=True, base=1)}
+_FACTOR: dict[MagnitudeTable, Scale] = {"official": Scale(0.1, 1.9), "monotone": Scale(0, 0.9, signed=True, base=1)}
 
 OPS: dict[str, FrameOp] = {
     "identity": FrameOp(photometric.identity, _NO_VALUE),
@@ -83,8 +83,8 @@ OPS: dict[str, FrameOp] = {
 }
 
 
-def op_names(table: Table) -> tuple[str, ...]:
-    """Names of the ops that a table has."""
+def op_names(table: MagnitudeTable) -> tuple[str, ...]:
+    """Return the names of the ops that a table has."""
     return tuple(name for name, op in OPS.items() if table in op.scales)
 
 
@@ -98,8 +98,13 @@ class FrameOps(ClipOp):
     interpolation: Interpolation = "nearest"
     fill: Fill = 0  # colour of what moves in from outside the frame: a level for all channels, or red, green, blue
 
+    @property
+    def _levels(self) -> tuple[int, ...]:
+        return self.fill if isinstance(self.fill, tuple) else (self.fill,)
+
     def rules(self) -> Rules:
-        levels = self.fill if isinstance(self.fill, tuple) else (self.fill,)
+        """Return for each key whether its value is good, and in words what is."""
+        levels = self._levels
         return {
             "interpolation": (self.interpolation in get_args(Interpolation), " or ".join(get_args(Interpolation))),
             "fill": (
@@ -110,10 +115,11 @@ class FrameOps(ClipOp):
 
     @abstractmethod
     def layers(self, draw: Draw, frames: int) -> list[Layer]:
-        """The drawn ops of a clip of so many frames, in order."""
+        """Return the drawn ops of a clip of so many frames, in order."""
 
     def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
-        levels, channels = np.size(self.fill), video.shape[-1]
+        """Return a new batch that went through the drawn ops of each clip, in order."""
+        levels, channels = len(self._levels), video.shape[-1]
         if levels not in (1, channels):
             raise ClipsError(
                 f"has {levels} levels, and the clips have {channels} channel", where="fill", hint="give one level"
@@ -126,8 +132,9 @@ class FrameOps(ClipOp):
         return out
 
     def _bound(self, name: str) -> Callable[..., Frames]:
-        op, fill = OPS[name], self.fill if isinstance(self.fill, tuple) else (self.fill,)
-        return partial(op.function, sampling=Sampling(self.interpolation, fill)) if op.moves else op.function
+        op = OPS[name]
+        sampling = Sampling(self.interpolation, self._levels)
+        return partial(op.function, sampling=sampling) if op.moves else op.function
 
 
 def _chain(ops: Iterable[Callable[..., Frames]], frames: Frames, *values: Values) -> Frames:
@@ -145,21 +152,23 @@ class Ramp(FrameOps):
     last: float = 0.0
 
     def rules(self) -> Rules:
+        """Return for each key whether its value is good, and in words what is."""
         low, high = OPS[self.name].limits if self.name in OPS else (-np.inf, np.inf)
         return super().rules() | {
-            "name": (self.name in OPS, f"a frame op{way_out(self.name, OPS)}"),
+            "name": (self.name in OPS, f"a frame op{suggestion(self.name, OPS)}"),
             "first": (low <= self.first <= high, f"{low} to {high}"),
             "last": (low <= self.last <= high, f"{low} to {high}"),
         }
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
-        """`{"op", "first", "last"}`: nothing is left to chance."""
+        """Return `{"op", "first", "last"}`: nothing is left to chance."""
         return {"op": self.name, "first": self.first, "last": self.last}
 
     def layers(self, draw: Draw, frames: int) -> list[Layer]:
+        """Return the one op with its values over the frames."""
         return [(draw["op"], ramp(draw["first"], draw["last"], frames))]
 
 
-def way_out(name: str, names: Iterable[str]) -> str:
-    """To end a message about a wrong name with: the nearest of `names`, or else all of them."""
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """Return the end of a message about a wrong name: the nearest of `names`, or else all of them."""
     return nearest(name, names) or f" (there are {', '.join(names)})"

@@ -1,7 +1,7 @@
 """Rotate, shear and translate: one resampling kernel over affine maps from output to input pixels.
 
-Frames are uint8 (N, H, W, C) and every frame has its own value. Maps are made on the host in float64 and followed in
-16.16 fixed point as Pillow does it, so that all devices take the same pixels.
+Every frame has its own value and keeps its shape. Maps are made on the host in float64 and followed in 16.16 fixed
+point as Pillow does it, so that all devices take the same pixels.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int32, UInt8
 from torch import Tensor
 
 from vidaug_cli.ops.clips import Frames
 from vidaug_cli.ops.schedule import Values
 
 Interpolation = Literal["nearest", "bilinear"]
-Maps = NDArray[np.float64]  # (N, 2, 3): x and y of the input from (x, y, 1) of the output
+Maps = Float64[np.ndarray, "frames 2 3"]  # x and y of the input from (x, y, 1) of the output
+Positions = Int32[Tensor, "frames height width"]  # on one axis, of each output pixel
+Padded = UInt8[Tensor, "frames padded_height padded_width channels"]
+Picked = UInt8[Tensor, "pixels channels"]
+Row = tuple[Values | int, Values | int, Values | int]
 
 
 class Sampling(NamedTuple):
@@ -31,12 +35,9 @@ PLAIN = Sampling()
 
 
 def rotate(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames:
-    """About the centre. Value: degrees, counter-clockwise."""
+    """Turn about the centre. Value: degrees, counter-clockwise."""
     angle = np.radians(values)
-    maps = _unmoved(len(values))
-    maps[:, 0, 0] = maps[:, 1, 1] = np.cos(angle)
-    maps[:, 1, 0] = np.sin(angle)
-    maps[:, 0, 1] = -maps[:, 1, 0]
+    maps = _maps((np.cos(angle), -np.sin(angle), 0), (np.sin(angle), np.cos(angle), 0))
     _, h, w, _ = frames.shape
     centre = np.array([w / 2, h / 2])
     maps[:, :, 2] = centre - maps[:, :, :2] @ centre
@@ -44,47 +45,40 @@ def rotate(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames
 
 
 def shear_x(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames:
-    """Rows slide to the left, the lower the more. Value: columns per row."""
-    maps = _unmoved(len(values))
-    maps[:, 0, 1] = values
-    return resample(frames, maps, sampling)
+    """Slide rows to the left, the lower the more. Value: columns per row."""
+    return resample(frames, _maps((1, values, 0), (0, 1, 0)), sampling)
 
 
 def shear_y(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames:
-    """Columns slide up, the further right the more. Value: rows per column."""
-    maps = _unmoved(len(values))
-    maps[:, 1, 0] = values
-    return resample(frames, maps, sampling)
+    """Slide columns up, the further right the more. Value: rows per column."""
+    return resample(frames, _maps((1, 0, 0), (values, 1, 0)), sampling)
 
 
 def translate_x(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames:
-    """To the left. Value: share of the width."""
-    maps = _unmoved(len(values))
-    maps[:, 0, 2] = values * frames.shape[2]
-    return resample(frames, maps, sampling)
+    """Move to the left. Value: share of the width."""
+    return resample(frames, _maps((1, 0, values * frames.shape[2]), (0, 1, 0)), sampling)
 
 
 def translate_y(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames:
-    """Up. Value: share of the height."""
-    maps = _unmoved(len(values))
-    maps[:, 1, 2] = values * frames.shape[1]
-    return resample(frames, maps, sampling)
+    """Move up. Value: share of the height."""
+    return resample(frames, _maps((1, 0, 0), (0, 1, values * frames.shape[1])), sampling)
+
+
+def _maps(x: Row, y: Row) -> Maps:
+    """Return the maps with these rows; an entry is one number or one per frame."""
+    return np.stack(np.broadcast_arrays(*x, *y), -1).astype(np.float64).reshape(-1, 2, 3)
 
 
 def resample(frames: Frames, maps: Maps, sampling: Sampling = PLAIN) -> Frames:
-    """New frames of the same shape whose pixel (x, y) is the input's at `map @ (x, y, 1)`."""
+    """Return new frames whose pixel (x, y) is the input's at `map @ (x, y, 1)`."""
     x, y = (_positions(maps[:, row], frames) for row in (0, 1))
     padded = _pad(frames, sampling.fill)
     pick = _pick_linear if sampling.interpolation == "bilinear" else _pick_nearest
     return pick(padded, x, y).view(frames.shape)
 
 
-def _unmoved(frames: int) -> Maps:
-    return np.tile(np.eye(2, 3), (frames, 1, 1))
-
-
-def _positions(row: NDArray[np.float64], frames: Frames) -> Tensor:
-    """Where each output pixel's centre lies on one axis of the input: int32 (N, H, W), in 1/65536 pixels."""
+def _positions(row: Float64[np.ndarray, "frames 3"], frames: Frames) -> Positions:
+    """Return where each output pixel's centre lies on one axis of the input, in 1/65536 pixels."""
     _, h, w, _ = frames.shape
     first = row[:, 2] + row[:, 0] * 0.5 + row[:, 1] * 0.5  # where the centre of pixel (0, 0) comes from
     right, below, start = np.floor(np.stack((row[:, 0], row[:, 1], first))[..., None] * 65536 + 0.5).astype(np.int32)
@@ -93,8 +87,8 @@ def _positions(row: NDArray[np.float64], frames: Frames) -> Tensor:
     return torch.from_numpy(across).to(frames.device)[:, None] + torch.from_numpy(down).to(frames.device)[..., None]
 
 
-def _pad(frames: Frames, fill: tuple[int, ...]) -> Frames:
-    """The frames within a border of one pixel of the fill colour: what lies outside is read from there."""
+def _pad(frames: Frames, fill: tuple[int, ...]) -> Padded:
+    """Return the frames within a border of one pixel of the fill colour: what lies outside is read from there."""
     n, h, w, c = frames.shape
     padded = frames.new_empty((n, h + 2, w + 2, c))
     padded[:, 1:-1, 1:-1] = frames
@@ -104,22 +98,26 @@ def _pad(frames: Frames, fill: tuple[int, ...]) -> Frames:
     return padded
 
 
-def _pick(padded: Frames, index: Tensor) -> Tensor:
-    """Pixels (N*H*W, C) of the padded frames; index int32 (N, H, W), row * width + column, counted in each frame."""
+def _pick(padded: Padded, index: Positions) -> Picked:
+    """Return pixels of the padded frames, by row * width + column in each frame."""
     n, h, w, c = padded.shape
     if n > 1:
         index = index + torch.arange(0, n * h * w, h * w, dtype=torch.int32, device=index.device).view(n, 1, 1)
     return padded.view(-1, c).index_select(0, index.flatten())
 
 
-def _pick_nearest(padded: Frames, x: Tensor, y: Tensor) -> Tensor:
+def _pick_nearest(padded: Padded, x: Positions, y: Positions) -> Picked:
+    """Return the pixels in which the positions lie."""
     _, h, w, _ = padded.shape
     columns = (x >> 16).clamp_(-1, w - 2)
     return _pick(padded, (y >> 16).clamp_(-1, h - 2).mul_(w).add_(columns).add_(w + 1))
 
 
-def _pick_linear(padded: Frames, x: Tensor, y: Tensor) -> Tensor:
-    """Between the four pixels around; next to an edge the edge's own, as in Pillow, and outside the fill colour."""
+def _pick_linear(padded: Padded, x: Positions, y: Positions) -> Picked:
+    """Interpolate between the four pixels around; outside the frame take the fill colour.
+
+    Next to an edge the edge's own pixels count alone, as in Pillow.
+    """
     _, h, w, c = padded.shape
     inside = (x >= 0) & (x < (w - 2) << 16) & (y >= 0) & (y < (h - 2) << 16)
     (left, right, share_x), (upper, lower, share_y) = (_neighbours(*axis) for axis in ((x, w - 2), (y, h - 2)))
@@ -137,8 +135,8 @@ def _pick_linear(padded: Frames, x: Tensor, y: Tensor) -> Tensor:
     return between(above, below, share_y).to(torch.int16).to(torch.uint8)
 
 
-def _neighbours(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The padded pixels on either side of a position on an axis of `size` pixels, and the second one's share."""
+def _neighbours(position: Positions, size: int) -> tuple[Positions, Positions, Float32[Tensor, "frames height width"]]:
+    """Return the padded pixels on either side of a position on an axis of `size` pixels, and the second one's share."""
     position = position - 32768
     first = position >> 16
     share = (position & 65535).float().div_(65536)

@@ -1,4 +1,4 @@
-"""The CutMix / MixUp family and the cutouts: short draws of the weight field that `blend` blends with."""
+"""The CutMix and MixUp family, which draw the weight field that `blend` blends with, and the Cutout family."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mix(Op):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
-        """The weights for one clip."""
+        """Draw the weights for one clip."""
 
 
 def _above_zero(value: float) -> tuple[bool, str]:
@@ -34,7 +34,7 @@ def _one_of(value: str, choices: Any) -> tuple[bool, str]:
 
 
 def _draw_box(rng: np.random.Generator, shape: Shape, axes: str, share: float, rule: BoxRule) -> Box:
-    """A box that takes up `share` of the volume spanned by `axes` ("t", "yx", "tyx") and all of the other axes.
+    """Draw a box that takes up `share` of the volume spanned by `axes` ("t", "yx", "tyx") and all of the other axes.
 
     Its centre is uniform over the integers of each axis; what sticks out is cut off (`clip`), or the box is shifted
     to lie inside (`inside`).
@@ -62,9 +62,11 @@ class CutMix(Mix):
     axes: ClassVar[str] = "yx"
 
     def rules(self) -> Rules:
+        """Return for each key whether its value is good, and in words what is."""
         return {"beta": _above_zero(self.beta), "box": _one_of(self.box, BoxRule)}
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        """Draw lambda ~ Beta(beta, beta), and a box that takes up 1 - lambda of the clip."""
         lam = rng.beta(self.beta, self.beta)
         return Blend(box=_draw_box(rng, shape, self.axes, 1 - lam, self.box), lam=lam)
 
@@ -88,9 +90,11 @@ class MixUp(Mix):
     beta: float = 1.0
 
     def rules(self) -> Rules:
+        """Return for each key whether its value is good, and in words what is."""
         return {"beta": _above_zero(self.beta)}
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        """Draw lambda ~ Beta(beta, beta), the same in all frames."""
         lam = rng.beta(self.beta, self.beta)
         return Blend(lam, lam)
 
@@ -99,6 +103,7 @@ class FadeMixUp(MixUp):
     """Two videos cross-fade. Kim et al. 2020, arXiv:2008.05721."""
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        """Draw lambda as MixUp does, and a swing around it up to min(lambda, 1 - lambda), either way."""
         lam = rng.beta(self.beta, self.beta)
         swing = rng.uniform(-1, 1) * min(lam, 1 - lam)  # keeps the ramp in [0, 1]
         return Blend(lam - swing, lam + swing)
@@ -113,6 +118,7 @@ class CutMixUp(CutMix):
     blend: Blended = "outside"  # inside: blended in the box, the own video pure around it
 
     def rules(self) -> Rules:
+        """Return for each key whether its value is good, and in words what is."""
         return super().rules() | {
             "mixup_beta": _above_zero(self.mixup_beta),
             "mixup_p": (0 <= self.mixup_p <= 1, "a chance, 0 to 1"),
@@ -120,6 +126,7 @@ class CutMixUp(CutMix):
         }
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
+        """Draw a MixUp ratio, and with chance 1 - mixup_p a box of CutMix in which one video is pure."""
         share = rng.beta(self.mixup_beta, self.mixup_beta)
         if rng.random() < self.mixup_p:
             return Blend(share, share)
@@ -151,10 +158,12 @@ class Cutout(ClipOp):
     fill: int = 128  # becomes zero after the (x - 128) / 128 normalisation
 
     def rules(self) -> Rules:
+        """Return for each key whether its value is good, and in words what is."""
         shares = {name: (0 < getattr(self, name) <= 1, "a share, above 0 and up to 1") for name in "thw"}
         return shares | {"fill": (0 <= self.fill <= 255, "a grey level, 0 to 255")}
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
+        """Draw where the box lies, inside the clip."""
         spans = {}
         for axis, size, share in zip("tyx", shape, (self.t, self.h, self.w), strict=True):
             side = int(size * share)
@@ -163,9 +172,10 @@ class Cutout(ClipOp):
         return {"box": spans}
 
     def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
+        """Return a new batch with the box of each clip filled."""
         out = video.clone()
         for clip, draw in zip(out, draws, strict=True):
-            clip[Box(*(Span(*draw["box"][axis]) for axis in Box._fields)).slices] = self.fill
+            clip[Box.from_json(draw["box"]).slices] = self.fill
         return out
 
 

@@ -1,29 +1,34 @@
 """Colour ops on blocks of frames, each with Pillow's definition (`ImageOps`, `ImageEnhance`).
 
-Every op takes frames, uint8 (N, H, W, C) with C = 3 (RGB) or 1 (grey), and a value for each frame, and returns new
-frames. Statistics are each frame's own. Tables and sums are integers or float64, and a product is rounded before it is
-added to anything, so that all devices give the same pixels.
+Every op takes RGB or grey frames and a value for each frame, and returns new frames of the same shape. Statistics are
+each frame's own. Tables and sums are integers or float64, and a product is rounded before it is added to anything, so
+that all devices give the same pixels.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int32, Shaped, UInt8
 from torch import Tensor
 
 from vidaug_cli.ops.clips import Frames
 from vidaug_cli.ops.schedule import Values
 
+PerFrame = Shaped[Tensor, "frames 1 1 1"]
+Levels = Shaped[Tensor, "frames height width channels"]
+Codes = Int32[Tensor, "pixels"]
+
 LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # ITU-R 601-2 as Pillow rounds it; exact in float32
 
 
 def identity(frames: Frames, values: Values) -> Frames:
-    """The same pixels; takes no value."""
+    """Copy the pixels; takes no value."""
     return frames.clone()
 
 
 def invert(frames: Frames, values: Values) -> Frames:
-    """255 - pixel; takes no value."""
+    """Make each pixel 255 - pixel; takes no value."""
     return frames.bitwise_not()
 
 
@@ -40,25 +45,25 @@ def solarize(frames: Frames, values: Values) -> Frames:
 
 
 def brightness(frames: Frames, values: Values) -> Frames:
-    """Away from black. Value: the factor, 0 black, 1 unchanged."""
+    """Move away from black. Value: the factor, 0 black, 1 unchanged."""
     return _blend(torch.zeros((), device=frames.device), frames, values)
 
 
 def contrast(frames: Frames, values: Values) -> Frames:
-    """Away from the frame's mean grey. Value: the factor, 0 flat grey, 1 unchanged."""
+    """Move away from the frame's mean grey. Value: the factor, 0 flat grey, 1 unchanged."""
     mean = _luma(frames).mean((1, 2, 3), dtype=torch.float64, keepdim=True)
     return _blend((mean + 0.5).floor_().float(), frames, values)
 
 
 def color(frames: Frames, values: Values) -> Frames:
-    """Away from each pixel's grey; grey frames have no colour to change. Value: the factor, 0 grey, 1 unchanged."""
+    """Move away from each pixel's grey; grey frames stay. Value: the factor, 0 grey, 1 unchanged."""
     if frames.shape[-1] == 1:
         return frames.clone()
     return _blend(_luma(frames).expand(frames.shape).contiguous(), frames, values)
 
 
 def sharpness(frames: Frames, values: Values) -> Frames:
-    """Away from the smoothed frame; the outermost pixels stay. Value: the factor, 0 smoothed, 1 unchanged."""
+    """Move away from the smoothed frame; the outermost pixels stay. Value: the factor, 0 smoothed, 1 unchanged."""
     out = frames.clone(memory_format=torch.contiguous_format)
     # Rows of pixels and channels alike, so that the neighbour to the right is c further on in one long run.
     rows, c = frames.flatten(2).float(), frames.shape[-1]
@@ -97,32 +102,33 @@ def equalize(frames: Frames, values: Values) -> Frames:
     return _look_up(codes, torch.where(step > 0, equal, levels)).view(frames.shape)
 
 
-def _per_frame(values: Values, frames: Frames, dtype: torch.dtype) -> Tensor:
-    """(N,) on the host -> (N, 1, 1, 1) beside the frames."""
+def _per_frame(values: Shaped[np.ndarray, " frames"], frames: Levels, dtype: torch.dtype) -> PerFrame:
+    """Return values beside the frames, on their device."""
     return torch.from_numpy(values).to(frames.device, dtype).view(-1, 1, 1, 1)
 
 
-def _blend(base: Tensor, frames: Tensor, values: Values) -> Frames:
-    """`base + factor * (frames - base)`, clipped and cut to whole numbers: `Image.blend`."""
+def _blend(base: Tensor, frames: Levels, values: Values) -> Frames:
+    """Return `base + factor * (frames - base)`, clipped and cut to whole numbers: `Image.blend`."""
     factor = _per_frame(values, frames, torch.float32)
     out = (frames.float() - base).mul_(factor).add_(base).clamp_(0, 255)
     return out.to(torch.int16).to(torch.uint8)  # by way of int16, as torch's direct way is three times slower
 
 
-def _luma(frames: Frames) -> Tensor:
-    """Whole grey levels, float32 (N, H, W, 1). Every step is exact in float32."""
+def _luma(frames: Frames) -> Float32[Tensor, "frames height width 1"]:
+    """Return whole grey levels. Every step is exact in float32."""
     if frames.shape[-1] == 1:
         return frames.float()
     red, green, blue = (frames[..., channel].float().mul_(weight) for channel, weight in enumerate(LUMA))
     return red.add_(green).add_(blue).add_(0.5).floor_()[..., None]
 
 
-def _codes(frames: Frames) -> Tensor:
-    """level + 256 * (channel + C * frame) of every pixel: where it stands in tables (N, C, 256). int32, flat."""
+def _codes(frames: Frames) -> Codes:
+    """Return level + 256 * (channel + C * frame) of every pixel: its place in flattened tables."""
     n, _, w, c = frames.shape
     starts = torch.arange(0, n * c * 256, 256, device=frames.device, dtype=torch.int32).view(n, 1, 1, c)
     return (frames.flatten(2) + starts.expand(n, 1, w, c).flatten(2)).flatten()
 
 
-def _look_up(codes: Tensor, tables: Tensor) -> Tensor:
+def _look_up(codes: Codes, tables: Shaped[Tensor, "frames channels 256"]) -> UInt8[Tensor, " pixels"]:
+    """Return the levels that the tables hold for the pixels."""
     return tables.to(torch.uint8).flatten().index_select(0, codes)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from vidaug_cli.ops.clips import ClipOp, Draw, Shape
-from vidaug_cli.ops.frame_ops import OPS, TOP, FrameOps, Layer, Ramp, Table, op_names, way_out
+from vidaug_cli.ops.frame_ops import OPS, TOP, FrameOps, Layer, MagnitudeTable, Ramp, op_names, suggestion
 from vidaug_cli.ops.schedule import SCHEDULES, Ends, ramp
 from vidaug_cli.schema import Rules
 
@@ -19,7 +19,8 @@ Variant = Literal["spatial", "temporal_plus", "temporal", "mix", "fixed"]
 class RandAugmentT(FrameOps):
     """`n` frame ops for each clip, drawn with replacement, each with its own magnitudes at the two ends of the clip.
 
-    Kim et al. 2020, arXiv:2008.05721. Raises VidaugError with a line for each wrong setting.
+    Kim et al. 2020, arXiv:2008.05721, after RandAugment for images, Cubuk et al. 2019, arXiv:1909.13719.
+    Raises VidaugError with a line for each wrong setting.
     """
 
     n: int = 2  # ops per clip
@@ -28,13 +29,14 @@ class RandAugmentT(FrameOps):
     range: float = 1.0  # "temporal_plus": the ends are up to 0.5 * range * m away from m
     m1: float | None = None  # "fixed": magnitude of the first frame
     m2: float | None = None  # ... and of the last
-    table: Table = "official"  # what a magnitude means to each op
+    table: MagnitudeTable = "official"  # what a magnitude means to each op
     ops: tuple[str, ...] = ()  # names of the ops to draw from; none: all of the table
 
     def rules(self) -> Rules:
+        """Return for each key whether its value is good, and in words what is."""
         fixed, swings = self.variant == "fixed", self.variant in ("temporal_plus", "mix")
         names = op_names(self.table)
-        unknown = [f"{name!r} is not{way_out(name, names)}" for name in self.ops if name not in names]
+        unknown = [f"{name!r} is not{suggestion(name, names)}" for name in self.ops if name not in names]
         ends = f'0 to {TOP} with variant = "fixed"' if fixed else 'left out unless variant = "fixed"'
 
         def fits(end: float | None) -> bool:
@@ -52,12 +54,12 @@ class RandAugmentT(FrameOps):
             else (self.range == RandAugmentT.range, 'left out unless variant = "temporal_plus" or "mix"'),
             "m1": (fits(self.m1), ends),
             "m2": (fits(self.m2), ends),
-            "table": (self.table in get_args(Table), " or ".join(get_args(Table))),
+            "table": (self.table in get_args(MagnitudeTable), " or ".join(get_args(MagnitudeTable))),
             "ops": (not names or not unknown, f"ops of the table: {', '.join(unknown)}"),
         }
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
-        """`{"variant", "layers": [{"op", "first", "last", "sign"}, ...]}`; first and last are magnitudes."""
+        """Return `{"variant", "layers": [{"op", "first", "last", "sign"}, ...]}`; first and last are magnitudes."""
         variant = ("spatial", "temporal_plus")[rng.integers(2)] if self.variant == "mix" else self.variant
         return {"variant": variant, "layers": [self._draw_layer(rng, variant) for _ in range(self.n)]}
 
@@ -74,6 +76,7 @@ class RandAugmentT(FrameOps):
         return SCHEDULES[variant](rng, self.m, self.range)
 
     def layers(self, draw: Draw, frames: int) -> list[Layer]:
+        """Return the drawn ops with the values that their magnitudes stand for."""
         return [
             (layer["op"], OPS[layer["op"]].scales[self.table].values(magnitudes, layer["sign"]))
             for layer in draw["layers"]

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,8 +30,9 @@ from vidaug_cli.train.slowfast import SlowFast
 from vidaug_cli.words import count
 from vidaug_cli.workers import Progress
 
-ClassMaps = Annotated[Tensor, "float32 (B, K, T, H, W)"]
-Activations = Annotated[Tensor, "float32 (B, K, T)"]
+ClassMaps = Float32[Tensor, "clips classes frames height width"]
+Activations = Float32[Tensor, "clips classes frames"]
+Places = Int64[np.ndarray, "places"]
 
 PITCH = 32  # pixels from one place of the last maps to the next: five steps of stride 2
 UNKNOWN, UNMIXED = -1, -2  # in place of a class number
@@ -57,7 +59,7 @@ def class_maps(network: SlowFast, video: Video, classes: Sequence[int]) -> Class
     return total.float()
 
 
-def _pathways(network: SlowFast, video: Video) -> Iterator[tuple[Tensor, Tensor, NDArray[np.int64]]]:
+def _pathways(network: SlowFast, video: Video) -> Iterator[tuple[Tensor, Tensor, Places]]:
     """Of Slow and Fast: the last maps, the head's weights on them (K, C), and the clip's frame of each map.
 
     Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of Fast's frame
@@ -71,7 +73,7 @@ def _pathways(network: SlowFast, video: Video) -> Iterator[tuple[Tensor, Tensor,
         yield maps.double(), weight, pitch * np.arange(maps.shape[2])
 
 
-def resampling(at: NDArray[np.int64], length: int) -> Tensor:
+def resampling(at: Places, length: int) -> Float64[Tensor, "length places"]:
     """float64 (length, N): what turns values at the places `at` into values at 0, 1, .. length - 1.
 
     Linear between them, and beyond the last the same as there.

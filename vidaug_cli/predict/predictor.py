@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float32
 from torch import Tensor
 
 from vidaug_cli.data.manifest import Row
@@ -61,7 +61,7 @@ class Predictor:
         with within_memory(self.device, self.batch), torch.inference_mode(), autocast(self.device, self.amp):
             yield
 
-    def softmax(self, video: Video) -> NDArray[np.float32]:
+    def softmax(self, video: Video) -> Float32[np.ndarray, "clips classes"]:
         """uint8 (B, T, H, W, 3) to float32 (B, K)."""
         with self.running():
             logits = self.network(video.to(self.device, non_blocking=True))

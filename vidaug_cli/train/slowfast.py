@@ -7,16 +7,18 @@ without bias) and in the original one. Clips come in as they lie in a shard, cha
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import torch
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.schema import check
 
-Maps = Annotated[Tensor, "float (B, C, T, H, W), channels last in memory"]
-Logits = Annotated[Tensor, "float32 (B, K)"]
+Maps = Float[Tensor, "clips _ frames _ _"]  # channels, frames, rows, columns; channels last in memory
+LastMaps = Float[Tensor, "clips _ _ map_height map_width"]
+Logits = Float32[Tensor, "clips classes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,7 @@ class SlowFast(nn.Module):
         logits: Logits = self.head(self.dropout(pooled))
         return logits.float()
 
-    def features(self, video: Video) -> tuple[Maps, Maps]:
+    def features(self, video: Video) -> tuple[LastMaps, LastMaps]:
         """What Slow and Fast see last, before pooling; Fast has alpha times as many frames."""
         fast = self._normalise(video[:, :: max(1, video.shape[1] // self.architecture.fast_frames)])
         slow = fast[:, :, :: self.architecture.alpha]

@@ -1,20 +1,21 @@
-"""What `vidaug scan` was pointed at, and what a layout makes of it: the videos it will look into."""
+"""The videos that a layout lists: found in folders, or named in lists and matched with the files that are there.
+
+Nothing that a list names is silently dropped.
+"""
 
 from __future__ import annotations
 
 import re
-import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from vidaug_cli.data.listing.names import some
-from vidaug_cli.data.listing.tree import Quarantined, Tree, walk
-from vidaug_cli.words import count
+from vidaug_cli.data.listing.names import first_few
+from vidaug_cli.data.listing.source import Source
+from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, Quarantined, Tree, spell
+from vidaug_cli.words import count, cut
 
 
 class Candidate(NamedTuple):
@@ -39,83 +40,103 @@ class Listing:
     root: Path | None = None  # what the paths are relative to, if not to the source's root
 
 
-class Piped(NamedTuple):
-    """A list that can be read but once."""
+class Entry(NamedTuple):
+    """One line of a list."""
 
-    name: str  # what errors call it
-    content: bytes
-
-
-def piped_in(path: Path) -> Piped | None:
-    """What comes from stdin (`-`) or another pipe; None for a file or a folder, which is not read here."""
-    if path == Path("-"):
-        return Piped("stdin", sys.stdin.buffer.read())
-    return Piped(str(path), path.read_bytes()) if path.exists() and not (path.is_file() or path.is_dir()) else None
+    name: str  # the video as the list spells it
+    where: str  # the list and its line, as `trainlist01.txt:17`
+    label: str | None = None
+    class_id: int | None = None
+    split: str | None = None
+    start: float | None = None  # seconds
+    end: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """The user's words: a folder or a list, and what else was said about it."""
+def match(
+    entries: Iterable[Entry], find: Callable[[Entry], list[str]], *, aside: Iterable[Entry] = ()
+) -> tuple[Listing, set[str]]:
+    """Return candidates for the listed videos that `find` finds, and the paths of all that are listed.
 
-    input: Path
-    content: bytes | None = None  # of a list that was piped in
-    root: Path  # absolute folder that paths are relative to
-    split: int | None = None  # which of the data set's numbered splits
-    lists: Path | None = None  # where the split lists lie, if not with the videos
-    pattern: tuple[str, ...] | None = None  # which folders are the classes, if that was said; see `folders`
-    within: Path | None = None  # where links may lead, besides the root
-    rooted: bool = False  # the user named the root
+    A listed video that is not there is quarantined, and so is one with two labels; of two lines that agree on the label
+    the first counts. Segments of one file are videos of their own. `aside` are entries that the lists themselves leave
+    out.
+    """
+    listing = Listing()
+    lines: dict[tuple[str, float | None, float | None], list[Entry]] = defaultdict(list)
+    several: list[str] = []
+    for entry in entries:
+        paths = find(entry)
+        if not paths:
+            reason = f"listed in {entry.where} but not found"
+            listing.quarantined.append(Quarantined(spell(cut(entry.name, 400)), reason))
+            continue
+        if len(paths) > 1:
+            several.append(f"{entry.where} took {paths[0]}, not {paths[1]}")
+        lines[paths[0], entry.start, entry.end].append(entry)
+    again: list[str] = []
+    for (path, start, end), (first, *others) in lines.items():
+        labels = {entry.label: entry.where for entry in reversed([first, *others]) if entry.label is not None}
+        if len(labels) > 1:
+            which = " and ".join(f"{spell(cut(label))} ({where})" for label, where in sorted(labels.items()))
+            listing.quarantined.append(Quarantined(spell(path), f"has more than one label: {which}"))
+            continue
+        for entry in others:
+            differs = (first.label, first.class_id, first.split) != (entry.label, entry.class_id, entry.split)
+            again.append(f"{entry.where} repeats {first.where}" + (" with another class or split" if differs else ""))
+        listing.candidates.append(Candidate(path, first.label, first.class_id, first.split, start, end))
+    for notes, what in ((again, "listed again, the first line counts"), (several, "listed names fit several files")):
+        if notes:
+            listing.notes.append(f"{len(notes)} {what}: {_example(notes)}")
+    return listing, {path for path, _, _ in lines}.union(*map(find, aside))
 
-    @property
-    def is_list(self) -> bool:
-        return self.content is not None or not self.input.is_dir()
 
-    @cached_property
-    def tree(self) -> Tree:
-        return walk(self.root, self.within)
-
-    def list_files(self, pattern: str, fits: Callable[[Path], bool] = lambda path: True) -> list[Path]:
-        """Files named like `pattern`, if they fit, in `lists`, or else in the folder nearest the root that has any."""
-        if self.is_list:
-            return []
-        if self.lists:
-            found = sorted(path for path in self.lists.iterdir() if path.is_file())
-        else:
-            found = [self.root / path for path in self.tree.texts]
-        fitting = [path for path in found if fnmatchcase(path.name, pattern) and fits(path)]
-        return [path for path in fitting if path.parent == fitting[0].parent]
+def match_tree(
+    entries: Iterable[Entry],
+    source: Source,
+    find: Callable[[Entry], list[str]] | None = None,
+    *,
+    aside: Iterable[Entry] = (),
+) -> Listing:
+    """Return what `match` finds among the videos, or else the folders of frames, below the root, and count the rest."""
+    tree = source.tree
+    listing, taken = match(entries, find or (lambda entry: tree.index.find(entry.name)), aside=aside)
+    if left := sum(path not in taken for path in tree.index.paths):
+        listing.notes.append(f"{count(left, 'video')} in no list: left out")
+    return with_tree(listing, tree, IMAGES if tree.of_frames else VIDEOS)
 
 
 def with_tree(listing: Listing, tree: Tree, used: Iterable[str]) -> Listing:
-    """`listing` with what the walk met besides files of the extensions that were `used`."""
+    """Return `listing` with what the walk met besides files of the extensions that were `used`."""
     listing.passed_over.update({kind: number for kind, number in tree.seen.items() if kind not in used})
     if tree.left_out and ".jpg" in used:
-        kinds = some(tree.left_out)
-        listing.notes.append(f"{tree.left_out.total()} images beside the frames left out: {kinds}")
+        left_out = f"{tree.left_out.total()} images beside the frames left out"
+        listing.notes.append(f"{left_out}: {first_few(tree.left_out)}")
     if tree.linked:
-        listing.notes.append(
-            f"{count(len(tree.linked), 'link')} to folders inside the data set not followed: {tree.linked[0]}"
-            + (" ..." if len(tree.linked) > 1 else "")
-        )
+        links = count(len(tree.linked), "link")
+        listing.notes.append(f"{links} to folders inside the data set not followed: {_example(tree.linked)}")
     listing.quarantined.extend(tree.faults)
     return listing
+
+
+def _example(lines: list[str]) -> str:
+    return lines[0] + " ..." * (len(lines) > 1)
 
 
 _NUMBER = re.compile(r"(-?[0-9]{1,9})(\.0+)?")  # spreadsheets make 3.0 of 3
 
 
 def number_of(label: str | None) -> int | None:
-    """The class number that a label is, if it is one."""
-    found = _NUMBER.fullmatch(label) if label is not None else None
-    return int(found[1]) if found else None
+    """Return the class number that a label is, if it is one."""
+    number = _NUMBER.fullmatch(label or "")
+    return int(number[1]) if number else None
 
 
 def with_numbers(listing: Listing) -> Listing:
-    """The listing with labels that are whole numbers as class numbers too, so that 2 comes before 10.
+    """Return the listing with labels that are whole numbers as class numbers too, so that 2 comes before 10.
 
     Where other labels are words all stay names, which a note says.
     """
-    labels = {found.label for found in listing.candidates if found.label is not None and found.class_id is None}
+    labels = {video.label for video in listing.candidates if video.label is not None and video.class_id is None}
     numbers = {label: number for label in labels if (number := number_of(label)) is not None}
     if below := sorted(label for label, number in numbers.items() if number < 0):
         listing.notes.append(f"{below[0]} is a class like any other: leave it out of the list if it stands for none")
@@ -123,14 +144,14 @@ def with_numbers(listing: Listing) -> Listing:
         listing.notes.append(f"{several[0]!r} is taken for one class: a video has one label")
     if numbers and len(numbers) == len(labels):
         listing.candidates[:] = [
-            found._replace(label=found.label.partition(".")[0], class_id=numbers[found.label])
-            if found.label in numbers and found.class_id is None
-            else found
-            for found in listing.candidates
+            video._replace(label=video.label.partition(".")[0], class_id=numbers[video.label])
+            if video.label in numbers and video.class_id is None
+            else video
+            for video in listing.candidates
         ]
     elif numbers:
         listing.notes.append(
-            f"some classes are numbers, as {some(numbers, 2)}, and others words, as"
-            f" {some(labels - numbers.keys(), 2)}: all are taken for names"
+            f"some classes are numbers, as {first_few(numbers, 2)}, and others words, as"
+            f" {first_few(labels - numbers.keys(), 2)}: all are taken for names"
         )
     return listing

@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source
+from vidaug_cli.data.listing.candidates import Candidate, Listing
 from vidaug_cli.data.listing.folders import NO_CLASS
 from vidaug_cli.data.listing.layouts import list_videos
-from vidaug_cli.data.listing.links import say_link, text_link
 from vidaug_cli.data.listing.lists import labelled_by_folder
-from vidaug_cli.data.listing.tree import Quarantined, spell
+from vidaug_cli.data.listing.source import Source
+from vidaug_cli.data.listing.tree import Quarantined, link_reason, spell, text_link
 from vidaug_cli.errors import VidaugError
 
 Key = tuple[object, float | None, float | None]  # a file and its segment
 
 
 def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[str, Path, Listing]:
-    """What all sources list: the layouts' names, the folder that all paths are relative to, and the videos.
+    """Return what all sources list: the layouts' names, the folder that all paths are relative to, and the videos.
 
     A video is left out where a link leads out of its source's root and of the folder where links may lead, and where it
     is the same file as another that has another label.
@@ -38,26 +38,28 @@ def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[s
         joined.notes.extend(listing.notes)
         joined.passed_over.update(listing.passed_over)
         allowed = [own, source.within] if source.within else [own]
-        for found in listing.candidates:
-            file = _resolve(own / found.path, real)
+        for video in listing.candidates:
+            file = _resolve(own / video.path, real)
             target = text_link(file) if file else None
             file = target or file
             if file and not (any(map(file.is_relative_to, allowed)) and (source.within or not target)):
-                reason = say_link(target, own, "is a text in place of a link") if target else _outside(own, found.path)
-                joined.quarantined.append(Quarantined(spell(found.path), reason))
+                reason = (
+                    link_reason(target, own, "is a text in place of a link") if target else _outside(own, video.path)
+                )
+                joined.quarantined.append(Quarantined(spell(video.path), reason))
                 continue
             # A text cannot be opened in place of what it stands for. And if links may lead to a place beside the root,
             # a video is called by where it lies, so that no link is left.
             beside = source.within and not own.is_relative_to(source.within)
-            place = file if file and (target or beside) else own / found.path
+            place = file if file and (target or beside) else own / video.path
             if own != root or place == file:
-                found = found._replace(path=place.relative_to(root).as_posix())
-            joined.candidates.append(found)
+                video = video._replace(path=place.relative_to(root).as_posix())
+            joined.candidates.append(video)
             if file:
-                files[found] = file
-    _settle(joined, lambda found: _identity(files[found]) if found in files else found.path)
+                files[video] = file
+    _settle(joined, lambda video: _identity(files[video]) if video in files else video.path)
     several_folders = len(sources) > 1 and not any(source.is_list for source in sources)
-    if several_folders and all(found.label is None for found in joined.candidates):
+    if several_folders and all(video.label is None for video in joined.candidates):
         # `vidaug scan videos/*`: the inputs are the classes
         joined.notes[:] = [note for note in joined.notes if not note.endswith(NO_CLASS)]
         joined = labelled_by_folder(joined, sources[0])
@@ -75,7 +77,7 @@ def _resolve(path: Path, real: Callable[[Path], Path]) -> Path | None:
 
 
 def _identity(file: Path) -> object:
-    """What two names of one file share: hard links, too."""
+    """Return what two names of one file share: hard links, too."""
     try:
         about = file.stat()
     except OSError:
@@ -88,7 +90,7 @@ def _outside(root: Path, path: str) -> str:
     links = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
     link = next((link for link in links if link.is_symlink() and not link.resolve().is_relative_to(root)), None)
     return (
-        say_link(link.resolve(), root)
+        link_reason(link.resolve(), root)
         if link
         else f"lies outside the data set's folder; --root names one around it and {root}"
     )
@@ -97,31 +99,31 @@ def _outside(root: Path, path: str) -> str:
 def _settle(listing: Listing, file_of: Callable[[Candidate], object]) -> None:
     """Leave out files that come with different labels, by links or in several inputs, and rows that come again."""
     same: dict[Key, list[Candidate]] = defaultdict(list)
-    for found in listing.candidates:
-        same[file_of(found), found.start, found.end].append(found)
+    for video in listing.candidates:
+        same[file_of(video), video.start, video.end].append(video)
     refused: set[Candidate] = set()
     for group in same.values():
-        labels = {found.label: found.path for found in reversed(group) if found.label is not None}
+        labels = {video.label: video.path for video in reversed(group) if video.label is not None}
         if len(labels) > 1:
             refused.update(group)
             which = " and ".join(f"{spell(label)} ({spell(path)})" for label, path in sorted(labels.items()))
             listing.quarantined.append(Quarantined(spell(group[0].path), f"is one file with several labels: {which}"))
-    kept = {(found.path, found.start, found.end): found for found in reversed(listing.candidates)}
+    kept = {(video.path, video.start, video.end): video for video in reversed(listing.candidates)}
     if again := len(listing.candidates) - len(kept):
         listing.notes.append(f"{again} listed in several inputs: the first counts")
-    listing.candidates[:] = [found for found in reversed(kept.values()) if found not in refused]
+    listing.candidates[:] = [video for video in reversed(kept.values()) if video not in refused]
 
 
 def _with_one_number(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The candidates with the number that any of the inputs gives a class."""
+    """Return the candidates with the number that any of the inputs gives a class."""
     candidates = list(candidates)
     numbers: dict[str | None, Candidate] = {}
-    for found in candidates:
-        first = numbers.setdefault(found.label, found) if found.class_id is not None else found
-        if first.class_id != found.class_id:
-            numbered = f"number {first.class_id} at {first.path} and {found.class_id} at {found.path}"
+    for video in candidates:
+        first = numbers.setdefault(video.label, video) if video.class_id is not None else video
+        if first.class_id != video.class_id:
+            numbered = f"number {first.class_id} at {first.path} and {video.class_id} at {video.path}"
             raise VidaugError(
-                f"class {found.label!r} has {numbered}",
+                f"class {video.label!r} has {numbered}",
                 hint="give the inputs one after the other, to manifests of their own",
             )
-    return [found._replace(class_id=numbers.get(found.label, found).class_id) for found in candidates]
+    return [video._replace(class_id=numbers.get(video.label, video).class_id) for video in candidates]

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from vidaug_cli.data.listing.candidates import Candidate, Listing, Source, with_numbers, with_tree
-from vidaug_cli.data.listing.names import as_splits, is_media, is_series, nfc, numbered, some, split_in, words
+from vidaug_cli.data.listing.candidates import Candidate, Listing, with_numbers, with_tree
+from vidaug_cli.data.listing.names import as_splits, first_few, is_media, is_series, nfc, numbered, split_in, words
+from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count
@@ -33,7 +34,7 @@ class UnclearError(VidaugError):
 
 
 def list_folders(source: Source) -> Listing:
-    """Videos in class folders: `CLASS/**/video.avi`, `train/CLASS/**/video.avi`, `NAME/CLASS/video.avi` and so on."""
+    """List videos in class folders: `CLASS/**/video.avi`, `train/CLASS/**/video.avi`, `NAME/CLASS/video.avi` ..."""
     listing = by_folder(source.tree.videos, source.pattern)
     if source.tree.clips:
         # Pictures beside videos are mostly thumbnails, but a set with both should not lose half without a word.
@@ -43,7 +44,7 @@ def list_folders(source: Source) -> Listing:
 
 
 def list_frames(source: Source) -> Listing:
-    """Folders of frame images: `CLASS/CLIP/*.jpg`, or `train/CLASS/CLIP/*.jpg` and so on."""
+    """List folders of frame images: `CLASS/CLIP/*.jpg`, or `train/CLASS/CLIP/*.jpg` and so on."""
     clips = source.tree.clips
     listing = with_tree(by_folder(source.tree.frames, source.pattern), source.tree, IMAGES)
     for path in clips.keys() - source.tree.frames:
@@ -52,14 +53,14 @@ def list_frames(source: Source) -> Listing:
 
 
 def parse_pattern(text: str) -> Pattern | None:
-    """`SPLIT/CLASS` or `*/CLASS` as a user writes it; None where that is no pattern."""
+    """Return the roles in `SPLIT/CLASS` or `*/CLASS` as a user writes it; None where that is not a pattern."""
     roles = tuple(text.strip("/").split("/"))
     known = set(roles) <= {CLASS, SPLIT, THROUGH}
     return roles if known and roles.count(CLASS) == 1 and roles.count(SPLIT) <= 1 else None
 
 
 def by_folder(paths: Iterable[str], pattern: Pattern | None = None) -> Listing:
-    """Class and split of each video from the folders it lies in, as `pattern` has them, or else by looking.
+    """List each video with class and split from the folders it lies in, as `pattern` has them, or else by looking.
 
     Class names are folder names, in Unicode's normal form C.
 
@@ -72,21 +73,21 @@ def by_folder(paths: Iterable[str], pattern: Pattern | None = None) -> Listing:
     at = {role: place for place, role in enumerate(roles)}
     listing = Listing()
     for path, folders in videos.items():
-        found = {role: folders[place] for role, place in at.items() if len(folders) > place}
-        label = found.get(CLASS)
-        split = split_in(found[SPLIT]) or found[SPLIT] if SPLIT in found else None
+        named = {role: folders[place] for role, place in at.items() if len(folders) > place}
+        label = named.get(CLASS)
+        split = split_in(named[SPLIT]) or named[SPLIT] if SPLIT in named else None
         listing.candidates.append(Candidate(path, None if label is None or is_media(label) else label, None, split))
     listing.notes.extend(_notes(videos, roles, listing))
     return with_numbers(listing)
 
 
 def _in_media(path: str) -> bool:
-    """Whether frames lie in `CLIP/img/`, a folder that only says what they are."""
+    """Return whether frames lie in `CLIP/img/`, a folder that only says what they are."""
     return is_media(PurePosixPath(path).name) and PurePosixPath(path).suffix.lower() not in VIDEOS
 
 
 def _folders(path: str, inner: bool) -> tuple[str, ...]:
-    """The folders around a video; with `inner`, those around the clip that it is the frames of."""
+    """Return the folders around a video; with `inner`, those around the clip that it is the frames of."""
     parts = [nfc(part) for part in path.split("/")]
     while inner and len(parts) > 1 and is_media(parts[-1]):
         parts.pop()
@@ -102,25 +103,26 @@ def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing)
     depth = roles.index(CLASS)
     if THROUGH in roles[:depth]:
         around = {"/".join(folders[:depth]) + "/" for folders in videos.values() if len(folders) > depth}
-        yield f"classes are the folders in {some(around)}"
+        yield f"classes are the folders in {first_few(around)}"
     tops = {folders[depth] for folders in videos.values() if len(folders) > depth}
     if as_classes := {name for name in tops if as_splits([name])}:
         others = sorted(tops - as_classes) or ["--layout"]
         yield f"{', '.join(sorted(as_classes))} taken for classes, not splits: {others[0]} lies beside them"
     if deeper := sorted({"/".join(folders[: depth + 2]) for folders in videos.values() if len(folders) > len(roles)}):
-        yield f"class folders hold folders, whose videos are of the class: {some(deeper, 2)}"
-    spellings: dict[str, set[str]] = defaultdict(set)
-    for path, folders in videos.items():
-        if len(folders) > depth:
-            spellings[folders[depth]].add(path.split("/")[depth])
-    if twice := [name for name, found in spellings.items() if len(found) > 1]:
-        yield f"folders whose names differ only in how accents are stored are one class: {some(twice)}"
-    alike: dict[str, set[str]] = defaultdict(set)
-    for name in tops:
-        alike[re.sub(r"[\s_-]+", "", name).casefold()].add(name)
-    for names in alike.values():
-        if len(names) > 1:
-            yield f"classes that are called almost the same: {some(names)}"
+        yield f"class folders hold folders, whose videos are of the class: {first_few(deeper, 2)}"
+    stored = [(folders[depth], path.split("/")[depth]) for path, folders in videos.items() if len(folders) > depth]
+    if twice := _with_several(stored):
+        yield f"folders whose names differ only in how accents are stored are one class: {first_few(twice)}"
+    for names in _with_several((re.sub(r"[\s_-]+", "", name).casefold(), name) for name in tops).values():
+        yield f"classes that are called almost the same: {first_few(names)}"
+
+
+def _with_several(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Return the values of each key that has more than one."""
+    values: dict[str, set[str]] = defaultdict(set)
+    for key, value in pairs:
+        values[key].add(value)
+    return {key: each for key, each in values.items() if len(each) > 1}
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,17 @@ class Level:
 
     @property
     def names(self) -> set[str]:
+        """Names of the folders."""
         return set(self.inner)
 
     @property
     def below(self) -> set[str]:
+        """Names of the folders in them."""
         return set().union(*self.inner.values())
 
 
 def find_pattern(folders: Iterable[Sequence[str]]) -> Pattern:
-    """The roles of the levels, from the folders that each video lies in, as names from the top.
+    """Return the roles of the levels, from the folders that each video lies in, as names from the top.
 
     Raises UnclearError with what was seen and the patterns that could be meant.
     """
@@ -178,17 +182,17 @@ def _level(folders: Counter[tuple[str, ...]], depth: int) -> Level:
 
 
 def _splits_inside(level: Level) -> bool:
-    """`CLASS/train/video.avi`, `CLASS/test/video.avi`: each folder in the classes is a split and holds no folders."""
+    """Return whether each folder in the classes is a split without folders: `CLASS/train/video.avi`."""
     return len(level.below) > 1 and not level.deep and as_splits(level.below) is not None
 
 
 def _is_wrapper(level: Level) -> bool:
-    """One folder that holds folders only."""
+    """Return whether it is one folder that holds folders only."""
     return len(level.names) == 1 and not level.videos.total() and not (level.loose and len(level.below) == 1)
 
 
 def _are_classes(level: Level) -> bool:
-    """Videos lie right in the folders, or in folders in them that can hardly be classes."""
+    """Return whether videos lie right in the folders, or in folders in them that can hardly be classes."""
     if len(level.names) == 1 and not level.loose:
         return not level.below
     # Where some folders hold videos and others whole trees, such as a demo beside the data, it is not plain.
@@ -203,7 +207,7 @@ def _are_classes(level: Level) -> bool:
 
 
 def _are_groups(level: Level) -> bool:
-    """Numbered folders such as `subject1` around others that are neither numbered nor splits."""
+    """Return whether they are numbered, as `subject1`, around others that are neither numbered nor splits."""
     around = is_series(level.names) and not level.videos.total() and not level.loose
     plain = not numbered(level.below) and as_splits(level.below) is None
     return around and plain and not any(_FOR_CLASSES.intersection(words(name)) for name in level.names)
@@ -230,7 +234,7 @@ def _unclear(folders: Counter[tuple[str, ...]], level: Level, roles: Pattern) ->
     place = way.index(CLASS) if CLASS in way else len(roles) + 1
     below = {names[place] for names in folders if len(names) > place}
     ways = {(*roles, CLASS, *inside): level.names, (*way[:place], CLASS, *way[place + 1 :]): below}
-    seen = " or ".join(f"{some(names)} ({len(names)})" for names in ways.values())
+    seen = " or ".join(f"{first_few(names)} ({len(names)})" for names in ways.values())
     return UnclearError(
         f"it is unclear which folders are the classes: {seen}",
         hint="say " + " or ".join(f"--layout {shlex.quote('/'.join(pattern))}" for pattern in ways),

@@ -56,12 +56,12 @@ def frame_files(names: Iterable[str]) -> Frames:
 
 
 def series(name: str) -> str:
-    """The name without suffix, in small letters, with `#` for each number: `flow_x_#` of `flow_x_00012.jpg`."""
+    """Return the name without suffix, in small letters, with `#` for each number: `flow_x_#` of `flow_x_00012.jpg`."""
     return re.sub(r"[0-9]+", "#", PurePosixPath(name).stem).casefold()
 
 
 def is_flow(name: str) -> bool:
-    """Whether a folder or a series says that it holds optical flow."""
+    """Return whether a folder or a series says that it holds optical flow."""
     return any(re.fullmatch(_FLOW, word) for word in _words(name))
 
 
@@ -70,7 +70,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _has_sibling(key: str, keys: Iterable[str]) -> bool:
-    """Whether another series is the same in the other direction: `v_#` of `u_#`."""
+    """Return whether another series is the same in the other direction: `v_#` of `u_#`."""
     parts = re.split(r"(?<![^\W\d_])([xyuvh])(?![^\W\d_])", key)
     for place in range(1, len(parts), 2):
         others = _ACROSS if parts[place] in _ALONG else _ALONG

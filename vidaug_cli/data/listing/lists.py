@@ -9,15 +9,11 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.lines import read_lines, split_lines
-from vidaug_cli.data.listing.candidates import Listing, Source, with_numbers
-from vidaug_cli.data.listing.entries import Entry, match
-from vidaug_cli.data.listing.folders import UnclearError, by_folder
-from vidaug_cli.data.listing.places import Finder, Places
-from vidaug_cli.data.listing.plain import ENDS, read_plain, split_line
-from vidaug_cli.data.listing.tables import (
+from vidaug_cli.data.listing.candidates import Entry, Listing, match, with_numbers
+from vidaug_cli.data.listing.columns import (
     DELIMITERS,
+    HeaderTable,
     Line,
-    Table,
     cells_of,
     column,
     header_of,
@@ -25,6 +21,10 @@ from vidaug_cli.data.listing.tables import (
     read_table,
     table_entries,
 )
+from vidaug_cli.data.listing.folders import UnclearError, by_folder
+from vidaug_cli.data.listing.headerless import ENDS, read_headerless, split_line
+from vidaug_cli.data.listing.lookup import FolderLookup, Lookup
+from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, spell
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count, cut
@@ -33,14 +33,14 @@ _INPUT = "scan takes a folder of videos or a list of 'path label'"
 
 
 def list_list(source: Source) -> Listing:
-    """The videos a text file names, relative to the root; nothing else is looked at.
+    """Return the videos a text file names, relative to the root; nothing else is looked at.
 
     Between path and label stands a tab, comma, semicolon or blank; the path is as much of the line as names a file, so
     that both may hold blanks. A table has a header. Labels that are whole numbers are class numbers too. In a list of
     paths alone the folders say the class.
     """
     lines = _lines(source)
-    places = Places(source.root)
+    places = FolderLookup(source.root)
     entries, notes = read_entries(lines, source.input.name, places)
     listing, _ = match(entries, lambda entry: places.find(entry.name))
     listing.notes.extend([*notes, *places.notes()])
@@ -49,7 +49,7 @@ def list_list(source: Source) -> Listing:
         listing = _at_common_root(listing)
     if entries and not listing.candidates:
         listing.notes.append(f"paths in the list are taken relative to {source.root}: --root names another folder")
-    if all(found.label is None for found in listing.candidates):
+    if all(video.label is None for video in listing.candidates):
         return labelled_by_folder(listing, source)
     return with_numbers(listing)
 
@@ -57,12 +57,12 @@ def list_list(source: Source) -> Listing:
 def _pass_over_folders(listing: Listing, root: Path) -> None:
     """Drop what `find DIR` prints besides files: folders, if they are no clips of frames."""
     bare = {
-        found
-        for found in listing.candidates
-        if found.label is None and (root / found.path).is_dir() and not _holds_images(root / found.path)
+        video
+        for video in listing.candidates
+        if video.label is None and (root / video.path).is_dir() and not _holds_images(root / video.path)
     }
     if bare and len(bare) < len(listing.candidates):
-        listing.candidates[:] = [found for found in listing.candidates if found not in bare]
+        listing.candidates[:] = [video for video in listing.candidates if video not in bare]
         listing.notes.append(f"{count(len(bare), 'folder')} in the list passed over: no frames lie in them")
 
 
@@ -85,39 +85,35 @@ def _lines(source: Source) -> list[Line]:
 
 
 def labelled_by_folder(listing: Listing, source: Source) -> Listing:
-    """The listing with classes, and splits where the list has none, from the folders that its paths name."""
-    known = {found.path: found for found in listing.candidates}
+    """Return the listing with classes, and splits where the list has none, from the folders that its paths name."""
     try:
-        by_names = by_folder(known, source.pattern)
+        by_names = by_folder(dict.fromkeys(video.path for video in listing.candidates), source.pattern)
     except UnclearError as error:
         listing.notes.append(f"no label is given, and {error.what}; {error.hint}")
         return listing
-    if any(found.label is not None for found in by_names.candidates):
+    if any(video.label is not None for video in by_names.candidates):
         listing.notes.append("no classes are named: they are those of the folders")
     listing.notes.extend(by_names.notes)
-    labels = {found.path: found for found in by_names.candidates}
+    named = {video.path: video for video in by_names.candidates}
     listing.candidates[:] = [
-        found._replace(
-            label=labels[found.path].label,
-            class_id=labels[found.path].class_id,
-            split=found.split or labels[found.path].split,
-        )
-        for found in listing.candidates
+        video._replace(label=folder.label, class_id=folder.class_id, split=video.split or folder.split)
+        for video in listing.candidates
+        for folder in [named[video.path]]
     ]
     return listing
 
 
 def _at_common_root(listing: Listing) -> Listing:
-    paths = [found.path for found in listing.candidates]
+    paths = [video.path for video in listing.candidates]
     if not paths or not all(map(os.path.isabs, paths)):
         return listing
     root = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120 (once for each video)
-    moved = [found._replace(path=os.path.relpath(found.path, root)) for found in listing.candidates]
+    moved = [video._replace(path=os.path.relpath(video.path, root)) for video in listing.candidates]
     return Listing(moved, listing.quarantined, listing.notes, listing.passed_over, Path(root))
 
 
-def read_entries(lines: list[Line], list_name: str, places: Finder) -> tuple[list[Entry], list[str]]:
-    """The entries of a list, and notes on how it was read.
+def read_entries(lines: list[Line], list_name: str, places: Lookup) -> tuple[list[Entry], list[str]]:
+    """Return the entries of a list, and notes on how it was read.
 
     Raises VidaugError with the line where it can be read in two ways, or has what a list cannot say.
     """
@@ -126,22 +122,22 @@ def read_entries(lines: list[Line], list_name: str, places: Finder) -> tuple[lis
         raise VidaugError("holds only comments", where=list_name, hint="a list has a line 'path label' for each video")
     table = _table(lines, places)
     if table is None:
-        entries, notes = read_plain(lines, list_name, places)
+        entries, notes = read_headerless(lines, list_name, places)
     else:
         taken, notes = place_roles(table, list_name, lambda name: bool(places.find(name)))
-        places.drop_what_is_not_there([cells[taken["path"]] for _, cells in table.rows])
+        places.drop_missing_folders([cells[taken["path"]] for _, cells in table.rows])
         entries = list(table_entries(table, taken, list_name))
     _check_labels(entries)
     return entries, notes
 
 
-def _is_comment(line: str, places: Finder) -> bool:
-    """Whether a line begins with `#` and names nothing that is there, nor anything that could be a video."""
+def _is_comment(line: str, places: Lookup) -> bool:
+    """Return whether a line begins with `#` and names nothing that is there, nor anything that could be a video."""
     return line.lstrip().startswith("#") and not ENDS.search(line) and not places.find(split_line(line, places).name)
 
 
-def _table(lines: list[Line], places: Finder) -> Table | None:
-    """The list as a table, if its first line is a header: by its words, or because only it names no file."""
+def _table(lines: list[Line], places: Lookup) -> HeaderTable | None:
+    """Return the list as a table, if its first line is a header: by its words, or because only it names no file."""
     first, rest = lines[0][1], lines[1:]
     if places.find(first.strip()) or not rest:
         known = None if places.find(first.strip()) else header_of(first)
@@ -151,9 +147,9 @@ def _table(lines: list[Line], places: Finder) -> Table | None:
             return read_table(rest, *known)
         if len(known[1]) == 2:  # either may hold blanks
             rows = [split_line(line, places) for _, line in rest]
-            cells = [[row.name, " ".join(row.rest)] for row in rows]
+            cells = [[parts.name, " ".join(parts.rest)] for parts in rows]
             order = 1 if known[1][0] != "label" else -1
-            return Table(known[1], [(where, found[::order]) for (where, _), found in zip(rest, cells, strict=True)])
+            return HeaderTable(known[1], [(where, row[::order]) for (where, _), row in zip(rest, cells, strict=True)])
         return read_table(rest, *known)
     for delimiter in DELIMITERS:
         heads = cells_of(first, delimiter)

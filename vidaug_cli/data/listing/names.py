@@ -1,4 +1,4 @@
-"""What names say by themselves: splits, folders that only hold something, numbered folders, what systems leave."""
+"""What names alone tell: splits, folders that only hold videos, numbered folders, what systems leave behind."""
 
 from __future__ import annotations
 
@@ -8,23 +8,12 @@ from collections.abc import Collection
 
 from vidaug_cli.words import cut
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "trn": "train",
-    "trainset": "train",
-    "trainval": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validate": "validation",
-    "validation": "validation",
-    "valset": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-    "tst": "test",
-    "testset": "test",
+_SPLIT_WORDS = {
+    "train": "train training trn trainset trainval",
+    "validation": "val valid validate validation valset dev",
+    "test": "test testing tst testset",
 }
+SPLITS = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
 # Words for what every data set is made of: a folder called so is no class.
 _CONTENTS = (
     "avi clip clips data dataset datasets frame frames image images img imgs jpeg jpegs jpg mp4 picture pictures png"
@@ -47,68 +36,67 @@ _SYSTEM = frozenset(
 
 
 def nfc(name: str) -> str:
-    """The name in the normal form of labels: some systems take `é` apart into `e` and an accent."""
+    """Return the name in the normal form of labels: some systems store `é` as `e` and an accent."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a folder or file is none of the data set's: its name begins with a dot, or a system made it."""
+    """Return whether a folder or file is not part of the data set: its name begins with a dot, or a system made it."""
     return name.startswith(".") or name.casefold() in _SYSTEM
 
 
 def split_of(name: str) -> str:
-    """The split that a word stands for, in any case; words that stand for none are splits of their own."""
+    """Return the split that a word stands for, in any case; words that stand for none are splits of their own."""
     return SPLITS.get(name.strip().casefold(), name.strip())
 
 
 def split_in(name: str) -> str | None:
-    """The split that the one word for a split in a name stands for: `train` in `kinetics_train_list.txt`."""
-    said = {SPLITS[word] for word in words(name) if word in SPLITS}
-    return said.pop() if len(said) == 1 else None
+    """Return the split that a name holds the one word for: `train` of `kinetics_train_list.txt`."""
+    named = {SPLITS[word] for word in words(name) if word in SPLITS}
+    return named.pop() if len(named) == 1 else None
 
 
 def words(name: str) -> list[str]:
-    """`videosTrain_256` as `videos`, `train`; numbers are none."""
+    """Return the words of a name, without numbers: `videos`, `train` of `videosTrain_256`."""
     return re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold())
 
 
 def is_media(name: str) -> bool:
-    """Whether a folder's name says no more than that there are videos or pictures in it."""
-    return name.casefold() in _MEDIA or (
-        bool(found := words(name)) and _MEDIA.issuperset(found) and not numbered([name])
-    )
+    """Return whether a folder's name says no more than that there are videos or pictures in it."""
+    parts = words(name)
+    return name.casefold() in _MEDIA or (bool(parts) and _MEDIA.issuperset(parts) and not numbered([name]))
 
 
 def as_splits(names: Collection[str]) -> dict[str, str] | None:
-    """The split of each name where all are names of splits: `train`, `videos_val`, `kinetics400_test_256`.
+    """Return the split of each name where all are names of splits: `train`, `videos_val`, `kinetics400_test_256`.
 
     Other words may stand beside the split's, the same in all names: `toy_train` and `fast_train` are no splits.
     """
     splits: dict[str, str] = {}
     others = set()
     for name in names:
-        said = [word for word in words(name) if word in SPLITS]
+        named = [word for word in words(name) if word in SPLITS]
         others.add(tuple(word for word in words(name) if word not in SPLITS and word not in _FILLING))
-        if len(said) != 1 or len(others) > 1:
+        if len(named) != 1 or len(others) > 1:
             return None
-        splits[name] = SPLITS[said[0]]
+        splits[name] = SPLITS[named[0]]
     alone = len(names) == 1 and others != {()}  # `test_tube`
     return None if alone or not splits else splits
 
 
 def numbered(names: Collection[str]) -> bool:
-    """Whether most names hold a number or are one, as those of groups, persons and clips do."""
+    """Return whether most names hold a number, as those of groups, persons and clips do."""
     return sum(bool(re.search(r"\d", name)) for name in names) * 2 > len(names)
 
 
 def is_series(names: Collection[str]) -> bool:
-    """Whether the names are one word with a number each: `subject1`, `subject2`."""
+    """Return whether the names are one word with a number each: `subject1`, `subject2`."""
     stems = {re.sub(r"\d+", "#", name).casefold() for name in names}
     return len(stems) == 1 and stems.isdisjoint(names) and bool(words(stems.pop()))
 
 
-def some(names: Collection[str], most: int = 4) -> str:
-    """Names for a message: the first few, and how many more there are."""
+def first_few(names: Collection[str], most: int = 4) -> str:
+    """Return names for a message: the first few, and how many more there are."""
     shown = [cut(name) for name in sorted(names)[:most]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
-from vidaug_cli.data.listing.links import say_link
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
 from vidaug_cli.errors import VidaugError, VideoError
 
@@ -24,10 +23,11 @@ TEXTS = frozenset({".csv", ".lst", ".tsv", ".txt"})
 DEEPEST_LIST = 3  # folders around a list; below lie what goes with single videos
 MOST_LISTS = 1000  # more are not lists, but go with single videos too
 HIDDEN = "hidden"
+LONGEST_PATH = 4096  # bytes
 
 
 class Quarantined(NamedTuple):
-    """Something that was found or listed and cannot be used, with the true reason."""
+    """A video or folder that cannot be used, and why."""
 
     path: str
     reason: str
@@ -51,18 +51,18 @@ class Tree:
         return sorted((path for path in self.clips if "/" in path), key=natural)
 
     @cached_property
-    def found(self) -> Names:
+    def index(self) -> VideoIndex:
         """What a list can name: the videos or the folders of frames, whichever are more."""
         folders = sorted(filter(None, self.clips), key=natural)
-        return Names(folders if len(folders) > len(self.videos) else self.videos)
+        return VideoIndex(folders if len(folders) > len(self.videos) else self.videos)
 
     @property
     def of_frames(self) -> bool:
         """Whether lists name folders of frames."""
-        return self.found.paths is not self.videos
+        return self.index.paths is not self.videos
 
 
-class Names:
+class VideoIndex:
     """Videos by their names, whatever a list made of them."""
 
     def __init__(self, paths: list[str]) -> None:
@@ -72,8 +72,10 @@ class Names:
             self._near[_without_kind(nfc(path.rpartition("/")[2])).casefold()].append(path)
 
     def find(self, name: str) -> list[str]:
-        """Videos whose path ends in `name`, nearest the root first: in its very spelling, or else in any case, or else
-        with another extension or none, as lists of files have it where the frames lie in folders.
+        """Return videos whose path ends in `name`, nearest the root first, by the first of these that gives any.
+
+        The name as it is spelled; in any case; with another extension or none, as in lists of files where the frames
+        lie in folders.
 
         UCF101's lists say `HandstandPushups/v_HandStandPushups_g01_c01.avi`, and copies differ in what they made of it.
         """
@@ -81,12 +83,12 @@ class Names:
         near = self._near.get(_without_kind(wanted.rpartition("/")[2]).casefold(), [])
         for alike in (str, str.casefold, _without_kind, lambda path: _without_kind(path).casefold()):
             tail = alike("/" + wanted)
-            if found := [path for path in near if alike("/" + nfc(path)).endswith(tail)]:
-                return found
+            if paths := [path for path in near if alike("/" + nfc(path)).endswith(tail)]:
+                return paths
         return []
 
     def find_stem(self, stem: str) -> list[str]:
-        """Videos named `stem` but for the extension, nearest the root first."""
+        """Return videos named `stem` but for the extension, nearest the root first."""
         near = self._near.get(nfc(stem).casefold(), [])
         return [path for path in near if _without_kind(nfc(path.rpartition("/")[2])) == nfc(stem)]
 
@@ -97,7 +99,7 @@ def _without_kind(path: str) -> str:
 
 
 def walk(root: Path, within: Path | None = None) -> Tree:
-    """Everything below `root`, however deep. Raises VidaugError when `root` itself cannot be read.
+    """Return everything below `root`, however deep. Raises VidaugError when `root` itself cannot be read.
 
     A link to a folder is followed only if `within` is given, and then to places in `root` or `within`. Each folder is
     read once: first where it lies.
@@ -115,20 +117,21 @@ def walk(root: Path, within: Path | None = None) -> Tree:
             continue
         read.add(folder)
         try:
-            with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+            with os.scandir(folder) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
             if not here:
                 raise VidaugError(f"cannot be read: {error.strerror}", where=root) from error
             tree.faults.append(Quarantined(here, f"cannot be read: {error.strerror}"))
             continue
         images = []
-        for entry in found:
+        for entry in entries:
             path = f"{here}/{entry.name}" if here else entry.name
             if is_hidden(entry.name):
                 tree.seen[HIDDEN] += 1
             elif not is_utf8(entry.name):
-                tree.faults.append(_unspeakable(path))
+                reason = "the name is not UTF-8, so no manifest can hold it; rename it"
+                tree.faults.append(Quarantined(spell(path), reason))
             elif not _is_folder(entry):
                 kind = PurePosixPath(entry.name).suffix.lower()
                 tree.seen[kind] += 1
@@ -140,12 +143,12 @@ def walk(root: Path, within: Path | None = None) -> Tree:
                     tree.texts.append(path)
             elif not entry.is_symlink():
                 waiting.append((path, f"{folder}/{entry.name}"))
-            elif any(Path(entry.path).resolve().is_relative_to(place) for place in allowed):
-                links.append((path, str(Path(entry.path).resolve())))
-            elif Path(entry.path).resolve().is_relative_to(real):
+            elif any(map((target := Path(entry.path).resolve()).is_relative_to, allowed)):
+                links.append((path, str(target)))
+            elif target.is_relative_to(real):
                 tree.linked.append(path)
             else:
-                tree.faults.append(Quarantined(path, say_link(Path(entry.path).resolve(), real)))
+                tree.faults.append(Quarantined(path, link_reason(target, real)))
         links.sort(reverse=True)
         if images:
             _add_clip(tree, here, images)
@@ -190,8 +193,28 @@ def _drop_flow(tree: Tree) -> None:
             tree.left_out[name] += tree.clips.pop(path).total()
 
 
+def link_reason(target: Path, root: Path, what: str = "is a link") -> str:
+    """Return why a link is not followed, and how to have it followed."""
+    both = Path(os.path.commonpath([target, root]))
+    place = both if both != both.parent else target.parent
+    where = "in" if target.is_relative_to(root) else "outside"
+    return f"{what} to {target}, {where} the data set's folder; 'vidaug scan --follow-links={place}' follows it"
+
+
+def text_link(file: Path) -> Path | None:
+    """Return the file that a small text names: links become such texts on systems and in archives that have none."""
+    try:
+        if not (file.is_file() and 0 < file.stat().st_size <= LONGEST_PATH):
+            return None
+        text = file.read_text("utf-8")
+        target = (file.parent / text.strip()).resolve()
+        return target if text.count("\n") < 2 and target != file and target.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # not a path at all
+        return None
+
+
 def is_utf8(name: str) -> bool:
-    """Whether a file name can stand in JSON: the system hands other bytes over as lone surrogates."""
+    """Return whether a file name can stand in JSON: the system hands other bytes over as lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -199,12 +222,8 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def _unspeakable(path: str) -> Quarantined:
-    return Quarantined(spell(path), "the name is not UTF-8, so no manifest can hold it; rename it")
-
-
 def spell(path: str) -> str:
-    """`path` with bytes that are not UTF-8 written out as `\\xff`."""
+    """Return `path` with bytes that are not UTF-8 written out as `\\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

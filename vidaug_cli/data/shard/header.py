@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidaug_cli.data.hdf5 import Attributes, Column, Format, text
 from vidaug_cli.errors import ShardError
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check, parse, parse_json
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int32, UInt8
 
 FORMAT = "vidaug"
 VERSION = 1
@@ -106,11 +108,11 @@ SHARD = Format(FORMAT, VERSION, "shard", ShardHeader.from_attributes, ShardHeade
 class Record:
     """One clip as it is stored, with everything known of it."""
 
-    video: NDArray[np.uint8]  # (T, H, W, 3), RGB
-    label: NDArray[np.float32]  # (K,), soft, sums to 1
-    weights: NDArray[np.float32]  # (T,), share of the clip's own video in each frame
+    video: UInt8[np.ndarray, "frames height width 3"]  # RGB
+    label: Float32[np.ndarray, " classes"]  # soft, sums to 1
+    weights: Float32[np.ndarray, " frames"]  # share of the clip's own video in each frame
     sources: tuple[int, int]  # manifest rows of own video and partner; -1: no partner
-    frames: NDArray[np.int32]  # (2, T), decoded frame numbers of own video and partner; -1 throughout: no partner
+    frames: Int32[np.ndarray, "2 frames"]  # decoded frame numbers of own video and partner; -1 throughout: no partner
     params: dict[str, Any]  # every number drawn, as JSON holds it
     copy: int  # -1: the clean original of --keep-original
     clip: int  # position in the plan, unique in the output folder

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -21,6 +22,9 @@ from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.pictures import Pictures, orientation
 from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VideoError
+
+if TYPE_CHECKING:
+    from jaxtyping import Int32, UInt8
 
 
 def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe:
@@ -90,14 +94,14 @@ def _timing(video: OpenVideo, stamps: list[float | None]) -> tuple[float, Runs |
 
 def read_clip(
     path: Path,
-    wanted: NDArray[np.int32],
+    wanted: Int32[np.ndarray, " frames"],
     crop: Crop | None,
     size: int,
     *,
     flip: bool = False,
     limits: Limits = LIMITS,
-    out: NDArray[np.uint8] | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    out: UInt8[np.ndarray, "frames size size 3"] | None = None,
+) -> tuple[UInt8[np.ndarray, "frames size size 3"], Int32[np.ndarray, " frames"]]:
     """Return the wanted frames of a video, cropped, scaled, upright and in RGB.
 
     Every frame up to the last one wanted is decoded; each one taken is converted once. Colours follow the matrix and

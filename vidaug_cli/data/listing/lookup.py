@@ -1,4 +1,4 @@
-"""Where the files that a list names lie, whatever system wrote the list."""
+"""Look up the files that a list names, whatever system wrote the list."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from vidaug_cli.words import cut
 LONGEST = 4096  # characters of a path
 
 
-class Finder:
-    """Whether what a list says names a video: among those of a tree, by their last parts."""
+class Lookup:
+    """What the names in a list stand for: `find` gives the paths."""
 
     dropped = 0  # folders at the beginning of each path that are not there
 
@@ -23,18 +23,18 @@ class Finder:
         self._find = find
 
     def exists(self, name: str) -> bool:
-        """Whether it is there under just this name."""
+        """Return whether there is a file of just this name."""
         return bool(self.find(name))
 
     def find(self, name: str) -> list[str]:
-        """The path of what `name` means, if it is there."""
+        """Return the paths of what `name` may mean; none where it is not there."""
         return self._find(name)
 
-    def drop_what_is_not_there(self, names: Sequence[str]) -> None:
-        """Nothing to do: the first folders of a path do not count."""
+    def drop_missing_folders(self, names: Sequence[str]) -> None:
+        """Do nothing: where `find` looks at the end of a path, its first folders do not count."""
 
 
-class Places(Finder):
+class FolderLookup(Lookup):
     """The files below a root, by their paths."""
 
     def __init__(self, root: Path) -> None:
@@ -45,10 +45,11 @@ class Places(Finder):
         self._names = lru_cache(maxsize=256)(_names_in)
 
     def exists(self, name: str) -> bool:
+        """Return whether there is a file of just this name below the root."""
         return self._exact(name) is not None
 
-    def drop_what_is_not_there(self, names: Sequence[str]) -> None:
-        """Allow for paths of another machine: pass over the folders at their beginning, if files are found then."""
+    def drop_missing_folders(self, names: Sequence[str]) -> None:
+        """Allow for paths of another machine: pass over the folders at their beginning, if that finds files."""
         sample = [name.replace("\\", "/") for name in names[:: max(len(names) // 20, 1)]]
         deepest = max((name.count("/") for name in sample), default=0)
         for drop in range(deepest + 1):
@@ -59,18 +60,17 @@ class Places(Finder):
         self.dropped = 0
 
     def notes(self) -> list[str]:
-        """What the user should know of how files were found."""
-        if not self.dropped:
-            return []
-        return [f"{cut(self._example)} at the beginning of the list's paths is not there: {self.root} is taken for it"]
+        """Return what the user should know of how files were found."""
+        note = f"{cut(self._example)} at the beginning of the list's paths is not there: {self.root} is taken for it"
+        return [note] if self.dropped else []
 
     def _look(self, name: str) -> list[str]:
-        """By the very name; or else folder by folder in any Unicode form, and without the file's extension."""
+        """Look by the very name; or else folder by folder in any Unicode form, and without the file's extension."""
         key = self.dropped, name
         if key not in self._known:
             self._known[key] = self._exact(name) or self._loose(name)
-        found = self._known[key]
-        return [found] if found else []
+        path = self._known[key]
+        return [path] if path else []
 
     def _exact(self, name: str) -> str | None:
         for form in dict.fromkeys([name, name.replace("\\", "/")]):
@@ -100,11 +100,12 @@ class Places(Finder):
 
 
 def _can_be(name: str) -> bool:
+    """Return whether a system would take this for a path."""
     return 0 < len(name) <= LONGEST and "\0" not in name
 
 
 def _names_in(folder: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What lies in a folder, by name in normal form, and the videos by name without extension."""
+    """Return what lies in a folder, by name in normal form, and the videos by name without extension."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (names, not paths)
     except OSError:

@@ -1,15 +1,15 @@
-"""Lists with a header: which column names the video, which the class, the split and the segment."""
+"""Read lists with a header: which column names the video, which the class, the split and the segment."""
 
 from __future__ import annotations
 
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple
 
-from vidaug_cli.data.listing.candidates import number_of
-from vidaug_cli.data.listing.entries import Entry
-from vidaug_cli.data.listing.names import SPLITS, split_in, split_of
+from vidaug_cli.data.listing.candidates import Entry, number_of
+from vidaug_cli.data.listing.names import split_in, split_of
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import cut
 
@@ -38,7 +38,7 @@ ROLES = {name: role for role, names in _ROLES.items() for name in names.split()}
 _RANKS = {name: rank for rank, name in enumerate(ROLES)}
 
 
-class Table(NamedTuple):
+class HeaderTable(NamedTuple):
     """A list with a header."""
 
     columns: list[str]  # as `column` spells them
@@ -46,19 +46,19 @@ class Table(NamedTuple):
 
 
 def column(cell: str) -> str:
-    """A header's cell in small letters, with `_` between words: `time_start` for `Time Start` and `timeStart`."""
+    """Return a header's cell in small letters with `_` between words: `time_start` for `Time Start`, `timeStart`."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cell.strip())
     return re.sub(r"[\W_]+", "_", apart).strip("_").casefold()
 
 
 def cells_of(line: str, delimiter: str) -> list[str]:
-    """The cells of a line, without the blanks and quotes around them."""
+    """Return the cells of a line, without the blanks and quotes around them."""
     line = line.strip() if delimiter == " " else line
     return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
 
 
 def header_of(line: str) -> tuple[str, list[str]] | None:
-    """The delimiter and the columns of a first line that names what it has; None where it names no video's column."""
+    """Return delimiter and columns of a first line that names its columns; None where none of them is a video's."""
     for delimiter in DELIMITERS:
         columns = [column(cell) for cell in cells_of(line, delimiter)]
         roles = [ROLES.get(name) for name in columns]
@@ -67,8 +67,8 @@ def header_of(line: str) -> tuple[str, list[str]] | None:
     return None
 
 
-def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> Table:
-    """The rows below a header. Raises VidaugError where one has more cells than the header."""
+def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> HeaderTable:
+    """Return the rows below a header. Raises VidaugError where one has more cells than the header."""
     rows = []
     for where, line in lines:
         cells = cells_of(line, delimiter)
@@ -76,34 +76,31 @@ def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> Tab
             what = f"{cut(line)!r} has {len(cells)} cells, separated by {DELIMITERS[delimiter]}s, of {len(columns)}"
             raise VidaugError(f"{what} columns", where=where, hint='put names that hold the separator in "quotes"')
         rows.append((where, cells + [""] * (len(columns) - len(cells))))
-    return Table(columns, rows)
+    return HeaderTable(columns, rows)
 
 
-def place_roles(table: Table, where: str, exists: Exists) -> tuple[dict[str, int], list[str]]:
-    """The place of the column for each role, and a note where a column's meaning was not plain from its name.
+def place_roles(table: HeaderTable, where: str, exists: Exists) -> tuple[dict[str, int], list[str]]:
+    """Return the place of the column for each role, and a note where a column's meaning was not plain from its name.
 
     Of several columns that could name the video, the one that names most files that are there counts; then the one with
     the plainest name. Raises VidaugError where the class or a segment is in none or in several.
     """
-    taken: dict[str, int] = {}
     notes: list[str] = []
-    ranked = sorted(range(len(table.columns)), key=lambda place: _RANKS.get(table.columns[place], len(_RANKS)))
-    for place in ranked:
-        role = ROLES.get(table.columns[place])
-        if role is not None and role != "path":
-            taken.setdefault(role, place)
-    free = [place for place in ranked if ROLES.get(table.columns[place]) in (None, "path")]
+    roles = [ROLES.get(name) for name in table.columns]
+    ranked = sorted(range(len(roles)), key=lambda place: _RANKS.get(table.columns[place], len(_RANKS)))
+    taken = {role: place for place in reversed(ranked) if (role := roles[place]) and role != "path"}
+    free = [place for place in ranked if roles[place] in (None, "path")]
     sample = table.rows[:: max(len(table.rows) // 100, 1)]
     hits = {place: sum(exists(cells[place]) for _, cells in sample if cells[place]) for place in free}
-    known = [place for place in free if ROLES.get(table.columns[place])]
+    known = [place for place in free if roles[place]]
     best = max(free, key=lambda place: hits[place], default=None)  # of equals the first, which is the plainest
     if best is None or not (known or hits[best]):
         raise VidaugError(f"no column names files that are there: {_spell(table.columns)}", where=where, hint=_WANTED)
     taken["path"] = best if hits[best] or not known else known[0]
-    classes = [place for place in ranked if ROLES.get(table.columns[place]) == "label"]
+    classes = [place for place in ranked if roles[place] == "label"]
     if len(classes) > 1:
         taken |= _of_two(table, classes[:2], where)
-    rest = [place for place in free if place != taken["path"] and ROLES.get(table.columns[place]) is None]
+    rest = [place for place in free if place != taken["path"] and roles[place] is None]
     if "label" not in taken and "number" not in taken and rest:
         if len(rest) > 1:
             raise VidaugError(f"which column is the class: {_spell(table.columns)}?", where=where, hint=_WANTED)
@@ -117,8 +114,8 @@ def place_roles(table: Table, where: str, exists: Exists) -> tuple[dict[str, int
     return taken, notes
 
 
-def _of_two(table: Table, classes: list[int], where: str) -> dict[str, int]:
-    """Which of two columns is the class: where one has a number for each name of the other, the names are."""
+def _of_two(table: HeaderTable, classes: list[int], where: str) -> dict[str, int]:
+    """Return which of two columns is the class: where one has a number for each name of the other, the names are."""
     first, second = classes
     pairs = {(cells[first], cells[second]) for _, cells in table.rows}
     if not len(pairs) == len({name for name, _ in pairs}) == len({name for _, name in pairs}):
@@ -137,44 +134,29 @@ def _spell(columns: list[str]) -> str:
     return ", ".join(cut(name, 30) or "(no name)" for name in columns[:8]) + (" ..." if len(columns) > 8 else "")
 
 
-def table_entries(table: Table, places: dict[str, int], list_name: str) -> Iterator[Entry]:
-    """An entry for each row. Without a column for it the split is that in the list's name: `train.csv`."""
+def table_entries(table: HeaderTable, places: dict[str, int], list_name: str) -> Iterator[Entry]:
+    """Yield an entry for each row. Without a column for it the split is that in the list's name: `train.csv`."""
     by_name = split_in(list_name)
     for where, cells in table.rows:
-        found = {role: cells[place] for role, place in places.items()}
-        start, end = (_seconds(found.get(role, ""), where) for role in ("start", "end"))
-        if end is None and start is not None and (lasts := _seconds(found.get("duration", ""), where)) is not None:
+        row = {role: cells[place] for role, place in places.items()}
+        start, end = (_seconds(row.get(role, ""), where) for role in ("start", "end"))
+        if end is None and start is not None and (lasts := _seconds(row.get("duration", ""), where)) is not None:
             end = start + lasts
         if start is not None and end is not None and not start < end:
             raise VidaugError(f"the segment from {start:g} to {end:g} s has no length", where=where)
-        number = found.get("number", "")
-        split = split_of(found["split"]) if "split" in found else by_name
-        yield Entry(
-            found["path"],
-            where,
-            found.get("label") or number or None,
-            number_of(number),
-            split or None,
-            start,
-            end,
-        )
+        number = row.get("number", "")
+        split = split_of(row["split"]) if "split" in row else by_name
+        label = row.get("label") or number or None
+        yield Entry(row["path"], where, label, number_of(number), split or None, start, end)
 
 
 def _seconds(cell: str, where: str) -> float | None:
     if not cell:
         return None
     try:
-        parts = [float(part) for part in cell.split(":")]  # 00:01:10.5
+        seconds = reduce(lambda total, part: 60 * total + float(part), cell.split(":"), 0.0)  # 00:01:10.5
     except ValueError:
-        parts = []
-    seconds = 0.0
-    for part in parts:
-        seconds = 60 * seconds + part
-    if not parts or not 0 <= seconds < 1e9:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
         raise VidaugError(f"{cut(cell)!r} should be seconds or h:m:s", where=where)
     return seconds
-
-
-def is_split_column(cells: Sequence[str]) -> bool:
-    """Whether every cell is the name of a split."""
-    return bool(cells) and all(cell.casefold() in SPLITS for cell in cells)

@@ -1,4 +1,4 @@
-"""Lists without a header: which part of a line is the path, by the files that are there, and what the rest says."""
+"""Read lists without a header: the part of a line that names a file is the path, the rest is label and split."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from vidaug_cli.data.listing.candidates import number_of
-from vidaug_cli.data.listing.entries import Entry
-from vidaug_cli.data.listing.names import split_in, split_of
-from vidaug_cli.data.listing.places import Finder
-from vidaug_cli.data.listing.tables import DELIMITERS, Line, cells_of, is_split_column
+from vidaug_cli.data.listing.candidates import Entry, number_of
+from vidaug_cli.data.listing.columns import DELIMITERS, Line, cells_of
+from vidaug_cli.data.listing.lookup import Lookup
+from vidaug_cli.data.listing.names import SPLITS, split_in, split_of
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import cut
@@ -29,12 +28,16 @@ class Parts(NamedTuple):
     delimiter: str  # between them; empty where nothing is
 
 
-def read_plain(lines: list[Line], list_name: str, places: Finder) -> tuple[list[Entry], list[str]]:
+def read_headerless(lines: list[Line], list_name: str, places: Lookup) -> tuple[list[Entry], list[str]]:
+    """Return the entries of a list, and notes on how it was read.
+
+    Raises VidaugError with a line that can be read in two ways.
+    """
     parts = [split_line(line, places) for _, line in lines]
     found = [bool(places.find(part.name)) for part in parts]
     if not any(found):
         parts = _behind(lines, places) or parts
-    places.drop_what_is_not_there([part.name for part in parts])
+    places.drop_missing_folders([part.name for part in parts])
     if places.dropped:
         parts = [split_line(line, places) for _, line in lines]
     if all(len(part.rest) > 1 and re.fullmatch(r"[^\w\s]+", part.rest[0]) for part in parts) or not any(
@@ -59,8 +62,8 @@ def read_plain(lines: list[Line], list_name: str, places: Finder) -> tuple[list[
     return entries, notes
 
 
-def split_line(line: str, places: Finder) -> Parts:
-    """The line with as much for the path as names a file; where nothing does, by what files are called."""
+def split_line(line: str, places: Lookup) -> Parts:
+    """Return the line with as much for the path as names a file; where nothing does, by what files are called."""
     line = line.strip(" \r\n")
     if quoted := re.fullmatch(r'\s*"([^"]+)"\s*[,;\t]?\s*(.*?)\s*', line):
         return _parts(quoted[1], quoted[2], "," if "," in line[quoted.end(1) :][:3] else " ")
@@ -99,21 +102,20 @@ def _parts(name: str, rest: str, delimiter: str) -> Parts:
     return Parts(name.strip().strip('"'), cells, delimiter if cells else "")
 
 
-def _behind(lines: list[Line], places: Finder) -> list[Parts] | None:
-    """The lines with the path last: `label path`."""
+def _behind(lines: list[Line], places: Lookup) -> list[Parts] | None:
+    """Return the lines with the path last: `label path`."""
     for delimiter in DELIMITERS:
         rows = [cells_of(line, delimiter) for _, line in lines]
-        if all(len(cells) > 1 for cells in rows) and sum(bool(places.find(cells[-1])) for cells in rows) * 2 > len(
-            rows
-        ):
+        named = sum(bool(places.find(cells[-1])) for cells in rows if len(cells) > 1)
+        if all(len(cells) > 1 for cells in rows) and named * 2 > len(rows):
             return [Parts(cells[-1], cells[:-1], delimiter) for cells in rows]
     return None
 
 
 def _take_splits(rows: list[tuple[Line, Parts]]) -> list[str]:
-    """The last word of each line, taken off, if all are splits; in words apart by blanks they must differ."""
+    """Return the last word of each line, taken off, if all are splits; in words apart by blanks they must differ."""
     last = [part.rest[-1] if len(part.rest) > 1 else "" for _, part in rows]
-    if not is_split_column(last):
+    if not all(cell.casefold() in SPLITS for cell in last):
         return [""] * len(rows)
     words = all(part.delimiter == " " for _, part in rows)
     if words and len({split_of(word) for word in last}) == 1 and any(number_of(p.rest[0]) is None for _, p in rows):
@@ -129,13 +131,11 @@ def _take_splits(rows: list[tuple[Line, Parts]]) -> list[str]:
 
 
 def _labels(rows: list[tuple[Line, Parts]]) -> tuple[list[str | None], list[str]]:
-    """The label of each line, and a note where the lines have more than that."""
-    most = max(len(part.rest) for _, part in rows)
-    if most > 1:
-        numbers = [all(number_of(word) is not None for word in part.rest) for _, part in rows]
-        if all(numbers):
+    """Return the label of each line, and a note where the lines have more than that."""
+    if max(len(part.rest) for _, part in rows) > 1:
+        if all(number_of(word) is not None for _, part in rows for word in part.rest):
             return _frames_and_label(rows)
-        (where, line), part = next((row for row in rows if len(row[1].rest) > 1), rows[0])
+        (where, line), part = next(row for row in rows if len(row[1].rest) > 1)
         if any(p.delimiter != " " for _, p in rows if len(p.rest) > 1) or all(
             number_of(p.rest[-1]) is not None for _, p in rows if p.rest
         ):
@@ -145,7 +145,7 @@ def _labels(rows: list[tuple[Line, Parts]]) -> tuple[list[str | None], list[str]
 
 
 def _frames_and_label(rows: list[tuple[Line, Parts]]) -> tuple[list[str | None], list[str]]:
-    """`path frames label`, as lists of frame folders have it; several labels are refused."""
+    """Read `path frames label`, as lists of frame folders have it; several labels are refused."""
     for (where, line), part in rows:
         bare = PurePosixPath(part.name).suffix.lower() not in VIDEOS | IMAGES
         if len(part.rest) != 2 or not bare or (number_of(part.rest[0]) or 0) < 2:

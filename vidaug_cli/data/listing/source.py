@@ -1,0 +1,97 @@
+"""What `vidaug scan` was pointed at: a folder, a list or a pipe, and the options that go with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from vidaug_cli.data.listing.tree import Tree, walk
+from vidaug_cli.errors import VidaugError
+
+
+class Piped(NamedTuple):
+    """A list that can be read but once."""
+
+    name: str  # what errors call it
+    content: bytes
+
+
+def piped_in(path: Path) -> Piped | None:
+    """Return what comes from stdin (`-`) or another pipe; None for a file or a folder, which is not read here."""
+    if path == Path("-"):
+        return Piped("stdin", sys.stdin.buffer.read())
+    return Piped(str(path), path.read_bytes()) if path.exists() and not (path.is_file() or path.is_dir()) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What the user pointed at: a folder or a list, with the options that go with it."""
+
+    input: Path
+    content: bytes | None = None  # of a list that was piped in
+    root: Path  # absolute folder that paths are relative to
+    split: int | None = None  # which of the data set's numbered splits
+    lists: Path | None = None  # where the split lists lie, if not with the videos
+    pattern: tuple[str, ...] | None = None  # which folders are the classes, where the user names them; see `folders`
+    within: Path | None = None  # where links may lead, besides the root
+    rooted: bool = False  # the user named the root
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of videos, and not a folder."""
+        return self.content is not None or not self.input.is_dir()
+
+    @cached_property
+    def tree(self) -> Tree:
+        """What lies below the root."""
+        return walk(self.root, self.within)
+
+    def list_files(self, pattern: str, fits: Callable[[Path], bool] = lambda path: True) -> list[Path]:
+        """Return files named like `pattern` that fit: in `lists`, or else in the folder nearest the root with any."""
+        if self.is_list:
+            return []
+        if self.lists:
+            texts = sorted(path for path in self.lists.iterdir() if path.is_file())
+        else:
+            texts = [self.root / path for path in self.tree.texts]
+        fitting = [path for path in texts if fnmatchcase(path.name, pattern) and fits(path)]
+        return [path for path in fitting if path.parent == fitting[0].parent]
+
+
+def source_of(
+    input: Path | Piped,  # noqa: A002
+    root: Path | None,
+    split: int | None,
+    lists: Path | None,
+    follow_links: Path | bool = False,
+) -> Source:
+    """Return the source that the user named, checked; `-` is a list on stdin.
+
+    Raises VidaugError when a path is not what it should be.
+    """
+    piped = input if isinstance(input, Piped) else piped_in(input)
+    place = Path(input.name) if isinstance(input, Piped) else input
+    within = follow_links if isinstance(follow_links, Path) else None
+    for path in (None if piped else place, root, lists, within):
+        if path is not None and not path.exists():
+            raise VidaugError("not found", where=path, hint="INPUT is a folder or a list" if path is place else "")
+    for path in (root, lists, within):
+        if path is not None and not path.is_dir():
+            raise VidaugError("is not a folder", where=path)
+    if root is not None and place.is_dir():
+        raise VidaugError("--root goes with a list; a folder is its own root", where=root)
+    folder = root or (Path() if piped else place if place.is_dir() else place.parent)
+    return Source(
+        input=Path(piped.name) if piped else place.resolve(),
+        content=piped.content if piped else None,
+        root=folder.resolve(),
+        split=split,
+        lists=lists,
+        within=within.resolve() if within else folder.resolve() if follow_links else None,
+        rooted=root is not None,
+    )
