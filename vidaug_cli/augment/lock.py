@@ -19,8 +19,8 @@ from vidaug_cli.files import HOST, alive
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold the file at `path`, which is gone afterwards.
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold the file at `path` until the block ends, and remove it then.
 
     Raises VidaugError when another process holds it, or one of another machine may.
     """
@@ -33,8 +33,8 @@ def held(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """One process of this machine after the other, for what is short; nothing waits where the folder is not there."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Let one process of this machine at a time into the block, which is short; all where the folder does not exist."""
     if not folder.is_dir():
         yield
         return
@@ -48,7 +48,7 @@ def in_turn(folder: Path) -> Iterator[None]:
 
 
 def _take(path: Path) -> int:
-    """The file, open and locked, with our name in it. Raises VidaugError."""
+    """Return the file, open and locked, with our name in it. Raises VidaugError."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -71,7 +71,7 @@ def _take(path: Path) -> int:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether the kernel gives the lock; None where the file system has none to give."""
+    """Return whether the kernel gives the lock; None where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -89,16 +89,16 @@ def _lies_at(descriptor: int, path: Path) -> bool:
 
 
 def _read(descriptor: int) -> dict[str, object]:
-    """What the holder wrote; nothing where it is just about to."""
+    """Return what the holder wrote; nothing where it is just about to."""
     try:
-        found = json.loads(os.pread(descriptor, 1000, 0))
+        holder = json.loads(os.pread(descriptor, 1000, 0))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return holder if isinstance(holder, dict) else {}
 
 
 def _refusal(path: Path, holder: dict[str, object], locked: bool | None) -> VidaugError | None:
-    """Why the file cannot be had, if it cannot."""
+    """Return why the file cannot be had, if it cannot."""
     host, pid, since = (holder.get(key) for key in ("host", "pid", "since"))
     at_work = alive(pid) if locked is None and isinstance(pid, int) else locked is False
     away = host not in (None, HOST)

@@ -27,6 +27,7 @@ from vidaug_cli.data.hdf5 import (
     reading,
     writing,
 )
+from vidaug_cli.data.kinds import is_shards
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
 from vidaug_cli.data.shard.header import FORMAT, Record, ShardHeader, parse_json
 from vidaug_cli.data.shard.heap import read_values
@@ -191,7 +192,7 @@ def _reading(path: Path, clip: int | None = None) -> AbstractContextManager[None
 
 def _way_out(path: Path) -> str:
     """What to do about a file that cannot be read. Only one that is surely ours is worth no more than its repair."""
-    ours = re.fullmatch(r"shard-\d{5,}\.h5", path.name) and (path.parent.parent / "plan.json").is_file()
+    ours = re.fullmatch(r"shard-\d{5,}\.h5", path.name) and is_shards(path.parent.parent)
     if ours and done_path(path).is_file():
         if format_of(path) not in (None, FORMAT):
             return "move it elsewhere, and run the same 'vidaug augment' command again"
