@@ -214,7 +214,12 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(lock.fcntl, "flock", refuse)
     path = holder(tmp_path, HOST, NOBODY)
-    with lock_file(path), lock.in_turn(tmp_path), pytest.raises(VidaugError, match="is being written by"), lock_file(path):
+    with (
+        lock_file(path),
+        lock.lock_folder(tmp_path),
+        pytest.raises(VidaugError, match="is being written by"),
+        lock_file(path),
+    ):
         pass
     holder(tmp_path, HOST, os.getppid())
     with pytest.raises(VidaugError, match=f"is being written by process {os.getppid()}, since 2026"), lock_file(path):
