@@ -124,6 +124,31 @@ def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
         read_plan(tmp_path)
 
 
+def test_every_fault_of_a_plan_is_said_with_its_place(tmp_path: Path) -> None:
+    write_plan(plan_of(), tmp_path)
+    header = json.loads((tmp_path / "plan.json").read_text())
+    wrong = {"seed": "x", "clip": header["clip"] | {"crop": [1]}, "classes": [3], "newer": 1}
+    (tmp_path / "plan.json").write_text(json.dumps(header | wrong))
+    with pytest.raises(ShardError) as error:
+        read_plan(tmp_path)
+    what, _, hint = str(error.value).removeprefix(f"{tmp_path / 'plan.json'}: ").rpartition("; ")
+    assert {fault.partition(":")[0].partition(".0")[0] for fault in what.splitlines()} == {
+        "seed",
+        "clip.crop",
+        "classes",
+    }
+    assert hint == "make the shards again, in another folder"
+
+
+@pytest.mark.parametrize("videos", [1, 31, 32, 63, 64, 200])
+@pytest.mark.parametrize("settings", [{}, {"copies": 3, "clips_per_shard": 32}, {"keep_original": True, "copies": 4}])
+def test_the_number_of_shards_follows_from_the_number_of_videos(videos: int, settings: dict[str, int]) -> None:
+    plan = plan_of(rows=rows_of(videos), recipe=load_recipe("none"), **settings)
+    assert plan.header.shard_count(videos) == len(plan.shards)
+    assert all(plan.shards)  # none is empty, and no clip is lost
+    assert sum(len(group) for shard in plan.shards for group in shard) == plan.clips
+
+
 def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,10 +15,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
 from threading import Event, Lock, Thread
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from vidaug_cli.errors import VidaugError
@@ -127,37 +127,27 @@ def _become_worker(ending: Connection) -> None:
     Thread(target=watch, daemon=True).start()
 
 
+@dataclass
 class Progress:
-    """What is done of `total`, counted; with `show`, a bar on a terminal says so, and elsewhere lines.
+    """What is done of `total`, counted; with `show`, a bar on a terminal says so, and elsewhere lines."""
 
-    Args:
-        total: how many there are.
-        unit: what is counted: "clip".
-        what: what is being done, in a word or two.
-        done: how many were done before.
-        show: whether to say anything.
-        clock: seconds, for tests.
-    """
+    total: int
+    unit: str  # what is counted: "clip"
+    what: str  # what is being done, in a word or two
+    _: KW_ONLY
+    done: int = 0  # before this began, and then so far
+    show: bool = True
+    clock: Callable[[], float] = time.monotonic  # seconds
 
-    def __init__(
-        self,
-        total: int,
-        unit: str,
-        what: str,
-        *,
-        done: int = 0,
-        show: bool = True,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.total, self.unit, self.what, self.show, self.done = total, unit, what, show, done
+    def __post_init__(self) -> None:
         self._bar: Any = None
-        if show and sys.stderr.isatty():
+        if self.show and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=what, initial=done, unit=unit, smoothing=0.05, dynamic_ncols=True)
-        self._clock, self._before, self._postfix = clock, done, ""
-        self._began = self._said = clock()
-        self._tenth = self._tenths()
+            bar = {"desc": self.what, "initial": self.done, "unit": self.unit}
+            self._bar = tqdm(total=self.total, **bar, smoothing=0.05, dynamic_ncols=True)
+        self._before, self._tenth, self._postfix = self.done, self._tenths(), ""
+        self._began = self._said = self.clock()
         self._ended, self._turn = Event(), Lock()
 
     def __enter__(self) -> Self:
@@ -165,9 +155,7 @@ class Progress:
             Thread(target=self._watch, name="progress", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         if self._bar is not None:
             self._bar.close()
@@ -197,7 +185,7 @@ class Progress:
 
     def _say_if_due(self) -> None:
         with self._turn:
-            since, done = self._clock() - self._said, self.done >= self.total
+            since, done = self.clock() - self._said, self.done >= self.total
             due = since >= EVERY or (since >= APART and self._tenths() > self._tenth)
             if due and not (done and self._said == self._began):
                 self._say()
@@ -206,7 +194,7 @@ class Progress:
         return 10 * self.done // max(1, self.total)
 
     def _say(self) -> None:
-        self._said, self._tenth = self._clock(), self._tenths()
+        self._said, self._tenth = self.clock(), self._tenths()
         rate = (self.done - self._before) / max(1e-9, self._said - self._began)
         left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
         of = f"{self.done:,} of {self.total:,} {self.unit}s ({self.done / max(1, self.total):.0%})"
