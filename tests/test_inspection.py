@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +83,24 @@ def test_inspect_says_how_much_of_the_plan_is_there(copy: Path) -> None:
     assert done.err == (
         f"vidaug: error: {copy}: holds no finished shard yet; the same 'vidaug augment' command makes them\n"
     )
+
+
+def test_inspect_loads_no_torch(out: Path) -> None:
+    """It takes a second to load, four times as long as all the rest."""
+    code = "import sys; from vidaug_cli.augment.inspect import summarise; from pathlib import Path\n"
+    code += "print(summarise(Path(sys.argv[1])).planned_shards, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, out], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False\n"
+
+
+@pytest.mark.parametrize("name", ["manifest.jsonl", "plan.json"])
+def test_a_damaged_plan_leaves_the_number_of_planned_shards_open(copy: Path, name: str) -> None:
+    text = (copy / name).read_text()
+    changed = text.replace('"seed": 7', '"seed": 8').replace('"fps": 30', '"fps": 31', 1)
+    assert changed != text
+    (copy / name).write_text(changed)
+    found = json.loads(vidaug("inspect", copy, "--json").out)
+    assert (found["shards"], found["planned_shards"]) == (2, None)
 
 
 def test_inspect_counts_shards_by_device(tmp_path: Path) -> None:

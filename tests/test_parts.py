@@ -19,7 +19,7 @@ import pytest
 from console import vidaug
 
 from vidaug_cli.augment import lock, output
-from vidaug_cli.augment.lock import held
+from vidaug_cli.augment.lock import lock_file
 from vidaug_cli.augment.output import Part
 from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine
@@ -142,7 +142,7 @@ def test_parts_beside_each_other_overlap_or_do_not() -> None:
 
 def test_another_part_may_be_at_work_but_not_one_with_shards_of_this(video_folder: Path, tmp_path: Path) -> None:
     plan, out = plan_of(video_folder), tmp_path / "out"
-    with output.held_for(plan, out, Part(1, 4), overwrite=False):
+    with output.lock_shards(plan, out, Part(1, 4), overwrite=False):
         assert rendered(plan, out, "0/4").shards == 1
         assert rendered(plan, out, "0/2").shards == 2
         for part in ("1/4", "1/2", "0/1", "2/3"):
@@ -155,7 +155,7 @@ def test_overwrite_beside_a_running_part_is_refused(video_folder: Path, tmp_path
     plan, other, out = plan_of(video_folder), plan_of(video_folder, recipe="mixup"), tmp_path / "out"
     rendered(plan, out, "0/4")
     kept = files(out)
-    with output.held_for(plan, out, Part(1, 4), overwrite=False):
+    with output.lock_shards(plan, out, Part(1, 4), overwrite=False):
         for part in ("0/4", "0/1", "2/4"):
             with pytest.raises(VidaugError, match="is being written by process"):
                 rendered(other, out, part, overwrite=True)
@@ -213,27 +213,32 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(lock.fcntl, "flock", refuse)
     path = holder(tmp_path, HOST, NOBODY)
-    with held(path), lock.in_turn(tmp_path), pytest.raises(VidaugError, match="is being written by"), held(path):
+    with (
+        lock_file(path),
+        lock.lock_folder(tmp_path),
+        pytest.raises(VidaugError, match="is being written by"),
+        lock_file(path),
+    ):
         pass
     holder(tmp_path, HOST, os.getppid())
-    with pytest.raises(VidaugError, match=f"is being written by process {os.getppid()}, since 2026"), held(path):
+    with pytest.raises(VidaugError, match=f"is being written by process {os.getppid()}, since 2026"), lock_file(path):
         pass
 
 
 def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     code = (
-        "import sys, time; from pathlib import Path; from vidaug_cli.augment.lock import held\n"
-        "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"
+        "import sys, time; from pathlib import Path; from vidaug_cli.augment.lock import lock_file\n"
+        "with lock_file(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
-    with pytest.raises(VidaugError, match=f"is being written by process {process.pid}, since"), held(path):
+    with pytest.raises(VidaugError, match=f"is being written by process {process.pid}, since"), lock_file(path):
         pass
     process.kill()
     process.wait()
     process.stdout.close()
-    with held(path):
+    with lock_file(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
     assert not path.exists()
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidaug_cli.augment.output import check_place
-from vidaug_cli.augment.plan import DRAWS, GROUP, ORIGINAL, Plan, plan_differences, read_header, read_plan, write_plan
+from vidaug_cli.augment.plan import DRAWS, GROUP, ORIGINAL, Plan, read_header, read_plan, write_plan
 from vidaug_cli.augment.render import draw_cut, draw_mixture
 from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
@@ -95,14 +95,14 @@ def test_the_hash_knows_everything_but_where_the_videos_lie() -> None:
     for name, value in changes.items():
         other = replace(plan, **{name: value})
         assert other.sha256 != plan.sha256, name
-        assert len(plan_differences(other, plan.header)) == 1, name
+        assert len(other.header.differences(plan.header)) == 1, name
 
 
 def test_a_written_plan_is_read_back(tmp_path: Path) -> None:
     plan = plan_of(copies=3, keep_original=True, spec=ClipSpec(fps=12.5, short="loop"), codec="jpeg")
     write_plan(plan, tmp_path)
     assert read_plan(tmp_path) == plan
-    assert read_header(tmp_path)["plan_sha256"] == plan.sha256
+    assert read_header(tmp_path).plan_sha256 == plan.sha256
 
 
 def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
@@ -125,6 +125,31 @@ def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
         read_plan(tmp_path)
 
 
+def test_every_fault_of_a_plan_is_said_with_its_place(tmp_path: Path) -> None:
+    write_plan(plan_of(), tmp_path)
+    header = json.loads((tmp_path / "plan.json").read_text())
+    wrong = {"seed": "x", "clip": header["clip"] | {"crop": [1]}, "classes": [3], "newer": 1}
+    (tmp_path / "plan.json").write_text(json.dumps(header | wrong))
+    with pytest.raises(ShardError) as error:
+        read_plan(tmp_path)
+    what, _, hint = str(error.value).removeprefix(f"{tmp_path / 'plan.json'}: ").rpartition("; ")
+    assert {fault.partition(":")[0].partition(".0")[0] for fault in what.splitlines()} == {
+        "seed",
+        "clip.crop",
+        "classes",
+    }
+    assert hint == "make the shards again, in another folder"
+
+
+@pytest.mark.parametrize("videos", [1, 31, 32, 63, 64, 200])
+@pytest.mark.parametrize("settings", [{}, {"copies": 3, "clips_per_shard": 32}, {"keep_original": True, "copies": 4}])
+def test_the_number_of_shards_follows_from_the_number_of_videos(videos: int, settings: dict[str, int]) -> None:
+    plan = plan_of(rows=rows_of(videos), recipe=load_recipe("none"), **settings)
+    assert plan.header.shard_count(videos) == len(plan.shards)
+    assert all(plan.shards)  # none is empty, and no clip is lost
+    assert sum(len(group) for shard in plan.shards for group in shard) == plan.clips
+
+
 def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +160,7 @@ def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
     assert later.sha256 == plan.sha256
     assert check_place(later, tmp_path, overwrite=False) == []
     write_plan(later, tmp_path)
-    assert read_header(tmp_path)["tool_version"] != "9.9.9"  # who wrote it first
+    assert read_header(tmp_path).tool_version != "9.9.9"  # who wrote it first
     assert read_plan(tmp_path) == later
 
 
@@ -165,7 +190,7 @@ def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_plan(plan_of(draws=DRAWS + 1), tmp_path)
-    written = read_header(tmp_path)["tool_version"]
+    written = read_header(tmp_path).tool_version
     monkeypatch.setattr("vidaug_cli.augment.plan.version", lambda name: "9.9.9")
     said = (
         f"{tmp_path}: was drawn by vidaug-cli {written} in format {DRAWS + 1}, "

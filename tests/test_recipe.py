@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import fields
+import tomllib
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vidaug_cli.errors import RecipeError
 from vidaug_cli.ops.clips import Clips, Shape
@@ -20,6 +23,7 @@ from vidaug_cli.ops.randaugment import RANDAUGMENT
 from vidaug_cli.recipe import registry
 from vidaug_cli.recipe.batch import augment_batch
 from vidaug_cli.recipe.loading import load_recipe, parse_recipe, read_recipe, shipped_recipes
+from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.words import same_but_for_spelling
 
@@ -56,6 +60,32 @@ def test_the_stored_text_is_the_same_recipe(name: str) -> None:
     again = parse_recipe(recipe.text, "stored")
     assert again == recipe
     assert again.text == recipe.text
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)  # any, but for halves of surrogate pairs
+STEPS = st.lists(st.tuples(st.sampled_from(sorted({*RANDAUGMENT, *CUTOUTS} - {"ramp"})), st.floats(0, 1)))
+MEMBERS = st.lists(st.tuples(st.sampled_from(sorted(MIXES)), st.floats(1e-9, 1e6)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(TEXT, TEXT, TEXT, STEPS, MEMBERS, st.floats(0, 1))
+def test_any_recipe_is_read_back_from_its_text(
+    name: str, summary: str, reference: str, steps: list[tuple[str, float]], mixes: list[tuple[str, float]], p: float
+) -> None:
+    augment = tuple(AugmentStep(op, {**RANDAUGMENT, **CUTOUTS}[op](), chance) for op, chance in steps)
+    mix = tuple(MixMember(op, MIXES[op](), weight) for op, weight in mixes)
+    recipe = Recipe(name, summary, reference, augment, mix, p if mix else 1.0)
+    assert parse_recipe(recipe.text, "stored") == recipe
+
+
+def test_a_value_that_is_none_is_left_out_of_the_text() -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        some: int | None = None
+        fields: tuple[tuple[int, float], ...] = ((1, 2.5),)
+
+    table = tomllib.loads(Recipe("odd", "", "", (AugmentStep("odd", Odd(), 1.0),), (), 1.0).text)  # type: ignore[arg-type]
+    assert table["augment"] == [{"op": "odd", "p": 1.0, "fields": [[1, 2.5]]}]
 
 
 def test_an_alias_is_the_recipe_it_names() -> None:

@@ -18,8 +18,8 @@ import pytest
 import torch
 from console import vidaug
 
-from vidaug_cli.augment import inspect as inspection
 from vidaug_cli.augment import output, render
+from vidaug_cli.augment import replay as replaying
 from vidaug_cli.augment.inspect import summarise
 from vidaug_cli.augment.output import Part
 from vidaug_cli.augment.plan import ORIGINAL, Plan
@@ -32,6 +32,7 @@ from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import done_path, shard_path
 from vidaug_cli.data.shard.header import Record
 from vidaug_cli.data.shard.reader import Shard
+from vidaug_cli.device import resolve_device
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.recipe.loading import load_recipe
 
@@ -153,8 +154,8 @@ def test_replay_across_devices_allows_a_level(
         video[:, :16, :16] += np.uint8(off)
         return replace(record, video=video, weights=record.weights * np.float32(1 + 1e-7))
 
-    exact = inspection.replay
-    monkeypatch.setattr(inspection, "replay", a_little_otherwise)
+    exact = replaying.replay
+    monkeypatch.setattr(replaying, "replay", a_little_otherwise)
     (result,) = replay_clips(out, [0], Engine())
     assert result.equal == allowed
     assert result.what.startswith("pixels differ by up to ")
@@ -317,7 +318,7 @@ def test_another_plan_is_refused_and_overwrite_deletes_only_what_it_wrote(video_
     rendered(make_plan(video_folder, "fademixup", copies=2), out)
     (out / "notes.txt").write_text("mine")
     (out / "shards" / "mine.h5").write_text("mine too")
-    with pytest.raises(ShardError, match="another plan, which differs in recipe, copies; choose another folder"):
+    with pytest.raises(ShardError, match="another plan, which differs in copies, recipe; choose another folder"):
         rendered(make_plan(video_folder, "mixup"), out)
     rendered(make_plan(video_folder, "mixup"), out, overwrite=True)
     assert (out / "notes.txt").exists()
@@ -410,13 +411,13 @@ def test_killed_in_the_middle_and_continued(
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render.torch.cuda, "is_available", lambda: False)
-    assert render.resolve_device("auto") == "cpu"
+    assert resolve_device("auto") == "cpu"
     with pytest.raises(VidaugError, match="no device 'cuda:999") as error:
-        render.resolve_device("cuda:" + "9" * 5000)
+        resolve_device("cuda:" + "9" * 5000)
     assert len(str(error.value)) < 100
     for name in ("cuda", "cuda:0", "cuda:x", "tpu", "cpu:0", "cuda:²", "cuda:٣", "cuda:", "cuda:-1"):
         with pytest.raises(VidaugError, match=f"no device '{name}'"):
-            render.resolve_device(name)
+            resolve_device(name)
     monkeypatch.setattr(render.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(render.torch.cuda, "device_count", lambda: 2)
-    assert [render.resolve_device(name) for name in ("auto", "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
+    assert [resolve_device(name) for name in ("auto", "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]

@@ -6,16 +6,20 @@ import concurrent.futures
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from console import vidaug
 
 from vidaug_cli import workers
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.files import alive
 from vidaug_cli.workers import in_processes, why_alone
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
@@ -159,3 +163,89 @@ def test_one_worker_or_none_to_spare_needs_no_word(monkeypatch: pytest.MonkeyPat
     assert doubled(4, 1) == [0, 2, 4, 6]
     assert doubled(1, 8) == [0]
     assert time.monotonic() - started < 1
+
+
+def slow(number: int, seconds: float) -> tuple[int, dict[str, str | None]]:
+    time.sleep(seconds)
+    return os.getpid(), {name: os.environ.get(name) for name in workers.ONE_THREAD}
+
+
+def suicide() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def gone(pids: set[int]) -> bool:
+    """Whether none of these processes is left, within some seconds."""
+    for _ in range(100):
+        if not any(alive(pid) for pid in pids):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_libraries_in_workers_have_one_thread_each() -> None:
+    (found,) = {tuple(env.values()) for _, env in in_processes(slow, [(i, 0) for i in range(4)], 2)}
+    assert found == ("1", "1", "1")
+
+
+def test_closing_ends_workers_in_the_middle_of_their_work() -> None:
+    results = in_processes(slow, [(i, 0 if i == 0 else 600) for i in range(4)], 2)
+    pid, _ = next(results)
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 20
+    assert gone({pid})
+
+
+def test_an_error_ends_the_other_workers() -> None:
+    with pytest.raises(TypeError):
+        list(in_processes(slow, [(1, "x"), (2, 600), (3, 600)], 2))
+
+
+def test_a_killed_worker_is_said_in_a_line() -> None:
+    with pytest.raises(VidaugError, match="a worker process was killed, perhaps because memory ran out; take fewer"):
+        list(in_processes(suicide, [(), ()], 2))
+
+
+JOB = """
+import test_workers, sys
+from vidaug_cli.workers import in_processes
+if __name__ == "__main__":
+    for pid, _ in in_processes(test_workers.slow, [(i, 0 if i == 0 else 600) for i in range(4)], 2):
+        print(pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_main_process(tmp_path: Path, number: int) -> None:
+    """Ctrl-C goes to all of a terminal's processes at once, and only the main one says something."""
+    (tmp_path / "job.py").write_text(JOB)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, tmp_path / "job.py"]
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=LIMIT)
+    assert gone({pid})
+    assert err.count("Traceback") == (number == signal.SIGINT)
+
+
+def test_tasks_are_taken_as_they_are_needed() -> None:
+    taken = []
+
+    class Tasks(list[tuple[int]]):
+        def __iter__(self) -> Iterator[tuple[int]]:
+            for task in super().__iter__():
+                taken.append(task)
+                yield task
+
+    results = in_processes(double, Tasks([(i,) for i in range(50)]), 2)
+    next(results)
+    assert len(taken) <= 8
+    results.close()

@@ -1,14 +1,14 @@
-"""Random numbers that depend on nothing but (seed, copy, clip, step): rule 2 of the design."""
+"""Random numbers that depend on nothing but (seed, copy, clip, step)."""
 
 from enum import IntEnum
 
 import numpy as np
 
-MAX_SEED = 2**32 - 1  # one 32-bit word of entropy, so that (seed, copy, clip, step) never run into each other
+MAX_SEED = 2**32 - 1  # one 32-bit word of entropy, so that no two (seed, copy, clip, step) are the same
 
 
 class Step(IntEnum):
-    """What a generator is for; every use has its own stream, so that one more draw here moves nothing there."""
+    """What a generator is for; every use has its own stream, so that one more draw for one changes no other."""
 
     SHUFFLE = 0
     SAMPLE = 1
@@ -18,7 +18,7 @@ class Step(IntEnum):
 
 
 def generator(seed: int, copy: int, clip: int, step: int) -> np.random.Generator:
-    """The generator for one step of one clip.
+    """Return the generator for one step of one clip.
 
     Args:
         seed: the seed of the whole plan, 0 to `MAX_SEED`.

@@ -1,4 +1,8 @@
-"""Long jobs: their tasks in processes, how many at a time, and how far they are. Only here: joblib and tqdm."""
+"""Long jobs: their tasks in processes, how many at a time, and how far they are. Only here: joblib and tqdm.
+
+The processes are those of `concurrent.futures`: joblib's public interface has one pool for all, so that to end the
+workers of one call would end those of every other thread, and of the caller's own.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +14,38 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import KW_ONLY, dataclass
 from itertools import islice
+from multiprocessing.connection import Connection
 from threading import Event, Lock, Thread
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import duration
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-)  # workers share the cores
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+EVERY = 30.0  # seconds from one line of progress to the next at most
+APART = 5.0  # ... and at least; a job that takes no longer, or has only one step, says nothing
 
 
 def worker_count(asked: int) -> int:
-    """What `-j` asked for; 0 is one worker per core this process may use, with the limits of a container counted."""
+    """Return `asked`; for 0, the number of cores this process may use, with the limits of a container counted."""
     with warnings.catch_warnings():  # where there are no semaphores, joblib says so when it is imported
         warnings.simplefilter("ignore")
-        from joblib.externals.loky import cpu_count
+        from joblib import cpu_count
     return asked or int(cpu_count())
 
 
 def why_alone() -> str:
-    """Why this process can have no worker processes; empty if it can."""
+    """Return why this process can have no worker processes; empty if it can."""
     if multiprocessing.current_process().daemon:
         return "it is itself a worker of multiprocessing, which may have none"
+    if multiprocessing.get_start_method(allow_none=True) not in (None, *multiprocessing.get_all_start_methods()):
+        return "it is itself a worker of joblib, which starts processes in a way of its own"
     if os.environ.get("JOBLIB_MULTIPROCESSING") == "0":
         return "JOBLIB_MULTIPROCESSING is 0"
     try:
@@ -48,10 +56,11 @@ def why_alone() -> str:
 
 
 def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Result]:
-    """`call(*task)` for each task, results as they come, in no order; one worker works in this very process.
+    """Yield `call(*task)` for each task, as the results come, in no order; a single worker is this very process.
 
     Whatever ends the iteration early (an error, Ctrl-C, `close`) ends the workers too. Where there can be none, this
-    process works alone, with a warning.
+    process works alone, with a warning. Workers import the main module again, so a script that calls this needs
+    `if __name__ == "__main__":`.
 
     Args:
         call: a function of a module, so that it can be pickled.
@@ -67,84 +76,78 @@ def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
     if workers <= 1:
         yield from (call(*task) for task in tasks)
         return
-    from joblib.externals.loky import ProcessPoolExecutor
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
-    # A pool of its own: joblib's is shared, so that ending it would end other threads' workers.
-    pool = ProcessPoolExecutor(workers, initializer=_become_worker, initargs=(os.getpid(),), env=ONE_THREAD)
+    context = multiprocessing.get_context("spawn")
+    ending, end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _become_worker, (ending,))
     try:
         waiting = iter(tasks)
         running: set[Future[Result]] = set()
         while True:
-            running |= {pool.submit(call, *task) for task in islice(waiting, 2 * workers - len(running))}
+            with _interrupts_blocked():
+                running |= {pool.submit(call, *task) for task in islice(waiting, 2 * workers - len(running))}
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
-    except TerminatedWorkerError as error:
+    except BrokenProcessPool as error:
         raise VidaugError(
-            "a worker process was killed, perhaps for want of memory",
+            "a worker process was killed, perhaps because memory ran out",
             hint="take fewer with -j; the same command continues",
         ) from error
     finally:
-        pool.shutdown(wait=True, kill_workers=True)
+        end.send_bytes(b"end")  # nobody takes it out, so that every worker sees it
+        pool.shutdown()
+        ending.close()
+        end.close()
 
 
-def _become_worker(parent: int) -> None:
-    """Once in each worker process: it leaves Ctrl-C to the main process, and ends when that is gone.
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from the processes that are started within the block, for good: their parent decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    A worker of a main process that was killed would sit idle for minutes, with the terminal and its memory held.
+
+def _become_worker(ending: Connection) -> None:
+    """Prepare a worker process: one thread for each library, and an end as soon as the main process says so or is gone.
+
+    Libraries read these variables when they are loaded, which comes after this.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(ONE_THREAD)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
+        ending.poll(None)  # until there is something to read, or nobody is left who could write
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
 
 
-Item = TypeVar("Item")
-
-
-EVERY = 30.0  # seconds from one line to the next at most
-
-
-APART = 5.0  # ... and at least; a job that takes no longer, or ends at its first word, says nothing
-
-
+@dataclass
 class Progress:
-    """Counts what is done of `total`; with `show`, it says so.
+    """What is done of `total`, counted; with `show`, a bar on a terminal says so, and elsewhere lines."""
 
-    Args:
-        total: how many there are.
-        unit: what is counted: "clip".
-        what: what is being done, in a word or two.
-        done: how many were done before.
-        show: whether to say anything.
-        clock: seconds, for tests.
-    """
+    total: int
+    unit: str  # what is counted: "clip"
+    what: str  # what is being done, in a word or two
+    _: KW_ONLY
+    done: int = 0  # before this began, and then so far
+    show: bool = True
+    clock: Callable[[], float] = time.monotonic  # seconds
 
-    def __init__(
-        self,
-        total: int,
-        unit: str,
-        what: str,
-        *,
-        done: int = 0,
-        show: bool = True,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.total, self.unit, self.what, self.show, self.done = total, unit, what, show, done
+    def __post_init__(self) -> None:
         self._bar: Any = None
-        if show and sys.stderr.isatty():
+        if self.show and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=what, initial=done, unit=unit, smoothing=0.05, dynamic_ncols=True)
-        self._clock, self._before, self._postfix = clock, done, ""
-        self._began = self._said = clock()
-        self._tenth = self._tenths()
+            bar = {"desc": self.what, "initial": self.done, "unit": self.unit}
+            self._bar = tqdm(total=self.total, **bar, smoothing=0.05, dynamic_ncols=True)
+        self._before, self._tenth, self._postfix = self.done, self._tenths(), ""
+        self._began = self._said = self.clock()
         self._ended, self._turn = Event(), Lock()
 
     def __enter__(self) -> Self:
@@ -152,15 +155,13 @@ class Progress:
             Thread(target=self._watch, name="progress", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         if self._bar is not None:
             self._bar.close()
 
     def update(self, count: int = 1) -> None:
-        """So many more are done."""
+        """Count so many more as done."""
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
@@ -168,23 +169,23 @@ class Progress:
             self._say_if_due()
 
     def set_postfix_str(self, text: str) -> None:
-        """More to say, such as a loss."""
+        """Say more, such as a loss."""
         self._postfix = text
         if self._bar is not None:
             self._bar.set_postfix_str(text)
 
     def aside(self) -> AbstractContextManager[None]:
-        """While other lines are written: the bar is out of their way."""
+        """Return a context in which other lines can be written: the bar is out of their way."""
         return nullcontext() if self._bar is None else self._bar.external_write_mode()
 
     def _watch(self) -> None:
-        """Lines while nothing gets done, too: a shard may take minutes."""
+        """Write lines while nothing gets done, too: a shard may take minutes."""
         while not self._ended.wait(1):
             self._say_if_due()
 
     def _say_if_due(self) -> None:
         with self._turn:
-            since, done = self._clock() - self._said, self.done >= self.total
+            since, done = self.clock() - self._said, self.done >= self.total
             due = since >= EVERY or (since >= APART and self._tenths() > self._tenth)
             if due and not (done and self._said == self._began):
                 self._say()
@@ -193,7 +194,7 @@ class Progress:
         return 10 * self.done // max(1, self.total)
 
     def _say(self) -> None:
-        self._said, self._tenth = self._clock(), self._tenths()
+        self._said, self._tenth = self.clock(), self._tenths()
         rate = (self.done - self._before) / max(1e-9, self._said - self._began)
         left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
         of = f"{self.done:,} of {self.total:,} {self.unit}s ({self.done / max(1, self.total):.0%})"
@@ -202,7 +203,7 @@ class Progress:
 
 
 def track(items: Iterable[Item], total: int, unit: str, what: str, *, show: bool) -> Iterator[Item]:
-    """The items, each counted once the next one is asked for."""
+    """Yield the items, each counted once the next one is asked for."""
     with Progress(total, unit, what, show=show) as progress:
         for item in items:
             yield item
@@ -210,5 +211,5 @@ def track(items: Iterable[Item], total: int, unit: str, what: str, *, show: bool
 
 
 def _spell_rate(rate: float, unit: str) -> str:
-    """`12.3 clips/s`, or where they take long `4.1 s/clip`."""
+    """Return `12.3 clips/s`, or where they take long `4.1 s/clip`."""
     return f"{rate:.1f} {unit}s/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s/{unit}"

@@ -1,4 +1,4 @@
-"""Looking into an output folder: what is in it, whether it is whole, and whether its clips can be made again."""
+"""What is in an output folder or a shard: clips, classes, label mass, ops, the recipe. Loads no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from vidaug_cli.augment.output import shard_files
-from vidaug_cli.augment.plan import read_plan
+from vidaug_cli.augment.plan import read_header, read_planned_rows
+from vidaug_cli.data.manifest import hash_rows
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.words import count, human_bytes, printable
@@ -42,30 +43,26 @@ class Summary:
     ops: dict[str, int]  # how often each op was drawn
 
     def as_json(self) -> dict[str, Any]:
+        """Return every field as JSON can hold it."""
         return dict(vars(self))
 
     @property
-    def _amount(self) -> str:
-        shards = count(self.planned_shards or self.shards, "shard")
-        return shards if self.planned_shards in (None, self.shards) else f"{self.shards} of {shards}"
-
-    @property
-    def _where(self) -> str:
-        each = [f"{name} ({count(number, 'shard')})" for name, number in self.devices.items()]
-        return " and ".join(each if len(each) > 1 else self.devices)
-
-    @property
     def text(self) -> str:
-        mass = sorted(
-            ((printable(name), amount) for name, amount in self.label_mass.items()), key=lambda item: -item[1]
-        )
-        width = min(WIDEST, max(len(name) for name in [*(name for name, _ in mass), *self.ops, "own weight"]))
+        """The summary for people, of several lines."""
+        shards = count(self.planned_shards or self.shards, "shard")
+        if self.planned_shards not in (None, self.shards):
+            shards = f"{self.shards} of {shards}"
+        each = [f"{name} ({count(number, 'shard')})" for name, number in self.devices.items()]
+        devices = " and ".join(each if len(each) > 1 else self.devices)
+        heaviest = sorted(self.label_mass.items(), key=lambda item: -item[1])
+        mass = [(printable(name), amount) for name, amount in heaviest]
+        width = min(WIDEST, max(len(name) for name in [*dict(mass), *self.ops, "own weight"]))
         tallest = max(1, *self.own_weight)
         bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
         lines = [
-            f"{self.source}: {count(self.clips, 'clip')} in {self._amount}, {human_bytes(self.bytes)}",
+            f"{self.source}: {count(self.clips, 'clip')} in {shards}, {human_bytes(self.bytes)}",
             f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
-            f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {self._where}",
+            f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {devices}",
             "",
             f"label mass of {len(mass)} class{'' if len(mass) == 1 else 'es'}",
             *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
@@ -80,7 +77,7 @@ class Summary:
 
 
 def summarise(source: Path) -> Summary:
-    """Add up an output folder or one shard. Raises ShardError when it is damaged or foreign."""
+    """Return the sums over an output folder or one shard. Raises ShardError when it is damaged or foreign."""
     files = shard_files(source)
     mass: np.ndarray[Any, Any] | float = 0.0
     own_weights: list[float] = []
@@ -119,20 +116,22 @@ def summarise(source: Path) -> Summary:
         recipe=header.recipe,
         label_mass=dict(zip(header.classes, np.atleast_1d(mass).tolist(), strict=True)),
         own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),
-        ops=dict(sorted(ops.items(), key=lambda item: -item[1])),
+        ops=dict(ops.most_common()),
     )
 
 
 def _planned_shards(source: Path) -> int | None:
-    """How many shards the folder will have; None where it cannot be said."""
+    """Return how many shards the folder will have; None where its plan is damaged, or `source` is a shard."""
     try:
-        return len(read_plan(source).shards) if source.is_dir() else None
-    except VidaugError:  # whoever verifies the folder is told; what lies in the shards can be summed up all the same
+        header, rows = read_header(source), read_planned_rows(source)
+    except VidaugError:  # 'vidaug verify' says why; what lies in the shards can be summed up all the same
         return None
+    whole = (hash_rows(rows), header.digest) == (header.manifest_sha256, header.plan_sha256)
+    return header.shard_count(len(rows)) if whole else None
 
 
 def op_names(params: dict[str, Any]) -> list[str]:
-    """Names of the ops a clip went through, as its stored numbers say: its own augment ops, then its mix."""
+    """Return the names of the ops a clip went through, as its stored numbers say: its augment ops, then its mix."""
     names = []
     for step in params["own"]["augment"]:
         if step["draw"] is not None:

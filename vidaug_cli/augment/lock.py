@@ -19,8 +19,8 @@ from vidaug_cli.files import HOST, alive
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold the file at `path`, which is gone afterwards.
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold the file at `path` until the block ends, and remove it then.
 
     Raises VidaugError when another process holds it, or one of another machine may.
     """
@@ -33,8 +33,8 @@ def held(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """Let the processes of this machine in one after the other, for short work; without the folder nothing waits."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Let one process of this machine at a time into the block, which is short; all where the folder does not exist."""
     if not folder.is_dir():
         yield
         return

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from vidaug_cli.augment.lock import held, in_turn
-from vidaug_cli.augment.plan import Plan, drawn_otherwise, plan_differences, read_header, write_plan
-from vidaug_cli.data.kinds import Kind, kind_of
+from vidaug_cli.augment.lock import lock_file, lock_folder
+from vidaug_cli.augment.plan import Plan, read_header, write_plan
+from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, finished_shards, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import abandoned, leftovers, write_text_atomically
 from vidaug_cli.words import human_bytes
 
-WRITTEN = ("shards/shard-[0-9]*.json", "shards/shard-[0-9]*.h5", "failures.jsonl", "manifest.jsonl", "plan.json")
+WRITTEN = ("shards/shard-[0-9]*.json", "shards/shard-[0-9]*.h5", "failures.jsonl", "manifest.jsonl", PLAN)
 LOCK = re.compile(r"\.part-([0-9]{1,9})-of-([0-9]{1,9})\.lock")
 BEFORE_THE_PLAN = re.compile(rf"manifest\.jsonl|\..*-.*\.tmp|{LOCK.pattern}")  # what a run writes before its plan
 RESERVE = 1 << 28  # bytes to leave free on the disk
@@ -37,23 +37,23 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> Part:
-        """`I/N` with I from 0. Raises VidaugError."""
-        found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
-        if found is None or int(found[1]) >= int(found[2]):
+        """Return the part that `I/N` means, with I from 0. Raises VidaugError."""
+        numbers = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+        if numbers is None or int(numbers[1]) >= int(numbers[2]):
             what = f"--part {text:.40} should be I/N, with I from 0 to N - 1"
             raise VidaugError(what, hint="such as --part 0/4")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(numbers[1]), int(numbers[2]))
 
     def shards(self, plan: Plan) -> range:
-        """The shard numbers that are this part's."""
+        """Return the shard numbers that are this part's."""
         return range(self.index, len(plan.shards), self.count)
 
     def clips(self, plan: Plan) -> int:
-        """How many clips this part makes, if no video fails."""
+        """Return how many clips this part makes, if no video fails."""
         return clips_in(plan, self.shards(plan))
 
     def overlaps(self, other: Part) -> bool:
-        """Whether some shard, of a plan with enough of them, is both parts'."""
+        """Return whether both parts have a shard in common, in a plan with enough of them."""
         return (self.index - other.index) % gcd(self.count, other.count) == 0
 
 
@@ -61,28 +61,28 @@ WHOLE = Part()
 
 
 def clips_in(plan: Plan, shards: Iterable[int]) -> int:
-    """How many clips these shards of the plan hold, if no video fails."""
+    """Return how many clips these shards of the plan hold, if no video fails."""
     return sum(len(group) for index in shards for group in plan.shards[index])
 
 
 def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
-    """In what `out` is the folder of another plan, which is to be overwritten.
+    """Return in which keys the plan in `out` is another one, which is to be overwritten; none where there is no plan.
 
-    Raises ShardError when it is and should not be overwritten, or when it is somebody else's.
+    Raises ShardError when it is another plan and should not be overwritten, and when `out` is somebody else's.
     """
     if out.exists() and not out.is_dir():
         raise ShardError("is a file", where=out, hint="name a folder with -o")
     strange = [path for path in (out.iterdir() if out.exists() else ()) if not BEFORE_THE_PLAN.fullmatch(path.name)]
-    if not (out / "plan.json").exists():  # looked for after the others: of what is ours, it comes before them
+    if not is_shards(out):  # looked for after the others: of what is ours, it comes before them
         if strange:
             raise ShardError("is not empty and was not written by vidaug", where=out, hint="choose another folder")
         return []
     header = read_header(out)
-    differing = plan_differences(plan, header)
+    differing = plan.header.differences(header)
     if differing and not overwrite:
         hint = "choose another folder, or --overwrite"
-        if elsewise := drawn_otherwise(header):
-            raise ShardError(elsewise, where=out, hint=f"go on with that release, {hint}")
+        if header.drawn_differently:
+            raise ShardError(header.drawn_differently, where=out, hint=f"go on with that release, {hint}")
         what = f"holds the shards of another plan, which differs in {', '.join(differing)}"
         raise ShardError(what, where=out, hint=hint)
     return differing
@@ -91,8 +91,8 @@ def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
 def check_start(
     plan: Plan, out: Path, part: Part, *, overwrite: bool = False, retry_failed: bool = False, force: bool = False
 ) -> None:
-    """Before anything is written: raises as `check_place`, and VidaugError when the disk is too small."""
-    with in_turn(out):
+    """Raise, before anything is written, as `check_place`, and VidaugError when the disk is too small."""
+    with lock_folder(out):
         differing = check_place(plan, out, overwrite=overwrite)
         if force:
             return
@@ -103,7 +103,7 @@ def check_start(
 
 
 @contextmanager
-def held_for(plan: Plan, out: Path, part: Part, *, overwrite: bool) -> Iterator[None]:
+def lock_shards(plan: Plan, out: Path, part: Part, *, overwrite: bool) -> Iterator[None]:
     """Make `out` the folder of this plan, with the shards of one part for this process alone until the block ends.
 
     Raises ShardError as `check_place`, and VidaugError when another process is at work on some of these shards, or on
@@ -111,13 +111,14 @@ def held_for(plan: Plan, out: Path, part: Part, *, overwrite: bool) -> Iterator[
     """
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        with in_turn(out):
+        with lock_folder(out):
             differing = check_place(plan, out, overwrite=overwrite)
-            for other, lock in _locks(out):
-                if differing or part.overlaps(other):
-                    with held(lock):
+            for path in out.glob(".part-*.lock"):  # parts that are at work, or were when they were killed
+                numbers = LOCK.fullmatch(path.name)
+                if numbers and (differing or part.overlaps(Part(int(numbers[1]), int(numbers[2])))):
+                    with lock_file(path):
                         pass  # a dead process left it
-            stack.enter_context(held(_lock(out, part)))
+            stack.enter_context(lock_file(out / f".part-{part.index}-of-{part.count}.lock"))
             if differing:
                 remove_written(out)
             write_plan(plan, out)
@@ -128,17 +129,6 @@ def held_for(plan: Plan, out: Path, part: Part, *, overwrite: bool) -> Iterator[
             yield
         finally:
             _remove_leftovers(plan, out, part)
-
-
-def _lock(out: Path, part: Part) -> Path:
-    return out / f".part-{part.index}-of-{part.count}.lock"
-
-
-def _locks(out: Path) -> Iterator[tuple[Part, Path]]:
-    """The parts that are at work in `out`, or were when they were killed."""
-    for path in out.glob(".part-*.lock"):
-        if found := LOCK.fullmatch(path.name):
-            yield Part(int(found[1]), int(found[2])), path
 
 
 def remove_written(out: Path) -> None:
@@ -162,40 +152,42 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def finished(plan: Plan, out: Path, part: Part = WHOLE) -> dict[int, DoneRecord]:
-    """The done records of a part's shards that are there in full length, by shard number."""
-    mine, done = part.shards(plan), {}
+    """Return the done records of a part's shards that are there in full length, by shard number.
+
+    Raises ShardError for a damaged record.
+    """
+    mine, records = part.shards(plan), {}
     for index, shard in finished_shards(out).items():
         if index not in mine:
             continue
         try:
             record = read_done(done_path(shard))
             if record.bytes == shard.stat().st_size:
-                done[index] = record
+                records[index] = record
         except FileNotFoundError:
             continue
         except ShardError as error:
             if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
                 raise
-    return done
+    return records
 
 
 def to_do(plan: Plan, part: Part, done: Mapping[int, DoneRecord], *, retry_failed: bool = False) -> list[int]:
-    """The shards of a part that are not finished, or lack clips that are to be tried again."""
+    """Return the shards of a part that are not finished, or lack clips that are to be tried again."""
     return [index for index in part.shards(plan) if index not in done or to_retry(done[index], retry_failed)]
 
 
 def to_retry(done: DoneRecord, retry_failed: bool) -> tuple[Failure, ...]:
-    """The clips that were left out of a shard for a reason that may pass, or for any."""
+    """Return the clips that were left out of a shard for a reason that may pass, or with `retry_failed` all."""
     return tuple(failure for failure in done.failures if failure.passing or retry_failed)
 
 
 def write_failures(plan: Plan, out: Path) -> bool:
-    """Write the clips that were left out to `failures.jsonl`, in plan order, once all shards are there.
+    """Write the clips that were left out to `failures.jsonl`, in plan order, and return whether all shards are there.
 
-    Its content follows from the done records, so whichever part is the last to finish writes it, whole. Returns whether
-    all shards were there.
+    Before that nothing is written. The file follows from the done records, so the last part to finish writes it, whole.
     """
-    with in_turn(out):
+    with lock_folder(out):
         done = finished(plan, out)
         if len(done) < len(plan.shards):
             return False
@@ -206,15 +198,13 @@ def write_failures(plan: Plan, out: Path) -> bool:
 
 
 def free_bytes(out: Path) -> int:
-    """Free bytes on the disk that `out` lies on, or will."""
+    """Return the free bytes on the disk that `out` lies on, or will."""
     place = out.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    return shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
 
 
 def check_room(needed: int, out: Path) -> None:
-    """Raises VidaugError when the disk cannot hold `needed` more bytes."""
+    """Raise VidaugError when the disk cannot hold `needed` more bytes."""
     free = free_bytes(out)
     if needed + RESERVE > free:
         raise VidaugError(
@@ -225,7 +215,7 @@ def check_room(needed: int, out: Path) -> None:
 
 
 def shard_files(source: Path) -> list[Path]:
-    """The finished shards of an output folder in order, or the one shard `source` is.
+    """Return the finished shards of an output folder in order, or the one shard that `source` is.
 
     Raises ShardError when there is none, with what `source` is instead.
     """
@@ -242,7 +232,7 @@ def shard_files(source: Path) -> list[Path]:
 
 
 def find_clips(out: Path, wanted: Sequence[int] | int | None) -> list[tuple[Path, int]]:
-    """Shard and place in it of clips: by their number in the plan, or so many spread evenly, or None for all.
+    """Return the shard and the place in it of clips: by their numbers in the plan, so many spread evenly, or None: all.
 
     Raises ShardError when one is not there.
     """

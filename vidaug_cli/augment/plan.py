@@ -1,32 +1,37 @@
-"""The plan: which clips, which partners, which shard. It follows from manifest, recipe, clip spec, seed and copies."""
+"""The plan: which clips, which partners, which shard. It follows from manifest, recipe, clip spec, seed and copies.
+
+Nothing here loads torch, so that a folder can be looked into quickly; only `read_plan` makes ops, and loads it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from vidaug_cli.data.kinds import PLAN
 from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec, check_rates
 from vidaug_cli.data.selection import classes_of
-from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec
+from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import parse_recipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
-from vidaug_cli.schema import check
+from vidaug_cli.schema import check, parse
 from vidaug_cli.words import nearest
 
 GROUP = 32  # clips that are mixed among each other, and the least a shard holds
 ORIGINAL = -1  # the copy number of clean clips
 DRAWS = 1  # the format of draws: another number wherever a release makes other clips of the same plan
 JPEG_SHARE = 1 / 7  # of the raw size, an estimate that errs high: real clips took 1/7 to 1/11 at quality 95
+AGAIN = "make the shards again, in another folder"
 
 
 class Slot(NamedTuple):
@@ -41,16 +46,9 @@ Group = tuple[Slot, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """All that decides the bytes of every shard.
+class PlanSettings:
+    """The plain values of a plan. Raises VidaugError, a line for each that cannot be."""
 
-    Raises VidaugError when the settings cannot make a data set.
-    """
-
-    rows: tuple[Row, ...]
-    classes: tuple[str, ...] = ()  # names in label order, of rows that are not there too; without any, those of `rows`
-    recipe: Recipe
-    spec: ClipSpec
     seed: int = 0
     copies: int = 1
     keep_original: bool = False
@@ -61,7 +59,6 @@ class Plan:
 
     def __post_init__(self) -> None:
         rules = {
-            "classes": (len(set(self.classes)) == len(self.classes), "names, no two alike"),
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
             "codec": (self.codec in get_args(Codec), " or ".join(get_args(Codec))),
@@ -72,9 +69,70 @@ class Plan:
             ),
         }
         check(self, rules)
+
+    def shard_count(self, videos: int) -> int:
+        """Return how many shards the clips of so many videos fill."""
+        groups = max(1, videos // GROUP) * (self.copies + self.keep_original)
+        return -(-groups // (self.clips_per_shard // GROUP))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanHeader(PlanSettings):
+    """What `plan.json` holds: everything but the rows, which it names by their hash."""
+
+    recipe: str  # TOML text
+    clip: ClipSpec
+    classes: tuple[str, ...]
+    manifest_sha256: str
+    plan_sha256: str = ""
+    tool_version: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the header as `plan.json` holds it."""
+        return {"format": FORMAT, "version": VERSION} | asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """The hash of all that decides a byte: a release that draws the same clips goes on with another's folder."""
+        content = {key: value for key, value in self.as_json().items() if key not in _UNHASHED}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def differences(self, other: PlanHeader) -> list[str]:
+        """Return the keys that make `other` another plan than this one."""
+        names = (field.name for field in fields(self) if field.name not in _UNHASHED)
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+    @property
+    def drawn_differently(self) -> str:
+        """In words that this release would draw other clips for this plan; empty if it would not."""
+        if self.draws == DRAWS:
+            return ""
+        return (
+            f"was drawn by vidaug-cli {self.tool_version} in format {self.draws}, "
+            f"and vidaug-cli {version('vidaug-cli')} draws in format {DRAWS}"
+        )
+
+
+_UNHASHED = ("plan_sha256", "tool_version")  # keys of a header that follow from the others, or decide nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(PlanSettings):
+    """All that decides the bytes of every shard.
+
+    Raises VidaugError when the settings cannot make a data set.
+    """
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...] = ()  # names in label order, of rows that are not there too; without any, those of `rows`
+    recipe: Recipe
+    spec: ClipSpec
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, {"classes": (len(set(self.classes)) == len(self.classes), "distinct names")})
         check_rates(self.spec, self.rows)
-        unlabelled = [row.name for row in self.rows if row.label is None]
-        if unlabelled:
+        if unlabelled := [row.name for row in self.rows if row.label is None]:
             raise VidaugError(
                 f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}",
                 hint="folders named after classes or a list give labels; --subset train leaves a test split out",
@@ -113,11 +171,11 @@ class Plan:
         """The groups of each shard. Clean originals come last, so that they move no other clip."""
         copies = [*range(self.copies), *([ORIGINAL] if self.keep_original else [])]
         groups = [group for number, copy in enumerate(copies) for group in self._groups(copy, number * len(self.rows))]
-        per_shard = self.clips_per_shard // GROUP
-        return tuple(tuple(groups[start : start + per_shard]) for start in range(0, len(groups), per_shard))
+        each = self.clips_per_shard // GROUP
+        return tuple(tuple(groups[each * i : each * (i + 1)]) for i in range(self.shard_count(len(self.rows))))
 
     def _groups(self, copy: int, first_clip: int) -> Iterator[Group]:
-        """One copy's videos in random order, cut into groups; a short last group joins the one before."""
+        """Yield one copy's videos in random order, cut into groups; a short last group joins the one before."""
         order = list(range(len(self.rows)))
         if copy != ORIGINAL:
             generator(self.seed, copy, 0, Step.SHUFFLE).shuffle(order)
@@ -127,36 +185,40 @@ class Plan:
             yield tuple(slots[start : None if start == starts[-1] else start + GROUP])
 
     @cached_property
-    def header(self) -> dict[str, Any]:
-        """What `plan.json` holds: everything but the rows, which it names by their hash.
+    def header(self) -> PlanHeader:
+        """What `plan.json` holds of this plan."""
+        header = PlanHeader(
+            **_settings_of(self),
+            recipe=self.recipe.text,
+            clip=self.spec,
+            classes=self.classes,
+            manifest_sha256=hash_rows(self.rows),
+        )
+        return replace(header, plan_sha256=header.digest, tool_version=version("vidaug-cli"))
 
-        The hash is of all that decides a byte, so a release that draws the same clips goes on with another's folder.
-        """
-        content = {
-            "format": FORMAT,
-            "version": VERSION,
-            "draws": self.draws,
-            "recipe": self.recipe.text,
-            "seed": self.seed,
-            "copies": self.copies,
-            "keep_original": self.keep_original,
-            "clip": self.spec.as_json(),
-            "codec": self.codec,
-            "quality": self.quality,
-            "clips_per_shard": self.clips_per_shard,
-            "classes": list(self.classes),
-            "manifest_sha256": hash_rows(self.rows),
-        }
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        return content | {"plan_sha256": digest, "tool_version": version("vidaug-cli")}
+    def shard_header(self, shard: int, device: DeviceKind) -> ShardHeader:
+        """Return what shard number `shard` says about itself when it is rendered on such a device."""
+        return ShardHeader(
+            classes=self.classes,
+            recipe=self.recipe.text,
+            seed=self.seed,
+            shard=shard,
+            plan_sha256=self.sha256,
+            frames=self.spec.frames,
+            size=self.spec.size,
+            codec=self.codec,
+            quality=self.quality,
+            device=device,
+        )
 
     @property
     def sha256(self) -> str:
-        return str(self.header["plan_sha256"])
+        """The hash of all that decides a byte, in hexadecimal."""
+        return self.header.plan_sha256
 
 
-_SETTINGS = ("seed", "copies", "keep_original", "codec", "quality", "clips_per_shard", "draws")
-_TOLD = ("plan_sha256", "tool_version")  # keys of a header that follow from the others, or decide nothing
+def _settings_of(source: PlanSettings) -> dict[str, Any]:
+    return {field.name: getattr(source, field.name) for field in fields(PlanSettings)}
 
 
 def write_plan(plan: Plan, out: Path) -> None:
@@ -166,84 +228,68 @@ def write_plan(plan: Plan, out: Path) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     manifest, rows = out / "manifest.jsonl", rows_text(plan.rows)
-    if not _holds(manifest, rows):  # of the same plan too: its rows say where the videos lie now
+    if not manifest.exists() or manifest.read_bytes() != rows.encode():  # its rows say where the videos lie now
         write_text_atomically(manifest, rows)
-    written = read_header(out) if (out / "plan.json").exists() else {}
-    if written | {"tool_version": plan.header["tool_version"]} != plan.header:
-        write_text_atomically(out / "plan.json", json.dumps(plan.header, indent=2, ensure_ascii=False) + "\n")
+    if not (out / PLAN).exists() or replace(read_header(out), tool_version=plan.header.tool_version) != plan.header:
+        text = json.dumps(plan.header.as_json(), indent=2, ensure_ascii=False)
+        write_text_atomically(out / PLAN, text + "\n")
 
 
-def _holds(path: Path, text: str) -> bool:
+def read_header(out: Path) -> PlanHeader:
+    """Return `plan.json` of an output folder. Raises ShardError when it is missing, foreign or damaged."""
+    path = out / PLAN
     try:
-        return path.read_bytes() == text.encode()
-    except FileNotFoundError:
-        return False
-
-
-def read_header(out: Path) -> dict[str, Any]:
-    """`plan.json` of an output folder. Raises ShardError when it is missing or foreign."""
-    path = out / "plan.json"
-    try:
-        header = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "holds no plan.json" if out.is_dir() else "is a file" if out.exists() else "does not exist"
         raise ShardError(what, where=out, hint="name a folder written by 'vidaug augment'") from error
     except OSError as error:
         raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
     except (ValueError, RecursionError) as error:
-        raise ShardError("is not JSON", where=path, hint="make the shards again, in another folder") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ShardError("is not JSON", where=path, hint=AGAIN) from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ShardError("is not a plan of vidaug", where=path, hint="name another folder")
-    if header.get("version") != VERSION:
+    if found.get("version") != VERSION:
         hint = "use the vidaug that wrote it, or make the shards again"
-        raise ShardError(f"has version {header.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
-    return header
+        raise ShardError(f"has version {found.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
+    return parse(PlanHeader, found, where=path, hint=AGAIN, error=ShardError, extra=True)
 
 
-def read_plan(out: Path) -> Plan:
-    """The plan of an output folder. Raises ShardError when it is not whole."""
-    header = read_header(out)
+def read_planned_rows(out: Path) -> list[Row]:
+    """Return the rows of the manifest in an output folder. Raises VidaugError when it is missing or damaged."""
     manifest = out / "manifest.jsonl"
     try:
         with manifest.open("rb") as lines:
-            rows = read_rows(lines, str(manifest))
-        clip = header["clip"]
-        plan = Plan(
-            rows=tuple(rows),
-            classes=tuple(header["classes"]),
-            recipe=parse_recipe(str(header["recipe"]), str(out / "plan.json")),
-            spec=ClipSpec(**clip | {"crop": tuple(clip["crop"])}),
-            **{key: header[key] for key in _SETTINGS},
-        )
+            return read_rows(lines, str(manifest))
     except OSError as error:
         hint = "the same 'vidaug augment' command writes it again"
         raise ShardError(f"cannot be read: {error.strerror}", where=manifest, hint=hint) from error
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        hint = "make the shards again, in another folder"
-        raise ShardError(f"is damaged ({error})", where=out / "plan.json", hint=hint) from error
+
+
+def read_plan(out: Path) -> Plan:
+    """Return the plan of an output folder. Raises ShardError when it is not whole, RecipeError for a damaged recipe."""
+    header, rows = read_header(out), read_planned_rows(out)
+    recipe = parse_recipe(header.recipe, str(out / PLAN))
+    try:
+        settings = _settings_of(header)
+        plan = Plan(rows=tuple(rows), classes=header.classes, recipe=recipe, spec=header.clip, **settings)
+        if plan.sha256 != header.plan_sha256:
+            raise VidaugError(", ".join(plan.header.differences(header)) or "plan_sha256")
     except VidaugError as error:
         if error.where:
             raise
-        what = f"was changed since it was made ({error.what})"
-        raise ShardError(what, where=out, hint="make the shards again") from error
-    if plan.sha256 != header.get("plan_sha256"):
-        changed = ", ".join(plan_differences(plan, header)) or "plan_sha256"
-        raise ShardError(
-            f"was changed since it was made ({changed})", where=out, hint="make the shards again, in another folder"
-        )
+        raise ShardError(f"was changed since it was made ({error.what})", where=out, hint=AGAIN) from error
     return plan
 
 
-def plan_differences(plan: Plan, header: dict[str, Any]) -> list[str]:
-    """The keys in which a folder's `plan.json` is another plan than this one."""
-    return [key for key, value in plan.header.items() if key not in _TOLD and header.get(key) != value]
+@lru_cache(maxsize=1)
+def shared_plan(out: Path, sha256: str) -> Plan:
+    """Return the plan in `out`, read once in a process for all shards it works on.
 
-
-def drawn_otherwise(header: dict[str, Any]) -> str:
-    """In words that this release would draw other clips for the plan of this header; empty if it would not."""
-    if header.get("draws") == DRAWS:
-        return ""
-    return (
-        f"was drawn by vidaug-cli {header.get('tool_version')} in format {header.get('draws')}, "
-        f"and vidaug-cli {version('vidaug-cli')} draws in format {DRAWS}"
-    )
+    `sha256` tells a later plan apart; where the videos may have moved since, `shared_plan.cache_clear()` comes first.
+    Raises ShardError when there is another plan by now.
+    """
+    plan = read_plan(out)
+    if plan.sha256 != sha256:
+        raise ShardError("got another plan while it was being worked on", where=out)
+    return plan

@@ -22,7 +22,7 @@ SUFFIXES = (".png", ".gif", ".mp4")
 
 
 def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
-    """Clips of an output folder: by number, or so many evenly spread. Raises ShardError when one is not there."""
+    """Return clips of an output folder: by number, or so many evenly spread. Raises ShardError when one is missing."""
     plan = read_plan(out)
     strips = []
     for path, index in find_clips(out, wanted):
@@ -32,10 +32,9 @@ def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
 
 
 def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
-    """The first clips the plan would make. Raises VidaugError when no video can be read."""
+    """Return the first clips the plan would make. Raises VidaugError when no video can be read."""
     failures: list[Failure] = []
-    # One clip more than is shown, as the partner of the last.
-    group = plan.shards[0][0][: count + 1]
+    group = plan.shards[0][0][: count + 1]  # one more than is shown, as the partner of the last
     records = list(render_group(plan, engine, group, failures))[:count]
     if not records:
         raise VidaugError(failures[0].reason, where=failures[0].path)
@@ -43,7 +42,7 @@ def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
 
 
 def check_suffixes(paths: Sequence[Path]) -> None:
-    """Before anything is rendered. Raises VidaugError when a picture could not be written."""
+    """Raise VidaugError, before anything is rendered, for a name that no picture can have."""
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             raise VidaugError(
@@ -54,7 +53,7 @@ def check_suffixes(paths: Sequence[Path]) -> None:
 def draw_pictures(
     strips: Sequence[Strip], paths: Sequence[Path], *, columns: int, thumb: int, legend: Legend = LEGEND
 ) -> Iterator[Path]:
-    """Write a contact sheet to each .png and an animation to each other path; yields what was written."""
+    """Write a contact sheet to each .png and an animation to each other path, and yield what was written."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".png":
@@ -73,16 +72,12 @@ def _strip(plan: Plan, record: Record) -> Strip:
         title=f"{record.clip}: " + " + ".join(f"{name} {share:.0%}" for share, name in shares if share > 0),
         own=own.name if own else "",
         partner=partner.name if partner else None,
-        note=_note(record.params),
+        note=", ".join(op_names(record.params)) or "crop and flip only",
         fps=clip_fps(own, record.params) if own else FPS,
     )
 
 
 def clip_fps(video: Row, params: dict[str, Any]) -> float:
-    """Frames per second at which a clip of `video` is as fast as it, from the numbers drawn for the clip."""
+    """Return the frames per second at which a clip is as fast as its video, from the numbers drawn for the clip."""
     step = params["own"]["sample"]["step"]  # frames of the video from one frame of the clip to the next
     return video.fps / step if video.fps and step else FPS
-
-
-def _note(params: dict[str, Any]) -> str:
-    return ", ".join(op_names(params)) or "crop and flip only"

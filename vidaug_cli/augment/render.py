@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Literal, NamedTuple
@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from jaxtyping import Int32, UInt8
 
-from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, read_plan
+from vidaug_cli.augment.output import to_retry
+from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, shared_plan
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
-from vidaug_cli.data.shard.header import DeviceKind, Record, ShardHeader
+from vidaug_cli.data.shard.header import DeviceKind, Record
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.data.video.guard import Guard
-from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.device import within_memory
-from vidaug_cli.errors import ShardError, VideoError
+from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
 from vidaug_cli.rng import Step, generator
@@ -49,11 +50,11 @@ class Mixture(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What renders: changes the speed and, between CPU and CUDA by a level at most, the pixels; nothing else."""
+    """How clips are rendered: it decides the speed and, between CPU and CUDA by a level at most, the pixels."""
 
     device: str = "cpu"
     batch: int = 4  # clips on the device at a time; on the CPU, few stay nearer to the cache
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = LIMITS
 
     @property
     def kind(self) -> DeviceKind:
@@ -62,12 +63,13 @@ class Engine:
 
     @property
     def guard(self) -> Guard:
+        """This thread's decoder."""
         return _guard(self.limits, get_ident())
 
 
 @lru_cache(maxsize=4)
 def _guard(limits: Limits, thread: int) -> Guard:
-    """This thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
+    """Return this thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
     return Guard(limits)
 
 
@@ -93,14 +95,15 @@ def draw_mixture(plan: Plan, slot: Slot) -> Mixture | None:
 
 
 def clip_shape(plan: Plan) -> Shape:
+    """Return the shape of every clip of the plan."""
     return Shape(plan.spec.frames, plan.spec.size, plan.spec.size)
 
 
 def decode(plan: Plan, engine: Engine, cut: Cut, out: UInt8[np.ndarray, "frames height width 3"]) -> Cut:
     """Put the pixels of `cut` into `out`, uint8 (T, H, W, 3).
 
-    Returns the cut with the frames really taken: of a video whose manifest row is an estimate, they may be fewer.
-    Raises VideoError when the video cannot be read or is no longer what was scanned.
+    Of a video whose manifest row is an estimate, these may be others. Raises VideoError when the video cannot be read
+    or is no longer what was scanned.
     """
     row = plan.rows[cut.slot.row]
     sample = cut.sample
@@ -109,9 +112,10 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: UInt8[np.ndarray, "frames 
 
 
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
-    """The clips of one group in plan order. Videos that fail are noted and left out; the ring closes without them.
+    """Yield the clips of one group in plan order, each mixed with the next and the last with the first.
 
-    The pixels of a record are good until this thread renders its next group.
+    Videos that fail are left out before that, and added to `failures`. The pixels of a record are good until this
+    thread renders its next group.
     """
     pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[: len(group) + 1]
     cuts: list[Cut] = []
@@ -155,7 +159,7 @@ def _pixels(clips: int, shape: Shape, thread: int) -> Pixels:
 def _mix_neighbours(
     plan: Plan, video: Video, cuts: Sequence[Cut], mixtures: Sequence[Mixture | None]
 ) -> Iterator[Record]:
-    """Clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out."""
+    """Yield clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out."""
     labels = torch.tensor([plan.labels[cut.slot.row] for cut in cuts], device=video.device)
     target = torch.nn.functional.one_hot(labels, len(plan.classes)).float()
     weights = torch.ones(video.shape[:2], device=video.device)
@@ -188,7 +192,7 @@ def _cut_json(plan: Plan, cut: Cut) -> dict[str, Any]:
 
 
 def _cut_from_json(record: Record, index: int, params: dict[str, Any]) -> Cut:
-    """Own video (index 0) or partner (1) of a stored clip."""
+    """Return the own video (index 0) or the partner (1) of a stored clip."""
     slot = Slot(record.clip, record.copy, record.sources[index])
     draws = [step["draw"] for step in params["augment"]]
     return Cut(slot, Sample.from_json(params["sample"]), record.frames[index], draws)
@@ -212,24 +216,12 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
 
 
 def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: OnError = "skip") -> DoneRecord:
-    """Write one whole shard and its done record. The same plan and index give the same bytes, always.
+    """Write one whole shard and its done record, and return that. The same plan and index always give the same bytes.
 
     Raises VideoError for the first video that fails, when `on_error` is "fail".
     """
-    header = ShardHeader(
-        classes=plan.classes,
-        recipe=plan.recipe.text,
-        seed=plan.seed,
-        shard=index,
-        plan_sha256=plan.sha256,
-        frames=plan.spec.frames,
-        size=plan.spec.size,
-        codec=plan.codec,
-        quality=plan.quality,
-        device=engine.kind,
-    )
     path = shard_path(out, index)
-    with ShardWriter(path, header) as writer:
+    with ShardWriter(path, plan.shard_header(index, engine.kind)) as writer:
         for group in plan.shards[index]:
             for record in render_group(plan, engine, group, writer.failures):
                 writer.append(record)
@@ -239,28 +231,27 @@ def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: On
 
 
 def _first_failure(failures: Sequence[Failure]) -> VideoError:
-    """What ends a run in which no video may fail."""
+    """Return what ends a run in which no video may fail."""
     return VideoError(failures[0].reason, where=failures[0].path, hint="--on-error skip leaves it out")
 
 
 def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
-    """Try the clips again that were left out of a finished shard: those that may pass, or `every` one.
+    """Try the clips again that were left out of a finished shard: those that may be readable by now, or `every` one.
 
-    Returns the record with the reasons of today where none of them can be read, so that the shard stays as it is; None
-    where the shard has to be made anew.
+    Where none of them is, the shard stays as it is, and its record with the reasons of today is returned; None where
+    the shard has to be made anew.
     """
     slots = {slot.clip: slot for group in plan.shards[done.shard] for slot in group}
     pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[0]
-    failures = list(done.failures)
-    for place, failure in enumerate(failures):
-        if failure.passing or every:
-            try:
-                decode(plan, engine, draw_cut(plan, slots[failure.clip]), pixels)
-            except VideoError as error:
-                failures[place] = _failure(plan, slots[failure.clip], error)
-            else:
-                return None
-    again = replace(done, failures=tuple(failures))
+    failures = {failure.clip: failure for failure in done.failures}
+    for clip in [failure.clip for failure in to_retry(done, every)]:
+        try:
+            decode(plan, engine, draw_cut(plan, slots[clip]), pixels)
+        except VideoError as error:
+            failures[clip] = _failure(plan, slots[clip], error)
+        else:
+            return None
+    again = replace(done, failures=tuple(failures.values()))
     if again != done:
         again.write(done_path(shard_path(out, done.shard)))
     return again
@@ -276,40 +267,29 @@ def render_shards(
     done: Mapping[int, DoneRecord] | None = None,
     retry_failed: bool = False,
 ) -> Iterator[DoneRecord]:
-    """Render the shards `todo` of the plan in `out`, yielding each when it is whole, in no order.
+    """Render the shards `todo` of the plan in `out`, and yield the record of each when it is whole, in no order.
 
     Of those that are `done`, the clips that were left out are tried first, and where all fail again the shard stays.
-
-    Plans travel as a path, frames not at all: a worker reads the plan from `out` and writes its shard there.
+    Only paths and numbers go to the workers: each reads the plan from `out` and writes its shards there.
     """
-    sha256, done = read_header(out)["plan_sha256"], done or {}
-    _plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
-    tasks = [(out, sha256, index, engine, on_error, done.get(index), retry_failed) for index in todo]
-    return in_processes(_work, tasks, workers)
+    shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
+    call = partial(_render_or_retry, out, read_header(out).plan_sha256, engine, on_error, retry_failed)
+    return in_processes(call, [(index, (done or {}).get(index)) for index in todo], workers)
 
 
-def _work(
-    out: Path, sha256: str, index: int, engine: Engine, on_error: OnError, done: DoneRecord | None, retry_failed: bool
+def _render_or_retry(
+    out: Path, sha256: str, engine: Engine, on_error: OnError, retry_failed: bool, index: int, done: DoneRecord | None
 ) -> DoneRecord:
-    """One shard in a worker process, or in this one where there are no others."""
-    if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so shards take them in turn
+    """Finish one shard in a worker process, or in this one where there are no others."""
+    if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so the GPUs share the shards
         engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the workers share the cores among them
+    torch.set_num_threads(1)  # the workers share the cores
     try:
-        plan = _plan(out, sha256)
+        plan = shared_plan(out, sha256)
         kept = retry(plan, out, done, engine, every=retry_failed) if done else None
         if kept and on_error == "fail":
             raise _first_failure(kept.failures)
         return kept or render_shard(plan, out, index, engine, on_error)
     finally:
         torch.set_num_threads(threads)  # training may follow, and its sums depend on it
-
-
-@lru_cache(maxsize=1)
-def _plan(out: Path, sha256: str) -> Plan:
-    """The plan in `out`, read once in a process for all its shards; the hash tells a later plan apart."""
-    plan = read_plan(out)
-    if plan.sha256 != sha256:
-        raise ShardError("got another plan while it was being worked on", where=out)
-    return plan

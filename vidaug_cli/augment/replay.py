@@ -21,8 +21,6 @@ from vidaug_cli.errors import VideoError
 from vidaug_cli.workers import track
 
 BLOCK = 16  # pixels, height and width of what a JPEG with 4:2:0 codes at a time
-
-
 JPEG_LEVELS = 12  # by which a block may differ on average where a level differed before: 2.5 at quality 95, 10 at 30
 
 
@@ -38,25 +36,27 @@ class Replayed:
 def replay_clips(
     out: Path, wanted: Sequence[int] | int | None, engine: Engine, *, root: Path | None = None, progress: bool = False
 ) -> Iterator[Replayed]:
-    """Render clips again from their sources and stored numbers, and compare.
+    """Yield how clips compare with themselves rendered again from their sources and stored numbers.
 
     Args:
         out: an output folder.
         wanted: numbers of clips, or how many spread evenly, or None for all.
+        engine: how they are rendered now.
         root: folder of the videos, if they were moved.
+        progress: whether to say how far it is.
 
     Raises ShardError when a clip is not there, VidaugError when none of the videos is.
     """
     plan = read_plan(out)
     plan = replace(plan, rows=tuple(relocate(plan.rows, root)))
-    found = find_clips(out, wanted)
-    for path, index in track(found, len(found), "clip", "replay", show=progress):
+    clips = find_clips(out, wanted)
+    for path, index in track(clips, len(clips), "clip", "replay", show=progress):
         with Shard(path) as shard:
             yield _replay_one(plan, engine, shard, shard.record(index))
 
 
 def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Replayed:
-    """Bytes are equal on one kind of device; between two, pixels may differ by a level, and sums in the last place."""
+    """Compare one clip: equal bytes on one kind of device; on another, pixels a level apart and sums nearly equal."""
     try:
         again = replay(plan, engine, stored)
     except VideoError as error:
@@ -79,7 +79,7 @@ def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Rep
 
 
 def _largest_mean(off: NDArray[np.int16]) -> float:
-    """The largest mean over the 16 x 16 blocks of the frames (T, H, W, 3): what JPEG codes is coded by the block."""
+    """Return the largest mean of the 16 x 16 blocks of frames (T, H, W, 3): JPEG codes each block by itself."""
     rows, columns = (np.arange(0, length, BLOCK) for length in off.shape[1:3])
     sums = np.add.reduceat(np.add.reduceat(off.sum(3, dtype=np.int64), rows, 1), columns, 2)
     return float(sums.max()) / (3 * BLOCK**2)

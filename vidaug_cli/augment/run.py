@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vidaug_cli.augment import output
-from vidaug_cli.augment.output import Part
+from vidaug_cli.augment.output import WHOLE, Part
 from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine, OnError, render_group, render_shards
 from vidaug_cli.data.shard.done import Failure
@@ -33,11 +33,11 @@ class Report:
     seconds: float
     rendered: int  # clips of this run
     failures: tuple[Failure, ...]  # of this part, with those of earlier runs
-
     listed: bool  # whether failures.jsonl lists the failures: once all parts are there
 
     @property
     def text(self) -> str:
+        """The report for people: a line, and one for each reason why clips were left out."""
         rate = f", {self.rendered / self.seconds:.1f} clips/s" if self.rendered else ""
         lines = [
             f"{self.out}: {_amount(self)}, {self.shards} of {count(self.planned_shards, 'shard')}, "
@@ -53,8 +53,8 @@ class Report:
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
-        plain = {name: value for name, value in vars(self).items() if name not in ("out", "failures")}
-        return plain | {"out": str(self.out), "failures": [vars(failure) for failure in self.failures]}
+        """Return every field as JSON can hold it."""
+        return asdict(self) | {"out": str(self.out)}
 
 
 def run(
@@ -62,7 +62,7 @@ def run(
     out: Path,
     engine: Engine,
     *,
-    part: Part | None = None,
+    part: Part = WHOLE,
     workers: int = 1,
     on_error: OnError = "skip",
     overwrite: bool = False,
@@ -70,18 +70,17 @@ def run(
     force: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Render what is left of the plan into `out`; each shard is there whole or not at all.
+    """Render what is left of the plan into `out`, and return what is there then.
 
-    A shard that lacks clips for a reason that may pass is made anew once one of them can be read; with `retry_failed`,
-    for whatever reason.
+    Each shard is there whole or not at all. A shard that lacks clips for a reason that may pass is made anew once one
+    of them can be read; with `retry_failed`, for whatever reason.
 
     Raises ShardError when `out` is another's, VidaugError when another process is at work on the same shards or the
     disk is too small (unless `force`), VideoError when a video fails and `on_error` is "fail".
     """
-    part = part or output.WHOLE
     started = time.monotonic()
     output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
-    with output.held_for(plan, out, part, overwrite=overwrite):
+    with output.lock_shards(plan, out, part, overwrite=overwrite):
         before = output.finished(plan, out, part)
         done = dict(before)
         todo = output.to_do(plan, part, done, retry_failed=retry_failed)
@@ -125,10 +124,12 @@ class Estimate:
 
     @property
     def text(self) -> str:
+        """The estimate for people, in one line."""
         weight = f"{human_bytes(self.bytes)} ({human_bytes(self.free)} free)"
         return f"{_amount(self)}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
 
     def as_json(self) -> dict[str, Any]:
+        """Return every field as JSON can hold it."""
         return dict(vars(self))
 
 
@@ -138,14 +139,13 @@ def estimate(
     engine: Engine,
     workers: int,
     *,
-    part: Part | None = None,
+    part: Part = WHOLE,
     overwrite: bool = False,
 ) -> Estimate:
-    """Size of a run from the plan, and its time from rendering a few clips, which are thrown away.
+    """Return the size of a run as the plan says, and its time as rendering a few clips says, which are thrown away.
 
     Raises ShardError when `run` would refuse `out`.
     """
-    part = part or output.WHOLE
     output.check_start(plan, out, part, overwrite=overwrite, force=True)
     shards, clips = part.shards(plan), part.clips(plan)
     trial = plan.shards[shards[0]][0][:TRIAL] if shards else ()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.augment.plan import Plan, drawn_otherwise, read_header, read_plan
+from vidaug_cli.augment.plan import Plan, read_header, read_plan, shared_plan
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.done import done_path, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
@@ -27,30 +27,26 @@ class Fault:
 
 
 def verify(out: Path, *, deep: bool = True, workers: int = 0, progress: bool = False) -> tuple[list[Fault], int]:
-    """Every fault of an output folder, and how many shards were looked at.
+    """Return every fault of an output folder, and how many shards were looked at.
 
-    Raises ShardError when the plan itself cannot be read.
+    With `deep`, every byte is read. Raises ShardError when the plan itself cannot be read.
     """
-    if other := drawn_otherwise(read_header(out)):
+    if other := read_header(out).drawn_differently:
         raise ShardError(other, where=out, hint="verify it with that release")
     plan = read_plan(out)
-    _plan.cache_clear()
-    tasks = [(out, index, deep) for index in range(len(plan.shards))]
-    faults: dict[int, list[str]] = {}
-    checked = in_processes(_verify_shard, tasks, workers)
-    for index, found in track(checked, len(tasks), "shard", "verify", show=progress):
-        faults[index] = found
-    known = {shard_path(out, index) for index in range(len(plan.shards))}
-    strangers = sorted(set((out / "shards").glob("*.h5")) - known)
+    shared_plan.cache_clear()
+    paths = [shard_path(out, index) for index in range(len(plan.shards))]
+    checked = in_processes(partial(_verify_shard, out, plan.sha256, deep), [(i,) for i in range(len(paths))], workers)
+    faults = dict(track(checked, len(paths), "shard", "verify", show=progress))
+    strangers = sorted(set((out / "shards").glob("*.h5")) - set(paths))
     return [
-        *(Fault(str(shard_path(out, index)), what) for index in sorted(faults) for what in faults[index]),
+        *(Fault(str(path), what) for index, path in enumerate(paths) for what in faults[index]),
         *(Fault(str(path), "is not a shard of this plan") for path in strangers),
-    ], len(tasks)
+    ], len(paths)
 
 
-def _verify_shard(out: Path, index: int, deep: bool) -> tuple[int, list[str]]:
-    plan = _plan(out)
-    path = shard_path(out, index)
+def _verify_shard(out: Path, sha256: str, deep: bool, index: int) -> tuple[int, list[str]]:
+    plan, path = shared_plan(out, sha256), shard_path(out, index)
     if not done_path(path).exists():
         return index, ["is not finished; the same 'vidaug augment' command continues"]
     try:
@@ -61,30 +57,12 @@ def _verify_shard(out: Path, index: int, deep: bool) -> tuple[int, list[str]]:
         return index, [str(error)]
 
 
-@lru_cache(maxsize=1)
-def _plan(out: Path) -> Plan:
-    """The plan in `out`, read once in a process for all the shards it looks at."""
-    return read_plan(out)
-
-
 def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Iterator[str]:
-    """Whether a shard that is whole in itself is the one the plan says."""
+    """Yield in what a shard that is whole in itself is not the one that the plan says."""
     wanted = [slot for group in plan.shards[index] for slot in group if slot.clip not in left_out]
     with Shard(path) as shard:
-        header = shard.header
-        for name, value in (
-            ("plan_sha256", plan.sha256),
-            ("recipe", plan.recipe.text),
-            ("classes", plan.classes),
-            ("seed", plan.seed),
-            ("frames", plan.spec.frames),
-            ("size", plan.spec.size),
-            ("codec", plan.codec),
-            ("quality", plan.quality),
-            ("shard", index),
-        ):
-            if getattr(header, name) != value:
-                yield f"{name} is not the plan's"
+        planned = vars(plan.shard_header(index, shard.header.device))
+        yield from (f"{name} is not the plan's" for name, value in vars(shard.header).items() if planned[name] != value)
         stored = zip(*(shard.column(name).tolist() for name in ("clip", "copy")), shard.column("sources"), strict=True)
         if [(clip, copy, int(row)) for clip, copy, (row, _) in stored] != [tuple(slot) for slot in wanted]:
             yield "its clips are not the plan's"
@@ -93,7 +71,7 @@ def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Ite
 
 
 def _within_videos(plan: Plan, sources: NDArray[np.int64], frames: NDArray[np.int32]) -> bool:
-    """Whether frame numbers (N, 2, T) lie in their videos, or in the segments of these; sources (N, 2), -1 for none."""
+    """Return whether all frames (N, 2, T) lie in their videos, or the segments of these; sources (N, 2), -1: none."""
     first, count = np.array([(row.first, row.frames) for row in plan.rows]).T
     inside = (first[sources] <= frames.min(2)) & (frames.max(2) < (first + count)[sources])
     return bool((inside | (sources < 0)).all())

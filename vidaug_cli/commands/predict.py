@@ -53,9 +53,9 @@ def command(
     vidaug predict run/best.pt clip.mp4 -o scores.h5
     find . -name '*.mp4' | vidaug predict run - -o scores.h5
     """
+    from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.predict.predict import predict_shards, predict_videos
     from vidaug_cli.scores.file import check_place, write_scores
-    from vidaug_cli.train.run import is_shards
 
     shards = next((Path(source) for source in inputs if is_shards(Path(source))), None)
     if shards and len(inputs) > 1:

@@ -56,9 +56,10 @@ def command(
     its shards. For INPUT with --recipe, what the recipe would make, with no shards written.
     """
     from vidaug_cli.augment.preview import check_suffixes, draw_pictures, rendered_strips, stored_strips
+    from vidaug_cli.data.kinds import is_shards
 
     check_suffixes(out)
-    stored = (Path(source) / "plan.json").exists()
+    stored = is_shards(Path(source))
     if stored and kwargs["recipe"]:
         raise click.UsageError(f"{source} holds shards, which are drawn as they are: leave --recipe out.")
     if not stored and clip:

@@ -97,13 +97,14 @@ def command(
 
     watch = Watch()  # while torch is loaded
 
+    from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import advising, resolve_device
     from vidaug_cli.recipe.loading import load_recipe
     from vidaug_cli.train.checks import check
     from vidaug_cli.train.distributed import processes
     from vidaug_cli.train.history import Log
     from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import Job, Shards, is_shards, prepare
+    from vidaug_cli.train.run import Job, Shards, prepare
     from vidaug_cli.train.settings import Settings, preset_settings
 
     given = {name: kwargs.pop(name) for name in Settings.__dataclass_fields__}

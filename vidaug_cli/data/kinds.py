@@ -13,6 +13,7 @@ from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
 
 LOOKED_AT = 10_000  # files below a folder before it counts as one without videos
+PLAN = "plan.json"  # the file that marks a folder of shards
 HEAD = 4096  # bytes of a file that tell what it is
 
 
@@ -43,8 +44,13 @@ class Kind(Enum):
 
 
 _FORMATS = {"vidaug": Kind.SHARD, "vidaug-scores": Kind.SCORES, "": Kind.HDF5, None: Kind.UNCLEAR}
-_MARKS = {"plan.json": Kind.SHARDS, "best.pt": Kind.RUN, "last.pt": Kind.RUN, "metrics.jsonl": Kind.RUN}
+_MARKS = {PLAN: Kind.SHARDS, "best.pt": Kind.RUN, "last.pt": Kind.RUN, "metrics.jsonl": Kind.RUN}
 _SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fromkeys(IMAGES, Kind.PICTURE)
+
+
+def is_shards(folder: Path) -> bool:
+    """Return whether `folder` is a folder of shards: one that `vidaug augment` writes, finished or not."""
+    return (folder / PLAN).is_file()
 
 
 def kind_of(path: Path) -> Kind:

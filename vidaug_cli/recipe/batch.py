@@ -11,11 +11,11 @@ from vidaug_cli.rng import Step, generator
 
 
 def augment_batch(recipe: Recipe, clips: Clips, *, seed: int, epoch: int, first_clip: int) -> Clips:
-    """A recipe on a batch, on the device it lies on; clip i is mixed with clip i + 1, the last with the first.
+    """Return a batch after a recipe, on the device it was on; clip i is mixed with i + 1, the last with the first.
 
     Args:
         recipe: from `load_recipe`.
-        clips: shuffled, as training batches are: the partner of a clip is its neighbour.
+        clips: uint8 (B, T, H, W, C), shuffled, as training batches are: the partner of a clip is its neighbour.
         seed: of the run.
         epoch: takes the place of the copy: every epoch draws anew.
         first_clip: the position of the batch's first clip in the epoch. The same position always draws the same.
@@ -30,7 +30,7 @@ def augment_batch(recipe: Recipe, clips: Clips, *, seed: int, epoch: int, first_
 
 
 def draw_and_apply(recipe: Recipe, clips: Clips, *, seed: int, epoch: int, first_clip: int) -> Clips:
-    """Do what `augment_batch` does, with clips whose values are known to be good: nothing waits for a GPU."""
+    """Return what `augment_batch` does, of clips whose values are known to be good: nothing waits for a GPU."""
     shape = Shape(*clips.video.shape[1:4])
     places = range(first_clip, first_clip + len(clips))
 

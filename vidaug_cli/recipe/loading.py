@@ -1,6 +1,6 @@
 """Recipes by name or path: TOML in, `Recipe` out; all faults at once, each with its place and a way out.
 
-A recipe has `[[augment]]` tables, worked off in order on each clip by itself, and `[[mix]]` tables, of which at most
+A recipe has `[[augment]]` tables, applied in order to each clip by itself, and `[[mix]]` tables, of which at most
 one is chosen for a clip, by weight; `mix_p` at the top is the chance that a clip is mixed at all.
 """
 
@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, Field, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from vidaug_cli.errors import RecipeError, VidaugError
 from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
-from vidaug_cli.recipe.registry import OPS, Table, aliases, has_it, op_name
+from vidaug_cli.recipe.registry import OPS, TomlTable, aliases, op_name, ops_with
 from vidaug_cli.recipe.tables import merge, override_key
-from vidaug_cli.schema import as_tuples, type_fault
+from vidaug_cli.schema import as_tuples, type_fault, type_faults
 from vidaug_cli.words import nearest, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
 
 
 def load_recipe(*names: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipes of these names or paths as one: augment tables in order, mix tables pooled.
+    """Return the recipes of these names or paths as one: augment tables in order, mix tables pooled.
 
     Args:
         names: names of shipped recipes, or paths of TOML files.
@@ -36,23 +36,24 @@ def load_recipe(*names: str, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: with every fault, a line each.
     """
     faults: list[str] = []
-    tables: list[tuple[str, Table]] = []
+    tables: list[tuple[str, TomlTable]] = []
     for name in names:
         try:
             tables.append((shipped_name(name) or name, _parse(read_recipe(name), name)))
         except RecipeError as error:
             faults.append(str(error))
-    _raise(faults)  # what the others lack cannot be said without these
+    if faults:  # what the others lack cannot be said without these
+        raise RecipeError("\n".join(faults))
     return _build(tables, " + ".join(names), overrides)
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
-    """A `Recipe` from TOML text; `name` is what faults are reported under. Raises RecipeError."""
+    """Return the recipe that a TOML text holds; `name` is what faults are reported under. Raises RecipeError."""
     return _build([(name, _parse(text, name))], name)
 
 
 def shipped_name(name: str) -> str | None:
-    """The recipe that ships under this name, spelled in any way (`CutMix`, `rand-augment-t`); None for a file."""
+    """Return the shipped recipe of this name, spelled in any way (`CutMix`, `rand-augment-t`); None for a file."""
     if name in shipped_recipes() or name in aliases():
         return name
     is_file = os.path.isfile(name)  # noqa: PTH113 (says no to any odd name)
@@ -60,7 +61,7 @@ def shipped_name(name: str) -> str | None:
 
 
 def read_recipe(name: str) -> str:
-    """The TOML text of a shipped recipe or of a file. Raises RecipeError with the nearest name."""
+    """Return the TOML text of a shipped recipe or of a file. Raises RecipeError with the nearest name."""
     if name in shipped_recipes():
         return (resources.files("vidaug_cli.recipes") / f"{name}.toml").read_text("utf-8")
     if shipped := shipped_name(name):
@@ -83,12 +84,12 @@ def read_recipe(name: str) -> str:
 
 @cache
 def shipped_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with the tool."""
-    found = resources.files("vidaug_cli.recipes").iterdir()
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in found if entry.name.endswith(".toml")))
+    """Return the names of the recipes that come with the tool."""
+    files = resources.files("vidaug_cli.recipes").iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
 
 
-def _parse(text: str, name: str) -> Table:
+def _parse(text: str, name: str) -> TomlTable:
     try:
         return tomllib.loads(text)
     except ValueError as error:  # tomllib's own, and Python's for a number of thousands of digits
@@ -100,21 +101,18 @@ def _parse(text: str, name: str) -> Table:
 _SHARES = {"augment": ("p", 1.0), "mix": ("weight", 1e6)}  # the key beside `op` of each kind of table, and its top
 
 
-def _build(tables: Sequence[tuple[str, Table]], where: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of some tables. Raises RecipeError with every fault of theirs and of the overrides."""
+def _build(tables: Sequence[tuple[str, TomlTable]], where: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of some tables. Raises RecipeError with every fault of theirs and of the overrides."""
     table, faults = merge(tables)
     faults += [fault for override in overrides for fault in override_key(table, override)]
-
-    def entries(kind: str) -> list[tuple[str, Any, float]]:
-        found = [_entry(kind, entry) for entry in table[kind]]
-        for index, (*_, entry_faults) in enumerate(found):
-            faults.extend(f"{where}: {kind}.{index}{fault}" for fault in entry_faults)
-        return [(name, op, share) for name, op, share, _ in found]
-
-    augment, mix = entries("augment"), entries("mix")
+    augment, mix = (
+        [_entry(kind, entry, f"{where}: {kind}.{index}", faults) for index, entry in enumerate(table[kind])]
+        for kind in _SHARES
+    )
     if not faults and mix and not any(weight for *_, weight in mix):
         faults.append(f"{where}: mix: every weight is 0")
-    _raise(faults)
+    if faults:
+        raise RecipeError("\n".join(faults))
     return Recipe(
         name=table["name"],
         summary=table["summary"],
@@ -125,24 +123,24 @@ def _build(tables: Sequence[tuple[str, Table]], where: str, overrides: Sequence[
     )
 
 
-def _entry(kind: str, entry: Table) -> tuple[str, Any, float, list[str]]:
-    """Name, op, chance or weight, and faults of one table; where there are faults, the op is None."""
+def _entry(kind: str, entry: TomlTable, place: str, faults: list[str]) -> tuple[str, Any, float]:
+    """Return name, op, and chance or weight of one table, and add what is wrong with it to `faults`."""
     key, top = _SHARES[kind]
-    name, share = op_name(kind, entry), entry.get(key, 1.0)
-    faults = []
+    name, share, ops = op_name(kind, entry), entry.get(key, 1.0), OPS[kind]()
     if fault := type_fault(share, float) or ("" if 0 <= share <= top else f"{shown(share)} should be 0 to {top:g}"):
-        faults.append(f".{key}: {fault}")
+        faults.append(f"{place}.{key}: {fault}")
         share = 0
-    ops = OPS[kind]()
     if name not in ops:
-        return name, None, share, [*faults, f".op: {_op_fault(kind, entry)}"]
+        faults.append(f"{place}.op: {_op_fault(kind, entry)}")
+        return name, None, share
     settings = {name: value for name, value in entry.items() if name not in ("op", key)}
     op, op_faults = _make_op(ops[name], settings, ["op", key])
-    return name, op, float(share), faults + [f" ({name}): {fault}" for fault in op_faults]
+    faults += [f"{place} ({name}): {fault}" for fault in op_faults]
+    return name, op, float(share)
 
 
-def _op_fault(kind: str, entry: Table) -> str:
-    """What is wrong with the `op` of a table, which is none of its kind."""
+def _op_fault(kind: str, entry: TomlTable) -> str:
+    """Return what is wrong with the `op` of a table, which is not an op of its kind."""
     if "op" not in entry:
         return "is missing"
     if fault := type_fault(entry["op"], str):
@@ -155,36 +153,26 @@ def _op_fault(kind: str, entry: Table) -> str:
     return f"no op {shown(entry['op'])}{near or '; is the package that offers it installed?'}"
 
 
-def _make_op(cls: type[Any], settings: Table, other_keys: list[str]) -> tuple[Any, list[str]]:
-    """An op from its settings, or None and what is wrong with them."""
-    hints = get_type_hints(cls)
-    known = {field.name: hints[field.name] for field in fields(cls)}
+def _make_op(cls: type[Any], settings: TomlTable, other_keys: list[str]) -> tuple[Any, list[str]]:
+    """Return an op from its settings, and what is wrong with them."""
+    known = [field.name for field in fields(cls)]
     faults = [
-        f"{shown(key)[1:-1]}: unknown key" + (nearest(key, [*known, *other_keys]) or has_it(key))
+        f"{shown(key)[1:-1]}: unknown key{nearest(key, [*known, *other_keys]) or _owners(key)}"
         for key in settings
         if key not in known
     ]
-    faults += [f"{field.name}: is missing" for field in fields(cls) if _required(field) and field.name not in settings]
-    for key, value in settings.items():
-        if key in known and (fault := type_fault(value, known[key])):
-            faults.append(f"{key}: {fault}")
-    good = {
-        key: as_tuples(value) for key, value in settings.items() if key in known and not type_fault(value, known[key])
-    }
+    wrong = dict(type_faults(settings, cls, extra=True))
+    faults += [f"{key}: {fault}" for key, fault in wrong.items()]
+    good = {key: as_tuples(value) for key, value in settings.items() if key in known and key not in wrong}
     try:
-        made = cls(**good)
+        return cls(**good), faults
     except (VidaugError, ValueError, TypeError) as error:
         # Beside other faults only what is said of a given value: of the rest they may be the cause.
         said = str(error).splitlines()
         return None, faults + [line for line in said if not faults or line.partition(" =")[0] in good]
-    return (None, faults) if faults else (made, [])
 
 
-def _required(field: Field[Any]) -> bool:
-    return field.init and field.default is MISSING and field.default_factory is MISSING
-
-
-def _raise(faults: Iterable[str]) -> None:
-    found = list(faults)
-    if found:
-        raise RecipeError("\n".join(found))
+def _owners(key: str) -> str:
+    """Return `; cutout has it`, to end a message about a key that an op does not have; nothing where none has."""
+    names = ops_with(key)
+    return f"; {' and '.join(names)} {'has' if len(names) == 1 else 'have'} it" if names else ""

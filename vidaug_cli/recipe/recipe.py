@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tomli_w
 
 if TYPE_CHECKING:
     from vidaug_cli.ops.blend import Blend
@@ -48,16 +48,16 @@ class Recipe:
     @cached_property
     def text(self) -> str:
         """The recipe as TOML with every key written out, so that a stored one does not lean on today's defaults."""
-        top = ["name", "summary", "reference", *(["mix_p"] if self.mix else [])]
-        lines = [f"{key} = {_toml(getattr(self, key))}" for key in top]
-        for kind, entries, extra in (("augment", self.augment, "p"), ("mix", self.mix, "weight")):
-            for entry in entries:
-                keys = {"op": entry.name, extra: getattr(entry, extra)} | _settings(entry.op)
-                lines += ["", f"[[{kind}]]", *(f"{key} = {_toml(value)}" for key, value in keys.items())]
-        return "\n".join(lines) + "\n"
+        table: dict[str, Any] = {"name": self.name, "summary": self.summary, "reference": self.reference}
+        if self.augment:
+            table["augment"] = [{"op": step.name, "p": step.p} | _settings(step.op) for step in self.augment]
+        if self.mix:
+            mix = [{"op": member.name, "weight": member.weight} | _settings(member.op) for member in self.mix]
+            table |= {"mix_p": self.mix_p, "mix": mix}
+        return tomli_w.dumps(table)
 
     def draw_augment(self, rng_of: Callable[[int], np.random.Generator], shape: Shape) -> list[Draw | None]:
-        """The draws of one clip, one per step; None where chance passed the step over. `rng_of(i)` is for step i."""
+        """Return the draws of one clip, one per step; None where chance skips the step. `rng_of(i)` is for step i."""
 
         def draw(index: int, step: AugmentStep) -> Draw | None:
             rng = rng_of(index)
@@ -66,7 +66,7 @@ class Recipe:
         return [draw(index, step) for index, step in enumerate(self.augment)]
 
     def apply_augment(self, video: Video, draws: Sequence[Sequence[Draw | None]]) -> Video:
-        """A new batch, uint8 (B, T, H, W, C): clip i augmented as `draws[i]` says."""
+        """Return a new batch, uint8 (B, T, H, W, C): clip i augmented as `draws[i]` says, an entry for each step."""
         for index, step in enumerate(self.augment):
             chosen = [clip for clip, drawn in enumerate(draws) if drawn[index] is not None]
             if len(chosen) == len(video):
@@ -78,7 +78,7 @@ class Recipe:
         return video
 
     def draw_mix(self, rng: np.random.Generator, shape: Shape) -> tuple[str, Blend] | None:
-        """Which member mixes one clip, and its weights; None where the clip stays unmixed."""
+        """Return the op that mixes one clip, by name, and its weights; None where the clip stays unmixed."""
         if not self.mix or rng.random() >= self.mix_p:
             return None
         shares = np.array([member.weight for member in self.mix])
@@ -87,11 +87,6 @@ class Recipe:
 
 
 def _settings(op: Any) -> dict[str, Any]:
-    """The keys of an op with their values; None stands for a key left out."""
-    found = {field.name: getattr(op, field.name) for field in fields(op)}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _toml(value: Any) -> str:
-    """A TOML value: JSON's strings, lists and numbers are TOML's."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """Return the keys of an op with their values; None stands for a key left out."""
+    values = ((field.name, getattr(op, field.name)) for field in fields(op))
+    return {name: value for name, value in values if value is not None}

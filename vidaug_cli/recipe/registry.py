@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from vidaug_cli.ops.clips import ClipOp
     from vidaug_cli.ops.mix import Mix
 
-Table = dict[str, Any]
+TomlTable = dict[str, Any]
 ENTRY_POINTS = "vidaug.ops"  # other packages offer ops in this group
 
 
 def aliases() -> dict[str, str]:
-    """Other names of ops and recipes."""
+    """Return other names of ops and recipes, each with the name it stands for."""
     from vidaug_cli.ops.mix import ALIASES  # loads torch, which takes longer than to list what ships
 
     return ALIASES
@@ -28,7 +28,7 @@ def aliases() -> dict[str, str]:
 
 @cache
 def augment_ops() -> dict[str, type[ClipOp]]:
-    """Ops that may stand under `[[augment]]`, by name: ours and those of other packages."""
+    """Return the ops that may stand under `[[augment]]`, by name: ours and those of other packages."""
     from vidaug_cli.ops.clips import ClipOp
     from vidaug_cli.ops.mix import CUTOUTS
     from vidaug_cli.ops.randaugment import RANDAUGMENT
@@ -38,14 +38,14 @@ def augment_ops() -> dict[str, type[ClipOp]]:
 
 @cache
 def mix_ops() -> dict[str, type[Mix]]:
-    """Ops that may stand under `[[mix]]`, by name: ours and those of other packages."""
+    """Return the ops that may stand under `[[mix]]`, by name: ours and those of other packages."""
     from vidaug_cli.ops.mix import MIXES, Mix
 
     return {**MIXES, **{alias: MIXES[name] for alias, name in aliases().items()}, **_foreign_ops(Mix)}
 
 
 def _foreign_ops(base: type[Any]) -> dict[str, type[Any]]:
-    found = {}
+    ops = {}
     for entry in metadata.entry_points(group=ENTRY_POINTS):
         try:
             op = entry.load()
@@ -54,15 +54,15 @@ def _foreign_ops(base: type[Any]) -> dict[str, type[Any]]:
                 f"op {entry.name!r} cannot be loaded: {error}", where=entry.value, hint="mend or uninstall its package"
             ) from error
         if isinstance(op, type) and issubclass(op, base):
-            found[entry.name] = op
-    return found
+            ops[entry.name] = op
+    return ops
 
 
 OPS: dict[str, Callable[[], dict[str, type[Any]]]] = {"augment": augment_ops, "mix": mix_ops}
 
 
-def op_name(kind: str, entry: Table) -> str:
-    """The name of the op of a table, as we spell it where we know it."""
+def op_name(kind: str, entry: TomlTable) -> str:
+    """Return the name of the op of a table, as we spell it where we know it."""
     name = entry.get("op")
     if not isinstance(name, str):
         return shown(name)
@@ -71,17 +71,11 @@ def op_name(kind: str, entry: Table) -> str:
 
 
 def any_op(name: str) -> str:
-    """An op's name of either kind of table, as we spell it."""
+    """Return an op's name of either kind of table, as we spell it."""
     return next((known for kind in OPS if (known := op_name(kind, {"op": name})) in OPS[kind]()), name)
 
 
-def homes(key: str) -> list[str]:
-    """Names of the ops that have this key."""
+def ops_with(key: str) -> list[str]:
+    """Return the names of the ops that have this key."""
     every = {name: op for ops in OPS.values() for name, op in ops().items() if name not in aliases()}
     return [name for name, op in every.items() if key in (field.name for field in fields(op))]
-
-
-def has_it(key: str) -> str:
-    """`; cutout has it`, to end a message about a key that an op does not have; nothing where none has."""
-    found = homes(key)
-    return f"; {' and '.join(found)} {'has' if len(found) == 1 else 'have'} it" if found else ""

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.recipe.registry import OPS, Table, any_op, homes, op_name
+from vidaug_cli.recipe.registry import OPS, TomlTable, any_op, op_name, ops_with
 from vidaug_cli.schema import type_fault
 from vidaug_cli.words import nearest, shown
 
 _TOP = {"name": str, "summary": str, "reference": str, "mix_p": float, "augment": list, "mix": list}
 
 
-def _shape_faults(table: Table) -> Iterator[tuple[str, str]]:
-    """The outermost keys that are wrong, each with what is wrong with it."""
+def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
+    """Yield the outermost keys that are wrong, each with what is wrong with it."""
     for key, value in table.items():
         if key not in _TOP:
             yield key, f"unknown key{nearest(key, _TOP)}"
@@ -32,8 +32,8 @@ def _shape_faults(table: Table) -> Iterator[tuple[str, str]]:
         yield "mix_p", f"{shown(table['mix_p'])} should be a chance, 0 to 1"
 
 
-def merge(named: Sequence[tuple[str, Table]]) -> tuple[Table, list[str]]:
-    """One table of all, with what is good of each, and what is not."""
+def merge(named: Sequence[tuple[str, TomlTable]]) -> tuple[TomlTable, list[str]]:
+    """Return one table of all, with what is good of each, and the faults of the rest."""
     faults = []
     for name, table in named:
         for key, fault in list(_shape_faults(table)):
@@ -56,10 +56,10 @@ def merge(named: Sequence[tuple[str, Table]]) -> tuple[Table, list[str]]:
     }, faults
 
 
-def override_key(table: Table, override: str) -> Iterator[str]:
-    """Put one `--set KEY=VALUE` into the table; faults are yielded."""
+def override_key(table: TomlTable, override: str) -> Iterator[str]:
+    """Put one `--set KEY=VALUE` into the table, and yield what is wrong with it."""
     keys, value = _key_and_value(override)
-    entries: list[tuple[str, Table]] = [(kind, entry) for kind in OPS for entry in table[kind]]
+    entries: list[tuple[str, TomlTable]] = [(kind, entry) for kind in OPS for entry in table[kind]]
     match keys:
         case []:
             yield f"--set {shown(override)[1:-1]}: should be KEY=VALUE, such as fademixup.beta=0.4"
@@ -76,7 +76,7 @@ def override_key(table: Table, override: str) -> Iterator[str]:
             names = list(dict.fromkeys(op_name(kind, entry) for kind, entry in entries))
             places = ["mix_p", *(f"{kind}.{i}" for kind in OPS for i in range(len(table[kind]))), *names]
             what = f"the recipe has no such place{nearest('.'.join(keys[:-1]), places)} (it has {', '.join(places)})"
-            owners = homes(keys[-1])
+            owners = ops_with(keys[-1])
             if near := [name for name in owners if name in names]:
                 what += f"; {keys[-1]} is a key of {near[0]}: try {near[0]}.{keys[-1]}"
             elif owners:
@@ -85,7 +85,10 @@ def override_key(table: Table, override: str) -> Iterator[str]:
 
 
 def _key_and_value(override: str) -> tuple[list[str], Any]:
-    """The parts of the key and the value of `KEY=VALUE`, read as TOML, where a bare word is a string; else no parts."""
+    """Return the parts of the key and the value of `KEY=VALUE`, read as TOML; a bare word is a string.
+
+    There are no parts where it is something else.
+    """
     key, equals, text = override.partition("=")
     for line in (override, f"{key}={json.dumps(text.strip())}") if equals else ():
         try:

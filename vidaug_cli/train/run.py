@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.data.kinds import is_shards
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.done import finished_shards
@@ -160,11 +161,6 @@ class Job:
             "recipe": self.recipe and self.recipe.text,
             "init": init,
         }
-
-
-def is_shards(folder: Path) -> bool:
-    """Whether this is a folder of `vidaug augment` and not one of videos."""
-    return (folder / "plan.json").exists()
 
 
 def prepare(run: Path) -> None:
