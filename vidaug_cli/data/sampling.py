@@ -117,6 +117,12 @@ def step_frames(spec: ClipSpec, video: Row) -> float:
     return step
 
 
+def clip_fps(spec: ClipSpec, video: Row) -> float:
+    """Return the frames per second at which a clip is as fast as its video; 0 where nobody knows, as of frame images."""
+    step = step_frames(spec, video)
+    return video.fps / step if step else 0.0
+
+
 def last_start(spec: ClipSpec, video: Row, step: float) -> int:
     """Where in the video the last clip begins that ends with it, in frames; 0 for a video that is no longer."""
     return max(0, video.frames - _span(spec, step))
