@@ -118,7 +118,7 @@ def step_frames(spec: ClipSpec, video: Row) -> float:
 
 
 def clip_fps(spec: ClipSpec, video: Row) -> float:
-    """Return the frames per second at which a clip is as fast as its video; 0 where nobody knows, as of frame images."""
+    """Return the frames per second at which a clip is as fast as its video; 0 where unknown, as of frame images."""
     step = step_frames(spec, video)
     return video.fps / step if step else 0.0
 
