@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Real
-from numpy.typing import NDArray
 
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.device import advising
@@ -83,9 +82,7 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
     plan, cuts = read_plan(out), predictor.cuts(out)
     number = {name: label for label, name in enumerate(predictor.classes)}
     known = [number.get(plan.classes[label], UNKNOWN) for label in plan.labels]
-    pairs: NDArray[np.int64] = np.array([*known, UNMIXED])[
-        clip_sources(cuts.shards)
-    ]  # no partner is -1, and so the last
+    pairs = np.array([*known, UNMIXED])[clip_sources(cuts.shards)]  # no partner is -1, and so the last
     left_out: Counter[str] = Counter()
     correlations: list[float] = []
     chance: list[float] = []
@@ -93,7 +90,7 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
         for video, _, weights in predictor.shard_batches(cuts):
             clips = list(zip(pairs[bar.done :][: len(video)].tolist(), weights.numpy().round(5), strict=True))
             bar.update(len(video))
-            reasons = [_reason(*pair, shares) for pair, shares in clips]
+            reasons = [_reason(own, partner, shares) for (own, partner), shares in clips]
             left_out.update(filter(None, reasons))
             kept = [place for place, reason in enumerate(reasons) if not reason]
             if not kept:
