@@ -29,6 +29,7 @@ def strip(
     """A clip of (height, width) `size` whose frame t is flat grey 2 * t."""
     video = np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None, None] * 2, (frames, *size, 3))
     given_names = {"title": "a 50 % + b 50 %", "own": "a.mp4", "partner": "b.mp4" if weights is not None else None}
+    weights = np.ones(frames) if weights is None else weights
     return Strip(video.copy(), weights, **given_names | values)  # type: ignore[arg-type]
 
 

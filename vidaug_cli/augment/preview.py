@@ -38,15 +38,14 @@ def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
 
 
 def _strip(plan: Plan, record: Record) -> Strip:
-    own, partner = (plan.rows[row] for row in record.sources)
-    mixed = record.sources[1] >= 0
+    own, partner = (plan.rows[row].name if row >= 0 else None for row in record.sources)
     shares = sorted(zip(record.label.tolist(), plan.classes, strict=True), reverse=True)
     return Strip(
         video=record.video,
-        weights=record.weights if mixed else None,
+        weights=record.weights,
         title=f"{record.clip}: " + " + ".join(f"{name} {share:.0%}" for share, name in shares if share > 0),
-        own=own.name,
-        partner=partner.name if mixed else None,
+        own=own or "",
+        partner=partner,
         note=", ".join(op_names(record.params)) or "crop and flip only",
-        fps=clip_fps(plan.spec, own),
+        fps=clip_fps(plan.spec, plan.rows[record.sources[0]]),
     )

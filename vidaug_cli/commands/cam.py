@@ -69,8 +69,8 @@ def command(
     predictor = options.predictor(checkpoint, kwargs)
     printed: dict[str, Any] = {}
     if clip is not None:
-        video, classes = class_activations(predictor, shards, clip)
-        for path in draw_pictures(cam_strips(video, classes), out, columns=columns, thumb=thumb, legend=LEGEND):
+        classes = class_activations(predictor, shards, clip)
+        for path in draw_pictures(cam_strips(classes), out, columns=columns, thumb=thumb, legend=LEGEND):
             note(f"wrote {path}", quiet=quiet)
         printed["classes"] = [one.as_json() for one in classes]
     if measure:

@@ -30,18 +30,13 @@ class Strip:
     """One clip and what is written beside it."""
 
     video: UInt8[np.ndarray, "t h w 3"]
-    weights: Float[np.ndarray, " t"] | None  # share of the own video in each frame; None: nothing is mixed in
+    weights: Float[np.ndarray, " t"]  # share of the own video in each frame
     title: str  # "left 62 % + turn 38 %"
-    own: str  # names of the two sources
-    partner: str | None = None
+    own: str  # name of the video
+    partner: str | None = None  # name of the one that is mixed in
     note: str = ""  # the ops drawn, for instance
     curve: Float[np.ndarray, " t"] | None = None  # 0 to 1, a line over the bar, which is then a higher one
     fps: float = 0.0  # frames per second at which it is as fast as its video; 0: unknown
-
-    @property
-    def shares(self) -> Float[np.ndarray, " t"]:
-        """Share of the own video in each frame."""
-        return np.ones(len(self.video)) if self.weights is None else self.weights
 
     @property
     def rate(self) -> float:
@@ -59,8 +54,8 @@ class Strip:
         return [(self.own, OWN)] + ([(self.partner, PARTNER)] if self.partner is not None else [])
 
     def caption(self, frame: int) -> str:
-        """Return what stands under a frame: its number, and the own video's share in it."""
-        return str(frame) if self.weights is None else f"{frame}: {100 * self.weights[frame]:.0f} %"
+        """Return what stands under a frame: its number, and the own video's share in a mixed one."""
+        return str(frame) if self.partner is None else f"{frame}: {100 * self.weights[frame]:.0f} %"
 
 
 class Legend(NamedTuple):
@@ -91,7 +86,7 @@ def weight_bar(shares: Float[np.ndarray, " t"], width: int, height: int) -> Imag
 
 def draw_bar(strip: Strip, width: int) -> Image.Image:
     """Return the weights of a clip over time, and its curve over them."""
-    bar = weight_bar(strip.shares, width, strip.bar)
+    bar = weight_bar(strip.weights, width, strip.bar)
     if strip.curve is not None:
         middles = (np.arange(len(strip.curve)) + 0.5) * width / len(strip.curve)
         heights = CURVE + (1 - strip.curve) * (strip.bar - 1 - 2 * CURVE)  # all of the line lies in the bar

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 
 from PIL import ImageDraw, ImageFont
 
@@ -39,13 +40,8 @@ def write(
 
 def shorten(text: str, font: Font, width: float) -> str:
     """Return `text`, or as much of its two ends as fits into `width` pixels with an ellipsis between them."""
-    if font.getlength(text) <= width:
-        return text
-    for kept in range(len(text) - 1, 0, -1):
-        line = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-        if font.getlength(line) <= width:
-            return line
-    return ""
+    shorter = (f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}" for kept in range(len(text) - 1, 0, -1))
+    return next((line for line in chain([text], shorter) if font.getlength(line) <= width), "")
 
 
 @cache

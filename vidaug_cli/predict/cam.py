@@ -11,15 +11,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from vidaug_cli.ops.clips import Video
 from vidaug_cli.train.slowfast import SlowFast
+
+Pathway = tuple[Float[Tensor, "b c t h w"], Float[Tensor, "k c"], Int64[np.ndarray, " t"]]
 
 PITCH = 32  # pixels from one place of the last maps to the next: five steps of stride 2
 
 
-def activations(network: SlowFast, video: UInt8[Tensor, "b t h w 3"]) -> Float32[Tensor, "b k t"]:
+def activations(network: SlowFast, video: Video) -> Float32[Tensor, "b k t"]:
     """Return the activation of every class in every frame of the clips: the mean over each frame's map."""
     parts = (
         torch.einsum("kc,bct,Tt->bkT", weight, maps.mean((3, 4)), resampling(frames, video.shape[1]).to(maps.device))
@@ -28,9 +31,7 @@ def activations(network: SlowFast, video: UInt8[Tensor, "b t h w 3"]) -> Float32
     return sum(parts, start=torch.zeros((), device=video.device)).float()
 
 
-def class_maps(
-    network: SlowFast, video: UInt8[Tensor, "b t h w 3"], classes: Sequence[int]
-) -> Float32[Tensor, "b k t h w"]:
+def class_maps(network: SlowFast, video: Video, classes: Sequence[int]) -> Float32[Tensor, "b k t h w"]:
     """Return the maps of some classes, as large as the clips."""
     total = torch.zeros((), device=video.device)
     for maps, weight, frames in _pathways(network, video):
@@ -41,9 +42,7 @@ def class_maps(
     return total.float()
 
 
-def _pathways(
-    network: SlowFast, video: UInt8[Tensor, "b t h w 3"]
-) -> Iterator[tuple[Float[Tensor, "b c t h w"], Float[Tensor, "k c"], Int64[np.ndarray, " t"]]]:
+def _pathways(network: SlowFast, video: Video) -> Iterator[Pathway]:
     """Yield for Slow and Fast the last maps, the head's weights on them, and the clip's frame of each map.
 
     Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of Fast's frame

@@ -32,6 +32,7 @@ class ClassActivation:
     """One class of a clip, in truth and as the network sees it."""
 
     clip: int
+    video: UInt8[np.ndarray, "t h w 3"]
     label: str  # name of the class
     softmax: float  # the network's answer
     videos: Sequence[str]  # with this class
@@ -47,15 +48,13 @@ class ClassActivation:
         return spearman(self.activation, self.weights) if np.ptp(self.weights) else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return all but the maps and the rate."""
+        """Return all but the pictures and the rate."""
         plain = {name: getattr(self, name) for name in ("clip", "label", "softmax", "videos", "others", "correlation")}
         return plain | {"weights": self.weights.tolist(), "activation": self.activation.tolist()}
 
 
-def class_activations(
-    predictor: Predictor, out: Path, clip: int
-) -> tuple[UInt8[np.ndarray, "t h w 3"], list[ClassActivation]]:
-    """Return the frames of a clip of an output folder, and each of its classes as the network sees it.
+def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassActivation]:
+    """Return each class of a clip of an output folder as the network sees it.
 
     Raises ShardError when there is no such clip, VidaugError when the network does not know one of its classes.
     """
@@ -74,9 +73,10 @@ def class_activations(
         maps = class_maps(predictor.network, video, labels)[0].cpu().numpy()
     softmax = predictor.softmax(video)[0, labels].tolist()
     shares = [*zip(rows, (weights.numpy(), 1 - weights.numpy()), strict=False)]
-    return frames.numpy(), [
+    return [
         ClassActivation(
             clip=clip,
+            video=frames.numpy(),
             label=name,
             softmax=answer,
             videos=[row.name for row in rows if row.label == name],
@@ -90,13 +90,13 @@ def class_activations(
     ]
 
 
-def cam_strips(video: UInt8[np.ndarray, "t h w 3"], classes: Sequence[ClassActivation]) -> list[Strip]:
+def cam_strips(classes: Sequence[ClassActivation]) -> list[Strip]:
     """Return a row of a contact sheet for each class. All share one scale of heat, from least to greatest."""
     low, high = (float(of([of(one.maps) for one in classes])) for of in (np.min, np.max))
     return [
         Strip(
-            video=draw_heat(video, (one.maps - low) / ((high - low) or 1)),
-            weights=one.weights if one.others else None,
+            video=draw_heat(one.video, (one.maps - low) / ((high - low) or 1)),
+            weights=one.weights,
             title=f"{one.clip}: {one.label} {one.weights.mean():.0%}",
             own=", ".join(one.videos),
             partner=", ".join(one.others) or None,

@@ -85,12 +85,7 @@ class VideoScores:
             self.views[video, views] = softmax
 
     def prediction(
-        self,
-        about: dict[str, Any],
-        failed: dict[int, str],
-        *,
-        quarantined: Sequence[Quarantined] = (),
-        notes: Sequence[str] = (),
+        self, about: dict[str, Any], failed: dict[int, str], quarantined: Sequence[Quarantined], notes: Sequence[str]
     ) -> Prediction:
         """Return the scores of all videos but those that `failed`, by number and with the reason."""
         names = distinct_names(self.rows)
@@ -157,7 +152,7 @@ def predict_videos(
             bar.update(batch[-1][0] - bar.done)
         bar.update(len(rows) - bar.done)
     share = predictor.clip.crop[0] if crop is None else crop
-    return scores.prediction({"views": views, "crop": share}, failed, quarantined=quarantined)
+    return scores.prediction({"views": views, "crop": share}, failed, quarantined, ())
 
 
 def _clips(
@@ -202,7 +197,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
     reasons = {failure.path: failure.reason for failure in failures}
     without = np.flatnonzero(scores.counts == 0).tolist()
     failed = {video: reasons.get(plan.rows[video].name, "has no clip in the shards") for video in without}
-    return scores.prediction({"shards": out.name}, failed, notes=predictor.notes)
+    return scores.prediction({"shards": out.name}, failed, (), predictor.notes)
 
 
 def match_labels(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from vidaug_cli.data.sampling import ClipSpec
@@ -19,7 +19,7 @@ from vidaug_cli.data.shard.file import Shard
 from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.device import Amp, autocast, within_memory
 from vidaug_cli.errors import ShardError
-from vidaug_cli.ops.clips import Shape
+from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.train.batches import ALONE, Cuts, Order, loader, possible
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
@@ -56,7 +56,7 @@ class Predictor:
         with within_memory(self.device, self.batch), torch.inference_mode(), autocast(self.device, self.amp):
             yield
 
-    def softmax(self, video: UInt8[Tensor, "b t h w 3"]) -> Float32[np.ndarray, "b k"]:
+    def softmax(self, video: Video) -> Float32[np.ndarray, "b k"]:
         """Return the network's answer to each clip. Raises VidaugError when the device has not enough memory."""
         with self.running():
             logits = self.network(video.to(self.device, non_blocking=True))
