@@ -2,7 +2,7 @@
 
     python benchmarks/augment.py VIDEOS
 
-makes the same clips of the videos of a folder both ways, in turn, several times, and prints the medians.
+makes the same clips of the videos of a folder both ways, by turns, several times, and prints the medians.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def measure(manifest: Path, work: Path, recipe: str, options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
-    """Return the seconds of each way with each number of processes, the ways in turn."""
+    """Return the seconds of each way with each number of processes, measured by turns."""
     times: dict[tuple[str, int], list[float]] = {}
     for _ in range(options.rounds):
         for processes in PROCESSES:

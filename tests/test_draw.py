@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vidaug_cli.draw import animation
 from vidaug_cli.draw.animation import animate
 from vidaug_cli.draw.colours import OWN, PARTNER
-from vidaug_cli.draw.pictures import check_suffixes
+from vidaug_cli.draw.pictures import SUFFIXES, check_suffixes, draw_pictures
 from vidaug_cli.draw.sheet import HEADING, contact_sheet
 from vidaug_cli.draw.strip import BAR, CAPTION, FPS, GAP, MARGIN, Strip, weight_bar
 from vidaug_cli.draw.text import shorten, write
@@ -222,6 +222,18 @@ def test_suffixes_that_can_be_written_are_named(tmp_path: Path) -> None:
 def test_animation_says_where_it_cannot_write(tmp_path: Path, name: str) -> None:
     with pytest.raises(VidaugError, match="cannot be written"):
         animate([strip(None, 2)], tmp_path / name, thumb=48)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_picture_is_whole_or_not_there(tmp_path: Path, suffix: str) -> None:
+    path, taken = tmp_path / "new" / f"a{suffix}", tmp_path / f"b{suffix}"
+    taken.mkdir()
+    drawn = draw_pictures([strip(None, 2)], [path, taken], columns=2, thumb=48)
+    assert next(drawn) == path
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with pytest.raises(VidaugError, match=f"b{suffix}: cannot be written"):
+        next(drawn)
+    assert {file.name for file in tmp_path.iterdir()} == {"new", taken.name}
 
 
 @given(st.text(st.characters(exclude_categories=[]), max_size=30), st.integers(0, 200))

@@ -45,6 +45,15 @@ def test_by_hand() -> None:
     assert found.worst(1) == found.worst(5)[:1]
 
 
+def test_failed_videos_are_the_last_of_all() -> None:
+    assert HAND.all_videos == ("w1", "w2", "w3", "r1", "?", "r2", "??")
+    assert HAND.all_labels.tolist() == [0, 0, 0, 1, -1, 1, -1]
+    assert HAND.all_labels.dtype == replace(HAND, failures=()).all_labels.dtype == np.int64
+    other = HAND.relabelled(np.array([2, 1, 0, -1, 2, 0, 1]))
+    assert other.labels.tolist() == [2, 1, 0, -1, 2]
+    assert other.failures == (Failed("r2", 0, "broken"), Failed("??", 1, "broken"))
+
+
 def test_of_six_classes_five_ranks_count() -> None:
     scores = scores_of(1, scores=shares([0.3, 0.25, 0.2, 0.15, 0.07, 0.03]), failures=())
     for label, wanted in enumerate([(1, 1, 1), (0, 1, 1), (0, 1, 1), (0, 0, 1), (0, 0, 1), (0, 0, 0)]):
