@@ -2,7 +2,7 @@
 
     python benchmarks/augment.py VIDEOS
 
-makes the same clips of the videos of a folder both ways, in turn, several times, and prints the medians.
+makes the same clips of the videos of a folder both ways, by turns, several times, and prints the medians.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ YARDSTICKS = {"straightforward": False, "careful": True}  # careful: converts no
 
 
 def timed(command: list[str]) -> float:
-    """Seconds of a whole process."""
+    """Return the seconds of a whole process."""
     started = time.perf_counter()
     subprocess.run([sys.executable, *command], check=True)
     return time.perf_counter() - started
 
 
 def copying() -> float:
-    """How much more two processes do than one when all they do is copy memory."""
+    """Return how much more two processes do than one when all they do is copy memory."""
     code = "import numpy as np\na = np.ones(60_000_000, np.uint8)\nfor _ in range(150): b = a.copy()"
 
     def seconds(processes: int) -> float:
@@ -44,6 +44,7 @@ def copying() -> float:
 
 
 def straightforward(plan: Path, folder: Path, processes: int, careful: bool) -> float:
+    """Return the seconds of the straightforward way."""
     folder.mkdir()
     code = f"make_shards(Path({str(plan)!r}), Path({str(folder)!r}), {processes}, {careful})"
     seconds = timed(["-c", f"import sys; sys.path.insert(0, {HERE!r}); from straightforward import *; {code}"])
@@ -52,12 +53,14 @@ def straightforward(plan: Path, folder: Path, processes: int, careful: bool) -> 
 
 
 def ours(manifest: Path, folder: Path, recipe: str, copies: int, processes: int) -> float:
+    """Return the seconds of `vidaug augment`."""
     shutil.rmtree(folder, ignore_errors=True)
     options = f"-r {recipe} --copies {copies} -j {processes} --device cpu -q"
     return timed(["-m", "vidaug_cli", "augment", str(manifest), "-o", str(folder), *options.split()])
 
 
 def main() -> None:
+    """Measure, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", type=Path)
     parser.add_argument("--copies", type=int, default=4)
@@ -90,7 +93,7 @@ def main() -> None:
 
 
 def measure(manifest: Path, work: Path, recipe: str, options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
-    """Seconds of each way with each number of processes, the ways in turn."""
+    """Return the seconds of each way with each number of processes, measured by turns."""
     times: dict[tuple[str, int], list[float]] = {}
     for _ in range(options.rounds):
         for processes in PROCESSES:
@@ -103,6 +106,7 @@ def measure(manifest: Path, work: Path, recipe: str, options: argparse.Namespace
 
 
 def ratio(slow: list[float], fast: list[float]) -> str:
+    """Return how many times as long, the median of pairs and their spread."""
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 

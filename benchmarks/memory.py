@@ -19,6 +19,7 @@ from pathlib import Path
 
 
 def main() -> None:
+    """Measure, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", type=Path)
     parser.add_argument("--counts", type=int, nargs="*", default=(100, 1000))
@@ -39,10 +40,12 @@ def main() -> None:
 
 
 def scan(videos: Path) -> list[dict[str, str]]:
+    """Return the rows of a manifest of the videos."""
     return [json.loads(line) for line in vidaug("scan", videos, "-q").splitlines()]
 
 
 def vidaug(*arguments: object) -> str:
+    """Run a command and return its output."""
     command = [sys.executable, "-m", "vidaug_cli", *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
 

@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidaug_cli.augment.output import prepare
-from vidaug_cli.augment.plan import Plan
+from vidaug_cli.augment.plan import Plan, write_plan
 from vidaug_cli.augment.render import Engine, clip_shape, decode, draw_cut, draw_mixture, render_shard
-from vidaug_cli.augment.run import read_input
+from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.reader import Shard
@@ -31,7 +30,7 @@ from vidaug_cli.recipe.loading import load_recipe
 
 
 def least(work: Callable[[], object], rounds: int, device: str) -> float:
-    """Seconds of the fastest round, the device's queue included; the first round is not counted."""
+    """Return the seconds of the fastest round, the device's queue included; the first round is not counted."""
 
     def timed() -> float:
         started = time.perf_counter()
@@ -44,6 +43,7 @@ def least(work: Callable[[], object], rounds: int, device: str) -> float:
 
 
 def main() -> None:
+    """Measure, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos")
     parser.add_argument("--recipe", default="vipriors2020")
@@ -78,7 +78,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "out"
-        prepare(plan, out, overwrite=False)
+        write_plan(plan, out)
+        (out / "shards").mkdir()
         render_shard(plan, out, 0, engine)
         with Shard(shard_path(out, 0)) as shard:
             header, records = shard.header, [shard.record(index) for index in range(len(group))]

@@ -6,6 +6,8 @@ It draws nothing itself: it takes the numbers of the plan, so that both ways mak
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,25 +22,27 @@ from vidaug_cli.augment.plan import Group, Plan, read_plan
 from vidaug_cli.augment.render import Cut, clip_shape, draw_cut, draw_mixture
 from vidaug_cli.ops.blend import UNMIXED, frame_weights, weight_field
 from vidaug_cli.ops.frame_ops import OPS
+from vidaug_cli.ops.randaugment import RandAugmentT
 from vidaug_cli.ops.schedule import ramp
 
 
-def affine(coefficients: tuple[float, ...]):
-    return lambda image: image.transform(image.size, Image.Transform.AFFINE, coefficients)
+def affine(image: Image.Image, *coefficients: float) -> Image.Image:
+    """Return the picture as its affine transform, by Pillow's six coefficients."""
+    return image.transform(image.size, Image.Transform.AFFINE, coefficients)
 
 
-PILLOW = {
+PILLOW: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "identity": lambda image, value: image,
     "autocontrast": lambda image, value: ImageOps.autocontrast(image),
     "equalize": lambda image, value: ImageOps.equalize(image),
     "invert": lambda image, value: ImageOps.invert(image),
     "rotate": lambda image, value: image.rotate(value),
-    "shear_x": lambda image, value: affine((1, value, 0, 0, 1, 0))(image),
-    "shear_y": lambda image, value: affine((1, 0, 0, value, 1, 0))(image),
-    "translate_x": lambda image, value: affine((1, 0, value * image.width, 0, 1, 0))(image),
-    "translate_y": lambda image, value: affine((1, 0, 0, 0, 1, value * image.height))(image),
+    "shear_x": lambda image, value: affine(image, 1, value, 0, 0, 1, 0),
+    "shear_y": lambda image, value: affine(image, 1, 0, 0, value, 1, 0),
+    "translate_x": lambda image, value: affine(image, 1, 0, value * image.width, 0, 1, 0),
+    "translate_y": lambda image, value: affine(image, 1, 0, 0, 0, 1, value * image.height),
     "posterize": lambda image, value: ImageOps.posterize(image, max(1, int(value))),
-    "solarize": ImageOps.solarize,
+    "solarize": lambda image, value: ImageOps.solarize(image, math.ceil(value)),
     "color": lambda image, value: ImageEnhance.Color(image).enhance(value),
     "contrast": lambda image, value: ImageEnhance.Contrast(image).enhance(value),
     "brightness": lambda image, value: ImageEnhance.Brightness(image).enhance(value),
@@ -47,7 +51,7 @@ PILLOW = {
 
 
 def read_frames(path: Path, wanted: NDArray[np.int32], careful: bool) -> list[Image.Image]:
-    """The wanted frames: of the whole video made an array, or (careful) with no frame converted that is not taken."""
+    """Return frames: of the whole video made an array, or (careful) with no frame converted that is not taken."""
     frames = {}
     with av.open(str(path)) as container:
         for number, frame in enumerate(container.decode(video=0)):
@@ -59,6 +63,7 @@ def read_frames(path: Path, wanted: NDArray[np.int32], careful: bool) -> list[Im
 
 
 def make_clip(plan: Plan, cut: Cut, careful: bool) -> NDArray[np.uint8]:
+    """Return a clip of a plan before it is mixed, (T, H, W, 3)."""
     crop, size = cut.sample.crop, (plan.spec.size, plan.spec.size)
     box = (crop.x, crop.y, crop.x + crop.side, crop.y + crop.side)
     images = read_frames(plan.rows[cut.slot.row].file, cut.frames, careful)
@@ -66,7 +71,8 @@ def make_clip(plan: Plan, cut: Cut, careful: bool) -> NDArray[np.uint8]:
     if cut.sample.flip:
         images = [ImageOps.mirror(image) for image in images]
     for step, draw in zip(plan.recipe.augment, cut.augment, strict=True):
-        for layer in draw["layers"]:
+        assert isinstance(step.op, RandAugmentT)  # of the recipes of augment.py, nothing else augments
+        for layer in draw["layers"] if draw else ():
             scale = OPS[layer["op"]].scales[step.op.table]
             values = scale.values(ramp(layer["first"], layer["last"], len(images)), layer["sign"]).tolist()
             op = PILLOW[layer["op"]]
@@ -75,6 +81,7 @@ def make_clip(plan: Plan, cut: Cut, careful: bool) -> NDArray[np.uint8]:
 
 
 def make_shard(out: Path, index: int, folder: Path, careful: bool) -> int:
+    """Write one shard of the plan that lies in `out` into `folder`; return the number of clips."""
     plan = read_plan(out)
     groups: tuple[Group, ...] = plan.shards[index]
     count = sum(map(len, groups))
@@ -101,7 +108,7 @@ def make_shard(out: Path, index: int, folder: Path, careful: bool) -> int:
 
 
 def make_shards(out: Path, folder: Path, processes: int, careful: bool) -> int:
-    """All shards of the plan that lies in `out`, written into `folder`; returns the number of clips."""
+    """Write all shards of the plan that lies in `out` into `folder`; return the number of clips."""
     plan = read_plan(out)
     tasks = (delayed(make_shard)(out, index, folder, careful) for index in range(len(plan.shards)))
     return sum(Parallel(n_jobs=processes)(tasks))

@@ -35,7 +35,7 @@ class Plain(SlowFast):
 
 
 def plain(trainer: Trainer) -> Trainer:
-    """A trainer of the same job with the network in contiguous layout, in float32, and Adam as it comes."""
+    """Return a trainer of the same job with the network in contiguous layout, in float32, and Adam as it comes."""
     other = Trainer(replace(trainer.job, settings=replace(trainer.settings, amp="off")), trainer.here)
     other.network.__class__ = Plain
     other.network.to(memory_format=torch.contiguous_format)
@@ -44,6 +44,7 @@ def plain(trainer: Trainer) -> Trainer:
 
 
 def seconds(trainer: Trainer, video: Tensor, target: Tensor) -> float:
+    """Return how long a training step takes."""
     started = time.perf_counter()
     trainer.network.train()
     trainer.step(video, target, 1e-4)
@@ -53,6 +54,7 @@ def seconds(trainer: Trainer, video: Tensor, target: Tensor) -> float:
 
 
 def main() -> None:
+    """Measure, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shards", type=Path)
     parser.add_argument("--network", default="r50-4x16")

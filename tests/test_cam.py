@@ -19,8 +19,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.predict.cam import PITCH, activations, class_maps, measure, resampling, spearman
-from vidaug_cli.predict.cam_sheet import Seen, look, strips
+from vidaug_cli.predict.cam import PITCH, activations, class_maps, resampling
+from vidaug_cli.predict.cam_sheet import ClassActivation, cam_strips, class_activations
+from vidaug_cli.predict.localisation import measure, spearman
 from vidaug_cli.predict.predictor import Predictor
 
 CLASSES = ("bright", "dark", "neither", "nor")
@@ -187,18 +188,18 @@ def test_what_has_no_place_in_time_is_left_out(videos: Path) -> None:
 def test_a_row_for_each_class(videos: Path) -> None:
     out = shards(videos, "fademixup")
     for clip in range(24):
-        video, classes = look(predictor_of(), out, clip)
-        assert video.shape == (16, 32, 32, 3)
+        classes = class_activations(predictor_of(), out, clip)
         assert np.allclose(sum(seen.weights for seen in classes), 1, atol=1e-6)
-        for seen, strip in zip(classes, strips(video, classes), strict=True):
+        for seen, strip in zip(classes, cam_strips(classes), strict=True):
             assert seen.maps.shape == (16, 32, 32)
+            assert seen.video.shape == (16, 32, 32, 3)
             assert {Path(path).parts[0] for path in seen.videos} == {seen.label}
             assert strip.curve is not None
             if np.ptp(seen.weights) > 0.2:
                 assert (seen.correlation or 0) > 0.95
                 assert (strip.curve.min(), strip.curve.max()) == (0, pytest.approx(1))
                 assert abs(seen.maps.mean((1, 2)).argmax() - seen.weights.argmax()) <= 1
-    assert {len(look(predictor_of(), out, clip)[1]) for clip in range(24)} == {1, 2}
+    assert {len(class_activations(predictor_of(), out, clip)) for clip in range(24)} == {1, 2}
 
 
 def test_heat_covers_what_it_is_on() -> None:
@@ -206,10 +207,10 @@ def test_heat_covers_what_it_is_on() -> None:
     video = np.full((2, 4, 4, 3), 100, np.uint8)
     maps = np.zeros((2, 2, 4, 4), np.float32)
     maps[0, 1, 2, 2], maps[1] = 8, 4
-    names = {"clip": 3, "softmax": 0.5, "videos": ["a.avi"], "others": ["b.avi"], "fps": 7.5}
+    names = {"clip": 3, "video": video, "softmax": 0.5, "videos": ["a.avi"], "others": ["b.avi"], "fps": 7.5}
     arrays = {"weights": np.array([0.2, 0.6]), "activation": np.array([1.0, 3.0])}
-    seen = [Seen(label=name, maps=heat, **names, **arrays) for name, heat in zip("ab", maps, strict=True)]  # type: ignore[arg-type]
-    first, second = strips(video, seen)
+    seen = [ClassActivation(label=name, maps=heat, **names, **arrays) for name, heat in zip("ab", maps, strict=True)]  # type: ignore[arg-type]
+    first, second = cam_strips(seen)
     assert first.video[1, 2, 2].tolist() == [208, 191, 72]  # 0.3 * 100 + 0.7 * (255, 230, 60)
     first.video[1, 2, 2] = 100
     assert np.array_equal(first.video, video)

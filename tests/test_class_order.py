@@ -94,14 +94,14 @@ def test_labels_that_are_not_in_the_scores_come_from_annotations(folder: Path) -
     write_scores(folder / "bare.h5", replace(scores, labels=np.full(40, -1)))
     words = ["evaluate", folder / "bare.h5", "--truth", folder / "annotations.txt", "--json"]
     said = vidaug(*words).err
-    what = "'v00.avi' is of class 10, which is no number of a class of the scores"
+    what = "'v00.avi' is of class 10, which is not a number of a class of the scores"
     assert what.replace("10", str(10 - CLASSES.index(scores.classes[scores.labels[0]]))) in said
     assert "; --classes classInd.txt says which number is which class" in said
     done = vidaug(*words, "--classes", folder / "classInd.txt")
     assert "40 of the labels were found by file name alone" in done.err
     assert json.loads(done.out)["top1"] == json.loads(vidaug("evaluate", folder / "a.h5", "--json").out)["top1"]
     (folder / "few.txt").write_text("7 turn\n")
-    assert f"which is no number of {folder / 'few.txt'}" in vidaug(*words, "--classes", folder / "few.txt").err
+    assert f"which is not a number of {folder / 'few.txt'}" in vidaug(*words, "--classes", folder / "few.txt").err
     assert vidaug("evaluate", folder / "a.h5", "--classes", folder / "classInd.txt").code == 2
     numbered = replace(scores, labels=np.full(40, -1), classes=("07", "8", "10", "5", "9", "6"))
     write_scores(folder / "numbered.h5", numbered)  # as 'vidaug scan' calls classes of a list with numbers

@@ -13,20 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from vidaug_cli.draw import animation
 from vidaug_cli.draw.animation import animate
-from vidaug_cli.draw.sheet import (
-    BAR,
-    CAPTION,
-    CELL_HEADING,
-    GAP,
-    HEADING,
-    MARGIN,
-    OWN,
-    PARTNER,
-    Strip,
-    contact_sheet,
-    weight_bar,
-)
+from vidaug_cli.draw.colours import OWN, PARTNER
+from vidaug_cli.draw.pictures import SUFFIXES, check_suffixes, draw_pictures
+from vidaug_cli.draw.sheet import HEADING, contact_sheet
+from vidaug_cli.draw.strip import BAR, CAPTION, FPS, GAP, MARGIN, Strip, weight_bar
 from vidaug_cli.draw.text import shorten, write
 from vidaug_cli.errors import VidaugError
 
@@ -37,6 +29,7 @@ def strip(
     """A clip of (height, width) `size` whose frame t is flat grey 2 * t."""
     video = np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None, None] * 2, (frames, *size, 3))
     given_names = {"title": "a 50 % + b 50 %", "own": "a.mp4", "partner": "b.mp4" if weights is not None else None}
+    weights = np.ones(frames) if weights is None else weights
     return Strip(video.copy(), weights, **given_names | values)  # type: ignore[arg-type]
 
 
@@ -103,7 +96,7 @@ def test_sheet_holds_a_row_per_clip_whatever_their_shapes() -> None:
 
 def marker(picture: NDArray[np.uint8], thumb: int) -> float:
     """Where the marker stands in the first cell, as a share of its width: the middle of the columns with its edges."""
-    below = picture[MARGIN + CELL_HEADING + thumb + GAP + BAR + 3, MARGIN : MARGIN + thumb]  # just under the bar
+    below = picture[MARGIN + animation.HEADING + thumb + GAP + BAR + 3, MARGIN : MARGIN + thumb]  # just under the bar
     return float(np.flatnonzero((below < 100).all(-1)).mean() + 0.5) / thumb
 
 
@@ -119,7 +112,7 @@ def test_gif_has_every_frame_plays_in_order_and_marks_the_time(tmp_path: Path) -
             gif.seek(frame)
             assert gif.info["duration"] == 40
             picture = np.asarray(gif.convert("RGB"))
-            top = MARGIN + CELL_HEADING
+            top = MARGIN + animation.HEADING
             inside = picture[top + 10 : top + 70, MARGIN + 10 : MARGIN + 70].astype(int)
             assert abs(inside.mean() - 2 * frame) < 2
             second = picture[top + 10 : top + 70, 2 * MARGIN + thumb + 10 : 2 * MARGIN + thumb + 70].astype(int)
@@ -140,7 +133,7 @@ def test_mp4_has_every_frame_and_even_sides(tmp_path: Path) -> None:
     assert len(frames) == 30
     assert frames[0].shape[0] % 2 == frames[0].shape[1] % 2 == 0
     for number in (0, 15, 29):
-        inside = frames[number][MARGIN + CELL_HEADING + 10 :][:60, MARGIN + 10 : MARGIN + 70]
+        inside = frames[number][MARGIN + animation.HEADING + 10 :][:60, MARGIN + 10 : MARGIN + 70]
         assert abs(inside.mean() - 2 * number) < 4
 
 
@@ -190,7 +183,7 @@ def test_clips_of_different_rates_share_a_clock(tmp_path: Path, suffix: str) -> 
     """30 fps beside 10: a second after the start the one is at frame 30 and the other at frame 10."""
     path, thumb = tmp_path / f"a{suffix}", 80
     animate([strip(RAMP, 64, fps=30), strip(None, 20, fps=10)], path, thumb=thumb)
-    middle = MARGIN + CELL_HEADING + thumb // 2
+    middle = MARGIN + animation.HEADING + thumb // 2
     with av.open(str(path)) as container:
         shown = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     assert len(shown) == 64
@@ -201,6 +194,7 @@ def test_clips_of_different_rates_share_a_clock(tmp_path: Path, suffix: str) -> 
 
 
 def test_nonsense_rates_are_played_all_the_same(tmp_path: Path) -> None:
+    assert strip(None, fps=0).rate == FPS
     for name, rate in (("slow", 1e-300), ("fast", 1e300), ("nothing", 0.0)):
         animate([strip(None, 3, fps=rate)], tmp_path / f"{name}.gif", thumb=48)
         animate([strip(None, 3, fps=rate)], tmp_path / f"{name}.mp4", thumb=48)
@@ -214,19 +208,32 @@ def test_animation_lays_clips_in_a_grid(tmp_path: Path, clips: int, columns: int
     animate([strip(None, 2)] * clips, tmp_path / "a.gif", columns=columns, thumb=48)
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.width == wanted * (48 + MARGIN) + MARGIN
-        cell = CELL_HEADING + 48 + GAP + BAR + CAPTION + MARGIN
+        cell = animation.HEADING + 48 + GAP + BAR + CAPTION + MARGIN
         assert gif.height in (length := math.ceil(clips / wanted) * cell + MARGIN, length + 1)
 
 
-def test_animation_names_the_suffixes_it_can_write(tmp_path: Path) -> None:
-    with pytest.raises(VidaugError, match=r"clips\.webm.*\.gif nor \.mp4"):
-        animate([strip(None)], tmp_path / "clips.webm")
+def test_suffixes_that_can_be_written_are_named(tmp_path: Path) -> None:
+    check_suffixes([tmp_path / name for name in ("a.png", "b.GIF", "c.mp4")])
+    with pytest.raises(VidaugError, match=r"clips\.webm: is not a picture .* end it in \.png or \.gif or \.mp4"):
+        check_suffixes([tmp_path / "a.png", tmp_path / "clips.webm"])
 
 
 @pytest.mark.parametrize("name", ["missing/a.gif", "missing/a.mp4"])
 def test_animation_says_where_it_cannot_write(tmp_path: Path, name: str) -> None:
     with pytest.raises(VidaugError, match="cannot be written"):
         animate([strip(None, 2)], tmp_path / name, thumb=48)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_picture_is_whole_or_not_there(tmp_path: Path, suffix: str) -> None:
+    path, taken = tmp_path / "new" / f"a{suffix}", tmp_path / f"b{suffix}"
+    taken.mkdir()
+    drawn = draw_pictures([strip(None, 2)], [path, taken], columns=2, thumb=48)
+    assert next(drawn) == path
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with pytest.raises(VidaugError, match=f"b{suffix}: cannot be written"):
+        next(drawn)
+    assert {file.name for file in tmp_path.iterdir()} == {"new", taken.name}
 
 
 @given(st.text(st.characters(exclude_categories=[]), max_size=30), st.integers(0, 200))

@@ -19,7 +19,7 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.baselines import baselines, nearest_rows
 from vidaug_cli.scores.evaluation import evaluate, ranking, standard_error
 from vidaug_cli.scores.file import Failed, Scores, write_scores
-from vidaug_cli.scores.truth import read_truth, with_truth
+from vidaug_cli.scores.truth import Truth, read_truth, with_truth
 
 THREE = ("walk", "run", "jump")
 HAND = Scores(
@@ -43,6 +43,15 @@ def test_by_hand() -> None:
     assert found.confusion.dtype == np.int64
     assert found.worst(5) == [("walk", pytest.approx(1 / 3), 3, "run"), ("run", 0.5, 2, None)]
     assert found.worst(1) == found.worst(5)[:1]
+
+
+def test_failed_videos_are_the_last_of_all() -> None:
+    assert HAND.all_videos == ("w1", "w2", "w3", "r1", "?", "r2", "??")
+    assert HAND.all_labels.tolist() == [0, 0, 0, 1, -1, 1, -1]
+    assert HAND.all_labels.dtype == replace(HAND, failures=()).all_labels.dtype == np.int64
+    other = HAND.relabelled(np.array([2, 1, 0, -1, 2, 0, 1]))
+    assert other.labels.tolist() == [2, 1, 0, -1, 2]
+    assert other.failures == (Failed("r2", 0, "broken"), Failed("??", 1, "broken"))
 
 
 def test_of_six_classes_five_ranks_count() -> None:
@@ -87,6 +96,10 @@ def test_nothing_to_hold_scores_against() -> None:
 # Labels from elsewhere
 
 
+def truth_of(rows: list[Row]) -> Truth:
+    return [(row.name, row.label) for row in rows]
+
+
 def test_labels_from_a_manifest() -> None:
     unknown = replace(
         HAND,
@@ -96,7 +109,7 @@ def test_labels_from_a_manifest() -> None:
     )
     rows = [row_of("a/w1", "walk"), row_of("x/w2", "walk"), row_of("y/w2", "walk"), row_of("y/w3", "walk")]
     rows += [row_of("z/w3", "run"), row_of("c/r1", None), row_of("c/r2", "run"), row_of("other", "swim")]
-    found, by_name = with_truth(unknown, rows, "truth.jsonl")
+    found, by_name = with_truth(unknown, truth_of(rows), "truth.jsonl")
     # b/w1: another scored video is called w1 too; w3: two rows disagree; r1: has no label.
     assert found.labels.tolist() == [0, 0, -1, -1, -1]
     assert [failed.label for failed in found.failures] == [1]
@@ -114,7 +127,7 @@ def test_labels_from_a_manifest() -> None:
 )
 def test_labels_that_do_not_fit(rows: list[Row], message: str) -> None:
     with pytest.raises(VidaugError) as caught:
-        with_truth(HAND, rows, "t.jsonl")
+        with_truth(HAND, truth_of(rows), "t.jsonl")
     assert message in str(caught.value)
 
 

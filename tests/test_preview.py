@@ -12,14 +12,13 @@ from console import vidaug
 from PIL import Image
 from score_makers import row_of
 
-from vidaug_cli.augment.plan import Plan
-from vidaug_cli.augment.preview import clip_fps, rendered_strips, stored_strips
+from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.augment.preview import rendered_strips, stored_strips
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.data.inputs import read_input
-from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.sampling import ClipSpec, clip_fps
 from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.draw.sheet import FPS
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.loading import load_recipe
 
@@ -103,10 +102,28 @@ def test_clips_play_as_fast_as_their_videos(
         assert rates(place) == pytest.approx((wanted, wanted), rel=0.02)
 
 
-@pytest.mark.parametrize(("fps", "step", "wanted"), [(30, 4, 7.5), (25, 0.5, 50), (0, 4, FPS), (30, 0, FPS)])
-def test_the_rate_of_a_clip_follows_from_its_video_and_step(fps: float, step: float, wanted: float) -> None:
+@pytest.mark.parametrize(
+    ("fps", "spec", "wanted"),
+    [
+        (30, ClipSpec(stride=4), 7.5),
+        (25, ClipSpec(frames=20, short="stretch"), 50),  # its ten frames last for 20 at every half frame
+        (0, ClipSpec(stride=4), 0),
+        (5e-324, ClipSpec(fps=60), 0),
+        (30, ClipSpec(fps=12), 12),
+    ],
+)
+def test_the_rate_of_a_clip_follows_from_its_video_and_step(fps: float, spec: ClipSpec, wanted: float) -> None:
     """Of frame images nobody knows it."""
-    assert clip_fps(row_of("a", "x", fps=fps), {"own": {"sample": {"step": step}}}) == wanted
+    assert clip_fps(spec, row_of("a", "x", fps=fps)) == wanted
+
+
+def test_the_rate_of_a_clip_is_that_of_the_step_drawn_for_it(out: Path) -> None:
+    plan = read_plan(out)
+    with Shard(shard_path(out, 0)) as shard:
+        record = shard.record(4)
+    row, step = plan.rows[record.sources[0]], record.params["own"]["sample"]["step"]
+    assert clip_fps(plan.spec, row) == row.fps / step > 0
+    assert stored_strips(out, [4])[0].fps == row.fps / step
 
 
 def test_clips_are_spread_evenly(out: Path) -> None:

@@ -16,7 +16,7 @@ from score_makers import CLASSES, scores_of, shares
 
 from vidaug_cli.data import hdf5
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.scores.ensemble import Part, ensemble
+from vidaug_cli.scores.ensemble import Member, ensemble
 from vidaug_cli.scores.file import Failed, Scores, check_place, read_scores, write_scores
 
 
@@ -177,18 +177,18 @@ B = replace(
 
 
 def test_an_ensemble_by_hand() -> None:
-    mean, missing = ensemble([Part("a", A), Part("b", B)])
+    mean, missing = ensemble([Member("a", A), Member("b", B)])
     assert (mean.classes, mean.videos, missing) == (TWO, ("x", "y"), {})
     np.testing.assert_allclose(mean.scores, [[0.45, 0.55], [0.6, 0.4]], atol=1e-7)
     assert mean.labels.tolist() == [0, 0]
     assert mean.shape.tolist() == [[9, 8, 7], [0, 0, 0]]
-    weighted, _ = ensemble([Part("a", A, 3), Part("b", B, 1)])
+    weighted, _ = ensemble([Member("a", A, 3), Member("b", B, 1)])
     np.testing.assert_allclose(weighted.scores, [[0.675, 0.325], [0.55, 0.45]], atol=1e-7)
 
 
 def test_an_ensemble_with_itself_is_itself() -> None:
     scores = scores_of()
-    mean, _ = ensemble([Part("a", scores, 2), Part("b", scores), Part("c", scores)])
+    mean, _ = ensemble([Member("a", scores, 2), Member("b", scores), Member("c", scores)])
     np.testing.assert_allclose(mean.scores, scores.scores, atol=1e-7)
     assert mean.failures == scores.failures
 
@@ -205,7 +205,7 @@ DIFFERENT: dict[str, tuple[Scores, str]] = {
 def test_the_first_difference_is_named(name: str) -> None:
     other, message = DIFFERENT[name]
     with pytest.raises(VidaugError) as caught:
-        ensemble([Part("a.h5", A), Part("b.h5", other)])
+        ensemble([Member("a.h5", A), Member("b.h5", other)])
     assert message in str(caught.value)
 
 
@@ -219,12 +219,12 @@ def test_videos_that_only_some_could_read() -> None:
         failures=(Failed("x", -1, "broken"),),
     )
     with pytest.raises(VidaugError, match=r"^c: 'x' failed here and has scores in another file; --allow-missing"):
-        ensemble([Part("c", lost), Part("b", B)])
-    mean, missing = ensemble([Part("c", lost), Part("a", A, 3), Part("b", B)], allow_missing=True)
+        ensemble([Member("c", lost), Member("b", B)])
+    mean, missing = ensemble([Member("c", lost), Member("a", A, 3), Member("b", B)], allow_missing=True)
     assert missing == {"x": ["c"]}
     assert mean.videos == ("y", "x")
     np.testing.assert_allclose(mean.scores, [[0.54, 0.46], [0.675, 0.325]], atol=1e-7)
-    both, missing = ensemble([Part("c", lost), Part("d", replace(lost, failures=(Failed("x", 1, "?"),)))])
+    both, missing = ensemble([Member("c", lost), Member("d", replace(lost, failures=(Failed("x", 1, "?"),)))])
     assert (both.videos, both.failures, missing) == (("y",), (Failed("x", 1, "broken"),), {})
 
 

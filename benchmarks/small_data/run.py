@@ -51,11 +51,12 @@ def vidaug(*words: object) -> dict[str, Any]:
     done = subprocess.run(command, env=one_core, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
-    return json.loads(done.stdout)
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
 
 
 def prepare(data: Path, work: Path, split: int, offline: dict[str, list[str]]) -> None:
-    """The clips of one split; a folder that is there already is only checked."""
+    """Make the clips of one split; a folder that is there already is only checked."""
     one = [data, "--split", split, "-j", 1, *CLIP]
     made = {"clean": ["-r", "none"]} | offline
     for name, chosen in made.items():
@@ -91,6 +92,7 @@ def measure(data: Path, work: Path, name: str, split: int, seed: int, epochs: in
 
 
 def main() -> None:
+    """Do the runs that are not in the results yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for clips and runs, some 5 GB")
     parser.add_argument(

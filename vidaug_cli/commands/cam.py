@@ -59,9 +59,9 @@ def command(
     vidaug cam run/best.pt shards --clip 7 -o cam.png -o cam.mp4
     vidaug cam run/best.pt shards --measure
     """
-    from vidaug_cli.augment.preview import check_suffixes, draw_pictures
-    from vidaug_cli.predict import cam
-    from vidaug_cli.predict.cam_sheet import LEGEND, look, strips
+    from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
+    from vidaug_cli.predict import localisation
+    from vidaug_cli.predict.cam_sheet import LEGEND, cam_strips, class_activations
 
     if clip is None and not measure:
         raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")
@@ -69,14 +69,14 @@ def command(
     predictor = options.predictor(checkpoint, kwargs)
     printed: dict[str, Any] = {}
     if clip is not None:
-        video, classes = look(predictor, shards, clip)
-        for path in draw_pictures(strips(video, classes), out, columns=columns, thumb=thumb, legend=LEGEND):
+        classes = class_activations(predictor, shards, clip)
+        for path in draw_pictures(cam_strips(classes), out, columns=columns, thumb=thumb, legend=LEGEND):
             note(f"wrote {path}", quiet=quiet)
-        printed["classes"] = [seen.as_json() for seen in classes]
+        printed["classes"] = [one.as_json() for one in classes]
     if measure:
         for line in predictor.notes:
             note(line, quiet=quiet)
-        found = cam.measure(predictor, shards, progress=show_progress(quiet))
+        found = localisation.measure(predictor, shards, progress=show_progress(quiet))
         printed["localisation"] = found.as_json()
         if not json:
             click.echo(found.text)

@@ -24,7 +24,7 @@ def command(scores: tuple[Path, ...], out: Path, weights: str | None, allow_miss
 
     They have to hold the same classes and videos, in whatever order. Per-view scores are not kept.
     """
-    from vidaug_cli.scores.ensemble import Part, ensemble
+    from vidaug_cli.scores.ensemble import Member, ensemble
     from vidaug_cli.scores.file import check_place, write_scores
     from vidaug_cli.words import printable
 
@@ -32,13 +32,13 @@ def command(scores: tuple[Path, ...], out: Path, weights: str | None, allow_miss
         raise click.UsageError("an ensemble needs two files of scores or more.")
     shares = [1.0] * len(scores) if weights is None else _weights(weights, len(scores))
     check_place(out)
-    parts = [Part(str(path), options.scores(path), share) for path, share in zip(scores, shares, strict=True)]
-    mean, missing = ensemble(parts, allow_missing=allow_missing)
+    members = [Member(str(path), options.scores(path), share) for path, share in zip(scores, shares, strict=True)]
+    mean, missing = ensemble(members, allow_missing=allow_missing)
     write_scores(out, mean)
     for video, names in missing.items():
         note(f"without {', '.join(names)}: {printable(video)}", quiet=quiet)
     failed = f", {len(mean.failures)} failed in all" if mean.failures else ""
-    note(f"{out}: {len(mean.videos)} videos, mean of {len(parts)}{failed}", quiet=quiet)
+    note(f"{out}: {len(mean.videos)} videos, mean of {len(members)}{failed}", quiet=quiet)
 
 
 def _weights(text: str, count: int) -> list[float]:

@@ -55,8 +55,9 @@ def command(
     Rows are clips, columns frames; the bar under them shows each video's weight over time. For OUT, clips that lie in
     its shards. For INPUT with --recipe, what the recipe would make, with no shards written.
     """
-    from vidaug_cli.augment.preview import check_suffixes, draw_pictures, rendered_strips, stored_strips
+    from vidaug_cli.augment.preview import rendered_strips, stored_strips
     from vidaug_cli.data.kinds import is_shards
+    from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
 
     check_suffixes(out)
     stored = is_shards(Path(source))

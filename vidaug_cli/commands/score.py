@@ -39,14 +39,14 @@ def command(
     from vidaug_cli.scores.evaluation import rate_line
     from vidaug_cli.words import count, printable
 
-    found, whence = score(submission, annotations, classes, subset)
+    found, allowed = score(submission, annotations, classes, subset)
     if json:
         click.echo(dumps(found.as_json()))
     else:
         click.echo(f"{'videos':18}  {found.videos}, {len(found.missing)} of them missing and wrong")
         for name, rate in found.rates.items():
             click.echo(rate_line(name, rate))
-    note(f"class numbers allowed: {whence}", quiet=quiet)
+    note(f"class numbers allowed: {allowed}", quiet=quiet)
     for name in found.missing[:LISTED]:
         note(f"missing: {printable(name)}", quiet=quiet)
     if len(found.missing) > LISTED:

@@ -37,8 +37,8 @@ def command(scores: Path, out: Path, format: str, classes: Path | None, quiet: b
         raise click.UsageError("-o names the file of scores itself.")
     found = options.scores(scores)
     if format == "vipriors2020":
-        numbers, whence = class_numbers(found.classes, classes)
-        note(f"class numbers are taken {whence}", quiet=quiet)
+        numbers, origin = class_numbers(found.classes, classes)
+        note(f"class numbers are taken {origin}", quiet=quiet)
         text = vipriors2020(found, numbers)
     else:
         text = {"csv": as_csv, "json": as_json}[format](found)

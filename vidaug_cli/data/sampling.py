@@ -123,6 +123,12 @@ def step_frames(spec: ClipSpec, video: Row) -> float:
     return step
 
 
+def clip_fps(spec: ClipSpec, video: Row) -> float:
+    """Return the frames per second at which a clip is as fast as its video; 0 where unknown, as of frame images."""
+    step = step_frames(spec, video)
+    return video.fps / step if step else 0.0
+
+
 def last_start(spec: ClipSpec, video: Row, step: float) -> int:
     """Return the frame with which the last clip begins that ends with the video; 0 for a shorter video."""
     return max(0, video.frames - _span(spec, step))

@@ -10,28 +10,16 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vidaug_cli.data.video.encode import write_video
-from vidaug_cli.draw.sheet import (
-    CAPTION,
-    CELL_HEADING,
-    GAP,
-    INK,
-    MARGIN,
-    OWN,
-    PAPER,
-    PARTNER,
-    TEXT,
-    Strip,
-    _bar,
-    _thumb,
-    _write_key,
-)
+from vidaug_cli.draw.colours import INK, OWN, PAPER, PARTNER
+from vidaug_cli.draw.strip import CAPTION, GAP, MARGIN, TEXT, Strip, draw_bar, draw_frame, draw_key
 from vidaug_cli.draw.text import write
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.files import atomically
 
 LONGEST = 20_000  # pictures of an animation; clips whose rates differ by far more skip frames
+HUNDREDTHS = 2  # of a second that a picture of a GIF lasts at least: browsers show shorter ones for 10
+HEADING = 60  # pixels above a clip: its title, and its sources one below the other
 
-
-HUNDREDTHS = 2  # of a second that a picture of a GIF lasts at least: browsers take less for 10
+Picture = Callable[[float], Image.Image]  # what is seen after so many seconds
 
 
 def animate(strips: Sequence[Strip], path: Path, columns: int | None = None, thumb: int = 192) -> None:
@@ -42,16 +30,14 @@ def animate(strips: Sequence[Strip], path: Path, columns: int | None = None, thu
 
     Args:
         strips: the clips; they may differ in length, size and rate.
+        path: ends in one of `FORMATS`.
         columns: clips beside each other; None: what makes a square, 4 at most.
         thumb: width of a clip in pixels.
 
-    Raises VidaugError for another suffix, and when the file cannot be written.
+    Raises VidaugError when the file cannot be written.
     """
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise VidaugError("is neither .gif nor .mp4", where=path, hint="name a file with one of these suffixes")
     columns = columns or min(4, math.ceil(math.sqrt(len(strips))))
-    cells = [_blank_cell(strip, thumb) for strip in strips]
+    cells = [_still(strip, thumb) for strip in strips]
     pitch = thumb + MARGIN, max(cell.height for cell in cells) + MARGIN
     size = columns * pitch[0] + MARGIN, math.ceil(len(strips) / columns) * pitch[1] + MARGIN
     grid = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), PAPER)  # H.264 takes even sizes only
@@ -63,25 +49,26 @@ def animate(strips: Sequence[Strip], path: Path, columns: int | None = None, thu
             grid.paste(_cell(cell, strip, min(frame, len(strip.video) - 1)), place)
         return grid.copy()
 
-    lasts = max(len(strip.video) / strip.rate for strip in strips)
-    writer(path, picture, min(max(strip.rate for strip in strips), LONGEST / lasts), lasts)
+    seconds = max(len(strip.video) / strip.rate for strip in strips)
+    fps = min(max(strip.rate for strip in strips), LONGEST / seconds)
+    FORMATS[path.suffix.lower()](path, picture, fps, max(1, math.ceil(seconds * fps - 1e-6)), seconds)
 
 
-def _blank_cell(strip: Strip, thumb: int) -> Image.Image:
-    """What stays the same while a clip plays: its title, sources and bar."""
-    below = CELL_HEADING + _thumb(strip, 0, thumb).height + GAP
+def _still(strip: Strip, thumb: int) -> Image.Image:
+    """Return what stays the same while a clip plays: its title, sources and bar."""
+    below = HEADING + draw_frame(strip, 0, thumb).height + GAP
     cell = Image.new("RGB", (thumb, below + strip.bar + CAPTION), PAPER)
     draw = ImageDraw.Draw(cell)
     write(draw, (0, 0), strip.title, size=TEXT, colour=INK, width=thumb)
     for line, (name, colour) in enumerate(strip.sources, 1):
-        _write_key(draw, 0, 2 + 18 * line, name, colour, thumb)
-    cell.paste(_bar(strip, thumb), (0, below))
+        draw_key(draw, 0, 2 + 18 * line, name, colour, thumb)
+    cell.paste(draw_bar(strip, thumb), (0, below))
     return cell
 
 
-def _cell(blank: Image.Image, strip: Strip, frame: int) -> Image.Image:
-    cell = blank.copy()
-    cell.paste(_thumb(strip, frame, cell.width), (0, CELL_HEADING))
+def _cell(still: Image.Image, strip: Strip, frame: int) -> Image.Image:
+    cell = still.copy()
+    cell.paste(draw_frame(strip, frame, cell.width), (0, HEADING))
     draw = ImageDraw.Draw(cell)
     now = (frame + 0.5) * cell.width / len(strip.video)
     bottom = cell.height - CAPTION
@@ -92,38 +79,27 @@ def _cell(blank: Image.Image, strip: Strip, frame: int) -> Image.Image:
     return cell
 
 
-Picture = Callable[[float], Image.Image]  # what is seen after so many seconds
-
-
-def _write_gif(path: Path, picture: Picture, fps: float, seconds: float) -> None:
-    """One palette for all frames, so that what stands still does not flicker: ours, and those found."""
+def _write_gif(path: Path, picture: Picture, fps: float, ticks: int, seconds: float) -> None:
+    """Write a picture a tick, but none too soon, with one palette so that what stands still does not flicker."""
     shown = [(0, 0)]  # the ticks that get a picture, and when it comes, in hundredths of a second
-    for tick in range(1, _ticks(fps, seconds)):
+    for tick in range(1, ticks):
         if (start := round(100 * tick / fps)) >= shown[-1][1] + HUNDREDTHS:
             shown.append((tick, start))
     frames = [picture(tick / fps) for tick, _ in shown]
-    starts = [start for _, start in shown]
-    ends = [*starts[1:], max(starts[-1] + HUNDREDTHS, round(100 * seconds))]
-    lasting = [10 * (end - start) for start, end in zip(starts, ends, strict=True)]
+    starts = np.array([start for _, start in shown])
+    end = max(starts[-1] + HUNDREDTHS, round(100 * seconds))
     few = frames[:: math.ceil(len(frames) / 8)]
-    montage = Image.new("RGB", (few[0].width, sum(frame.height for frame in few)))
-    for number, frame in enumerate(few):
-        montage.paste(frame, (0, number * frame.height))
+    montage = Image.fromarray(np.concatenate([np.asarray(frame) for frame in few]))
     palette = montage.quantize(252)
     palette.putpalette([*OWN, *PARTNER, *INK, *PAPER, *(palette.getpalette() or [])])
-    indexed = [frame.quantize(palette=palette) for frame in frames]
-    try:
-        indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=lasting, loop=0)
-    except OSError as error:
-        raise VidaugError(f"cannot be written: {error.strerror or error}", where=path) from error
+    first, *others = (frame.quantize(palette=palette) for frame in frames)
+    durations = (10 * np.diff(starts, append=end)).tolist()
+    with atomically(path) as temporary:
+        first.save(temporary, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
 
 
-def _write_mp4(path: Path, picture: Picture, fps: float, seconds: float) -> None:
-    write_video(path, (np.asarray(picture(tick / fps)) for tick in range(_ticks(fps, seconds))), fps)
+def _write_mp4(path: Path, picture: Picture, fps: float, ticks: int, seconds: float) -> None:
+    write_video(path, (np.asarray(picture(tick / fps)) for tick in range(ticks)), fps)
 
 
-def _ticks(fps: float, seconds: float) -> int:
-    return max(1, math.ceil(seconds * fps - 1e-6))
-
-
-_WRITERS: dict[str, Callable[[Path, Picture, float, float], None]] = {".gif": _write_gif, ".mp4": _write_mp4}
+FORMATS: dict[str, Callable[[Path, Picture, float, int, float], None]] = {".gif": _write_gif, ".mp4": _write_mp4}

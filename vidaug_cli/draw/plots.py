@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int64
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.files import publish, temporary_beside
+from vidaug_cli.files import atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 NAMED = 150  # classes that are named beside a matrix; more would not be legible
 
 
-def confusion(matrix: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """A confusion matrix (K, K), rows = truth, as shares of each row. Raises VidaugError without matplotlib."""
+def confusion(matrix: Int64[np.ndarray, "k k"], classes: Sequence[str], path: Path) -> None:
+    """Draw a confusion matrix, rows = truth, as shares of each row. Raises VidaugError without matplotlib."""
     figure = new_figure(width=min(30, 4 + 0.16 * len(classes)), height=min(28, 3 + 0.16 * len(classes)))
     axes = figure.add_subplot()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -36,12 +35,11 @@ def confusion(matrix: NDArray[np.int64], classes: Sequence[str], path: Path) -> 
 
 
 def curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Loss and top-1 over the epochs, in training and validation. Raises VidaugError without matplotlib."""
+    """Draw loss and top-1 over the epochs, in training and validation. Raises VidaugError without matplotlib."""
     figure = new_figure(width=10, height=4)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "top1"), strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            seen = [row for row in rows if key in row]
-            if seen:
+            if seen := [row for row in rows if key in row]:
                 axes.plot([row["epoch"] for row in seen], [row[key] for row in seen], marker=".", label=label)
         axes.set(xlabel="epoch", ylabel={"loss": "loss", "top1": "top-1"}[name])
         axes.grid(alpha=0.3)
@@ -50,7 +48,7 @@ def curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches. Raises VidaugError without matplotlib."""
+    """Return an empty figure of so many inches. Raises VidaugError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -62,15 +60,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """As PNG, atomically. Raises VidaugError when the folder or the disk does not take it."""
-    temporary = temporary_beside(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that the font lacks
-            figure.savefig(temporary, format="png", dpi=100)
-        publish(temporary, path)
-    except OSError as error:
-        raise VidaugError(f"cannot be written: {error.strerror}", where=path) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    """Write a figure as PNG. Raises VidaugError when the folder or the disk does not take it."""
+    with atomically(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that the font lacks
+        figure.savefig(temporary, format="png", dpi=100)

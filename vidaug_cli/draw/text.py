@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from functools import cache
+from itertools import chain
 
 from PIL import ImageDraw, ImageFont
+
+from vidaug_cli.draw.colours import Colour
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -19,11 +23,11 @@ def write(
     text: str,
     *,
     size: int,
-    colour: tuple[int, int, int],
+    colour: Colour,
     width: float,
     anchor: str = "la",
 ) -> int:
-    """Draws one line of text, shortened in the middle to `width` pixels, and returns the pixels it takes.
+    """Draw one line of text, shortened in the middle to `width` pixels; return the pixels it takes.
 
     `anchor` is Pillow's: which point of the text lies at `place`. A character that no font at hand has is drawn as its
     plain letter, or as Python escapes it.
@@ -35,33 +39,27 @@ def write(
 
 
 def shorten(text: str, font: Font, width: float) -> str:
-    """`text`, or as much of its two ends as fits into `width` pixels with an ellipsis between them."""
-    if font.getlength(text) <= width:
-        return text
-    for kept in range(len(text) - 1, 0, -1):
-        line = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-        if font.getlength(line) <= width:
-            return line
-    return ""
+    """Return `text`, or as much of its two ends as fits into `width` pixels with an ellipsis between them."""
+    shorter = (f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}" for kept in range(len(text) - 1, 0, -1))
+    return next((line for line in chain([text], shorter) if font.getlength(line) <= width), "")
 
 
 @cache
 def _fonts(size: int) -> list[Font]:
-    found: list[Font] = [ImageFont.load_default(size)]
+    fonts: list[Font] = [ImageFont.load_default(size)]
     for name in WIDER_FONTS:
-        try:
-            found.append(ImageFont.truetype(name, size))
-        except OSError:  # not on this machine
-            continue
-    return found
+        with suppress(OSError):  # not on this machine
+            fonts.append(ImageFont.truetype(name, size))
+    return fonts
 
 
 @cache
 def _has(font: Font, character: str) -> bool:
-    """Whether the font has a glyph of its own for it: U+10FFFF is no character, so it gets the "missing" glyph."""
+    """Return whether the font has a glyph of its own for it, other than the "missing" one that U+10FFFF gets."""
     return character.isprintable() and bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
 
 
 def _plain(font: Font, character: str) -> str:
+    """Return the letter without its marks, or what Python writes for it."""
     letter = unicodedata.normalize("NFKD", character)[0]
     return letter if _has(font, letter) else character.encode("unicode_escape").decode()

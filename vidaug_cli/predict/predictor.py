@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.device import Amp, autocast, within_memory
-from vidaug_cli.errors import ShardError, VideoError
+from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape, Video
-from vidaug_cli.predict.decoding import read_ahead, readings
-from vidaug_cli.predict.views import Views
 from vidaug_cli.train.batches import ALONE, Cuts, Order, loader, possible
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
-
-Key = tuple[int, Sequence[int]]  # number of a clip's video, and which of the video's views it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,48 +41,29 @@ class Predictor:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, *, device: str = "cpu", **settings: Any) -> Predictor:
+        """Return the network of a checkpoint on a device, run with these `settings`."""
         network = checkpoint.network(device)
         return cls(network=network, classes=checkpoint.classes, clip=checkpoint.clip, device=device, **settings)
 
     @property
     def shape(self) -> Shape:
-        """Of a clip as the network takes it."""
+        """Frames, height and width of a clip as the network takes it."""
         return Shape(self.clip.frames, self.clip.size, self.clip.size)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Where forward passes are made. Raises VidaugError when the device has not the memory."""
+        """Run forward passes of this block. Raises VidaugError when the device has not enough memory."""
         with within_memory(self.device, self.batch), torch.inference_mode(), autocast(self.device, self.amp):
             yield
 
-    def softmax(self, video: Video) -> Float32[np.ndarray, "clips classes"]:
-        """uint8 (B, T, H, W, 3) to float32 (B, K)."""
+    def softmax(self, video: Video) -> Float32[np.ndarray, "b k"]:
+        """Return the network's answer to each clip. Raises VidaugError when the device has not enough memory."""
         with self.running():
             logits = self.network(video.to(self.device, non_blocking=True))
         return np.asarray(logits.float().softmax(1).cpu().numpy())
 
-    def video_batches(
-        self, rows: Sequence[Row], views: Views, crop: float | None, failed: dict[int, str]
-    ) -> Generator[tuple[list[Key], Video], None, None]:
-        """The views of videos in order. A video that cannot be read gets its reason into `failed`, by its number."""
-
-        def clips() -> Iterator[tuple[Key, Tensor]]:
-            for reading, pixels in found:
-                if isinstance(pixels, VideoError):
-                    failed[reading.video] = pixels.reason
-                    continue
-                frames = torch.from_numpy(pixels.frames).to(self.device)
-                for places, numbers in zip(reading.places, pixels.numbers, strict=True):
-                    yield (reading.video, places), frames[torch.from_numpy(numbers).to(self.device)]
-
-        wanted = readings(self.clip, rows, views, crop)
-        with closing(read_ahead(wanted, self.clip, self.workers, self.limits)) as found:
-            stream = clips()
-            while some := list(islice(stream, self.batch)):
-                yield [key for key, _ in some], torch.stack([clip for _, clip in some])
-
     def cuts(self, shards: Path | Sequence[Path]) -> Cuts:
-        """The clips of an output folder, or of some shards, by their middle where the network takes less.
+        """Return the clips of an output folder, or of some shards, by their middle where the network takes less.
 
         Raises ShardError when they are too small for the network.
         """
@@ -108,16 +83,25 @@ class Predictor:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of reading shards."""
+        """What a user should know of reading shards."""
         return (ALONE,) if possible(self.readers) < self.readers else ()
 
     def shard_batches(self, cuts: Cuts) -> Iterator[tuple[Tensor, ...]]:
-        """All of them in order, with their labels and weights.
+        """Yield all clips in order, with their labels and weights.
 
         While it goes on, torch raises a RuntimeError wherever this process is when a reader is killed: see `advising`.
         """
         order = Order(len(cuts.shards), self.batch, shuffle=False)
         yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
+
+
+def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:
+    """Return the manifest rows of the own video and the partner of each clip, in order; -1: no partner."""
+    sources = []
+    for path in shards.paths:
+        with Shard(path) as shard:
+            sources.append(shard.column("sources"))
+    return np.concatenate(sources)
 
 
 def _spell(shape: Shape) -> str:

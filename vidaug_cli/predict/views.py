@@ -1,4 +1,4 @@
-"""Which cuts of a video a test sees: fixed, unlike those of training."""
+"""Which cuts of a video a test uses: fixed ones, unlike those of training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPREAD: dict[Views, tuple[int, int]] = {1: (1, 1), 10: (10, 1), 30: (10, 3)}  # 
 
 
 def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = None) -> list[Sample]:
-    """The views of one video, crop by crop and in each from the first frame to the last; nothing is flipped.
+    """Return the views of one video, crop by crop and in each from the first frame to the last; nothing is flipped.
 
     One view is the middle of the video. Ten start evenly from its first frame to where the last one ends with the
     video; thirty are these at the start, middle and end of the longer side. In a video no longer than a clip all start
@@ -49,5 +49,5 @@ def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = No
 
 
 def _spread(last: int, count: int) -> list[int]:
-    """`count` places from 0 to `last`, evenly; one alone lies in the middle."""
+    """Return `count` places from 0 to `last`, evenly; one alone lies in the middle."""
     return [last // 2] if count == 1 else [last * number // (count - 1) for number in range(count)]

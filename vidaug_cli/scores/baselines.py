@@ -1,4 +1,4 @@
-"""What can be had without looking at a video: a split on which that goes far is leaky, or lopsided."""
+"""Accuracies without looking at a video: a split on which they are high is leaky, or lopsided."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int32, Int64
 
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.selection import distinct_names
@@ -29,17 +29,18 @@ class Baselines:
     rates: dict[str, dict[str, float]]  # nearest is missing where the scores do not say how large the videos are
 
     def as_json(self) -> dict[str, Any]:
+        """Return all of it, with the number of shared videos."""
         return {"training_rows": self.rows, "shared": len(self.shared), "majority_class": self.majority} | self.rates
 
     def lines(self) -> Iterator[str]:
-        """For a person to read: what to hold the network's accuracy against."""
+        """Yield lines for a person to compare the network's accuracy with."""
         names = {"majority": f"always {printable(self.majority)}", "nearest": "nearest by length and size"}
-        for number, (name, found) in enumerate(self.rates.items()):
-            shares = f"{100 * found['top1']:6.2f} %, mean class {100 * found['mean_class_top1']:.2f} %"
+        for number, (name, rates) in enumerate(self.rates.items()):
+            shares = f"{100 * rates['top1']:6.2f} %, mean class {100 * rates['mean_class_top1']:.2f} %"
             yield f"{'' if number else 'baselines':18}  {shares}: {names[name]}"
 
     def notes(self) -> Iterator[str]:
-        """What to know before believing them."""
+        """Yield what to know before believing them."""
         if self.shared:
             what = f"{count(len(self.shared), 'scored video')} in it, such as {self.shared[0]!r}"
             yield f"has {what}, left out here; trained on them, a network knows them by heart"
@@ -48,17 +49,17 @@ class Baselines:
 
 
 def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
-    """Answer with the most frequent class, and with that of the training video most alike in length and size.
+    """Return the rates of two answers: the most frequent class, and that of the nearest training video.
 
-    Training rows of scored videos are left out: they would find themselves. `where` is what an error calls the
+    Training rows of scored videos are left out: they would be nearest to themselves. `where` is what an error calls the
     training manifest.
 
     Raises VidaugError when no row is left that has a class of the scores.
     """
     numbers = {name: number for number, name in enumerate(scores.classes)}
-    scored = {*scores.videos, *(failed.video for failed in scores.failures)}
-    called = [{row.name, name} & scored for row, name in zip(training, distinct_names(training), strict=True)]
-    rows = [row for row, found in zip(training, called, strict=True) if not found and row.label in numbers]
+    names = [{row.name, name} for row, name in zip(training, distinct_names(training), strict=True)]
+    shared = set(scores.all_videos) & set().union(*names)
+    rows = [row for row, own in zip(training, names, strict=True) if row.label in numbers and shared.isdisjoint(own)]
     if not rows:
         hint = f"a training manifest has classes such as {scores.classes[0]!r}"
         what = f"none of its {len(training)} videos is of a class of the scores and not scored itself"
@@ -71,14 +72,14 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
         answers["nearest"] = classes[nearest_rows(sizes, scores.shape)]
     return Baselines(
         rows=len(rows),
-        shared=tuple(sorted(set().union(*called))),
+        shared=tuple(sorted(shared)),
         majority=scores.classes[majority],
         rates={name: _rates(scores, answer) for name, answer in answers.items()},
     )
 
 
-def nearest_rows(training: NDArray[np.int64], videos: NDArray[np.int32]) -> Labels:
-    """For each of `videos` (N, F) the nearest row (N,) of `training` (R, F), of equally near ones the first.
+def nearest_rows(training: Int64[np.ndarray, "r f"], videos: Int32[np.ndarray, "n f"]) -> Int64[np.ndarray, " n"]:
+    """Return for each of `videos` the nearest row of `training`, of equally near ones the first.
 
     Each feature is divided by its standard deviation over `training`; a constant one does not count.
     """
@@ -88,18 +89,15 @@ def nearest_rows(training: NDArray[np.int64], videos: NDArray[np.int32]) -> Labe
     points, first = np.unique(training[:, used], axis=0, return_index=True)
     points, first = points[np.argsort(first)], np.sort(first)
     sizes, each = np.unique(videos[:, used], axis=0, return_inverse=True)
-    found = np.empty(len(sizes), np.int64)
-    step = max(1, BLOCK // len(points))
-    for start in range(0, len(sizes), step):
-        apart = (sizes[start : start + step, None] - points) / scale[used]
-        found[start : start + step] = (apart**2).sum(-1).argmin(1)
-    return np.asarray(first[found][each.reshape(-1)])
+    blocks = np.array_split(sizes, len(sizes) * len(points) // BLOCK + 1)
+    distances = ((block[:, None] - points) / scale[used] for block in blocks)
+    nearest = np.concatenate([(distance**2).sum(-1).argmin(1) for distance in distances])
+    return np.asarray(first[nearest][each.reshape(-1)])
 
 
 def _rates(scores: Scores, answers: Labels) -> dict[str, float]:
-    """`answers` (N,) are class numbers. A video without scores has no answer either."""
-    labels = np.concatenate([scores.labels, np.array([failed.label for failed in scores.failures], np.int64)])
-    right = np.zeros(len(labels), bool)
-    right[: len(answers)] = answers == scores.labels
+    """Return the rates of class numbers for the scored videos. A video without scores has no answer either."""
+    labels = scores.all_labels
+    right = np.append(answers == scores.labels, np.zeros(len(scores.failures), bool))
     known = labels >= 0
     return {"top1": float(right[known].mean()), "mean_class_top1": mean_class(right[known], labels[known])}

@@ -28,7 +28,7 @@ CHOICES = 5  # classes that a line names
 
 
 def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int], str]:
-    """The challenge's number of each class, and in words where it is from.
+    """Return the challenge's number of each class, and in words where they are from.
 
     Names that are numbers are taken as they are. Other names are looked up in `file`, lines `100 ApplyEyeMakeup`.
     Without one, classes are counted from 1 in the order they have, which is that of the data set's own numbers where
@@ -37,25 +37,28 @@ def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int],
     Raises VidaugError then, and when the file does not name a class.
     """
     if all(map(is_number, classes)):
-        numbers, whence = [int(name) for name in classes], "as the classes are called"
+        numbers, origin = [int(name) for name in classes], "as the classes are called"
     elif file is not None:
         known = read_classes(file, numbered=True)
         if unknown := [name for name in classes if name not in known]:
             raise VidaugError(f"does not name the class {unknown[0]!r}{nearest(unknown[0], known)}", where=file)
-        numbers, whence = [known[name] for name in classes], f"from {file}"
+        numbers, origin = [known[name] for name in classes], f"from {file}"
     elif list(classes) in (sorted(classes), sorted(classes, key=str.casefold)):
         what = "the scores' classes are in alphabetical order, which says nothing of the challenge's numbers"
         raise VidaugError(what, hint="give --classes classInd.txt")
     else:
         numbers = list(range(1, len(classes) + 1))
-        whence = f"by the order of the scores' classes: 1 is {classes[0]!r}, {len(classes)} is {classes[-1]!r}"
+        origin = f"by the order of the scores' classes: 1 is {classes[0]!r}, {len(classes)} is {classes[-1]!r}"
     if len(set(numbers)) < len(numbers):
         raise VidaugError("two of the scores' classes have the same number", hint="give --classes classInd.txt")
-    return numbers, whence
+    return numbers, origin
 
 
 def vipriors2020(scores: Scores, numbers: Sequence[int]) -> str:
-    """The challenge's format. `numbers` (K,) are those of the classes. Raises VidaugError where it cannot be met."""
+    """Return scores in the challenge's format; `numbers` (K,) are those of the classes.
+
+    Raises VidaugError with what the format has no place for.
+    """
     if len(scores.classes) < CHOICES:
         raise VidaugError(f"a line names {CHOICES} classes, and there are {len(scores.classes)}")
     names: dict[str, str] = {}
@@ -71,7 +74,7 @@ def vipriors2020(scores: Scores, numbers: Sequence[int]) -> str:
 
 
 def as_csv(scores: Scores) -> str:
-    """A table of the best five classes of each video, by name, and their scores."""
+    """Return a table of the best five classes of each video, by name, and their scores."""
     best = ranking(scores.scores)[:, :CHOICES]
     ranks = range(1, best.shape[1] + 1)
     table = io.StringIO()
@@ -83,30 +86,29 @@ def as_csv(scores: Scores) -> str:
 
 
 def as_json(scores: Scores) -> str:
-    """A list with all scores of each video, by class name; a video a line."""
-    rows = ([round(value, 7) for value in row] for row in scores.scores.tolist())
-    found = (
-        {"video": video, "scores": dict(zip(scores.classes, row, strict=True))}
-        for video, row in zip(scores.videos, rows, strict=True)
-    )
-    return "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in found) + "\n]\n"
+    """Return a list with all scores of each video, by class name; a video a line."""
+    lines = []
+    for video, row in zip(scores.videos, scores.scores.tolist(), strict=True):
+        shares = {name: round(share, 7) for name, share in zip(scores.classes, row, strict=True)}
+        lines.append(json.dumps({"video": video, "scores": shares}, ensure_ascii=False))
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 _LINE = re.compile(r"(\S+) ((?:0|[1-9][0-9]{0,8})(?: (?:0|[1-9][0-9]{0,8})){4})")
 
 
 def read_submission(path: Path, videos: Numbers, numbers: Container[int]) -> dict[str, list[int]]:
-    """The five class numbers given for each video, the best first.
+    """Return the five class numbers given for each video, the best first.
 
-    Raises VidaugError with the line number on a line that is not to the letter of the format, names a video that is
-    none of `videos` or was there before, or a class that is none of `numbers` or twice in the line.
+    Raises VidaugError with the line number on a line that is not exactly in the format, on a video that is not one of
+    `videos` or comes twice, and on a class that is not one of `numbers` or comes twice in a line.
     """
-    found: dict[str, list[int]] = {}
+    choices: dict[str, list[int]] = {}
     try:
-        lines = path.read_bytes().split(b"\n")
+        *lines, rest = path.read_bytes().split(b"\n")
     except OSError as error:
         raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
-    for place, data in enumerate(lines[:-1], 1):
+    for place, data in enumerate(lines, 1):
         line, where = data.decode(errors="replace"), f"{path}:{place}"
         fields = _LINE.fullmatch(line)
         if not fields:
@@ -114,17 +116,17 @@ def read_submission(path: Path, videos: Numbers, numbers: Container[int]) -> dic
             raise VidaugError(what, where=where)
         name, given = fields[1], [int(number) for number in fields[2].split()]
         if name not in videos:
-            raise VidaugError(f"{name[:60]!r} is none of the {len(videos)} annotated videos", where=where)
-        if name in found:
+            raise VidaugError(f"{name[:60]!r} is not one of the {len(videos)} annotated videos", where=where)
+        if name in choices:
             raise VidaugError(f"{name[:60]!r} was there before", where=where)
         if odd := [number for number in given if number not in numbers]:
             raise VidaugError(f"there is no class {odd[0]}", where=where)
         if len(set(given)) < CHOICES:
             raise VidaugError("names a class twice", where=where)
-        found[name] = given
-    if lines[-1]:
-        raise VidaugError("the line has no end: was the file cut off?", where=f"{path}:{len(lines)}")
-    return found
+        choices[name] = given
+    if rest:
+        raise VidaugError("the line has no end: was the file cut off?", where=f"{path}:{len(lines) + 1}")
+    return choices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,33 +138,33 @@ class Score:
     rates: dict[str, float]  # as in `evaluation.rates`
 
     def as_json(self) -> dict[str, Any]:
+        """Return all of it, with the number of missing videos."""
         return {"videos": self.videos, "missing": len(self.missing)} | self.rates
 
 
 def score(
     submission: Path, annotations: Path, classes: Path | None = None, subset: str | None = None
 ) -> tuple[Score, str]:
-    """Hold a submission against the truth: a file of annotations, or a manifest or a `subset` of one.
+    """Compare a submission with the truth: a file of annotations, or a manifest or a `subset` of one.
 
-    Also says which class numbers were allowed. These are those of `classes`, a classInd; without it, all from the
-    lowest to the highest in the annotations.
+    Also return in words which class numbers were allowed. These are those of `classes`, a classInd; without it, all
+    from the lowest to the highest in the annotations.
 
     Raises VidaugError when one of the files is not what it should be.
     """
     known = None if classes is None else read_classes(classes, numbered=True)
     truth = read_numbers(annotations, known, subset)
-    numbers: Container[int] = range(min(truth.values()), max(truth.values()) + 1)
-    whence = f"{min(truth.values())} to {max(truth.values())}, as in {annotations}"
-    if known is not None:
-        numbers, whence = set(known.values()), f"those of {classes}"
+    if known is None:
+        lowest, highest = min(truth.values()), max(truth.values())
+        numbers: Container[int] = range(lowest, highest + 1)
+        allowed = f"{lowest} to {highest}, as in {annotations}"
+    else:
+        numbers, allowed = set(known.values()), f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
             raise VidaugError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)
-    given = read_submission(submission, truth, numbers)
-    places = np.full(len(truth), CHOICES)
-    for i, (name, number) in enumerate(truth.items()):
-        if number in given.get(name, ()):
-            places[i] = given[name].index(number)
-    missing = tuple(name for name in truth if name not in given)
-    found = rates(places, np.array(list(truth.values())), CHOICES)
-    return Score(videos=len(truth), missing=missing, rates=found), whence
+    choices = read_submission(submission, truth, numbers)
+    places = [[*choices.get(name, [-1] * CHOICES), number].index(number) for name, number in truth.items()]
+    missing = tuple(name for name in truth if name not in choices)
+    rated = rates(np.array(places), np.array(list(truth.values())), CHOICES)
+    return Score(videos=len(truth), missing=missing, rates=rated), allowed

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.scores.file import Failed, Scores
+from vidaug_cli.scores.file import Scores
 
 
-class Part(NamedTuple):
+class Member(NamedTuple):
     """One file of scores and its weight."""
 
     name: str
@@ -21,57 +21,59 @@ class Part(NamedTuple):
     weight: float = 1.0  # above 0
 
 
-Missing = dict[str, list[str]]  # of each video the names of the parts that could not read it
+Missing = dict[str, list[str]]  # of each video the names of the members that could not read it
 
 
-def ensemble(parts: Sequence[Part], *, allow_missing: bool = False) -> tuple[Scores, Missing]:
-    """The weighted mean of scores, and the videos that only some parts have scores for.
+def ensemble(members: Sequence[Member], *, allow_missing: bool = False) -> tuple[Scores, Missing]:
+    """Return the weighted mean of scores, and the videos that only some members have scores for.
 
-    Classes and videos may stand in another order than in the first part. A video that all parts failed on stays a
-    failure. A label or size that one part knows holds for all.
+    Classes and videos may stand in another order than in the first member. A video that all members failed on stays a
+    failure. A label or size that one member knows holds for all.
 
     Raises VidaugError with the first difference in classes, videos or labels, and, unless `allow_missing`, when a
-    video has scores in one part and failed in another.
+    video has scores in one member and failed in another.
     """
-    first = parts[0].scores
-    for part in parts:
-        _check_same(("class", "classes"), parts[0].name, first.classes, part.name, part.scores.classes)
-        _check_same(("video", "videos"), parts[0].name, _videos(first), part.name, _videos(part.scores))
-    parts = [part._replace(scores=_aligned(part.scores, first.classes)) for part in parts]
-    labels, missing = _labels(parts), _missing(parts)
+    first = members[0]
+    classes = first.scores.classes
+    for member in members[1:]:
+        _check_same(("class", "classes"), first.name, classes, member.name, member.scores.classes)
+        _check_same(("video", "videos"), first.name, first.scores.all_videos, member.name, member.scores.all_videos)
+    members = [member._replace(scores=_aligned(member.scores, classes)) for member in members]
+    labels = _labels(members)
+    scored = {video for member in members for video in member.scores.videos}
+    missing: Missing = {}
+    for name, scores, _ in members:
+        for failed in scores.failures:
+            if failed.video in scored:
+                missing.setdefault(failed.video, []).append(name)
     if missing and not allow_missing:
         video, names = next(iter(missing.items()))
         hint = "--allow-missing averages what there is"
         raise VidaugError(f"{video!r} failed here and has scores in another file", where=names[0], hint=hint)
-    lost = [failed for failed in first.failures if failed.video not in missing]
-    videos = [*first.videos, *(failed.video for failed in first.failures if failed.video in missing)]
-    row = {video: i for i, video in enumerate(videos)}
-    total, weights = np.zeros((len(videos), len(first.classes))), np.zeros((len(videos), 1))
+    videos = [video for video in first.scores.all_videos if video in scored]
+    place = {video: i for i, video in enumerate(videos)}
+    total, weights = np.zeros((len(videos), len(classes))), np.zeros((len(videos), 1))
     shape = np.zeros((len(videos), 3), np.int32)
-    for _, scores, weight in parts:
-        rows = [row[video] for video in scores.videos]
+    for _, scores, weight in members:
+        rows = [place[video] for video in scores.videos]
         total[rows] += weight * scores.scores
         weights[rows] += weight
         shape[rows] = np.where(shape[rows] > 0, shape[rows], scores.shape)
-    made_of = [{"scores": part.name, "weight": part.weight} | json.loads(part.scores.source) for part in parts]
+    made_of = [{"scores": name, "weight": weight} | json.loads(scores.source) for name, scores, weight in members]
     mean = Scores(
-        classes=first.classes,
+        classes=classes,
         videos=tuple(videos),
-        labels=np.array([labels[video] for video in videos], np.int64),
+        labels=np.full(len(videos), -1),
         scores=(total / weights).astype(np.float32),
         shape=shape,
-        failures=tuple(replace(failed, label=labels[failed.video]) for failed in lost),
+        failures=tuple(failed for failed in first.scores.failures if failed.video not in scored),
         source=json.dumps({"ensemble": made_of}, ensure_ascii=False),
     )
-    return mean, missing
-
-
-def _videos(scores: Scores) -> list[str]:
-    return [*scores.videos, *(failed.video for failed in scores.failures)]
+    return mean.relabelled(np.array([labels[video] for video in mean.all_videos], np.int64)), missing
 
 
 def _check_same(what: tuple[str, str], one: str, names: Sequence[str], two: str, others: Sequence[str]) -> None:
-    """Raise with the first name, in any order, that only one of the two has."""
+    """Raise VidaugError with the first name, in any order, that only one of the two has."""
     for has, own, lacks, known in ((one, names, two, set(others)), (two, others, one, set(names))):
         extra = next((name for name in own if name not in known), None)
         if extra is not None:
@@ -80,38 +82,21 @@ def _check_same(what: tuple[str, str], one: str, names: Sequence[str], two: str,
 
 
 def _aligned(scores: Scores, classes: tuple[str, ...]) -> Scores:
-    """The same with classes in this order, without the views."""
-    number = {name: i for i, name in enumerate(scores.classes)}
-    order = [number[name] for name in classes]
+    """Return the same with classes in this order, without the views."""
+    order = [scores.classes.index(name) for name in classes]
     place = np.append(np.argsort(order), -1)  # an unknown label, -1, stays one
-    failures = tuple(Failed(failed.video, int(place[failed.label]), failed.reason) for failed in scores.failures)
-    return replace(
-        scores,
-        classes=classes,
-        labels=place[scores.labels],
-        scores=scores.scores[:, order],
-        views=None,
-        failures=failures,
-    )
+    aligned = replace(scores, classes=classes, scores=scores.scores[:, order], views=None)
+    return aligned.relabelled(place[scores.all_labels])
 
 
-def _labels(parts: Sequence[Part]) -> dict[str, int]:
-    """Each video's label. Raises VidaugError when two parts disagree."""
-    found: dict[str, int] = {}
-    for name, scores, _ in parts:
-        labels = [*scores.labels.tolist(), *(failed.label for failed in scores.failures)]
-        for video, label in zip(_videos(scores), labels, strict=True):
-            known = found.setdefault(video, label)
+def _labels(members: Sequence[Member]) -> dict[str, int]:
+    """Return the label of each video. Raises VidaugError when two members disagree."""
+    labels: dict[str, int] = {}
+    for name, scores, _ in members:
+        for video, label in zip(scores.all_videos, scores.all_labels.tolist(), strict=True):
+            known = labels.setdefault(video, label)
             if -1 not in (known, label) and known != label:
                 what = f"{video!r} is {scores.classes[label]!r} here and {scores.classes[known]!r} in another file"
                 raise VidaugError(what, where=name, hint="the files belong to different lists of videos")
-            found[video] = max(known, label)
-    return found
-
-
-def _missing(parts: Sequence[Part]) -> Missing:
-    found: Missing = {}
-    for part in parts:
-        for failed in part.scores.failures:
-            found.setdefault(failed.video, []).append(part.name)
-    return {video: names for video, names in found.items() if len(names) < len(parts)}
+            labels[video] = max(known, label)
+    return labels

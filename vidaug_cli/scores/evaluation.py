@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int64
 
 from vidaug_cli.draw import plots
 from vidaug_cli.errors import VidaugError
@@ -20,8 +20,8 @@ from vidaug_cli.words import count, printable
 
 RANKS = (1, 3, 5)  # the true class counts as found within these
 
-Labels = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+Labels = Int64[np.ndarray, " m"]  # class numbers
+Mask = Bool[np.ndarray, " m"]
 
 
 class WorstClass(NamedTuple):
@@ -38,17 +38,18 @@ class Evaluation:
     """What came out for the M videos with a label. Those that failed are among them, and count as wrong."""
 
     classes: tuple[str, ...]
-    labels: Labels  # (M,), those of failed videos last
-    places: Labels  # (M,), place of the true class in the ranking, from 0; K for a failed video
-    confusion: Labels  # (K, K), videos by true class (row) and first choice (column), without the failed ones
+    labels: Int64[np.ndarray, " m"]  # those of failed videos last
+    places: Int64[np.ndarray, " m"]  # of the true class in the ranking, from 0; K for a failed video
+    confusion: Int64[np.ndarray, "k k"]  # videos by true class (row) and first choice (column), without the failed ones
     failed: int  # of the M
     unlabelled: int  # other videos, left out
 
     def rates(self) -> dict[str, float]:
+        """Return top-k accuracies and their means over classes, by name."""
         return rates(self.places, self.labels, len(self.classes))
 
     def worst(self, most: int) -> list[WorstClass]:
-        """Classes with errors, the lowest accuracy first; of equally low ones that with more videos."""
+        """Return classes with errors, the lowest accuracy first; of equally low ones that with more videos."""
         videos, right = np.bincount(self.labels, minlength=len(self.classes)), self.confusion.diagonal()
         accuracy = right / np.maximum(videos, 1)
         order = [c for c in np.lexsort((-videos, accuracy)).tolist() if right[c] < videos[c]]
@@ -57,12 +58,13 @@ class Evaluation:
         return [WorstClass(self.classes[c], float(accuracy[c]), int(videos[c]), names[c]) for c in names]
 
     def as_json(self, worst: int) -> dict[str, Any]:
+        """Return all but the arrays, with so many of the worst classes."""
         counts = {"videos": len(self.labels), "failed": self.failed, "unlabelled": self.unlabelled}
         error = {"top1_standard_error": standard_error(self.places < 1)}
-        return counts | self.rates() | error | {"worst": [found._asdict() for found in self.worst(worst)]}
+        return counts | self.rates() | error | {"worst": [one._asdict() for one in self.worst(worst)]}
 
     def lines(self, worst: int) -> Iterator[str]:
-        """For a person to read."""
+        """Yield lines for a person to read, with so many of the worst classes."""
         yield f"{'videos':18}  {count(len(self.labels), 'video')} with a label"
         if self.failed:
             yield f"{'':18}  {self.failed} of them failed and count as wrong"
@@ -71,22 +73,21 @@ class Evaluation:
         error = f" +- {100 * standard_error(self.places < 1):.2f} (standard error)"
         for name, rate in self.rates().items():
             yield rate_line(name, rate) + (error if name == "top1" else "")
-        for number, found in enumerate(self.worst(worst)):
-            taken = f", most often taken for {printable(found.taken_for)}" if found.taken_for else ""
-            share = f"{100 * found.accuracy:6.2f} % of {count(found.videos, 'video')}"
-            yield f"{'' if number else 'worst classes':18}  {share} {printable(found.name)}{taken}"
+        for number, one in enumerate(self.worst(worst)):
+            taken = f", most often taken for {printable(one.taken_for)}" if one.taken_for else ""
+            share = f"{100 * one.accuracy:6.2f} % of {count(one.videos, 'video')}"
+            yield f"{'' if number else 'worst classes':18}  {share} {printable(one.name)}{taken}"
 
 
 def evaluate(scores: Scores) -> Evaluation:
-    """Hold scores against their labels. Raises VidaugError when no video has one."""
-    labels = np.concatenate([scores.labels, np.array([failed.label for failed in scores.failures], np.int64)])
-    known = labels >= 0
+    """Compare scores with their labels. Raises VidaugError when no video has one."""
+    labels = scores.all_labels
+    known, readable = labels >= 0, scores.labels >= 0
     if not known.any():
         raise VidaugError("no video has a label", hint="--truth MANIFEST says which class each is")
     ranked = ranking(scores.scores)
     places = np.full(len(labels), len(scores.classes))
     places[: len(ranked)] = (ranked == scores.labels[:, None]).argmax(1)
-    readable = scores.labels >= 0
     confusion = np.zeros((len(scores.classes),) * 2, np.int64)
     np.add.at(confusion, (scores.labels[readable], ranked[readable, 0]), 1)
     return Evaluation(
@@ -100,19 +101,22 @@ def evaluate(scores: Scores) -> Evaluation:
 
 
 def write_confusion(evaluation: Evaluation, path: Path) -> None:
-    """The confusion matrix as a picture, or as JSON with a row for each class, by the ending of the name."""
-    kind = path.suffix.lower()
-    if kind not in (".json", ".png"):
-        raise VidaugError("a confusion matrix is written to a .json or a .png", where=path)
-    if kind == ".png":
-        plots.confusion(evaluation.confusion, evaluation.classes, path)
-    else:
-        content = {"classes": evaluation.classes, "rows": "truth", "matrix": evaluation.confusion.tolist()}
-        write_text_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
+    """Write the confusion matrix as a picture, or as JSON with a row for each class, by the suffix of the name.
+
+    Raises VidaugError for another suffix, without matplotlib, and when the file cannot be written.
+    """
+    match path.suffix.lower():
+        case ".png":
+            plots.confusion(evaluation.confusion, evaluation.classes, path)
+        case ".json":
+            content = {"classes": evaluation.classes, "rows": "truth", "matrix": evaluation.confusion.tolist()}
+            write_text_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
+        case _:
+            raise VidaugError("a confusion matrix is written to a .json or a .png", where=path)
 
 
-def ranking(scores: NDArray[np.float32]) -> Labels:
-    """Class numbers (N, K), best first.
+def ranking(scores: Float32[np.ndarray, "n k"]) -> Int64[np.ndarray, "n k"]:
+    """Return class numbers, best first.
 
     Of equal scores the lower class number comes first, whatever is true: a network that says the same of every class
     gets what its first choice deserves, and no more.
@@ -121,10 +125,10 @@ def ranking(scores: NDArray[np.float32]) -> Labels:
 
 
 def rates(places: Labels, labels: Labels, depth: int) -> dict[str, float]:
-    """Top-k accuracies and their means over classes, by name: `top1`, `mean_class_top1` and so on.
+    """Return top-k accuracies and their means over classes, by name: `top1`, `mean_class_top1` and so on.
 
-    `places` (M,) are those of the true classes, from 0. With fewer than five classes to choose from, `depth` of them,
-    the ranks end there, and are named so.
+    `places` are those of the true classes in the ranking, from 0; `depth` is how many classes there are to choose from.
+    With fewer than five, the ranks end there, and are named so.
     """
     ranks = list(dict.fromkeys(min(rank, depth) for rank in RANKS))
     top = {f"top{rank}": float((places < rank).mean()) for rank in ranks}
@@ -132,17 +136,17 @@ def rates(places: Labels, labels: Labels, depth: int) -> dict[str, float]:
 
 
 def mean_class(right: Mask, labels: Labels) -> float:
-    """Mean over the classes that occur of the share of their videos that are `right`, both (M,)."""
+    """Return the mean over the classes that occur of the share of their videos that are `right`."""
     classes = np.unique(labels, return_inverse=True)[1]  # numbers as a list of annotations gives them may be huge
     return float((np.bincount(classes, right) / np.bincount(classes)).mean())
 
 
 def standard_error(right: Mask) -> float:
-    """Of the share that is right, binomial: 0 when all or none are."""
+    """Return the standard error of the share that is right, binomial: 0 when all or none are."""
     share = right.mean()
     return math.sqrt(share * (1 - share) / len(right))
 
 
 def rate_line(name: str, rate: float) -> str:
-    """`mean class top-1     71.23 %` from `mean_class_top1`."""
+    """Return the line for a rate, such as `mean class top-1     71.23 %` for `mean_class_top1`."""
     return f"{name.replace('_', ' ').replace('top', 'top-'):18}  {100 * rate:6.2f} %"

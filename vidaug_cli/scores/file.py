@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Scores:
     def __post_init__(self) -> None:
         videos, classes = len(self.videos), len(self.classes)
         _check_texts("class", self.classes, 1)
-        _check_texts("video", [*self.videos, *(failed.video for failed in self.failures)])
+        _check_texts("video", self.all_videos)
         _check_array("labels", self.labels, np.int64, (videos,))
         _check_array("scores", self.scores, np.float32, (videos, classes))
         _check_array("shape", self.shape, np.int32, (videos, 3))
@@ -74,6 +74,22 @@ class Scores:
             _check_text("a reason", failed.reason)
         _check_text("source", self.source, MAX_SOURCE)
         parse_json(self.source, dict, "source", error=ShardError)
+
+    @property
+    def all_videos(self) -> tuple[str, ...]:
+        """Names of the scored videos and then of the failed ones."""
+        return *self.videos, *(failed.video for failed in self.failures)
+
+    @property
+    def all_labels(self) -> NDArray[np.int64]:
+        """Labels of `all_videos`."""
+        return np.array([*self.labels.tolist(), *(failed.label for failed in self.failures)], np.int64)
+
+    def relabelled(self, labels: NDArray[np.int64]) -> Scores:
+        """Return the same with other labels of `all_videos`."""
+        scored, failed = np.split(labels, [len(self.videos)])
+        failures = zip(self.failures, failed.tolist(), strict=True)
+        return replace(self, labels=scored, failures=tuple(replace(one, label=label) for one, label in failures))
 
     def _refuse(self, bad: Any, what: str) -> None:
         """Name the first video for which `bad`, bool (N,), holds."""
