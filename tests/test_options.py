@@ -11,7 +11,7 @@ import pytest
 from console import vidaug
 from score_makers import scores_of
 
-from vidaug_cli.commands.options import OutPath
+from vidaug_cli.commands.signature import OutPath
 from vidaug_cli.data.listing.layouts import LAYOUTS
 from vidaug_cli.main import COMMANDS, cli
 from vidaug_cli.scores.file import write_scores

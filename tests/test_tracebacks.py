@@ -14,7 +14,7 @@ import pytest
 from console import Done, vidaug
 
 from vidaug_cli.commands import recipes
-from vidaug_cli.errors import VidaugError, told
+from vidaug_cli.errors import VidaugError, terminal_text
 from vidaug_cli.main import COMMANDS, cli
 from vidaug_cli.words import LONGEST, printable, readable
 
@@ -89,12 +89,12 @@ def refused(done: Done) -> None:
     assert len(done.err) <= LONGEST + 200
 
 
-LATER = "the same command may do later"
+LATER = "try the same command again later"
 MENDABLE = {
-    OSError(errno.ENOSPC, "x"): "No space left on device; free some room, or write to another disk",
-    OSError(errno.ENOSPC, "x", "/a/b"): "/a/b: No space left on device; free some room, or write to another disk",
+    OSError(errno.ENOSPC, "x"): "No space left on device; free some space, or write to another disk",
+    OSError(errno.ENOSPC, "x", "/a/b"): "/a/b: No space left on device; free some space, or write to another disk",
     OSError(errno.EROFS, "x", "/a/b"): "/a/b: Read-only file system; write to another disk",
-    PermissionError(errno.EACCES, "x", Path("a")): "a: Permission denied; may you read and write there?",
+    PermissionError(errno.EACCES, "x", Path("a")): "a: Permission denied; check its permissions",
     FileNotFoundError(errno.ENOENT, "x", b"\xff"): "\\udcff: No such file or directory; is the name right?",
     OSError(errno.EMFILE, "x"): "Too many open files; raise the limit with 'ulimit -n 4096', or take fewer with -j",
     OSError(errno.ESTALE, "x", "a\nb"): f"a\\nb: Stale file handle; the network disk was lost: {LATER}",
@@ -148,7 +148,7 @@ def test_a_pipe_of_our_own_that_breaks_keeps_its_traceback(monkeypatch: pytest.M
 
 def test_endless_messages_are_cut() -> None:
     long = "x" * 10_000_000
-    shown = told(VidaugError(long, where="a.txt", hint="mend it"))
+    shown = terminal_text(VidaugError(long, where="a.txt", hint="mend it"))
     assert len(shown) <= LONGEST + 10
     assert shown.startswith("a.txt: xxx")
     assert shown.endswith("xxx; mend it")

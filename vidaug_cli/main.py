@@ -15,8 +15,8 @@ from typing import NoReturn
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.errors import VidaugError, of_the_system, told
+from vidaug_cli.commands.environment import name_variable, variables
+from vidaug_cli.errors import VidaugError, system_error, terminal_text
 from vidaug_cli.words import readable
 
 COMMANDS = (
@@ -74,20 +74,13 @@ def main() -> NoReturn:
         _check_current_folder()
         code = cli.main(prog_name="vidaug", standalone_mode=False)
     except VidaugError as error:
-        code = _fail(told(error) + _variables(str(error)))
+        code = _fail(terminal_text(error))
     except click.ClickException as error:
-        if isinstance(error, click.BadParameter):
-            options.name_variable(error)
-        elif type(error) is click.UsageError:
-            error = click.UsageError(error.message + _variables(error.message), error.ctx)
-        text = io.StringIO()
-        error.show(text)
-        click.echo(readable(text.getvalue()), err=True, nl=False)
-        code = error.exit_code
+        code = _show(error)
     except OSError as error:
-        if (mendable := of_the_system(error)) is None:
+        if (known := system_error(error)) is None:
             raise
-        code = _fail(told(mendable))
+        code = _fail(terminal_text(known))
     except MemoryError as error:
         code = _fail(readable(f"{str(error) or 'not enough memory'}; take smaller clips, or fewer processes with -j"))
     except (click.Abort, KeyboardInterrupt) as error:
@@ -101,10 +94,16 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _variables(message: str) -> str:
-    """Where in the environment a value is from that the message is about."""
-    name = next((word for word in sys.argv[1:] if word in COMMANDS), None)
-    return options.variables(cli.commands[name], f"vidaug_{name}", message) if name else ""
+def _show(error: click.ClickException) -> int:
+    """Print an error of click as a terminal can show it, with the variable of the environment that it is about."""
+    if isinstance(error, click.BadParameter):
+        name_variable(error)
+    elif type(error) is click.UsageError and error.ctx:
+        error = click.UsageError(error.message + variables(error.ctx, error.message), error.ctx)
+    text = io.StringIO()
+    error.show(text)
+    click.echo(readable(text.getvalue()), err=True, nl=False)
+    return error.exit_code
 
 
 def _fail(message: str) -> int:
