@@ -7,40 +7,31 @@ from typing import Literal
 
 import click
 
-from vidaug_cli.commands.options import (
-    SEED,
-    SKIPPED,
-    ClipOptions,
-    InputOptions,
-    RecipeOptions,
-    RenderOptions,
-    ReportOptions,
-    WorkerOption,
-    input_argument,
-)
+from vidaug_cli.commands import options
 from vidaug_cli.commands.signature import option, out_option, with_options
 
 ONE_CLASS = "there is nothing to tell apart; are the folders of the classes further down, or is this a part of a set?"
 
 
 @click.command()
-@input_argument
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @with_options
 def command(
     inputs: tuple[str, ...],
     *,
     out: Path = out_option("Folder for the shards.", example="shards"),
-    recipe: RecipeOptions,
+    recipe: options.RecipeOptions,
     copies: int = option("Clips made of each video.", type=click.IntRange(0), default=1),
     keep_original: bool = option("One clean clip of each video besides the copies."),
-    seed: int = SEED,
-    clip: ClipOptions,
-    choice: InputOptions,
+    seed: int = options.SEED,
+    clip: options.ClipOptions,
+    choice: options.InputOptions,
     codec: Literal["raw", "jpeg"] = option("raw is exact and fast; jpeg is far smaller.", default="raw"),
     quality: int = option("JPEG quality.", type=click.IntRange(1, 100), default=95),
     clips_per_shard: int = option("A multiple of 32; without effect on the clips.", default=64),
-    workers: WorkerOption,
-    rendering: RenderOptions,
+    workers: int = options.WORKERS,
+    device: str = options.DEVICE,
+    limits: options.LimitOptions,
     batch_size: int = option("Clips on the device at a time; speed only.", type=click.IntRange(1), default=4),
     part: str = option(
         "Only every N-th shard, counted from I = 0, for job arrays.", metavar="I/N", default="0/1", show_default=False
@@ -52,7 +43,7 @@ def command(
     overwrite: bool = option("Replace the shards of another plan in the folder."),
     force: bool = option("Start even if the disk seems too small."),
     dry_run: bool = option("Say what would be made, how large and how long, and write nothing."),
-    report: ReportOptions,
+    report: options.ReportOptions,
 ) -> None:
     """Write augmented clips of the videos of INPUT into HDF5 shards.
 
@@ -69,7 +60,8 @@ def command(
     from vidaug_cli.augment.run import estimate, run
     from vidaug_cli.words import printable
 
-    engine, processes, share = rendering.engine(batch_size), workers.processes(report), Part.parse(part)
+    engine, share = limits.engine(device, batch_size), Part.parse(part)
+    processes = options.processes(workers, report)
     plan = Plan(
         rows=(),
         recipe=recipe.load(),
@@ -108,4 +100,4 @@ def command(
         report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
     report.print(made.as_json() | {"quarantined": [video._asdict() for video in quarantined]})
     if made.failures or quarantined:
-        raise SystemExit(SKIPPED)
+        raise SystemExit(options.SKIPPED)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
-input_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-
 
 # Options of several groups, or of commands by themselves.
 
@@ -118,7 +116,7 @@ class RecipeOptions:
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """What a clip is."""
+    """What a clip is, with the names of ClipSpec."""
 
     frames: int = option("Frames of a clip.", default=64)
     stride: int = option("Take every n-th frame of the video.", default=1)
@@ -138,15 +136,7 @@ class ClipOptions:
         """Return it. Raises VidaugError where a value makes no sense."""
         from vidaug_cli.data.sampling import ClipSpec
 
-        return ClipSpec(
-            frames=self.frames,
-            stride=self.stride,
-            fps=self.fps,
-            size=self.size,
-            crop=self.crop,
-            flip=self.flip,
-            short=self.short,
-        )
+        return ClipSpec(**vars(self))
 
 
 @dataclass(frozen=True)
@@ -254,41 +244,12 @@ class LimitOptions:
 
         return Limits(seconds=self.time_limit, frames=self.max_frames, pixels=self.max_pixels)
 
-
-@dataclass(frozen=True)
-class DeviceOption:
-    """What computes."""
-
-    device: str = DEVICE
-
-
-@dataclass(frozen=True)
-class RenderOptions(LimitOptions, DeviceOption):
-    """What renders clips, and what one video may cost."""
-
-    def engine(self, batch: int = 1) -> Engine:
-        """Return it, for `batch` clips at a time. Raises VidaugError where the device is not there."""
+    def engine(self, device: str, batch: int = 1) -> Engine:
+        """Return what renders `batch` clips at a time. Raises VidaugError where the device is not there."""
         from vidaug_cli.augment.render import Engine
         from vidaug_cli.device import resolve_device
 
-        return Engine(device=resolve_device(self.device), batch=batch, limits=self.limits())
-
-
-@dataclass(frozen=True)
-class WorkerOption:
-    """How many processes work."""
-
-    workers: int = WORKERS
-
-    def processes(self, messages: MessageOptions) -> int:
-        """Return how many, 1 where this process can have none, which is said."""
-        from vidaug_cli.workers import why_alone, worker_count
-
-        count = worker_count(self.workers)
-        if count > 1 and (reason := why_alone()):
-            messages.note(f"works in one process: {reason}")
-            return 1
-        return count
+        return Engine(device=resolve_device(device), batch=batch, limits=self.limits())
 
 
 @dataclass(frozen=True)
@@ -325,6 +286,17 @@ class NetworkOptions:
             limits=limits.limits() if limits else Limits(),
             about={"checkpoint": checkpoint.name, "epoch": trained.epoch},
         )
+
+
+def processes(workers: int, messages: MessageOptions) -> int:
+    """Return how many processes -j asks for; 1 where this process can have no other, with a note that says why."""
+    from vidaug_cli.workers import why_alone, worker_count
+
+    count = worker_count(workers)
+    if count > 1 and (reason := why_alone()):
+        messages.note(f"works in one process: {reason}")
+        return 1
+    return count
 
 
 def read_scores(path: Path) -> Scores:

@@ -6,16 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import (
-    SEED,
-    THUMB,
-    ClipOptions,
-    InputOptions,
-    MessageOptions,
-    RecipeOptions,
-    RenderOptions,
-    picture_option,
-)
+from vidaug_cli.commands import options
 from vidaug_cli.commands.signature import option, with_options
 
 
@@ -25,17 +16,18 @@ from vidaug_cli.commands.signature import option, with_options
 def command(
     source: str,
     *,
-    out: tuple[Path, ...] = picture_option("clips", default="preview.png", example="look.png"),
+    out: tuple[Path, ...] = options.picture_option("clips", default="preview.png", example="look.png"),
     clip: tuple[int, ...] = option("Number of a clip in OUT; may be repeated.", type=click.IntRange(0)),
     count: int = option("Without --clip: how many clips.", type=click.IntRange(1, 64), default=6),
     columns: int = option("Frames of a clip on a sheet.", type=click.IntRange(2, 64), default=8),
-    thumb: int = THUMB,
-    recipe: RecipeOptions,
-    seed: int = SEED,
-    spec: ClipOptions,
-    choice: InputOptions,
-    rendering: RenderOptions,
-    messages: MessageOptions,
+    thumb: int = options.THUMB,
+    recipe: options.RecipeOptions,
+    seed: int = options.SEED,
+    spec: options.ClipOptions,
+    choice: options.InputOptions,
+    device: str = options.DEVICE,
+    limits: options.LimitOptions,
+    messages: options.MessageOptions,
 ) -> None:
     """Draw clips as a contact sheet or an animation.
 
@@ -56,7 +48,7 @@ def command(
     if stored:
         strips = stored_strips(Path(source), list(clip) or count)
     else:
-        engine = rendering.engine()
+        engine = limits.engine(device)
         plan = Plan(rows=(), recipe=recipe.load(), spec=spec.spec(), seed=seed)
         plan, _ = choice.fill(plan, [source], messages, limits=engine.limits)
         strips = rendered_strips(plan, engine, count)

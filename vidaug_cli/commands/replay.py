@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import ROOT, RenderOptions, ReportOptions
+from vidaug_cli.commands.options import DEVICE, ROOT, LimitOptions, ReportOptions
 from vidaug_cli.commands.signature import option, with_options
 
 
@@ -20,7 +20,8 @@ def command(
     count: int = option("Without --clip: how many, evenly spread.", type=click.IntRange(1), default=8),
     all: bool = option("Every clip."),  # noqa: A002
     root: Path | None = ROOT,
-    rendering: RenderOptions,
+    device: str = DEVICE,
+    limits: LimitOptions,
     report: ReportOptions,
 ) -> None:
     """Render clips of OUT again and compare.
@@ -32,7 +33,7 @@ def command(
     from vidaug_cli.augment.replay import replay_clips
 
     wanted = None if all else list(clip) or count
-    engine = rendering.engine()
+    engine = limits.engine(device)
     equal = []
     for result in replay_clips(folder, wanted, engine, root=root, progress=report.progress):
         equal.append(result.equal)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import ReportOptions, WorkerOption
+from vidaug_cli.commands.options import WORKERS, ReportOptions, processes
 from vidaug_cli.commands.signature import option, with_options
 
 
@@ -17,7 +17,7 @@ def command(
     folder: Path,
     *,
     quick: bool = option("Only what needs no reading of pixels: no hashes, no checksums."),
-    workers: WorkerOption,
+    workers: int = WORKERS,
     report: ReportOptions,
 ) -> None:
     """Check that the shards in OUT are whole and what the plan says.
@@ -28,8 +28,7 @@ def command(
     from vidaug_cli.augment.verify import verify
     from vidaug_cli.words import count
 
-    processes = workers.processes(report)
-    faults, shards = verify(folder, deep=not quick, workers=processes, progress=report.progress)
+    faults, shards = verify(folder, deep=not quick, workers=processes(workers, report), progress=report.progress)
     lines = [f"{fault.path}: {fault.what}" for fault in faults]
     report.print({"shards": shards, "faults": [vars(fault) for fault in faults]}, *lines)
     report.note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}")
