@@ -216,7 +216,7 @@ def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "vidaug: error: the current folder is gone; go to another with cd\n",
+        "vidaug: error: the current folder was removed; change to another with cd\n",
     )
 
 
