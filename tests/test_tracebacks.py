@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -90,7 +91,7 @@ def refused(done: Done) -> None:
 
 
 LATER = "try the same command again later"
-MENDABLE = {
+MENDABLE: dict[BaseException, str] = {
     OSError(errno.ENOSPC, "x"): "No space left on device; free some space, or write to another disk",
     OSError(errno.ENOSPC, "x", "/a/b"): "/a/b: No space left on device; free some space, or write to another disk",
     OSError(errno.EROFS, "x", "/a/b"): "/a/b: Read-only file system; write to another disk",
@@ -162,8 +163,11 @@ def test_what_is_printable_stays_as_it_is() -> None:
         assert printable(text) == readable(text) == text
 
 
-def run(words: list[str], **how: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SCRIPT, *words], text=True, capture_output=True, check=False, **how)  # type: ignore[call-overload]
+def run(words: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        [SCRIPT, *words], text=True, capture_output=True, check=False, **settings
+    )
+    return done
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
