@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import click
 
 from vidaug_cli.commands.options import JsonOption, note
@@ -22,6 +20,8 @@ def command(output: JsonOption) -> None:
     """
     if click.get_current_context().invoked_subcommand is not None:
         return
+    import tomllib
+
     from vidaug_cli.recipe.loading import read_recipe, shipped_recipes
 
     tables = {name: tomllib.loads(read_recipe(name)) for name in shipped_recipes()}

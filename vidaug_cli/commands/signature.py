@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from functools import wraps
+from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -24,6 +24,7 @@ import click
 from vidaug_cli.commands.environment import variables
 from vidaug_cli.errors import VidaugError
 
+_hints = cache(get_type_hints)  # of a group once for all its commands
 STDOUT = Path("/dev/stdout")  # what `-` becomes where it is accepted; Path("-") would be the file ./- as well
 
 
@@ -73,14 +74,14 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of its signature, in that order in `--help`; its other parameters are arguments."""
     groups: dict[str, Any] = {}
     options: dict[str, tuple[Any, Option]] = {}
-    hints = get_type_hints(command)
+    hints = _hints(command)
     parameters = signature(command).parameters
     for name, parameter in parameters.items():
-        if is_dataclass(hint := hints[name]):
-            groups[name], kinds = hint, get_type_hints(hint)
-            options |= {entry.name: (kinds[entry.name], cast(Option, entry.default)) for entry in fields(hint)}
+        if is_dataclass(hints[name]):
+            groups[name] = group = hints[name]
+            options |= {entry.name: (_hints(group)[entry.name], cast(Option, entry.default)) for entry in fields(group)}
         elif parameter.default is not parameter.empty:
-            options[name] = hint, parameter.default
+            options[name] = hints[name], parameter.default
 
     @wraps(command)
     def call(**values: Any) -> None:
