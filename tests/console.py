@@ -19,9 +19,10 @@ class Done(NamedTuple):
     err: str
 
 
-def vidaug(*words: object, stdin: bytes = b"", **variables: str) -> Done:
-    """Exit code, stdout and stderr of `vidaug WORDS`; whatever would be a traceback is raised."""
-    out, err, given = (io.TextIOWrapper(io.BytesIO(text), encoding="utf-8") for text in (b"", b"", stdin))
+def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
+    """Return exit code, stdout and stderr of `vidaug WORDS`; whatever would be a traceback is raised."""
+    piped = stdin.encode() if isinstance(stdin, str) else stdin
+    out, err, given = (io.TextIOWrapper(io.BytesIO(text), encoding="utf-8") for text in (b"", b"", piped))
     terminate = signal.getsignal(signal.SIGTERM)
     with ExitStack() as stack:
         stack.enter_context(patch("sys.argv", ["vidaug", *map(str, words)]))

@@ -158,16 +158,15 @@ def test_places_that_cannot_be_written(made: Path, out: Path, tmp_path: Path, mo
         f"{out}: holds the shards of another plan, which differs in seed; choose another folder, or --overwrite"
     )
     picture = complaint(vidaug("preview", out, "-o", tmp_path / "file" / "p.png", "-q"))
-    assert picture == f"{tmp_path / 'file'}: File exists; name another"
+    assert picture == f"{tmp_path / 'file'}: File exists; choose another name"
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    assert (
-        refused(tmp_path / "new")
-        == f"{tmp_path / 'new' / 'manifest.jsonl'}: cannot be written: No space left on device"
-    )
+    hint = "is the folder there and writable, and the disk not full?"
+    where = tmp_path / "new" / "manifest.jsonl"
+    assert refused(tmp_path / "new") == f"{where}: cannot be written: No space left on device; {hint}"
     assert list((tmp_path / "new").iterdir()) == []
 
 

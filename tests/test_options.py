@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from console import vidaug
 from score_makers import scores_of
 
-from vidaug_cli.commands.options import OutPath
+from vidaug_cli.commands.signature import OutPath
 from vidaug_cli.data.listing.layouts import LAYOUTS
 from vidaug_cli.main import COMMANDS, cli
 from vidaug_cli.scores.file import write_scores
@@ -129,6 +130,20 @@ def test_text_goes_to_stdout(video_folder: Path, tmp_path: Path, monkeypatch: py
     assert (tmp_path / "-").is_file()
 
 
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    write_scores(tmp_path / "s.h5", scores_of(failures=()))
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert vidaug("submit", tmp_path / "s.h5", "-o", pipe, "--format", "csv").code == 0
+        assert pipe.is_fifo()
+        written = os.read(reader, 100_000).decode()
+    finally:
+        os.close(reader)
+    assert written == vidaug("submit", tmp_path / "s.h5", "-o", "-", "--format", "csv").out != ""
+
+
 # The environment
 
 OF = " (from VIDAUG_AUGMENT_"
@@ -165,5 +180,7 @@ def test_a_wrong_value_from_the_command_line_names_none() -> None:
     assert "Invalid value for '--copies': 'x'" in done.err
     done = vidaug("augment", "videos", "-o", "out", "-r", "none", "--size", "0", **given)
     assert "VIDAUG" not in done.err
+    done = vidaug("augment", "videos", "-o", "out", "-r", "none", "--frames", "0", **given)
+    assert done.err.endswith("clip: frames = 0 should be 1 to 4096\n")
     done = vidaug("scan", "videos", VIDAUG_SCAN_JSON="1")
     assert done.err.endswith("--json needs -o FILE: without it the manifest goes to stdout. (from VIDAUG_SCAN_JSON)\n")

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from console import Done, vidaug
 
 from vidaug_cli.commands import recipes
-from vidaug_cli.errors import VidaugError, told
+from vidaug_cli.errors import VidaugError, terminal_text
 from vidaug_cli.main import COMMANDS, cli
 from vidaug_cli.words import LONGEST, printable, readable
 
@@ -89,12 +90,12 @@ def refused(done: Done) -> None:
     assert len(done.err) <= LONGEST + 200
 
 
-LATER = "the same command may do later"
-MENDABLE = {
-    OSError(errno.ENOSPC, "x"): "No space left on device; free some room, or write to another disk",
-    OSError(errno.ENOSPC, "x", "/a/b"): "/a/b: No space left on device; free some room, or write to another disk",
+LATER = "try the same command again later"
+MENDABLE: dict[BaseException, str] = {
+    OSError(errno.ENOSPC, "x"): "No space left on device; free some space, or write to another disk",
+    OSError(errno.ENOSPC, "x", "/a/b"): "/a/b: No space left on device; free some space, or write to another disk",
     OSError(errno.EROFS, "x", "/a/b"): "/a/b: Read-only file system; write to another disk",
-    PermissionError(errno.EACCES, "x", Path("a")): "a: Permission denied; may you read and write there?",
+    PermissionError(errno.EACCES, "x", Path("a")): "a: Permission denied; check its permissions",
     FileNotFoundError(errno.ENOENT, "x", b"\xff"): "\\udcff: No such file or directory; is the name right?",
     OSError(errno.EMFILE, "x"): "Too many open files; raise the limit with 'ulimit -n 4096', or take fewer with -j",
     OSError(errno.ESTALE, "x", "a\nb"): f"a\\nb: Stale file handle; the network disk was lost: {LATER}",
@@ -148,7 +149,7 @@ def test_a_pipe_of_our_own_that_breaks_keeps_its_traceback(monkeypatch: pytest.M
 
 def test_endless_messages_are_cut() -> None:
     long = "x" * 10_000_000
-    shown = told(VidaugError(long, where="a.txt", hint="mend it"))
+    shown = terminal_text(VidaugError(long, where="a.txt", hint="mend it"))
     assert len(shown) <= LONGEST + 10
     assert shown.startswith("a.txt: xxx")
     assert shown.endswith("xxx; mend it")
@@ -162,8 +163,11 @@ def test_what_is_printable_stays_as_it_is() -> None:
         assert printable(text) == readable(text) == text
 
 
-def run(words: list[str], **how: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SCRIPT, *words], text=True, capture_output=True, check=False, **how)  # type: ignore[call-overload]
+def run(words: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        [SCRIPT, *words], text=True, capture_output=True, check=False, **settings
+    )
+    return done
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
@@ -216,7 +220,7 @@ def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "vidaug: error: the current folder is gone; go to another with cd\n",
+        "vidaug: error: the current folder was removed; change to another with cd\n",
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m vidaug_cli`, and where the console script begins: Ctrl-C is no traceback while all is loading, either."""
+"""`python -m vidaug_cli`, and where the console script begins: Ctrl-C gives no traceback while it loads, either."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Errors a user can mend: one line that says what, where and what to try.
+"""Errors that a user can fix: one line that says what, where and what to try.
 
-Anything that is not a `VidaugError` is a bug and keeps its traceback, but for what the operating system says that a
-user can mend.
+Any other error is a bug and keeps its traceback, except those of the operating system that a user can fix.
 """
 
 from __future__ import annotations
@@ -13,17 +12,19 @@ from vidaug_cli.words import printable, readable
 
 
 class VidaugError(Exception):
-    """Something the user can mend.
+    """An error that the user can fix.
 
     The message reads `where: what; hint` with the parts that are given.
     """
 
     def __init__(self, what: str, *, where: object = "", hint: str = "") -> None:
+        """Say what is wrong, with which file or option, and what to try."""
         # All three as positional arguments, so that the error survives pickling between processes.
         super().__init__(what, str(where), hint)
         self.what, self.where, self.hint = what, str(where), hint
 
     def __str__(self) -> str:
+        """Return the message."""
         return f"{self.where}: {self.reason}" if self.where else self.reason
 
     @property
@@ -32,6 +33,7 @@ class VidaugError(Exception):
         return f"{self.what}; {self.hint}" if self.hint else self.what
 
     def __reduce__(self) -> tuple[object, ...]:
+        """Return what pickle makes it from in another process."""
         return _rebuild, (type(self), self.what, self.where, self.hint), vars(self)
 
 
@@ -40,71 +42,71 @@ def _rebuild(kind: type[VidaugError], what: str, where: str, hint: str) -> Vidau
 
 
 class VideoError(VidaugError):
-    """A video that cannot be used, with the true reason: it is quarantined, never swapped for another.
+    """A video that cannot be used, with the true reason: it is quarantined, never replaced by another.
 
-    `passing`: the reason may be gone at another try (a limit that can be raised, a killed decoder, a disk that does not
-    answer), so nothing remembers it as a fault of the file.
+    `passing`: another try may succeed (a limit that can be raised, a killed decoder, a disk that does not answer), so
+    this is not remembered as a fault of the file.
     """
 
     def __init__(self, what: str, *, where: object = "", hint: str = "", passing: bool = False) -> None:
+        """Say what is wrong, as for `VidaugError`, and whether another try may succeed."""
         super().__init__(what, where=where, hint=hint)
         self.passing = passing
 
 
 class RecipeError(VidaugError):
-    """A recipe with faults, all of them at once, a line each."""
+    """A recipe with faults: all of them at once, one on each line."""
 
 
 class ShardError(VidaugError):
-    """A shard or an output folder that is damaged, foreign or belongs to another plan."""
+    """A shard or an output folder that is damaged, not ours, or of another plan."""
 
 
 class ClipsError(VidaugError, ValueError):
-    """A batch in memory whose tensors are not what an op can take; programs know it as a ValueError."""
+    """A batch in memory whose tensors are not what an op takes; it is a ValueError, too."""
 
 
-_OF_PATHS = {  # what the system says of a path, and what to try
+_PATH_HINTS = {  # what to try where the system's error is about a path
     errno.ENOENT: "is the name right?",
     errno.ENOTDIR: "a part of this path is a file: name another",
     errno.EISDIR: "name a file",
-    errno.EEXIST: "name another",
-    errno.ENOTEMPTY: "name another",
-    errno.ENAMETOOLONG: "name a shorter one",
+    errno.ENAMETOOLONG: "choose a shorter one",
     errno.ELOOP: "its links lead in a circle",
-    errno.EACCES: "may you read and write there?",
-    errno.EPERM: "may you read and write there?",
-    errno.ETXTBSY: "a program that runs uses it",
+    errno.ETXTBSY: "a running program uses it",
     errno.EBUSY: "another program uses it",
-    errno.ENXIO: "name a plain file",
-    errno.ENODEV: "name a plain file",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTEMPTY), "choose another name"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check its permissions"),
+    **dict.fromkeys((errno.ENXIO, errno.ENODEV), "name a plain file"),
 }
-_OF_THE_MACHINE = {  # ... and of the machine, with or without one
-    errno.ENOSPC: "free some room, or write to another disk",
-    errno.EDQUOT: "free some room, or write to another disk",
+_MACHINE_HINTS = {  # ... and where it is about the machine, with a path or without
     errno.EFBIG: "write to a disk that takes large files",
     errno.EROFS: "write to another disk",
-    errno.EIO: "the disk or the network does not answer: the same command may do later",
-    errno.ESTALE: "the network disk was lost: the same command may do later",
-    errno.ETIMEDOUT: "the network does not answer: the same command may do later",
-    errno.EREMOTEIO: "the network does not answer: the same command may do later",
-    errno.EHOSTDOWN: "the network does not answer: the same command may do later",
+    errno.EIO: "the disk or the network does not answer: try the same command again later",
+    errno.ESTALE: "the network disk was lost: try the same command again later",
     errno.EMFILE: "raise the limit with 'ulimit -n 4096', or take fewer with -j",
     errno.ENFILE: "too many files are open on this machine: close other programs",
     errno.ENOMEM: "close other programs, or take fewer with -j",
     errno.EAGAIN: "raise the limit with 'ulimit -u', or take fewer with -j",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or write to another disk"),
+    **dict.fromkeys(
+        (errno.ETIMEDOUT, errno.EREMOTEIO, errno.EHOSTDOWN),
+        "the network does not answer: try the same command again later",
+    ),
 }
 
 
-def of_the_system(error: OSError) -> VidaugError | None:
-    """What the system says that a user can mend, with what to try; None for an error that a bug of ours makes."""
-    hint = _OF_THE_MACHINE.get(error.errno or 0) or (error.filename is not None and _OF_PATHS.get(error.errno or 0))
-    if hint:
-        place = error.filename if error.filename is not None and not isinstance(error.filename, int) else ""
-        return VidaugError(os.strerror(error.errno or 0), where=os.fsdecode(place) if place else "", hint=hint)
-    return None
+def system_error(error: OSError) -> VidaugError | None:
+    """Return an error of the operating system as one that a user can fix; None for one that only a bug causes."""
+    number, path = error.errno or 0, error.filename
+    hint = _MACHINE_HINTS.get(number) or (_PATH_HINTS.get(number) if path is not None else None)
+    if hint is None:
+        return None
+    where = "" if path is None or isinstance(path, int) else os.fsdecode(path)
+    return VidaugError(os.strerror(number), where=where, hint=hint)
 
 
-def told(error: VidaugError) -> str:
-    """The message as a terminal can show it; a file may have any name, with line feeds in it."""
-    place, advice = f"{printable(error.where)}: " * bool(error.where), f"; {printable(error.hint)}" * bool(error.hint)
-    return readable(f"{place}{error.what}{advice}")
+def terminal_text(error: VidaugError) -> str:
+    """Return the message as a terminal can show it: a file may have any name, with line feeds in it."""
+    where = f"{printable(error.where)}: " if error.where else ""
+    hint = f"; {printable(error.hint)}" if error.hint else ""
+    return readable("".join([where, error.what, hint, *getattr(error, "__notes__", ())]))

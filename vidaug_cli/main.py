@@ -1,4 +1,4 @@
-"""The command group, and in one place what happens when a command does not end well."""
+"""The group of commands, and what happens when one fails."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import NoReturn
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.errors import VidaugError, of_the_system, told
+from vidaug_cli.commands.environment import name_variable, variables
+from vidaug_cli.errors import VidaugError, system_error, terminal_text
 from vidaug_cli.words import readable
 
 COMMANDS = (
@@ -28,16 +28,18 @@ DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143  # and click has 2 for wr
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived: unwinds like a Ctrl-C, so that files half-written are removed."""
+    """SIGTERM arrived. It unwinds like Ctrl-C, so that half-written files are removed."""
 
 
 class Program(click.Group):
-    """Lists its commands in the order of the work, not of the alphabet."""
+    """The group of commands, in the order of the work instead of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command. Raises RuntimeError in place of a BrokenPipeError that no reader of ours caused."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -74,25 +76,18 @@ def main() -> NoReturn:
         _check_current_folder()
         code = cli.main(prog_name="vidaug", standalone_mode=False)
     except VidaugError as error:
-        code = _fail(told(error) + _variables(str(error)))
+        code = _fail(terminal_text(error))
     except click.ClickException as error:
-        if isinstance(error, click.BadParameter):
-            options.name_variable(error)
-        elif type(error) is click.UsageError:
-            error = click.UsageError(error.message + _variables(error.message), error.ctx)
-        text = io.StringIO()
-        error.show(text)
-        click.echo(readable(text.getvalue()), err=True, nl=False)
-        code = error.exit_code
+        code = _show(error)
     except OSError as error:
-        if (mendable := of_the_system(error)) is None:
+        if (known := system_error(error)) is None:
             raise
-        code = _fail(told(mendable))
+        code = _fail(terminal_text(known))
     except MemoryError as error:
         code = _fail(readable(f"{str(error) or 'not enough memory'}; take smaller clips, or fewer processes with -j"))
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__, EOFError):
-            raise error.__cause__ from None  # nothing asks a question here: it is no answer that is missing
+            raise error.__cause__ from None  # click takes it for a missing answer, but nothing here asks a question
         click.echo("vidaug: interrupted; what is finished is kept", err=True)
         code = INTERRUPTED
     except Terminated:
@@ -101,10 +96,16 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _variables(message: str) -> str:
-    """Where in the environment a value is from that the message is about."""
-    name = next((word for word in sys.argv[1:] if word in COMMANDS), None)
-    return options.variables(cli.commands[name], f"vidaug_{name}", message) if name else ""
+def _show(error: click.ClickException) -> int:
+    """Print an error of click as a terminal can show it, with the variable of the environment that it is about."""
+    if isinstance(error, click.BadParameter):
+        name_variable(error)
+    elif type(error) is click.UsageError and error.ctx:
+        error = click.UsageError(error.message + variables(error.ctx, error.message), error.ctx)
+    text = io.StringIO()
+    error.show(text)
+    click.echo(readable(text.getvalue()), err=True, nl=False)
+    return error.exit_code
 
 
 def _fail(message: str) -> int:
@@ -113,7 +114,7 @@ def _fail(message: str) -> int:
 
 
 def _prepare_streams() -> None:
-    """Write UTF-8 in every locale, as manifests and JSON are; and let no file of ours take a closed stream's place."""
+    """Write UTF-8 in every locale, as manifests and JSON are, and let no file of ours take a closed stream's place."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # stdin, stdout and stderr are 0 to 2
@@ -122,15 +123,15 @@ def _prepare_streams() -> None:
 
 
 def _check_current_folder() -> None:
-    """Raise VidaugError when it was removed: torch's libraries would end the process with a riddle."""
+    """Raise VidaugError when it was removed: torch's libraries would end the process with a cryptic message."""
     try:
         Path.cwd()
     except FileNotFoundError as error:
-        raise VidaugError("the current folder is gone", hint="go to another with cd") from error
+        raise VidaugError("the current folder was removed", hint="change to another with cd") from error
 
 
 def _reader_is_gone() -> bool:
-    """Whether whoever read our stdout or stderr has ended, such as `head`."""
+    """Return whether the program that read our stdout or stderr has ended, such as `head`."""
     poll = select.poll()
     for descriptor in (1, 2):
         poll.register(descriptor, 0)
@@ -138,7 +139,7 @@ def _reader_is_gone() -> bool:
 
 
 def _send_again(lost: sys.UnraisableHookArgs) -> None:
-    """Send a signal once more that came in a destructor or a callback, where Python drops what is raised."""
+    """Send a signal again that arrived in a destructor or a callback, where Python drops exceptions."""
     number = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(lost.exc_type)
     if number is None:
         sys.__unraisablehook__(lost)

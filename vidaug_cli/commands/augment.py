@@ -2,65 +2,48 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.options import note, show_progress
+from vidaug_cli.commands.signature import option, out_option, with_options
 
 ONE_CLASS = "there is nothing to tell apart; are the folders of the classes further down, or is this a part of a set?"
 
 
 @click.command()
-@options.input_argument
-@options.out_option("Folder for the shards.", example="shards")
-@options.recipe_option
-@options.set_option
-@click.option("--copies", type=click.IntRange(0), default=1, show_default=True, help="Clips made of each video.")
-@click.option("--keep-original", is_flag=True, help="One clean clip of each video besides the copies.")
-@options.seed_option
-@options.clip_options
-@options.input_options
-@click.option(
-    "--codec",
-    type=click.Choice(["raw", "jpeg"]),
-    default="raw",
-    show_default=True,
-    help="raw is exact and fast; jpeg is far smaller.",
-)
-@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="JPEG quality.")
-@click.option(
-    "--clips-per-shard", type=int, default=64, show_default=True, help="A multiple of 32; without effect on the clips."
-)
-@options.workers_option
-@options.device_option
-@options.limit_options
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=4,
-    show_default=True,
-    help="Clips on the device at a time; speed only.",
-)
-@click.option("--part", metavar="I/N", default="0/1", help="Only every N-th shard, counted from I = 0, for job arrays.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["skip", "fail"]),
-    default="skip",
-    show_default=True,
-    help="A video that cannot be read: leave its clips out, or end the run.",
-)
-@click.option("--retry-failed", is_flag=True, help="Try all videos again that failed, not only what may pass.")
-@click.option("--overwrite", is_flag=True, help="Replace the shards of another plan in the folder.")
-@click.option("--force", is_flag=True, help="Start even if the disk seems too small.")
-@click.option("--dry-run", is_flag=True, help="Say what would be made, how large and how long, and write nothing.")
-@options.json_option
-@options.quiet_option
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@with_options
 def command(
-    inputs: tuple[str, ...], out: Path, json: bool, quiet: bool, dry_run: bool, part: str, **kwargs: Any
+    inputs: tuple[str, ...],
+    *,
+    out: Path = out_option("Folder for the shards.", example="shards"),
+    recipe: options.RecipeOptions,
+    copies: int = option("Clips made of each video.", type=click.IntRange(0), default=1),
+    keep_original: bool = option("One clean clip of each video besides the copies."),
+    seed: int = options.SEED,
+    clip: options.ClipOptions,
+    choice: options.InputOptions,
+    codec: Literal["raw", "jpeg"] = option("raw is exact and fast; jpeg is far smaller.", default="raw"),
+    quality: int = option("JPEG quality.", type=click.IntRange(1, 100), default=95),
+    clips_per_shard: int = option("A multiple of 32; without effect on the clips.", default=64),
+    workers: int = options.WORKERS,
+    device: str = options.DEVICE,
+    limits: options.LimitOptions,
+    batch_size: int = option("Clips on the device at a time; speed only.", type=click.IntRange(1), default=4),
+    part: str = option(
+        "Only every N-th shard, counted from I = 0, for job arrays.", metavar="I/N", default="0/1", show_default=False
+    ),
+    on_error: Literal["skip", "fail"] = option(
+        "A video that cannot be read: leave its clips out, or end the run.", default="skip"
+    ),
+    retry_failed: bool = option("Try all videos again that failed, not only what may pass."),
+    overwrite: bool = option("Replace the shards of another plan in the folder."),
+    force: bool = option("Start even if the disk seems too small."),
+    dry_run: bool = option("Say what would be made, how large and how long, and write nothing."),
+    report: options.ReportOptions,
 ) -> None:
     """Write augmented clips of the videos of INPUT into HDF5 shards.
 
@@ -73,28 +56,48 @@ def command(
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
     from vidaug_cli.augment.output import Part, check_start
+    from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
     from vidaug_cli.words import printable
 
-    engine, workers, share = options.engine(kwargs), options.processes(kwargs, quiet=quiet), Part.parse(part)
-    how = {name: kwargs.pop(name) for name in ("overwrite", "retry_failed", "force")}
-    on_error = kwargs.pop("on_error")
-    plan, quarantined = options.plan(inputs, kwargs, quiet=quiet, workers=workers, limits=engine.limits)
+    engine, share = limits.engine(device, batch_size), Part.parse(part)
+    processes = options.processes(workers, report)
+    plan = Plan(
+        rows=(),
+        recipe=recipe.load(),
+        spec=clip.spec(),
+        seed=seed,
+        copies=copies,
+        keep_original=keep_original,
+        codec=codec,
+        quality=quality,
+        clips_per_shard=clips_per_shard,
+    )
+    plan, quarantined = choice.fill(plan, inputs, report, limits=engine.limits, workers=processes)
     if len(set(plan.labels)) == 1:
-        note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}", quiet=quiet)
+        report.note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}")
     if dry_run:
-        found = estimate(plan, out, engine, workers, part=share, overwrite=how["overwrite"])
-        click.echo(dumps(found.as_json()) if json else found.text)
-        check_start(plan, out, share, **how)
+        expected = estimate(plan, out, engine, processes, part=share, overwrite=overwrite)
+        report.print(expected.as_json(), expected.text)
+        check_start(plan, out, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
         return
-    progress = show_progress(quiet)
-    report = run(plan, out, engine, part=share, workers=workers, on_error=on_error, progress=progress, **how)
-    note(report.text, quiet=quiet)
-    if any(failure.passing for failure in report.failures):
-        note("the same command tries again what may have passed by then; --retry-failed tries all", quiet=quiet)
-    elif report.failures:
-        note("the same command leaves them out again; once they are mended, --retry-failed tries them", quiet=quiet)
-    if json:
-        click.echo(dumps(report.as_json() | {"quarantined": [video._asdict() for video in quarantined]}))
-    if report.failures or quarantined:
+    made = run(
+        plan,
+        out,
+        engine,
+        part=share,
+        workers=processes,
+        on_error=on_error,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+        force=force,
+        progress=report.progress,
+    )
+    report.note(made.text)
+    if any(failure.passing for failure in made.failures):
+        report.note("the same command tries again what may have passed by then; --retry-failed tries all")
+    elif made.failures:
+        report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
+    report.print(made.as_json() | {"quarantined": [video._asdict() for video in quarantined]})
+    if made.failures or quarantined:
         raise SystemExit(options.SKIPPED)

@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.commands.options import note, show_progress
+from vidaug_cli.commands.options import THUMB, NetworkOptions, ReportOptions, picture_option
+from vidaug_cli.commands.signature import option, with_options
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("shards", type=click.Path(path_type=Path))
-@click.option("--clip", type=click.IntRange(0), help="Number of a clip to draw.")
-@click.option(
-    "-o",
-    "--out",
-    type=options.OutPath("cam.png", dir_okay=False),
-    multiple=True,
-    default=(Path("cam.png"),),
-    show_default=True,
-    help="Picture to write: .png for a contact sheet, .gif or .mp4 for the clip playing; may be repeated.",
-)
-@click.option("--columns", type=click.IntRange(2, 64), default=10, show_default=True, help="Frames on a sheet.")
-@click.option(
-    "--thumb", type=click.IntRange(32, 1024), default=128, show_default=True, help="Width of a frame in pixels."
-)
-@click.option("--measure", is_flag=True, help="Measure temporal localisation over all mixed clips.")
-@options.network_options
-@options.json_option
-@options.quiet_option
+@with_options
 def command(
     checkpoint: Path,
     shards: Path,
-    clip: int | None,
-    out: tuple[Path, ...],
-    columns: int,
-    thumb: int,
-    measure: bool,
-    json: bool,
-    quiet: bool,
-    **kwargs: Any,
+    *,
+    clip: int | None = option("Number of a clip to draw.", type=click.IntRange(0)),
+    out: tuple[Path, ...] = picture_option("the clip", default="cam.png", example="cam.png"),
+    columns: int = option("Frames on a sheet.", type=click.IntRange(2, 64), default=10),
+    thumb: int = THUMB,
+    measure: bool = option("Measure temporal localisation over all mixed clips."),
+    network: NetworkOptions,
+    report: ReportOptions,
 ) -> None:
     """Draw what a network sees in a clip, or measure it.
 
@@ -66,19 +48,18 @@ def command(
     if clip is None and not measure:
         raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")
     check_suffixes(out)
-    predictor = options.predictor(checkpoint, kwargs)
+    predictor = network.predictor(checkpoint)
     printed: dict[str, Any] = {}
+    lines = []
     if clip is not None:
         classes = class_activations(predictor, shards, clip)
         for path in draw_pictures(cam_strips(classes), out, columns=columns, thumb=thumb, legend=LEGEND):
-            note(f"wrote {path}", quiet=quiet)
+            report.note(f"wrote {path}")
         printed["classes"] = [one.as_json() for one in classes]
     if measure:
         for line in predictor.notes:
-            note(line, quiet=quiet)
-        found = localisation.measure(predictor, shards, progress=show_progress(quiet))
-        printed["localisation"] = found.as_json()
-        if not json:
-            click.echo(found.text)
-    if json:
-        click.echo(dumps(printed, ensure_ascii=False))
+            report.note(line)
+        measured = localisation.measure(predictor, shards, progress=report.progress)
+        printed["localisation"] = measured.as_json()
+        lines.append(measured.text)
+    report.print(printed, *lines)

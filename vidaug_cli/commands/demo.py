@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import augment, inspect, preview, sample, scan
-from vidaug_cli.commands.options import OutPath, note
+from vidaug_cli.commands.options import note
+from vidaug_cli.commands.signature import OutPath
 
 
 @click.command()

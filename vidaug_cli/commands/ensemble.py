@@ -7,19 +7,21 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.commands.options import note, out_option, quiet_option
+from vidaug_cli.commands.options import MessageOptions, read_scores
+from vidaug_cli.commands.signature import option, out_option, with_options
 
 
 @click.command()
 @click.argument("scores", metavar="SCORES...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@out_option("File of scores to write.", example="scores.h5")
-@click.option("--weights", metavar="W,W,...", help="A weight above 0 for each file.  [default: all the same]")
-@click.option(
-    "--allow-missing", is_flag=True, help="Let a video that failed in some files have the mean of the others."
-)
-@quiet_option
-def command(scores: tuple[Path, ...], out: Path, weights: str | None, allow_missing: bool, quiet: bool) -> None:
+@with_options
+def command(
+    scores: tuple[Path, ...],
+    *,
+    out: Path = out_option("File of scores to write.", example="scores.h5"),
+    weights: str | None = option("A weight above 0 for each file.  [default: all the same]", metavar="W,W,..."),
+    allow_missing: bool = option("Let a video that failed in some files have the mean of the others."),
+    messages: MessageOptions,
+) -> None:
     """Average two or more files of SCORES.
 
     They have to hold the same classes and videos, in whatever order. Per-view scores are not kept.
@@ -32,20 +34,20 @@ def command(scores: tuple[Path, ...], out: Path, weights: str | None, allow_miss
         raise click.UsageError("an ensemble needs two files of scores or more.")
     shares = [1.0] * len(scores) if weights is None else _weights(weights, len(scores))
     check_place(out)
-    members = [Member(str(path), options.scores(path), share) for path, share in zip(scores, shares, strict=True)]
+    members = [Member(str(path), read_scores(path), share) for path, share in zip(scores, shares, strict=True)]
     mean, missing = ensemble(members, allow_missing=allow_missing)
     write_scores(out, mean)
     for video, names in missing.items():
-        note(f"without {', '.join(names)}: {printable(video)}", quiet=quiet)
+        messages.note(f"without {', '.join(names)}: {printable(video)}")
     failed = f", {len(mean.failures)} failed in all" if mean.failures else ""
-    note(f"{out}: {len(mean.videos)} videos, mean of {len(members)}{failed}", quiet=quiet)
+    messages.note(f"{out}: {len(mean.videos)} videos, mean of {len(members)}{failed}")
 
 
 def _weights(text: str, count: int) -> list[float]:
     try:
-        found = [float(word) for word in text.split(",")]
+        weights = [float(word) for word in text.split(",")]
     except ValueError:
-        found = []
-    if len(found) != count or not all(math.isfinite(weight) and weight > 0 for weight in found):
+        weights = []
+    if len(weights) != count or not all(math.isfinite(weight) and weight > 0 for weight in weights):
         raise click.UsageError(f"--weights {text} should be {count} numbers above 0, with commas between them.")
-    return found
+    return weights

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.commands.options import OutPath, json_option, note, quiet_option
+from vidaug_cli.commands.options import CLASSES, ReportOptions, read_scores
+from vidaug_cli.commands.signature import OutPath, option, with_options
+
+EXISTING = click.Path(path_type=Path, exists=True)
 
 
 @click.command()
 @click.argument("scores", metavar="SCORES", type=click.Path(path_type=Path))
-@click.option(
-    "--train",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="MANIFEST|OUT",
-    help="What was trained on: adds what its most frequent class and its nearest video by length and size achieve.",
-)
-@click.option(
-    "--truth",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="MANIFEST|OUT|FILE",
-    help="Take labels from here, by path or, where it is unique, by file name. In FILE, a line is 'NAME.avi 100'.",
-)
-@options.classes_option
-@click.option("--confusion", type=OutPath("matrix.png"), metavar="FILE", help="Write it as FILE.json or FILE.png.")
-@click.option(
-    "--worst", type=click.IntRange(0), default=5, show_default=True, help="How many of the worst classes to list."
-)
-@json_option
-@quiet_option
+@with_options
 def command(
     scores: Path,
-    train: Path | None,
-    truth: Path | None,
-    classes: Path | None,
-    confusion: Path | None,
-    worst: int,
-    json: bool,
-    quiet: bool,
+    *,
+    train: Path | None = option(
+        "What was trained on: adds what its most frequent class and its nearest video by length and size achieve.",
+        type=EXISTING,
+        metavar="MANIFEST|OUT",
+    ),
+    truth: Path | None = option(
+        "Take labels from here, by path or, where it is unique, by file name. In FILE, a line is 'NAME.avi 100'.",
+        type=EXISTING,
+        metavar="MANIFEST|OUT|FILE",
+    ),
+    classes: Path | None = CLASSES,
+    confusion: Path | None = option("Write it as FILE.json or FILE.png.", type=OutPath("matrix.png"), metavar="FILE"),
+    worst: int = option("How many of the worst classes to list.", type=click.IntRange(0), default=5),
+    report: ReportOptions,
 ) -> None:
     """Say how good SCORES are.
 
@@ -55,18 +46,19 @@ def command(
 
     if classes and not truth:
         raise click.UsageError("--classes says what the numbers of --truth mean: give that, too.")
-    found = options.scores(scores)
+    scored = read_scores(scores)
     if truth:
-        found, by_name = with_truth(found, read_truth(truth, found.classes, classes), str(truth))
-        note(f"{truth}: {by_name} of the labels were found by file name alone", quiet=quiet or not by_name)
-    result = evaluate(found)
-    trivial = baselines(found, read_manifest(train), str(train)) if train else None
+        scored, by_name = with_truth(scored, read_truth(truth, scored.classes, classes), str(truth))
+        if by_name:
+            report.note(f"{truth}: {by_name} of the labels were found by file name alone")
+    result = evaluate(scored)
+    trivial = baselines(scored, read_manifest(train), str(train)) if train else None
     if confusion:
         write_confusion(result, confusion)
-    if json:
-        click.echo(dumps(result.as_json(worst) | ({"baselines": trivial.as_json()} if trivial else {})))
-    else:
-        for line in [*result.lines(worst), *(trivial.lines() if trivial else [])]:
-            click.echo(line)
+    printed, lines = result.as_json(worst), [*result.lines(worst)]
+    if trivial:
+        printed["baselines"] = trivial.as_json()
+        lines += trivial.lines()
+    report.print(printed, *lines)
     for line in trivial.notes() if trivial else []:
-        note(f"{train}: {line}", quiet=quiet)
+        report.note(f"{train}: {line}")

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import json_option
+from vidaug_cli.commands.options import JsonOption
+from vidaug_cli.commands.signature import option, with_options
 
 
 @click.command()
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--recipe", is_flag=True, help="Print the recipe that made the clips, and nothing else.")
-@json_option
-def command(folder: Path, recipe: bool, json: bool) -> None:
+@with_options
+def command(
+    folder: Path,
+    *,
+    recipe: bool = option("Print the recipe that made the clips, and nothing else."),
+    output: JsonOption,
+) -> None:
     """Say what is in OUT: clips, classes, label mass, sizes, recipe.
 
     OUT is a folder of shards, or one shard.
     """
     from vidaug_cli.augment.inspect import summarise
 
-    found = summarise(folder)
+    summary = summarise(folder)
     if recipe:
-        click.echo(found.recipe, nl=False)
-    elif json:
-        click.echo(dumps(found.as_json(), ensure_ascii=False))
+        click.echo(summary.recipe, nl=False)
     else:
-        click.echo(found.text)
+        output.print(summary.as_json(), summary.text)

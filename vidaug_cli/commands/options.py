@@ -1,16 +1,20 @@
-"""Options that several commands share: the same name, meaning and help everywhere."""
+"""Options that several commands share, in groups: the same name, meaning and help everywhere.
+
+A group's methods make the library's objects from its values; they import what is heavy.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from click.core import ParameterSource
+
+from vidaug_cli.commands.signature import STDOUT, OutPath, option
+from vidaug_cli.words import printable, readable
 
 if TYPE_CHECKING:
     from vidaug_cli.augment.plan import Plan
@@ -21,256 +25,282 @@ if TYPE_CHECKING:
     from vidaug_cli.data.sampling import ClipSpec
     from vidaug_cli.data.video.limits import Limits
     from vidaug_cli.predict.predictor import Predictor
+    from vidaug_cli.recipe.recipe import Recipe
     from vidaug_cli.scores.file import Scores
 
-STDOUT = Path("/dev/stdout")  # what `-` becomes where it is taken; Path("-") would be the file ./- as well
 SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
-def group(*options: Decorator[Any]) -> Decorator[Any]:
-    """Several options as one decorator, listed in `--help` in this order."""
+# Options of several groups, or of commands by themselves.
 
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-class OutPath(click.Path):
-    """A file or folder to write. `-` is stdout, and refused where that cannot take it: no file gets this name."""
-
-    def __init__(self, example: str, *, stdout: bool = False, dir_okay: bool = True) -> None:
-        super().__init__(path_type=Path, dir_okay=dir_okay)
-        self.example, self.stdout = example, stdout
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value) != "-":
-            return super().convert(value, param, ctx)
-        if not self.stdout:
-            self.fail(f"this cannot go to stdout; give a name, such as {self.example} (or ./- for one called -)", param)
-        return STDOUT
-
-
-def out_option(help: str, *, example: str, stdout: bool = False, required: bool = True) -> Decorator[Any]:  # noqa: A002
-    """What is written. `example` is a name for it; with `stdout`, `-` is `STDOUT` and the command prints it."""
-    return click.option("-o", "--out", type=OutPath(example, stdout=stdout), required=required, help=help)
-
-
-workers_option = click.option(
-    "-j", "--workers", type=click.IntRange(0), default=0, help="Processes; 0 takes one per core.  [default: 0]"
+WORKERS = option("Processes; 0 takes one per core.  [default: 0]", "-j", type=click.IntRange(0), default=0)
+SEED = option("Of every draw.", type=click.IntRange(0, 2**32 - 1), default=0)
+DEVICE = option("Where ops are computed.", default="auto", metavar="auto|cpu|cuda[:N]")
+ROOT = option(
+    "Where a manifest's videos lie now; of a list, what its paths are relative to.", type=FOLDER, metavar="DIR"
 )
-seed_option = click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of every draw."
-)
-device_option = click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where ops are computed."
-)
-json_option = click.option("--json", is_flag=True, help="Print JSON on stdout.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but an error that ends the run.")
-root_option = click.option(
-    "--root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="Where a manifest's videos lie now; of a list, what its paths are relative to.",
-)
-subset_option = click.option("--subset", metavar="NAME", help="Only the videos of this split: train, validation, test.")
-classes_option = click.option(
-    "--classes",
+CLASSES = option(
+    "Fix names and numbers of the classes: classInd.txt, a csv of name and number, or a list of names.",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Fix names and numbers of the classes: classInd.txt, a csv of name and number, or a list of names.",
 )
-recipe_option = click.option(
-    "-r",
-    "--recipe",
-    multiple=True,
-    metavar="NAME|FILE",
-    help="A recipe; given more than once, they are combined. 'vidaug recipes' lists them.",
-)
-set_option = click.option(
-    "--set", multiple=True, metavar="KEY=VALUE", help="Change a key: augment.0.m=7, fademixup.beta=0.4."
-)
-clip_options = group(
-    click.option("--frames", type=int, default=64, show_default=True, help="Frames of a clip."),
-    click.option("--stride", type=int, default=1, show_default=True, help="Take every n-th frame of the video."),
-    click.option("--fps", type=float, help="Resample to this rate, instead of --stride."),
-    click.option("--size", type=int, default=160, show_default=True, help="Height and width of a clip in pixels."),
-    click.option(
-        "--crop",
-        type=float,
-        nargs=2,
+SUBSET = option("Only the videos of this split: train, validation, test.", metavar="NAME")
+THUMB = option("Width of a frame in pixels.", type=click.IntRange(32, 1024), default=128)
+
+
+def picture_option(playing: str, *, default: str, example: str) -> Any:
+    """Return the option for the pictures that are drawn; `playing` is what an animation shows."""
+    return option(
+        f"Picture to write: .png for a contact sheet, .gif or .mp4 for {playing} playing; may be repeated.",
+        "-o",
+        type=OutPath(example, dir_okay=False),
+        default=(Path(default),),
+    )
+
+
+# The groups.
+
+
+@dataclass(frozen=True)
+class JsonOption:
+    """Whether the result is printed as JSON."""
+
+    json: bool = option("Print JSON on stdout.")
+
+    def print(self, value: object, *lines: str, indent: int | None = None) -> None:
+        """Print a result on stdout: with --json this value, without it these lines."""
+        for line in [dumps(value, ensure_ascii=False, indent=indent)] if self.json else lines:
+            click.echo(line)
+
+
+@dataclass(frozen=True)
+class MessageOptions:
+    """What is said on stderr while a command works."""
+
+    quiet: bool = option("Nothing on stderr but an error that ends the run.", "-q")
+
+    def note(self, message: str) -> None:
+        """Say something to a person, on stderr."""
+        if not self.quiet:
+            note(message)
+
+    @property
+    def progress(self) -> bool:
+        """Whether to say how far a job is: with a bar, or in lines where stderr is not a terminal."""
+        return not self.quiet
+
+
+@dataclass(frozen=True)
+class ReportOptions(MessageOptions, JsonOption):
+    """What is said, and how the result is printed."""
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """Which recipe."""
+
+    recipe: tuple[str, ...] = option(
+        "A recipe; given more than once, they are combined. 'vidaug recipes' lists them.", "-r", metavar="NAME|FILE"
+    )
+    set: tuple[str, ...] = option("Change a key: augment.0.m=7, fademixup.beta=0.4.", metavar="KEY=VALUE")
+
+    def load(self) -> Recipe:
+        """Return the recipe. Raises click.UsageError where none is given, RecipeError where one is wrong."""
+        from vidaug_cli.recipe.loading import load_recipe
+
+        if not self.recipe:
+            raise click.UsageError("which recipe? Give --recipe NAME; 'vidaug recipes' lists them.")
+        return load_recipe(*self.recipe, overrides=self.set)
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """What a clip is, with the names of ClipSpec."""
+
+    frames: int = option("Frames of a clip.", default=64)
+    stride: int = option("Take every n-th frame of the video.", default=1)
+    fps: float | None = option("Resample to this rate, instead of --stride.")
+    size: int = option("Height and width of a clip in pixels.", default=160)
+    crop: tuple[float, float] = option(
+        "Side of the random square, as a share of the short side.  [default: 2/3 to 5/6]",
         default=(2 / 3, 5 / 6),
         metavar="LOW HIGH",
-        help="Side of the random square, as a share of the short side.  [default: 2/3 to 5/6]",
-    ),
-    click.option("--flip", type=float, default=0.5, show_default=True, help="Chance of a left-right flip."),
-    click.option(
-        "--short",
-        type=click.Choice(["repeat", "loop", "stretch"]),
-        default="repeat",
-        show_default=True,
-        help="What a video shorter than the clip does: repeat its last frame, loop, or run slower.",
-    ),
-)
-input_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-scan_options = group(
-    click.option(
-        "--layout",
-        metavar="NAME|PATTERN",
-        help="folders, frames, ucf101, hmdb51, kinetics, vipriors2020, vipriors2021 or list, instead of looking; or"
+    )
+    flip: float = option("Chance of a left-right flip.", default=0.5)
+    short: Literal["repeat", "loop", "stretch"] = option(
+        "What a video shorter than the clip does: repeat its last frame, loop, or run slower.", default="repeat"
+    )
+
+    def spec(self) -> ClipSpec:
+        """Return it. Raises VidaugError where a value makes no sense."""
+        from vidaug_cli.data.sampling import ClipSpec
+
+        return ClipSpec(**vars(self))
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How the videos of INPUT are found."""
+
+    layout: str | None = option(
+        "folders, frames, ucf101, hmdb51, kinetics, vipriors2020, vipriors2021 or list, instead of looking; or"
         " which folders are the classes: CLASS, SPLIT/CLASS, '*/CLASS' ...",
-    ),
-    click.option("--split", type=click.IntRange(1), metavar="N", help="Which official split of a folder INPUT."),
-    click.option(
-        "--lists",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        metavar="DIR",
-        help="Folder of a folder INPUT's split lists, if they lie elsewhere.",
-    ),
-    root_option,
-    click.option(
-        "--follow-links",
+        metavar="NAME|PATTERN",
+    )
+    split: int | None = option("Which official split of a folder INPUT.", type=click.IntRange(1), metavar="N")
+    lists: Path | None = option(
+        "Folder of a folder INPUT's split lists, if they lie elsewhere.", type=FOLDER, metavar="DIR"
+    )
+    root: Path | None = ROOT
+    follow_links: str | None = option(
+        "Follow links to folders, and all links that lead into DIR; without DIR those that stay in INPUT.",
         is_flag=False,
         flag_value="",
         metavar="[=DIR]",
-        help="Follow links to folders, and all links that lead into DIR; without DIR those that stay in INPUT.",
-    ),
-    classes_option,
-)
-input_options = group(
-    scan_options,
-    subset_option,
-    click.option("--limit", type=click.IntRange(1), help="Only this many videos, drawn by the seed."),
-)
-limit_options = group(
-    click.option(
-        "--time-limit",
-        type=click.FloatRange(0.01, 100_000),
-        default=120,
-        show_default=True,
-        help="CPU seconds to decode a video in.",
-    ),
-    click.option(
-        "--max-frames",
-        type=click.IntRange(1, 2**31 - 1),
-        default=200_000,
-        show_default=True,
-        help="Refuse a video with more frames.",
-    ),
-    click.option(
-        "--max-pixels",
-        type=click.IntRange(1, 2**30),
-        default=8192 * 4320,
-        show_default=True,
-        help="Refuse a video with larger frames.",
-    ),
-)
-network_options = group(
-    device_option,
-    click.option(
-        "--amp",
-        type=click.Choice(["auto", "bf16", "off"]),
-        default="auto",
-        show_default=True,
-        help="Precision: bfloat16 where the device has it, bfloat16, or float32.",
-    ),
-    click.option(
-        "--batch-size",
-        type=click.IntRange(1),
-        default=8,
-        show_default=True,
-        help="Clips in the network at a time; speed only.",
-    ),
-    workers_option,
-)
-INPUT_OPTIONS = ("layout", "split", "lists", "root", "follow_links", "classes", "subset", "limit")
+    )
+    classes: Path | None = CLASSES
+
+    @property
+    def links(self) -> Path | bool:
+        """The folder that --follow-links names, or whether it is given at all."""
+        return Path(self.follow_links) if self.follow_links else self.follow_links is not None
 
 
-def links(word: str | None) -> Path | bool:
-    """What --follow-links means: the folder it names, whether it stands there at all."""
-    return Path(word) if word else word is not None
+@dataclass(frozen=True)
+class InputOptions(ScanOptions):
+    """Which videos of INPUT are worked on."""
+
+    subset: str | None = SUBSET
+    limit: int | None = option("Only this many videos, drawn by the seed.", type=click.IntRange(1))
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, as the user writes them."""
+        names = (field.name for field in fields(self) if getattr(self, field.name) is not None)
+        return [f"--{name.replace('_', '-')}" for name in names]
+
+    def videos(
+        self,
+        sources: Sequence[str],
+        messages: MessageOptions,
+        *,
+        seed: int,
+        workers: int = 0,
+        limits: Limits | None = None,
+    ) -> tuple[list[Row], Input]:
+        """Return the chosen videos, and all of INPUT; name the videos that cannot be used. Raises VidaugError."""
+        from vidaug_cli.data.inputs import read_input
+        from vidaug_cli.data.selection import select
+
+        everything = read_input(
+            *sources,
+            layout=self.layout,
+            split=self.split,
+            lists=self.lists,
+            root=self.root,
+            follow_links=self.links,
+            classes=self.classes,
+            workers=workers,
+            progress=messages.progress,
+            limits=limits,
+        )
+        for line in everything.notes:
+            messages.note(line)
+        for video in everything.quarantined:
+            messages.note(f"left out: {printable(video.path)}: {video.reason}")
+        rows = select(everything.rows, subset=self.subset, limit=self.limit, seed=seed)
+        splits = sorted({row.split for row in rows if row.split})
+        if len(splits) > 1 and self.subset is None:
+            messages.note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split")
+        return rows, everything
+
+    def fill(
+        self, plan: Plan, sources: Sequence[str], messages: MessageOptions, *, limits: Limits, workers: int = 0
+    ) -> tuple[Plan, Sequence[Quarantined]]:
+        """Return a plan with the videos of INPUT, and the videos that cannot be used.
+
+        What is wrong with a plan is known before hours of scanning, so it is made without videos first.
+        """
+        rows, everything = self.videos(sources, messages, seed=plan.seed, workers=workers, limits=limits)
+        plan = replace(plan, rows=tuple(rows), classes=everything.classes)
+        if absent := len(plan.classes) - len(set(plan.labels)):
+            what = f"{absent} of the {len(plan.classes)} classes have no video here"
+            messages.note(f"{what}; labels keep a place for each")
+        return plan, everything.quarantined
 
 
-def given_inputs(options: dict[str, Any]) -> list[str]:
-    """The input options that were given, as the user writes them."""
-    return [f"--{name.replace('_', '-')}" for name in INPUT_OPTIONS if options[name] not in (None, False)]
+@dataclass(frozen=True)
+class LimitOptions:
+    """What one video may cost."""
+
+    time_limit: float = option("CPU seconds to decode a video in.", type=click.FloatRange(0.01, 100_000), default=120)
+    max_frames: int = option("Refuse a video with more frames.", type=click.IntRange(1, 2**31 - 1), default=200_000)
+    max_pixels: int = option("Refuse a video with larger frames.", type=click.IntRange(1, 2**30), default=8192 * 4320)
+
+    def limits(self) -> Limits:
+        """Return them."""
+        from vidaug_cli.data.video.limits import Limits
+
+        return Limits(seconds=self.time_limit, frames=self.max_frames, pixels=self.max_pixels)
+
+    def engine(self, device: str, batch: int = 1) -> Engine:
+        """Return what renders `batch` clips at a time. Raises VidaugError where the device is not there."""
+        from vidaug_cli.augment.render import Engine
+        from vidaug_cli.device import resolve_device
+
+        return Engine(device=resolve_device(device), batch=batch, limits=self.limits())
 
 
-def clip_spec(options: dict[str, Any]) -> ClipSpec:
-    """Take the clip options out of a command's keyword arguments."""
-    from vidaug_cli.data.sampling import ClipSpec
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a trained network is run."""
 
-    return ClipSpec(**{name: options.pop(name) for name in ClipSpec.__dataclass_fields__})
+    device: str = DEVICE
+    amp: Literal["auto", "bf16", "off"] = option(
+        "Precision: bfloat16 where the device has it, bfloat16, or float32.", default="auto"
+    )
+    batch_size: int = option("Clips in the network at a time; speed only.", type=click.IntRange(1), default=8)
+    workers: int = WORKERS
+
+    def predictor(self, checkpoint: Path, limits: LimitOptions | None = None) -> Predictor:
+        """Return the network of a checkpoint, a file or a run, on its device. Raises VidaugError."""
+        from vidaug_cli.data.kinds import Kind, expect
+        from vidaug_cli.data.video.limits import Limits
+        from vidaug_cli.device import resolve_device
+        from vidaug_cli.predict.predictor import Predictor
+        from vidaug_cli.train.checkpoint import read_checkpoint
+        from vidaug_cli.workers import worker_count
+
+        device = resolve_device(self.device)
+        expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
+        if checkpoint.is_dir():
+            checkpoint /= "best.pt"
+        trained = read_checkpoint(checkpoint)
+        return Predictor.of(
+            trained,
+            device=device,
+            amp=self.amp,
+            batch=self.batch_size,
+            workers=worker_count(self.workers),
+            limits=limits.limits() if limits else Limits(),
+            about={"checkpoint": checkpoint.name, "epoch": trained.epoch},
+        )
 
 
-def limits(options: dict[str, Any]) -> Limits:
-    """Take the limit options, where the command has them."""
-    from vidaug_cli.data.video.limits import Limits
+def processes(workers: int, messages: MessageOptions) -> int:
+    """Return how many processes -j asks for; 1 where this process can have no other, with a note that says why."""
+    from vidaug_cli.workers import why_alone, worker_count
 
-    names = {"seconds": "time_limit", "frames": "max_frames", "pixels": "max_pixels"}
-    return Limits(**{name: options.pop(option) for name, option in names.items() if option in options})
-
-
-def engine(options: dict[str, Any]) -> Engine:
-    """Take --device, --batch-size and the limit options, and check that the device is there.
-
-    Without --batch-size clips go one by one.
-    """
-    from vidaug_cli.augment.render import Engine
-    from vidaug_cli.device import resolve_device
-
-    device, batch = resolve_device(options.pop("device")), options.pop("batch_size", 1)
-    return Engine(device=device, batch=batch, limits=limits(options))
-
-
-def workers(options: dict[str, Any]) -> int:
-    """Take --workers, with 0 as the number of cores this process may use."""
-    from vidaug_cli.workers import worker_count
-
-    return worker_count(options.pop("workers"))
-
-
-def processes(options: dict[str, Any], *, quiet: bool) -> int:
-    """Take --workers where each is a process of Python, and say so where there can be none."""
-    from vidaug_cli.workers import why_alone
-
-    count = workers(options)
+    count = worker_count(workers)
     if count > 1 and (reason := why_alone()):
-        note(f"works in one process: {reason}", quiet=quiet)
+        messages.note(f"works in one process: {reason}")
         return 1
     return count
 
 
-def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
-    """Take the network options, and put the network of CHECKPOINT, a file or a run, on its device."""
-    from vidaug_cli.data.kinds import Kind, expect
-    from vidaug_cli.device import resolve_device
-    from vidaug_cli.predict.predictor import Predictor
-    from vidaug_cli.train.checkpoint import read_checkpoint
-
-    device = resolve_device(options.pop("device"))
-    expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
-    if checkpoint.is_dir():
-        checkpoint /= "best.pt"
-    found = read_checkpoint(checkpoint)
-    return Predictor.of(
-        found,
-        device=device,
-        amp=options.pop("amp"),
-        batch=options.pop("batch_size"),
-        workers=workers(options),
-        limits=limits(options),
-        about={"checkpoint": checkpoint.name, "epoch": found.epoch},
-    )
-
-
-def scores(path: Path) -> Scores:
-    """The scores in a file. Raises VidaugError with what it is, where it is something else."""
+def read_scores(path: Path) -> Scores:
+    """Return the scores in a file. Raises VidaugError with what it is, where it is something else."""
     from vidaug_cli.data.kinds import Kind, expect
     from vidaug_cli.scores.file import read_scores
 
@@ -278,93 +308,18 @@ def scores(path: Path) -> Scores:
     return read_scores(path)
 
 
-def plan(
-    sources: Sequence[str], options: dict[str, Any], *, quiet: bool, workers: int = 0, limits: Limits | None = None
-) -> tuple[Plan, Sequence[Quarantined]]:
-    """The plan of INPUT and a command's options, and the videos of INPUT that cannot be used (they are named)."""
-    from vidaug_cli.augment.plan import Plan
-    from vidaug_cli.recipe.loading import load_recipe
+def write_text(out: Path, text: str) -> None:
+    """Write UTF-8 to stdout, to a pipe or device, or to a file, of which a part is never there. Raises VidaugError."""
+    from vidaug_cli.files import write_text_atomically
 
-    names = options.pop("recipe")
-    if not names:
-        raise click.UsageError("which recipe? Give --recipe NAME; 'vidaug recipes' lists them.")
-    recipe = load_recipe(*names, overrides=options.pop("set"))
-    spec = clip_spec(options)
-    choice = {name: options.pop(name) for name in INPUT_OPTIONS}
-    plan = Plan(rows=(), recipe=recipe, spec=spec, **options)  # what is wrong with it is said before hours of scanning
-    rows, found = videos(sources, choice, seed=plan.seed, quiet=quiet, workers=workers, limits=limits)
-    plan = replace(plan, rows=tuple(rows), classes=found.classes)
-    if absent := len(plan.classes) - len(set(plan.labels)):
-        note(
-            f"{absent} of the {len(plan.classes)} classes have no video here; labels keep a place for each", quiet=quiet
-        )
-    return plan, found.quarantined
+    if out == STDOUT:
+        click.echo(text.encode(), nl=False)
+    elif out.exists() and not out.is_file():  # a pipe or /dev/null has no place to be renamed into
+        out.write_text(text, encoding="utf-8")
+    else:
+        write_text_atomically(out, text)
 
 
-def videos(
-    sources: Sequence[str],
-    options: dict[str, Any],
-    *,
-    seed: int,
-    quiet: bool,
-    workers: int = 0,
-    limits: Limits | None = None,
-) -> tuple[list[Row], Input]:
-    """The videos of INPUT that the input options pick, and INPUT itself; what of it cannot be used is named."""
-    from vidaug_cli.data.inputs import read_input
-    from vidaug_cli.data.selection import select
-    from vidaug_cli.words import printable
-
-    choice = {name: options.pop(name) for name in INPUT_OPTIONS}
-    selecting = {name: choice.pop(name) for name in ("subset", "limit")}
-    choice["follow_links"] = links(choice["follow_links"])
-    found = read_input(*sources, **choice, workers=workers, progress=show_progress(quiet), limits=limits)
-    for line in found.notes:
-        note(line, quiet=quiet)
-    for video in found.quarantined:
-        note(f"left out: {printable(video.path)}: {video.reason}", quiet=quiet)
-    rows = select(found.rows, **selecting, seed=seed)
-    splits = sorted({row.split for row in rows if row.split})
-    if len(splits) > 1 and selecting["subset"] is None:
-        note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split", quiet=quiet)
-    return rows, found
-
-
-def name_variable(error: click.BadParameter) -> None:
-    """Make the error of a value that came from the environment name its variable."""
-    if error.ctx is None or error.param is None or not error.param.name:
-        return
-    if error.ctx.get_parameter_source(error.param.name) is ParameterSource.ENVIRONMENT:
-        variable = f"{error.ctx.auto_envvar_prefix}_{error.param.name.upper()}"
-        error.param_hint = f"{variable} ({error.param.get_error_hint(error.ctx)})"
-
-
-def variables(command: click.Command, prefix: str, message: str) -> str:
-    """` (from VIDAUG_AUGMENT_RECIPE)` where a message is about an option or value of the environment; else nothing."""
-    found = []
-    for option in (param for param in command.params if isinstance(param, click.Option)):
-        name = f"{prefix}_{option.name}".upper()
-        words = os.environ.get(name, "").split()
-        about = [
-            *option.opts,
-            *([f"{option.name} = ("] if option.nargs > 1 else []),
-            *(word if re.search(r"[^\W\d]", word) else f"{option.name} = {word}" for word in words),
-        ]
-        if option.nargs > 1:
-            about.append(f"{option.name} =")  # of which a message shows the values as Python writes them
-        if words and any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", message) for word in about):
-            found.append(name)
-    return f" (from {', '.join(found)})" if found else ""
-
-
-def note(message: str, *, quiet: bool = False) -> None:
-    """One line for a person, on stderr."""
-    if not quiet:
-        from vidaug_cli.words import readable
-
-        click.echo(readable(message), err=True)
-
-
-def show_progress(quiet: bool) -> bool:
-    """Whether to say how far a job is: with a bar, or where stderr is no terminal in lines."""
-    return not quiet
+def note(message: str) -> None:
+    """Write a message for a person on stderr."""
+    click.echo(readable(message), err=True)

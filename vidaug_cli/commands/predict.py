@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.commands.options import note, show_progress
+from vidaug_cli.commands.options import SEED, SKIPPED, InputOptions, LimitOptions, NetworkOptions, ReportOptions
+from vidaug_cli.commands.signature import option, out_option, with_options
+
+if TYPE_CHECKING:
+    from vidaug_cli.predict.views import Views
+
+VIEWS: dict[str, Views] = {"1": 1, "10": 10, "30": 30}
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("inputs", metavar="INPUT...|SHARDS", nargs=-1, required=True)
-@options.out_option("File for the scores, HDF5.", example="scores.h5")
-@click.option("--views", type=click.Choice(["1", "10", "30"]), help="Views of each video of INPUT.  [default: 10]")
-@click.option(
-    "--crop",
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="SHARE",
-    help="Side of the square a view shows, as a share of the short side.  [default: the least in training]",
-)
-@click.option("--per-view", is_flag=True, help="Keep the scores of each view, too.")
-@options.seed_option
-@options.input_options
-@options.network_options
-@options.limit_options
-@options.json_option
-@options.quiet_option
+@with_options
 def command(
     checkpoint: Path,
     inputs: tuple[str, ...],
-    out: Path,
-    views: str | None,
-    crop: float | None,
-    json: bool,
-    quiet: bool,
-    **kwargs: Any,
+    *,
+    out: Path = out_option("File for the scores, HDF5.", example="scores.h5"),
+    views: str | None = option("Views of each video of INPUT.  [default: 10]", type=click.Choice(list(VIEWS))),
+    crop: float | None = option(
+        "Side of the square a view shows, as a share of the short side.  [default: the least in training]",
+        type=click.FloatRange(0, 1, min_open=True),
+        metavar="SHARE",
+    ),
+    per_view: bool = option("Keep the scores of each view, too."),
+    seed: int = SEED,
+    choice: InputOptions,
+    network: NetworkOptions,
+    limits: LimitOptions,
+    report: ReportOptions,
 ) -> None:
     """Score the videos of INPUT with the network in CHECKPOINT.
 
@@ -62,23 +60,26 @@ def command(
         raise click.UsageError(f"{shards} holds shards: give nothing beside them.")
     out.parent.mkdir(parents=True, exist_ok=True)
     check_place(out)
-    predictor = options.predictor(checkpoint, kwargs)
-    how: dict[str, Any] = {"per_view": kwargs.pop("per_view"), "progress": show_progress(quiet)}
+    predictor = network.predictor(checkpoint, limits)
     if shards:
-        given = options.given_inputs(kwargs)
-        given += [name for name, value in (("--views", views), ("--crop", crop)) if value is not None]
+        given = [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]
         if given:
             raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
-        found = predict_shards(predictor, shards, **how)
+        prediction = predict_shards(predictor, shards, per_view=per_view, progress=report.progress)
     else:
-        seed, how["views"] = kwargs.pop("seed"), int(views or 10)
-        about: dict[str, Any] = {"workers": predictor.workers, "limits": predictor.limits}
-        rows, whole = options.videos(inputs, kwargs, seed=seed, quiet=quiet, **about)
-        found = predict_videos(predictor, rows, crop=crop, quarantined=whole.quarantined, **how)
-    write_scores(out, found.scores)
-    for line in (*found.notes, found.text):
-        note(line, quiet=quiet)
-    if json:
-        click.echo(dumps(found.as_json()))
-    if found.scores.failures:
-        raise SystemExit(options.SKIPPED)
+        rows, everything = choice.videos(inputs, report, seed=seed, workers=predictor.workers, limits=predictor.limits)
+        prediction = predict_videos(
+            predictor,
+            rows,
+            views=VIEWS[views or "10"],
+            crop=crop,
+            per_view=per_view,
+            quarantined=everything.quarantined,
+            progress=report.progress,
+        )
+    write_scores(out, prediction.scores)
+    for line in (*prediction.notes, prediction.text):
+        report.note(line)
+    report.print(prediction.as_json())
+    if prediction.scores.failures:
+        raise SystemExit(SKIPPED)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
-from json import dumps
-
 import click
 
-from vidaug_cli.commands.options import json_option, note
+from vidaug_cli.commands.options import JsonOption, note
+from vidaug_cli.commands.signature import with_options
 
 
 @click.group(invoke_without_command=True)
-@json_option
-@click.pass_context
-def command(ctx: click.Context, json: bool) -> None:
+@with_options
+def command(output: JsonOption) -> None:
     """List the recipes that ship, with their summary and reference.
 
     \b
@@ -21,21 +18,22 @@ def command(ctx: click.Context, json: bool) -> None:
     vidaug recipes check mine.toml
     vidaug augment videos -o shards --recipe mine.toml
     """
-    if ctx.invoked_subcommand is not None:
+    if click.get_current_context().invoked_subcommand is not None:
         return
+    import tomllib
+
     from vidaug_cli.recipe.loading import read_recipe, shipped_recipes
 
     tables = {name: tomllib.loads(read_recipe(name)) for name in shipped_recipes()}
-    if json:
-        found = [
-            {"name": name, **{k: table.get(k, "") for k in ("summary", "reference")}} for name, table in tables.items()
-        ]
-        click.echo(dumps(found, indent=2))
-        return
-    width = max(map(len, tables))
-    for name, table in tables.items():
-        reference = f"  [{table['reference']}]" if "reference" in table else ""
-        click.echo(f"{name:{width}}  {table['summary']}{reference}")
+    keys, width = ("summary", "reference"), max(map(len, tables))
+    output.print(
+        [{"name": name, **{key: table.get(key, "") for key in keys}} for name, table in tables.items()],
+        *(
+            f"{name:{width}}  {table['summary']}" + (f"  [{table['reference']}]" if "reference" in table else "")
+            for name, table in tables.items()
+        ),
+        indent=2,
+    )
 
 
 @command.command()

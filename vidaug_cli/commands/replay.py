@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
-from typing import Any
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.commands.options import note
+from vidaug_cli.commands.options import DEVICE, ROOT, LimitOptions, ReportOptions
+from vidaug_cli.commands.signature import option, with_options
 
 
 @click.command()
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--clip", type=click.IntRange(0), multiple=True, help="Number of a clip in the plan; may be repeated.")
-@click.option(
-    "--count", type=click.IntRange(1), default=8, show_default=True, help="Without --clip: how many, evenly spread."
-)
-@click.option("--all", is_flag=True, help="Every clip.")
-@options.root_option
-@options.device_option
-@options.limit_options
-@options.json_option
-@options.quiet_option
+@with_options
 def command(
     folder: Path,
-    clip: tuple[int, ...],
-    count: int,
-    all: bool,  # noqa: A002
-    root: Path | None,
-    json: bool,
-    quiet: bool,
-    **kwargs: Any,
+    *,
+    clip: tuple[int, ...] = option("Number of a clip in the plan; may be repeated.", type=click.IntRange(0)),
+    count: int = option("Without --clip: how many, evenly spread.", type=click.IntRange(1), default=8),
+    all: bool = option("Every clip."),  # noqa: A002
+    root: Path | None = ROOT,
+    device: str = DEVICE,
+    limits: LimitOptions,
+    report: ReportOptions,
 ) -> None:
     """Render clips of OUT again and compare.
 
@@ -43,11 +33,11 @@ def command(
     from vidaug_cli.augment.replay import replay_clips
 
     wanted = None if all else list(clip) or count
-    engine = options.engine(kwargs)
+    engine = limits.engine(device)
     equal = []
-    for result in replay_clips(folder, wanted, engine, root=root, progress=options.show_progress(quiet)):
+    for result in replay_clips(folder, wanted, engine, root=root, progress=report.progress):
         equal.append(result.equal)
-        click.echo(dumps(vars(result)) if json else f"clip {result.clip}: {result.what}")
-    note(f"{sum(equal)} of {len(equal)} clips are what their numbers say", quiet=quiet)
+        report.print(vars(result), f"clip {result.clip}: {result.what}")
+    report.note(f"{sum(equal)} of {len(equal)} clips are what their numbers say")
     if False in equal:
         raise SystemExit(1)

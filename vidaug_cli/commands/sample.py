@@ -7,16 +7,21 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import OutPath, note, quiet_option, seed_option, show_progress
+from vidaug_cli.commands.options import SEED, MessageOptions
+from vidaug_cli.commands.signature import OutPath, option, with_options
 
 
 @click.command("sample")
 @click.argument("folder", metavar="DIR", type=OutPath("sample"))
-@click.option("--per-class", type=click.IntRange(1, 1000), default=8, show_default=True, help="Videos of each class.")
-@seed_option
-@click.option("--overwrite", is_flag=True, help="Write a sample that is there already anew.")
-@quiet_option
-def command(folder: Path, per_class: int, seed: int, overwrite: bool, quiet: bool) -> None:
+@with_options
+def command(
+    folder: Path,
+    *,
+    per_class: int = option("Videos of each class.", type=click.IntRange(1, 1000), default=8),
+    seed: int = SEED,
+    overwrite: bool = option("Write a sample that is there already anew."),
+    messages: MessageOptions,
+) -> None:
     """Write a small labelled folder of videos made by the program.
 
     Prints the folder's path. Six classes (left, right, up, down, grow, turn) that single frames do not tell apart, only
@@ -27,8 +32,8 @@ def command(folder: Path, per_class: int, seed: int, overwrite: bool, quiet: boo
     from vidaug_cli.workers import track
 
     videos = write_synthetic(folder, per_class, seed, overwrite=overwrite)
-    written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=show_progress(quiet)))
+    written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=messages.progress))
     click.echo(folder)
     following = f"vidaug scan {shlex.quote(str(folder))} -o manifest.jsonl"
-    note(f"{len(written)} videos in {len(MOTIONS)} classes; next: {following}", quiet=quiet)
-    note("A flip turns left into right: augment these with --flip 0 if you mean to train on them.", quiet=quiet)
+    messages.note(f"{len(written)} videos in {len(MOTIONS)} classes; next: {following}")
+    messages.note("A flip turns left into right: augment these with --flip 0 if you mean to train on them.")

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
 
 import click
 
-from vidaug_cli.commands import options
-from vidaug_cli.commands.options import json_option, note, quiet_option
+from vidaug_cli.commands.options import CLASSES, SUBSET, ReportOptions
+from vidaug_cli.commands.signature import option, with_options
 
 LISTED = 20  # missing videos that are named
 
 
 @click.command()
 @click.argument("submission", type=click.Path(path_type=Path))
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    metavar="FILE|MANIFEST|OUT",
-    required=True,
-    help="The truth: a line 'NAME.avi 100' for each video, or a manifest.",
-)
-@options.subset_option
-@options.classes_option
-@json_option
-@quiet_option
+@with_options
 def command(
-    submission: Path, annotations: Path, subset: str | None, classes: Path | None, json: bool, quiet: bool
+    submission: Path,
+    *,
+    annotations: Path = option(
+        "The truth: a line 'NAME.avi 100' for each video, or a manifest.",
+        metavar="FILE|MANIFEST|OUT",
+        required=True,
+    ),
+    subset: str | None = SUBSET,
+    classes: Path | None = CLASSES,
+    report: ReportOptions,
 ) -> None:
     """Score SUBMISSION as the VIPriors 2020 action challenge does.
 
@@ -39,15 +37,11 @@ def command(
     from vidaug_cli.scores.evaluation import rate_line
     from vidaug_cli.words import count, printable
 
-    found, allowed = score(submission, annotations, classes, subset)
-    if json:
-        click.echo(dumps(found.as_json()))
-    else:
-        click.echo(f"{'videos':18}  {found.videos}, {len(found.missing)} of them missing and wrong")
-        for name, rate in found.rates.items():
-            click.echo(rate_line(name, rate))
-    note(f"class numbers allowed: {allowed}", quiet=quiet)
-    for name in found.missing[:LISTED]:
-        note(f"missing: {printable(name)}", quiet=quiet)
-    if len(found.missing) > LISTED:
-        note(f"... {count(len(found.missing), 'video')} are missing", quiet=quiet)
+    result, source = score(submission, annotations, classes, subset)
+    videos = f"{'videos':18}  {result.videos}, {len(result.missing)} of them missing and wrong"
+    report.print(result.as_json(), videos, *(rate_line(name, rate) for name, rate in result.rates.items()))
+    report.note(f"class numbers allowed: {source}")
+    for name in result.missing[:LISTED]:
+        report.note(f"missing: {printable(name)}")
+    if len(result.missing) > LISTED:
+        report.note(f"... {count(len(result.missing), 'video')} are missing")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
-from typing import Any
 
 import click
 
-from vidaug_cli.commands.options import json_option, note, processes, quiet_option, show_progress, workers_option
+from vidaug_cli.commands.options import WORKERS, ReportOptions, processes
+from vidaug_cli.commands.signature import option, with_options
 
 
 @click.command()
 @click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--quick", is_flag=True, help="Only what needs no reading of pixels: no hashes, no checksums.")
-@workers_option
-@json_option
-@quiet_option
-def command(folder: Path, quick: bool, json: bool, quiet: bool, **kwargs: Any) -> None:
+@with_options
+def command(
+    folder: Path,
+    *,
+    quick: bool = option("Only what needs no reading of pixels: no hashes, no checksums."),
+    workers: int = WORKERS,
+    report: ReportOptions,
+) -> None:
     """Check that the shards in OUT are whole and what the plan says.
 
     Looks at presence, hashes, HDF5 checksums, schema, labels and weights. Faults are listed on stdout, and the exit
@@ -26,13 +28,9 @@ def command(folder: Path, quick: bool, json: bool, quiet: bool, **kwargs: Any) -
     from vidaug_cli.augment.verify import verify
     from vidaug_cli.words import count
 
-    workers = processes(kwargs, quiet=quiet)
-    faults, shards = verify(folder, deep=not quick, workers=workers, progress=show_progress(quiet))
-    if json:
-        click.echo(dumps({"shards": shards, "faults": [vars(fault) for fault in faults]}))
-    else:
-        for fault in faults:
-            click.echo(f"{fault.path}: {fault.what}")
-    note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}", quiet=quiet)
+    faults, shards = verify(folder, deep=not quick, workers=processes(workers, report), progress=report.progress)
+    lines = [f"{fault.path}: {fault.what}" for fault in faults]
+    report.print({"shards": shards, "faults": [vars(fault) for fault in faults]}, *lines)
+    report.note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}")
     if faults:
         raise SystemExit(1)

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.errors import ShardError, VidaugError, of_the_system
+from vidaug_cli.errors import ShardError, VidaugError, system_error
 from vidaug_cli.files import atomically
 
 MAX_TEXT = 2**20  # bytes of one text, in an attribute or a row
@@ -195,7 +195,7 @@ def reading(where: object, kind: Format[Any], hint: Callable[[], str]) -> Iterat
     except _HDF5_ERRORS as error:
         if isinstance(error, OSError):
             error.filename = error.filename or str(where)
-            if said := of_the_system(error):  # of a disk, not of the file: nothing of it has to be made again
+            if said := system_error(error):  # of a disk, not of the file: nothing of it has to be made again
                 raise ShardError(f"cannot be read: {said.what}", where=where, hint=said.hint) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ShardError(f"is damaged or not a {kind.called} ({reason})", where=where, hint=hint()) from error

@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tomli_w
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from vidaug_cli.ops.blend import Blend
     from vidaug_cli.ops.clips import ClipOp, Draw, Shape, Video
     from vidaug_cli.ops.mix import Mix
@@ -81,6 +82,8 @@ class Recipe:
         """Return the op that mixes one clip, by name, and its weights; None where the clip stays unmixed."""
         if not self.mix or rng.random() >= self.mix_p:
             return None
+        import numpy as np  # here, as it takes longer to load than to list the recipes
+
         shares = np.array([member.weight for member in self.mix])
         member = self.mix[int(rng.choice(len(shares), p=shares / shares.sum()))]
         return member.name, member.op.draw(rng, shape)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from vidaug_cli.errors import RecipeError
@@ -45,6 +44,8 @@ def mix_ops() -> dict[str, type[Mix]]:
 
 
 def _foreign_ops(base: type[Any]) -> dict[str, type[Any]]:
+    from importlib import metadata  # here, as it takes longer to load than to list the recipes
+
     ops = {}
     for entry in metadata.entry_points(group=ENTRY_POINTS):
         try:

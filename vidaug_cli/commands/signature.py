@@ -1,0 +1,112 @@
+"""Click options made from a command's signature, so that mypy sees every option a command uses.
+
+A parameter or a field of a dataclass is an option when its value is `option(...)`. A parameter whose type is a
+dataclass is a group of options: the command gets one instance of it.
+
+    @click.command()
+    @click.argument("folder", type=click.Path(path_type=Path))
+    @with_options
+    def command(folder: Path, clip: ClipOptions, copies: int = option("Clips made of each video.", default=1)) -> None:
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import cache, wraps
+from inspect import signature
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
+
+import click
+
+from vidaug_cli.commands.environment import variables
+from vidaug_cli.errors import VidaugError
+
+_hints = cache(get_type_hints)  # of a group once for all its commands
+STDOUT = Path("/dev/stdout")  # what `-` becomes where it is accepted; Path("-") would be the file ./- as well
+
+
+class OutPath(click.Path):
+    """A file or folder to write. `-` is stdout, and an error where that cannot take it: no file gets this name."""
+
+    def __init__(self, example: str, *, stdout: bool = False, dir_okay: bool = True) -> None:
+        """Take `example`, a name to suggest, and `stdout`, whether `-` is accepted (as `STDOUT`)."""
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+        self.example, self.stdout = example, stdout
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path. Raises click.BadParameter."""
+        if str(value) != "-":
+            return super().convert(value, param, ctx)
+        if not self.stdout:
+            self.fail(f"this cannot go to stdout; give a name, such as {self.example} (or ./- for one called -)", param)
+        return STDOUT
+
+
+class Option(NamedTuple):
+    """How click is to make an option."""
+
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+def option(help: str, *flags: str, **settings: Any) -> Any:  # noqa: A002
+    """Return the value that makes a parameter or field an option, `--NAME` after it.
+
+    Args:
+        help: one sentence; says `[default: ...]` itself where the default is not shown as it is.
+        flags: short forms, such as `-o`.
+        settings: of `click.option`. Where there is no `type`, the annotation is it: a Literal is a choice, a bool a
+            flag, `tuple[T, ...]` an option that may be repeated, `tuple[T, T]` one of two values.
+    """
+    shown = {"show_default": True} if "default" in settings and "[default:" not in help else {}
+    return Option(flags, {"help": help, **shown, **settings})
+
+
+def out_option(help: str, *, example: str, stdout: bool = False, required: bool = True) -> Any:  # noqa: A002
+    """Return the option for what is written; with `stdout`, `-` is `STDOUT` and the command prints it."""
+    return option(help, "-o", type=OutPath(example, stdout=stdout), required=required)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of its signature, in that order in `--help`; its other parameters are arguments."""
+    groups: dict[str, Any] = {}
+    options: dict[str, tuple[Any, Option]] = {}
+    hints = _hints(command)
+    parameters = signature(command).parameters
+    for name, parameter in parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = group = hints[name]
+            options |= {entry.name: (_hints(group)[entry.name], cast(Option, entry.default)) for entry in fields(group)}
+        elif parameter.default is not parameter.empty:
+            options[name] = hints[name], parameter.default
+
+    @wraps(command)
+    def call(**values: Any) -> None:
+        made = {
+            name: kind(**{entry.name: values[entry.name] for entry in fields(kind)}) for name, kind in groups.items()
+        }
+        try:
+            command(**{name: made[name] if name in made else values[name] for name in parameters})
+        except VidaugError as error:
+            error.add_note(variables(click.get_current_context(), str(error)))
+            raise
+
+    for name, (hint, (flags, settings)) in reversed(options.items()):
+        words = *flags, f"--{name.replace('_', '-')}"
+        call = click.option(*words, **_type_of(hint) | settings)(call)
+    return call
+
+
+def _type_of(hint: Any) -> dict[str, Any]:
+    """Return the settings of click that an annotation stands for."""
+    args = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):  # an option without a default may be None
+        return _type_of(next(arg for arg in args if arg is not NoneType))
+    if get_origin(hint) is Literal:
+        return {"type": click.Choice(args)}
+    if get_origin(hint) is tuple:
+        return ({"multiple": True} if args[-1] is Ellipsis else {"nargs": len(args)}) | _type_of(args[0])
+    return {"is_flag": True} if hint is bool else {"type": click.Path(path_type=Path) if hint is Path else hint}
