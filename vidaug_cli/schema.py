@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -62,6 +63,24 @@ def type_fault(value: Any, hint: Any) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
     return "" if good.get(hint, isinstance(value, hint)) else f"{shown(value)} should be {_WANTED.get(hint, hint)}"
+
+
+def from_json(text: str) -> Any:
+    """Return what strict JSON text holds. Raises ValueError on anything else: NaN, infinity and a key twice as well."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+    except RecursionError as error:
+        raise ValueError("it is too deep") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(content := dict(pairs)) < len(pairs):
+        raise ValueError("it has a key twice")
+    return content
 
 
 def parse(

@@ -256,7 +256,7 @@ def predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
     device = resolve_device(options.pop("device"))
     expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
     if checkpoint.is_dir():
-        checkpoint /= "best.pt"
+        checkpoint /= "best.safetensors"
     found = read_checkpoint(checkpoint)
     return Predictor.of(
         found,
