@@ -414,7 +414,7 @@ def test_slow_checkpoints_are_written_less_often(shards: Path, tmp_path: Path, m
 def test_slow_checkpoints_lose_no_best_epoch(
     shards: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The best epoch is spared and later ones are worse: it is there at the end, and whenever last.safetensors is later."""
+    """The best epoch is spared and later ones are worse: it is there at the end, and whenever the last one is later."""
     clock = iter(range(0, 1000, 2))
     trainer = trainer_of(tmp_path, shards, held_out, epochs=30)
     monkeypatch.setattr("vidaug_cli.train.loop.time.perf_counter", lambda: next(clock))

@@ -106,7 +106,8 @@ def test_quiet_says_nothing(shards: Path, tmp_path: Path) -> None:
 
 
 def test_once_more_does_nothing(finished: Path, shards: Path, clean: Path) -> None:
-    before = {path: path.read_bytes() for path in finished.iterdir() if path.suffix in (".safetensors", ".jsonl", ".csv")}
+    suffixes = (".safetensors", ".jsonl", ".csv")
+    before = {path: path.read_bytes() for path in finished.iterdir() if path.suffix in suffixes}
     done = train(shards, finished, "--val", clean)
     assert done == Done(0, "", f"{finished}: 2 of 2 epochs are done\n")
     assert {path: path.read_bytes() for path in before} == before

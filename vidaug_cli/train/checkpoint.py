@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -25,6 +26,7 @@ MARK = "vidaug-checkpoint"  # the entry of the header's metadata that holds `Abo
 VERSION = 1
 TRAINING = "training."  # how names of tensors begin that only continuing needs
 HINT = "a checkpoint is what 'vidaug train' writes"
+_INIT = "start from weights of another program with 'vidaug train --init'"
 MAX_HEADER = 20_000_000  # bytes: R101 with AdamW, a moving average and 1,000 epochs has under 1 MB
 
 _DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # of weights, as safetensors calls them
@@ -79,58 +81,74 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     training = {TRAINING + name: tensor for name, tensor in checkpoint.training.items()}
     tensors = {name: tensor.contiguous() for name, tensor in (checkpoint.weights | training).items()}
     about = {"version": VERSION} | {field.name: getattr(checkpoint, field.name) for field in fields(About)}
-    data = save(tensors, {MARK: _as_text(about | {"crc32": _crc32(about, tensors)})})
+    data = save(tensors, {MARK: _as_text(about | {"crc32": checksum(about, tensors)})})
     with atomically(path) as temporary:
         temporary.write_bytes(data)
 
 
+def checksum(about: dict[str, Any], tensors: Mapping[str, Tensor]) -> int:
+    """Return a CRC-32 of everything in a file, as safetensors itself has none."""
+    crc = zlib.crc32(_as_text(about).encode())
+    for name in sorted(tensors):
+        content = tensors[name].reshape(-1).view(torch.uint8).numpy()
+        crc = zlib.crc32(memoryview(content), zlib.crc32(name.encode(), crc))
+    return crc
+
+
+def _as_text(about: dict[str, Any]) -> str:
+    return json.dumps(about, default=asdict, allow_nan=False)
+
+
 def read_checkpoint(path: Path | str) -> Checkpoint:
     """Return the checkpoint at `path`. Raises VidaugError when it is damaged, foreign or out to do harm."""
-    found = read_safetensors(Path(path), HINT)
-    if isinstance(found, Checkpoint):
-        return found
-    raise VidaugError("is a safetensors file, but not a checkpoint of vidaug", where=path, hint=_INIT)
-
-
-_INIT = "start from weights of another program with 'vidaug train --init'"
+    content = read_safetensors(Path(path), HINT)
+    if not isinstance(content, Checkpoint):
+        raise VidaugError("is a safetensors file, but not a checkpoint of vidaug", where=path, hint=_INIT)
+    return content
 
 
 def read_safetensors(path: Path, hint: str) -> Checkpoint | dict[str, Tensor]:
     """Return the checkpoint in a safetensors file, or the tensors of another program's by name, on the CPU.
 
-    Raises VidaugError, with `hint` where nothing more is known, on a file that is damaged or out to do harm.
+    Raises VidaugError as `reading`.
     """
+    with reading(path, hint):
+        with path.open("rb") as file:
+            _check_start(file)
+        with safe_open(path, "pt") as stored:
+            text, names = (stored.metadata() or {}).get(MARK), stored.keys()
+            content, about = _parse(text) if text is not None else ({}, None)
+            if about is not None:
+                parts = {name: stored.get_slice(name) for name in names if not name.startswith(TRAINING)}
+                _check_shapes({name: (part.get_dtype(), part.get_shape()) for name, part in parts.items()}, about)
+            tensors = {name: stored.get_tensor(name).clone() for name in names}  # without it, views of the file
+        if about is None:
+            return tensors
+        if content.pop("crc32", None) != checksum(content, tensors):
+            raise VidaugError("is damaged: its checksum is another")
+        weights = {name: tensors.pop(name) for name in parts}
+        if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+            raise VidaugError(f"weight {broken[0]} is not finite: that training went wrong")
+        training = {name.removeprefix(TRAINING): tensor for name, tensor in tensors.items()}
+        return Checkpoint(**vars(about), weights=weights, training=training)
+
+
+@contextmanager
+def reading(path: Path, hint: str) -> Iterator[None]:
+    """Raise VidaugError, in one line and with the path, for whatever goes wrong within: `hint` says what to try."""
     try:
         if path.exists() and not path.is_file():  # to open a pipe would be to wait for ever
             raise VidaugError("is not a file")
-        with path.open("rb") as start:
-            _check_start(start)
-        with safe_open(path, "pt") as file:
-            text, names = (file.metadata() or {}).get(MARK), file.keys()
-            about, crc32 = (None, 0) if text is None else _parse(text)
-            if about is not None:
-                slices = {name: file.get_slice(name) for name in names if not name.startswith(TRAINING)}
-                _check_shapes({name: (part.get_dtype(), part.get_shape()) for name, part in slices.items()}, about)
-            tensors = {name: file.get_tensor(name).clone() for name in names}  # the file may change below a view of it
-        if about is None:
-            return tensors
-        if _crc32(from_json(str(text)), tensors) != crc32:
-            raise VidaugError("is damaged: its checksum is another")
-        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(TRAINING)}
-        if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
-            raise VidaugError(f"weight {broken[0]} is not finite: that training went wrong")
-        training = {name.removeprefix(TRAINING): tensors[name] for name in tensors.keys() - weights.keys()}
-        return Checkpoint(**vars(about), weights=weights, training=training)
+        yield
     except FileNotFoundError as error:
         raise VidaugError("does not exist", where=path, hint=hint) from error
     except OSError as error:
         raise VidaugError(f"cannot be read: {error.strerror or error}", where=path, hint=hint) from error
     except VidaugError as error:
-        what = f"{'; '.join(error.what.splitlines()):.300}"
-        raise VidaugError(printable(what), where=path, hint=error.hint or hint) from error
-    except (SafetensorError, ValueError) as error:
-        what = f"is damaged or cut short ({cut(' '.join(str(error).split()))})"
-        raise VidaugError(printable(what), where=path, hint=hint) from error
+        what = printable(f"{'; '.join(error.what.splitlines()):.300}")
+        raise VidaugError(what, where=path, hint=error.hint or hint) from error
+    except Exception as error:  # libraries do not say what they raise on bytes that they do not expect
+        raise VidaugError(f"is damaged or cut short ({type(error).__name__})", where=path, hint=hint) from error
 
 
 def _check_start(file: BinaryIO) -> None:
@@ -147,17 +165,17 @@ def _check_start(file: BinaryIO) -> None:
         raise VidaugError(f"has a header of {size} bytes, and at most {MAX_HEADER} are read")
 
 
-def _parse(text: str) -> tuple[About, int]:
-    """Return what the header says, and the checksum. Raises VidaugError."""
+def _parse(text: str) -> tuple[dict[str, Any], About]:
+    """Return what the header says, as JSON and as what it means. Raises VidaugError."""
     try:
-        found = from_json(text)
+        content = from_json(text)
     except ValueError as error:
         raise VidaugError(f"its header is not JSON: {cut(str(error))}") from error
-    version = found.pop("version", None) if isinstance(found, dict) else None
+    version = content.get("version") if isinstance(content, dict) else None
     if version != VERSION:
         raise VidaugError(f"is version {shown(version):.20}, and this vidaug reads {VERSION}", hint="update vidaug-cli")
-    crc32 = found.pop("crc32", None)
-    return parse(About, found), crc32
+    told = {name: value for name, value in content.items() if name not in ("version", "crc32")}
+    return content, parse(About, told)
 
 
 def _check_shapes(found: Mapping[str, tuple[str, list[int]]], about: About) -> None:
@@ -168,15 +186,3 @@ def _check_shapes(found: Mapping[str, tuple[str, list[int]]], about: About) -> N
     for name, like in wanted.items():
         if found[name] != (_DTYPES[like.dtype], list(like.shape)):
             raise VidaugError(f"weight {name} should be {like.dtype} {tuple(like.shape)}")
-
-
-def _crc32(about: dict[str, Any], tensors: Mapping[str, Tensor]) -> int:
-    """Return a checksum of everything in a file, which safetensors itself does not have."""
-    crc = zlib.crc32(_as_text({name: value for name, value in about.items() if name != "crc32"}).encode())
-    for name in sorted(tensors):
-        crc = zlib.crc32(memoryview(tensors[name].reshape(-1).view(torch.uint8).numpy()), zlib.crc32(name.encode(), crc))
-    return crc
-
-
-def _as_text(about: dict[str, Any]) -> str:
-    return json.dumps(about, default=asdict, allow_nan=False)

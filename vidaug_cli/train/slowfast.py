@@ -6,8 +6,8 @@ without bias) and in the original one. Clips come in as they lie in a shard, cha
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, cast
+from dataclasses import dataclass, replace
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,9 +53,6 @@ class Architecture:
             "std": (0 < self.std <= 255, "above 0, at most 255"),
         }
         check(self, rules, where="network")
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"blocks": list(self.blocks)}
 
 
 _PAPER = Architecture()

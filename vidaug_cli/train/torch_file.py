@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import torch
 
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.train.checkpoint import MARK, reading
 
 MAX_ENTRIES = 50_000  # R101 with AdamW and a moving average has 4,469
 MAX_PICKLE = 8_000_000  # bytes; that R101 has 505,515
@@ -44,51 +45,39 @@ _CALLS = {  # the functions that torch.save has called, and how many arguments i
 _STORAGES = [f"torch {kind}Storage" for kind in _KINDS.split()]
 
 
-class _RefusedError(ValueError):
-    """Why a file is not opened."""
-
-
 def is_torch_file(path: Path) -> bool:
-    """Return whether a file begins like one of torch.save, new or old; not where it cannot be read."""
+    """Return whether a file begins like one of torch.save by another program; not where it cannot be read."""
     with suppress(OSError):
         if path.is_file():  # to open a pipe would be to wait for ever
             with path.open("rb") as file:
-                return file.read(2) in (b"PK", b"\x80\x02")
+                start = file.read(4096)
+            return start[:2] in (b"PK", b"\x80\x02") and MARK.encode() not in start
     return False
 
 
 def read_torch_file(path: Path, hint: str) -> Any:
     """Return what torch.save wrote, on the CPU: dicts, lists, tuples, tensors, strings, numbers, None.
 
-    Raises VidaugError, with `hint`, on anything else.
+    Raises VidaugError on anything else, as `reading`.
     """
-    try:
-        with path.open("rb") as file:
-            checked = _checked_copy(file)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(checked, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror or error}", where=path, hint=hint) from error
-    except _RefusedError as error:
-        raise VidaugError(str(error), where=path, hint=hint) from error
-    except Exception as error:  # neither zipfile nor torch says what it raises on bytes it does not expect
-        raise VidaugError(f"is damaged or cut short ({type(error).__name__})", where=path, hint=hint) from error
+    with reading(path, hint), warnings.catch_warnings(), path.open("rb") as file:
+        warnings.simplefilter("ignore")
+        return torch.load(_checked_copy(file), map_location="cpu", weights_only=True)
 
 
 def _checked_copy(file: BinaryIO) -> io.BytesIO:
     """Return the records as a new zip: two readers of a crafted one may not see the same."""
     if (start := file.read(4)) == b"\x80\x02\x8a\n":
-        raise _RefusedError("is in torch's old format: load it with torch and save it again")
+        raise VidaugError("is in torch's old format: load it with torch and save it again")
     if start != b"PK\x03\x04":
-        raise _RefusedError("is a pickle of Caffe2 or another program, which cannot be read without running its code")
+        raise VidaugError("is a pickle of Caffe2 or another program, which cannot be read without running its code")
     copy = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w") as made:
         entries = archive.infolist()
         _check_sizes(entries, file.seek(0, io.SEEK_END))
         records = {name: entry for entry in entries if _RECORD.fullmatch(name := entry.filename.partition("/")[2])}
         if "data.pkl" not in records or records["data.pkl"].file_size > MAX_PICKLE:
-            raise _RefusedError("is a zip, but not one of torch.save")
+            raise VidaugError("is a zip, but not one of torch.save")
         _check_pickle(archive.read(records["data.pkl"]))
         for name, entry in records.items():
             made.writestr(f"checked/{name}", archive.read(entry))  # which compares the CRC
@@ -99,17 +88,17 @@ def _checked_copy(file: BinaryIO) -> io.BytesIO:
 def _check_sizes(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
     """Refuse what torch.save does not write, so that nothing unfolds to more than the `size` bytes of the file."""
     if len(entries) > MAX_ENTRIES or len({entry.filename for entry in entries}) < len(entries):
-        raise _RefusedError("is a zip, but not one of torch.save")
+        raise VidaugError("is a zip, but not one of torch.save")
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
-        raise _RefusedError("is compressed, which torch.save never does")
+        raise VidaugError("is compressed, which torch.save never does")
     if sum(entry.file_size for entry in entries) > size:
-        raise _RefusedError("declares more bytes than it has")
+        raise VidaugError("declares more bytes than it has")
 
 
 def _check_pickle(pickled: bytes) -> None:
     """Go through a pickle without making anything.
 
-    Raises ValueError or LookupError where it calls more than torch.save has called, or has other keys than text and
+    Raises VidaugError or LookupError where it calls more than torch.save has called, or has other keys than text and
     numbers: of nested tuples, a few bytes could take for ever to hash.
     """
     stack: list[Any] = []
@@ -133,7 +122,7 @@ def _check_pickle(pickled: bytes) -> None:
 def _made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
     """Return what stands for the result of one instruction that takes these values off the stack.
 
-    Text, numbers, tuples and names of functions are themselves. Raises _RefusedError on what torch.save does not write.
+    Text, numbers, tuples and names of functions are themselves. Raises VidaugError on what torch.save does not write.
     """
     match name, taken:
         case "GLOBAL", _:
@@ -144,7 +133,7 @@ def _made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
             return tuple(taken)
         case "SETITEM" | "SETITEMS", [changed, *items]:
             if not all(key is None or isinstance(key, str | int) for key in items[::2]):
-                raise _RefusedError("holds a key that is neither text nor a number")
+                raise VidaugError("holds a key that is neither text nor a number")
             return changed
         case "BUILD", [state_dict, state] if state_dict is _DICT and state is _DICT:  # its _metadata
             return _DICT
@@ -154,9 +143,7 @@ def _made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
             return None if arguments else _DICT
         case "REDUCE", [_Global() as function, _] if function not in _CALLS:
             shown = function.replace(" ", ".")
-            raise _RefusedError(f"holds {shown!r:.80}, and only tensors and plain values are read")
-        case "BINPERSID" | "BUILD" | "REDUCE", _:
-            raise _RefusedError("holds an object that is not a tensor")
+            raise VidaugError(f"holds {shown!r:.80}, and only tensors and plain values are read")
         case name, _ if name not in _PLAIN.split():
-            raise _RefusedError(f"holds more than tensors and plain values (pickle's {name})")
+            raise VidaugError(f"holds more than tensors and plain values (pickle's {name})")
     return argument if isinstance(argument, str | int) else None
