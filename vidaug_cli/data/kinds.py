@@ -49,7 +49,7 @@ _SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fr
 
 
 def kind_of(path: Path) -> Kind:
-    """What lies there, by its first bytes and its name. Never raises: what cannot be read is `UNCLEAR`."""
+    """Return what lies there, by its first bytes and its name. Never raises: what cannot be read is `UNCLEAR`."""
     try:
         if path.is_dir():
             return next((kind for mark, kind in _MARKS.items() if (path / mark).is_file()), None) or _folder(path)
@@ -75,12 +75,12 @@ def expect(path: Path, *wanted: Kind, called: str = "") -> None:
 
 
 def starts_manifest(head: bytes) -> bool:
-    """Whether a file or a pipe that begins like this is a manifest, and not a list of paths."""
+    """Return whether a file or a pipe that begins like this is a manifest, and not a list of paths."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
 
 
 def is_manifest(path: Path) -> bool:
-    """The same of a file, good or not. Raises OSError where it cannot be read."""
+    """Return the same of a file, good or not. Raises OSError where it cannot be read."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

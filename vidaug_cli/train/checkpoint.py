@@ -91,7 +91,7 @@ def checksum(about: dict[str, Any], tensors: Mapping[str, Tensor]) -> int:
     crc = zlib.crc32(_as_text(about).encode())
     for name in sorted(tensors):
         content = tensors[name].reshape(-1).view(torch.uint8).numpy()
-        crc = zlib.crc32(memoryview(content), zlib.crc32(name.encode(), crc))
+        crc = zlib.crc32(content.data, zlib.crc32(name.encode(), crc))
     return crc
 
 

@@ -149,7 +149,7 @@ def _misfit(what: str, path: Path, fitting: Sequence[str]) -> VidaugError:
 
 
 def _networks(architecture: Architecture, but: Sequence[str]) -> list[str]:
-    """The names of the networks that are this one, but for some fields."""
+    """Return the names of the networks that are this one, but for some fields."""
     values = {name: getattr(architecture, name) for name in but}
     return [name for name, other in ARCHITECTURES.items() if replace(other, **values) == architecture]
 
@@ -164,7 +164,7 @@ def _check_same(trained: Architecture, wanted: Architecture, path: Path) -> None
 
 
 def _alike(architecture: Architecture) -> str:
-    """Which networks' weights have these shapes, in words; empty if there is one."""
+    """Return which networks' weights have these shapes, in words; empty if there is one."""
     alike, taken = _networks(architecture, TELLING + SILENT), _networks(architecture, SILENT)
     if len(alike) < 2:
         return ""

@@ -69,7 +69,7 @@ def _checked_copy(file: BinaryIO) -> io.BytesIO:
     """Return the records as a new zip: two readers of a crafted one may not see the same."""
     if (start := file.read(4)) == b"\x80\x02\x8a\n":
         raise VidaugError("is in torch's old format: load it with torch and save it again")
-    if start != b"PK\x03\x04":
+    if not start.startswith(b"PK"):
         raise VidaugError("is a pickle of Caffe2 or another program, which cannot be read without running its code")
     copy = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w") as made:
