@@ -10,6 +10,7 @@ import torch
 
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.train.checkpoint import Checkpoint, write_checkpoint
+from vidaug_cli.train.resume import training_tensors
 from vidaug_cli.train.slowfast import Architecture, SlowFast
 
 TINY = Architecture(blocks=(1, 1, 1, 1), bottleneck=False, width=2, beta=2, alpha=4, fast_frames=8)
@@ -44,11 +45,9 @@ def checkpoint_of(network: SlowFast | None = None, **values: Any) -> Checkpoint:
         epoch=3,
         settings={"optimizer": "adamw", "lr": 1e-3, "milestones": [1, 2], "recipe": None},
         metrics={"val_top1": 0.75, "val_loss": 1.5},
-        training={
-            "optimizer": optimizer.state_dict(),
-            "generator": torch.Generator().manual_seed(5).get_state(),
-            "numbers": (1, 2.5, None, True, "text", 2**127, [-1], {"a": ()}),
-        },
+        training=training_tensors(network, optimizer, None)
+        | {"generator": torch.Generator().manual_seed(5).get_state()},
+        state={"numbers": [1, 2.5, None, True, "text \u00e9", 2**127, [-1], {"a": []}]},
     )
     return replace(base, **values)
 

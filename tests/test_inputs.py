@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run, with a network for the six classes in an order that is none of their names'."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     folder.mkdir()
-    save(folder / "best.pt", random_network(6), LABELS[::-1], ClipSpec(frames=8, size=32))
+    save(folder / "best.safetensors", random_network(6), LABELS[::-1], ClipSpec(frames=8, size=32))
     return folder
 
 
@@ -355,7 +355,7 @@ def test_wrong_files_are_called_by_their_names(six: Path, run: Path, tmp_path: P
         ),
         (
             ["predict", tmp_path / "begun", six, *out],
-            tmp_path / "begun/best.pt",
+            tmp_path / "begun/best.safetensors",
             "does not exist; a checkpoint is what 'vidaug train' writes",
         ),
     ):

@@ -125,7 +125,7 @@ def test_shards_of_two_plans_in_one_folder_are_told(copy: Path, tmp_path: Path) 
 def test_inspect_says_what_else_a_path_is(tmp_path: Path, video_folder: Path) -> None:
     """And which command takes it; nothing that is not surely a damaged shard of ours is to be deleted."""
     (tmp_path / "run").mkdir()
-    (tmp_path / "run/best.pt").touch()
+    (tmp_path / "run/best.safetensors").touch()
     (tmp_path / "empty").mkdir()
     write_scores(tmp_path / "scores.h5", scores_of())
     with h5py.File(tmp_path / "foreign.h5", "w") as file:

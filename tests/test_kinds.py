@@ -24,7 +24,7 @@ from vidaug_cli.scores.file import write_scores
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of each kind, named after it."""
     folder = tmp_path_factory.mktemp("zoo")
-    for name in ("shards/plan.json", "run/best.pt", "begun_run/metrics.jsonl"):
+    for name in ("shards/plan.json", "run/best.safetensors", "begun_run/metrics.jsonl"):
         (folder / name).parent.mkdir()
         (folder / name).touch()
     made(folder / "checkpoint")

@@ -120,7 +120,7 @@ def test_the_optimizers_differ(optimizer: str, shards: Path, tmp_path: Path) -> 
 def test_two_runs_on_a_cpu_have_equal_weights(shards: Path, plain: dict[str, Tensor], tmp_path: Path) -> None:
     assert same(trained(tmp_path / "again", shards), plain)
     train(job_of(tmp_path / "read ahead", shards), CPU, workers=2)
-    assert same(read_checkpoint(tmp_path / "read ahead" / "last.pt").weights, plain)
+    assert same(read_checkpoint(tmp_path / "read ahead" / "last.safetensors").weights, plain)
 
 
 def test_validation_and_alone_sync_bn_leave_the_weights_as_they_are(
@@ -414,7 +414,7 @@ def test_slow_checkpoints_are_written_less_often(shards: Path, tmp_path: Path, m
 def test_slow_checkpoints_lose_no_best_epoch(
     shards: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The best epoch is spared and later ones are worse: it is there at the end, and whenever last.pt is later."""
+    """The best epoch is spared and later ones are worse: it is there at the end, and whenever the last one is later."""
     clock = iter(range(0, 1000, 2))
     trainer = trainer_of(tmp_path, shards, held_out, epochs=30)
     monkeypatch.setattr("vidaug_cli.train.loop.time.perf_counter", lambda: next(clock))
@@ -426,7 +426,9 @@ def test_slow_checkpoints_lose_no_best_epoch(
         trainer.save({"epoch": epoch, "loss": 1, "top1": 1, "val_top1": merits.get(epoch, 0.5), "val_loss": 1.0})
         last, best = (read_checkpoint(path) for path in (trainer.job.last, trainer.job.best))
         seen = {number: merits.get(number, 0.5) for number in range(1, last.epoch + 1)}
-        assert best.epoch == max(seen, key=lambda number: seen[number])  # what a run that goes on from last.pt knows of
+        assert best.epoch == max(
+            seen, key=lambda number: seen[number]
+        )  # what a run that goes on from last.safetensors knows of
         assert torch.equal(best.weights["head.bias"], heads[best.epoch])
         assert best.metrics["epoch"] == best.epoch
         found.append((last.epoch, best.epoch))
@@ -437,7 +439,7 @@ def test_slow_checkpoints_lose_no_best_epoch(
 def test_a_checkpoint_says_what_it_is(shards: Path, held_out: Path, tmp_path: Path) -> None:
     job = job_of(tmp_path, shards, held_out, frames=6, size=24, dropout=0.25, epochs=1)
     history = train(job, CPU)
-    for path, parts in ((job.best, 0), (job.last, 3)):
+    for path, going_on in ((job.best, False), (job.last, True)):
         kept = read_checkpoint(path)
         assert kept.architecture == replace(NETWORK, dropout=0.25)
         assert kept.classes == ("dark", "light")
@@ -445,7 +447,7 @@ def test_a_checkpoint_says_what_it_is(shards: Path, held_out: Path, tmp_path: Pa
         assert kept.clip.crop == pytest.approx((2 / 3 * 24 / 32, 5 / 6 * 24 / 32))
         assert (kept.epoch, kept.metrics) == (1, history[0])
         assert kept.settings["lr"] == BASE["lr"]
-        assert len(kept.training) == parts  # best.pt is half the size or less
+        assert (bool(kept.training), kept.state.keys() == {"history", "threads"}) == (going_on, going_on)
     assert kept.network("cpu")(batch(1, 24)[0]).shape == (1, 2)
 
 
@@ -459,7 +461,7 @@ def test_going_on_ends_with_the_weights_of_an_unbroken_run(shards: Path, held_ou
         trainer = Trainer(broken, CPU, workers=1)
         trainer.save(trainer.epoch(BAR))
     again = train(broken, CPU, workers=1)
-    for name in ("last.pt", "best.pt"):
+    for name in ("last.safetensors", "best.safetensors"):
         first, second = (read_checkpoint(job.run / name) for job in (unbroken, broken))
         assert same(first.weights, second.weights)
         assert first.epoch == second.epoch
@@ -583,7 +585,7 @@ def test_a_run_goes_on_with_as_many_threads(shards: Path, tmp_path: Path) -> Non
         told[:] = trainer.notes
         with computing(trainer.threads):
             trainer.save(trainer.epoch(BAR))
-        assert read_checkpoint(job.last).training["threads"] == trainer.threads
+        assert read_checkpoint(job.last).state["threads"] == trainer.threads
         assert torch.get_num_threads() == usual
         return trainer.threads
 
@@ -600,11 +602,11 @@ def test_a_run_goes_on_with_as_many_threads(shards: Path, tmp_path: Path) -> Non
     assert (used(None), told) == (CPU.threads, [])
     kept = read_checkpoint(job.last)
     for odd in (None, "many", 0, -1, True, 10**9):
-        write_checkpoint(job.last, replace(kept, training=kept.training | {"threads": odd}))
+        write_checkpoint(job.last, replace(kept, state=kept.state | {"threads": odd}))
         assert Trainer(job, CPU).threads == CPU.threads
     write_checkpoint(job.last, kept)
     train(job, CPU, threads=other, log=Log(job.run, 5, say=said.append))
-    assert read_checkpoint(job.last).training["threads"] == other
+    assert read_checkpoint(job.last).state["threads"] == other
     assert torch.get_num_threads() == usual
     assert said[1].startswith(f"{run}: computed with ")
 
@@ -649,21 +651,34 @@ def test_other_clips_are_another_run(finished: Path, shards: Path, held_out: Pat
     assert Trainer(job_of(finished, moved, held_out, epochs=1), CPU).history
 
 
-@pytest.mark.parametrize("fault", ["best", "history", "optimizer", "network", "list", "averaged"])
+def without(training: dict[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in training.items() if not name.startswith(start)}
+
+
+@pytest.mark.parametrize(
+    "fault", ["best", "no history", "history", "rows", "optimizer", "shape", "network", "averaged", "more"]
+)
 def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, shards: Path, tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path, shards, ema=0.5)
     trainer.save(trainer.epoch(BAR))
     kept = read_checkpoint(trainer.job.last)
+    training = kept.training
+    momentum = next(name for name in training if name.startswith("optimizer.fast.stem.0.weight."))
     broken: dict[str, Any] = {
-        "best": {},
-        "history": kept.training | {"history": []},
-        "optimizer": kept.training | {"optimizer": {"state": {}, "param_groups": [1]}},
-        "network": kept.training | {"network": {}},
-        "list": kept.training | {"network": [1]},
-        "averaged": kept.training | {"averaged": "often"},
+        "best": {"training": {}, "state": {}},
+        "no history": {"state": {}},
+        "history": {"state": kept.state | {"history": []}},
+        "rows": {"state": kept.state | {"history": [1]}},
+        "optimizer": {"training": without(training, "optimizer.head.")},
+        "shape": {"training": training | {momentum: training[momentum][..., 1:]}},
+        "network": {"training": without(training, "network.slow.")},
+        "averaged": {"training": without(training, "averaged")},
+        "more": {"training": training | {"averages": torch.ones(1)}},
     }[fault]
-    write_checkpoint(trainer.job.last, replace(kept, training=broken))
-    with pytest.raises(VidaugError, match=r"^\S+last.pt: lacks what continuing needs; was it best.pt\?"):
+    write_checkpoint(trainer.job.last, replace(kept, **broken))
+    with pytest.raises(
+        VidaugError, match=r"^\S+last.safetensors: lacks what continuing needs; was it best.safetensors\?"
+    ):
         Trainer(trainer.job, CPU)
 
 
@@ -671,13 +686,13 @@ def test_overwriting_begins_anew_and_leaves_the_old_run_until_then(
     shards: Path, plain: dict[str, Tensor], tmp_path: Path
 ) -> None:
     trained(tmp_path, shards, seed=5)
-    old = (tmp_path / "last.pt").read_bytes()
-    job = job_of(tmp_path, shards, init=tmp_path / "best.pt")
+    old = (tmp_path / "last.safetensors").read_bytes()
+    job = job_of(tmp_path, shards, init=tmp_path / "best.safetensors")
     Trainer(job, CPU, overwrite=True)
-    assert (tmp_path / "last.pt").read_bytes() == old
+    assert (tmp_path / "last.safetensors").read_bytes() == old
     train(job_of(tmp_path, shards), CPU, overwrite=True)
-    assert same(read_checkpoint(tmp_path / "last.pt").weights, plain)
-    assert same(read_checkpoint(tmp_path / "best.pt").weights, plain)
+    assert same(read_checkpoint(tmp_path / "last.safetensors").weights, plain)
+    assert same(read_checkpoint(tmp_path / "best.safetensors").weights, plain)
 
 
 def test_labels_of_places_are_not_mistaken(shards: Path, tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
     assert list(rows[0]) == [*names, "clips_per_second", "waiting", "seconds"]
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == rows
-    assert read_checkpoint(tmp_path / "run" / "last.pt").metrics == rows[-1]
-    files = {"best.pt", "last.pt", "metrics.csv", "metrics.jsonl"}
+    assert read_checkpoint(tmp_path / "run" / "last.safetensors").metrics == rows[-1]
+    files = {"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl"}
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -106,7 +106,8 @@ def test_quiet_says_nothing(shards: Path, tmp_path: Path) -> None:
 
 
 def test_once_more_does_nothing(finished: Path, shards: Path, clean: Path) -> None:
-    before = {path: path.read_bytes() for path in finished.iterdir() if path.suffix in (".pt", ".jsonl", ".csv")}
+    suffixes = (".safetensors", ".jsonl", ".csv")
+    before = {path: path.read_bytes() for path in finished.iterdir() if path.suffix in suffixes}
     done = train(shards, finished, "--val", clean)
     assert done == Done(0, "", f"{finished}: 2 of 2 epochs are done\n")
     assert {path: path.read_bytes() for path in before} == before
@@ -125,13 +126,13 @@ def test_a_run_cut_off_after_its_checkpoint_has_every_epoch_once(
         assert train(shards, tmp_path / "short", "--epochs", 1).code == 130
         done = train(shards, tmp_path / "run", "--val", clean)
     assert (done.code, done.err.strip()) == (130, "vidaug: interrupted; what is finished is kept")
-    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == ["best.pt", "last.pt"]
+    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == ["best.safetensors", "last.safetensors"]
     assert train(shards, tmp_path / "short", "--epochs", 1).code == 0
     assert [row["epoch"] for row in rows_of(tmp_path / "short")] == [1]  # it was the last
     done = train(shards, tmp_path / "run", "--val", clean)
     assert done.err.startswith(f"{tmp_path / 'run'}: 1 of 2 epochs are done\nepoch 2/2 ")
     assert [row["epoch"] for row in rows_of(tmp_path / "run")] == [1, 2]
-    for name in ("best.pt", "last.pt"):
+    for name in ("best.safetensors", "last.safetensors"):
         assert same(read_checkpoint(tmp_path / "run" / name).weights, read_checkpoint(finished / name).weights)
 
 
@@ -140,10 +141,10 @@ def test_another_run_is_refused_or_replaced(finished: Path, shards: Path, tmp_pa
     done = train(shards, run, "--seed", 3)
     what = f"vidaug: error: {run}: holds another run, which differs in seed, validation; choose another folder, or "
     assert (done.code, done.err) == (1, what + "--overwrite\n")
-    assert (run / "last.pt").read_bytes() == (finished / "last.pt").read_bytes()
+    assert (run / "last.safetensors").read_bytes() == (finished / "last.safetensors").read_bytes()
     done = train(shards, run, "--seed", 3, "--overwrite")
     assert done.code == 0
-    assert read_checkpoint(run / "last.pt").settings["seed"] == 3
+    assert read_checkpoint(run / "last.safetensors").settings["seed"] == 3
     assert [row["epoch"] for row in rows_of(run)] == [1, 2]
     assert "val_loss" not in (run / "metrics.csv").read_text()
 
@@ -430,7 +431,7 @@ def full_disk(size: int) -> Iterator[None]:
 def test_a_full_disk_is_said_in_a_line_and_leaves_what_was(finished: Path, shards: Path, tmp_path: Path) -> None:
     with full_disk(200_000):
         found = refused(train(shards, tmp_path / "run"))
-    where, hint = tmp_path / "run" / "best.pt", "is the folder there and writable, and the disk not full?"
+    where, hint = tmp_path / "run" / "best.safetensors", "is the folder there and writable, and the disk not full?"
     assert found == f"{where}: cannot be written: File too large; {hint}"
     assert list((tmp_path / "run").iterdir()) == []
     run = shutil.copytree(finished, tmp_path / "old")
@@ -441,7 +442,7 @@ def test_a_full_disk_is_said_in_a_line_and_leaves_what_was(finished: Path, shard
 
 
 def test_what_killed_writers_left_is_taken_away(shards: Path, tmp_path: Path) -> None:
-    left = tmp_path / "run" / ".last.pt.123-abcd.tmp"
+    left = tmp_path / "run" / ".last.safetensors.123-abcd.tmp"
     left.parent.mkdir()
     left.touch()
     assert train(shards, tmp_path / "run", "--epochs", 1).code == 0
@@ -452,7 +453,7 @@ def test_a_loss_that_is_no_number_ends_with_advice(shards: Path, tmp_path: Path)
     words = ("--lr", 1e30, "--warmup", 0, "--optimizer", "sgd", "--epochs", 4)
     found = refused(train(shards, tmp_path / "run", *words))
     assert found.startswith(f"{tmp_path / 'run'}: the loss is nan in epoch 1, step 3; start again with a lower --lr, ")
-    assert not (tmp_path / "run" / "last.pt").exists()
+    assert not (tmp_path / "run" / "last.safetensors").exists()
 
 
 def test_too_little_memory_is_said_in_a_line(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ def test_killed_again_and_again_it_ends_with_the_weights_of_an_unbroken_run(
         assert len(lines) == bool(said), lines
         assert said.format(run=run) in "".join(lines)
         sessions.append(main)
-        before, done = done, read_checkpoint(run / "last.pt").epoch
+        before, done = done, read_checkpoint(run / "last.safetensors").epoch
         assert before < done < EPOCHS
         if whom == "all":
             assert not list(run.glob(".*"))
@@ -133,7 +133,7 @@ def test_killed_again_and_again_it_ends_with_the_weights_of_an_unbroken_run(
     epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert epochs == list(range(1, EPOCHS + 1))
     assert vidaug(*words(shards, held_out, tmp_path / "unbroken", *settings), "-q").code == 0
-    for name in ("best.pt", "last.pt"):
+    for name in ("best.safetensors", "last.safetensors"):
         broken, unbroken = (read_checkpoint(folder / name) for folder in (run, tmp_path / "unbroken"))
         assert same(broken.weights, unbroken.weights)
         assert broken.epoch == unbroken.epoch
@@ -241,15 +241,15 @@ def test_clips_are_read_ahead_with_little_shared_memory(
     train = ("train", shards, "-o", run, "--network", "tiny", "--epochs", 1, "--warmup", 0.5, "--threads", 1)
     for command in (
         train,
-        ("predict", run / "best.pt", shards, "-o", scores),
-        ("cam", run / "best.pt", mixed, "--measure"),
+        ("predict", run / "best.safetensors", shards, "-o", scores),
+        ("cam", run / "best.safetensors", mixed, "--measure"),
     ):
         done = with_little_shm(options, sys.executable, "-W", "ignore", program, *command, *words)
         assert done.returncode == 0, done.stderr
         lines = [line for line in done.stderr.splitlines() if "epoch" not in line and "top-1" not in line]
         assert lines == [ALONE] * noted
     assert vidaug(*train[:3], tmp_path / "usual", *train[4:], *words, "-q").code == 0
-    assert same(*(read_checkpoint(folder / "last.pt").weights for folder in (run, tmp_path / "usual")))
+    assert same(*(read_checkpoint(folder / "last.safetensors").weights for folder in (run, tmp_path / "usual")))
 
 
 @pytest.mark.parametrize("what", ["predict", "cam"])
@@ -298,7 +298,7 @@ def test_two_processes_follow_one(
     for name in ("loss", "top1", "lr"):
         assert [row[name] for row in rows] == pytest.approx([row[name] for row in alone], abs=1e-3)
     assert rows[0]["loss"] - rows[2]["loss"] > 0.01  # else it would show nothing
-    kept, other = (read_checkpoint(tmp_path / name / "last.pt") for name in ("two", "one"))
+    kept, other = (read_checkpoint(tmp_path / name / "last.safetensors") for name in ("two", "one"))
     learned = [name for name, _ in kept.network("cpu").named_parameters()]
     assert all(torch.allclose(kept.weights[name], other.weights[name], atol=1e-3) for name in learned)
     job = job_of(tmp_path / "check", shards, held_out, size=28)

@@ -42,6 +42,24 @@ def type_fault(value: Any, hint: Any) -> str:
     return next((fault for _, fault in type_faults(value, hint)), "")
 
 
+def from_json(text: str | bytes) -> Any:
+    """Return what strict JSON text holds. Raises ValueError on anything else: NaN, infinity and a key twice as well."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+    except RecursionError as error:
+        raise ValueError("it is too deep") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(content := dict(pairs)) < len(pairs):
+        raise ValueError("it has a key twice")
+    return content
+
+
 def parse(
     kind: type[T],
     found: object,
@@ -162,13 +180,9 @@ def as_tuples(value: Any) -> Any:
 def parse_json(text: str | bytes, kind: type[T], what: str, *, error: type[VidaugError] = VidaugError) -> T:
     """Return what strict JSON (no NaN) says, whose outermost value has to be a `kind`; raise `error` otherwise."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as fault:
+        value = from_json(text)
+    except ValueError as fault:
         raise error(f"{what} is not JSON") from fault
     if not isinstance(value, kind):
         raise error(f"{what} should be a JSON {'object' if kind is dict else kind.__name__}")
     return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(name)

@@ -72,10 +72,10 @@ def measure(data: Path, work: Path, name: str, split: int, seed: int, epochs: in
     budget = ["--preset", "small", "--epochs", epochs, "--seed", seed]
     trained = vidaug("train", clips, *ONLINE.get(name, []), *budget, "-o", run)
     videos = [data, "--split", split, "--subset", "test"]
-    vidaug("predict", run / "best.pt", *videos, "--views", 10, "-j", 1, "-o", run / "scores.h5")
+    vidaug("predict", run / "best.safetensors", *videos, "--views", 10, "-j", 1, "-o", run / "scores.h5")
     found = vidaug("evaluate", run / "scores.h5", "--train", clips)
     located = {
-        mixture: vidaug("cam", run / "best.pt", work / f"test-{mixture}-{split}", "--measure")["localisation"]
+        mixture: vidaug("cam", run / "best.safetensors", work / f"test-{mixture}-{split}", "--measure")["localisation"]
         for mixture in MEASURED
     }
     return {

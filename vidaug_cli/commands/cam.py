@@ -38,8 +38,8 @@ def command(
     network that does not see when a class is there has 0.
 
     \b
-    vidaug cam run/best.pt shards --clip 7 -o cam.png -o cam.mp4
-    vidaug cam run/best.pt shards --measure
+    vidaug cam run/best.safetensors shards --clip 7 -o cam.png -o cam.mp4
+    vidaug cam run/best.safetensors shards --measure
     """
     from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
     from vidaug_cli.predict import localisation

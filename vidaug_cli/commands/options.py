@@ -275,7 +275,7 @@ class NetworkOptions:
         device = resolve_device(self.device)
         expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
         if checkpoint.is_dir():
-            checkpoint /= "best.pt"
+            checkpoint /= "best.safetensors"
         trained = read_checkpoint(checkpoint)
         return Predictor.of(
             trained,

@@ -40,15 +40,16 @@ def command(
 ) -> None:
     """Score the videos of INPUT with the network in CHECKPOINT.
 
-    CHECKPOINT is a file, or a run of 'vidaug train', of which it takes best.pt. INPUT is a folder or list of videos, a
-    video, a manifest written by 'vidaug scan', or - for a manifest or paths on stdin; or several of them. One view is
-    the middle of a video, ten are spread over its length, thirty are these at three places across; a video's scores are
-    the mean of their softmax. SHARDS is a folder written by 'vidaug augment': there a video's clips are its views.
+    CHECKPOINT is a file, or a run of 'vidaug train', of which it takes best.safetensors. INPUT is a folder or list of
+    videos, a video, a manifest written by 'vidaug scan', or - for a manifest or paths on stdin; or several of them. One
+    view is the middle of a video, ten are spread over its length, thirty are these at three places across; a video's
+    scores are the mean of their softmax. SHARDS is a folder written by 'vidaug augment': there a video's clips are its
+    views.
     Exits with 3 when some videos had to be left out; they are listed with the scores.
 
     \b
     vidaug predict run videos --split 1 --subset test -o scores.h5
-    vidaug predict run/best.pt clip.mp4 -o scores.h5
+    vidaug predict run/best.safetensors clip.mp4 -o scores.h5
     find . -name '*.mp4' | vidaug predict run - -o scores.h5
     """
     from vidaug_cli.data.kinds import is_shards

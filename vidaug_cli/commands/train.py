@@ -71,10 +71,11 @@ def command(
 ) -> None:
     """Fit SlowFast to the clips in SHARDS.
 
-    SHARDS are folders written by 'vidaug augment', and RUN gets the checkpoints best.pt and last.pt, and the metrics.
-    The same command again continues where it stopped. Settings that are not given are the preset's: 'small' is for a
-    few hundred clips on any machine, 'vipriors2020' the protocol of arXiv:2008.05721. A --recipe is applied to each
-    batch on the device, usually to clips made with the recipe none. Input options are those of --val VIDEOS.
+    SHARDS are folders written by 'vidaug augment', and RUN gets the checkpoints best.safetensors and last.safetensors,
+    and the metrics. The same command again continues where it stopped. Settings that are not given are the preset's:
+    'small' is for a few hundred clips on any machine, 'vipriors2020' the protocol of arXiv:2008.05721. A --recipe is
+    applied to each batch on the device, usually to clips made with the recipe none. Input options are those of --val
+    VIDEOS.
 
     \b
     vidaug train shards --val videos --subset test -o run

@@ -44,7 +44,7 @@ class Kind(Enum):
 
 
 _FORMATS = {"vidaug": Kind.SHARD, "vidaug-scores": Kind.SCORES, "": Kind.HDF5, None: Kind.UNCLEAR}
-_MARKS = {PLAN: Kind.SHARDS, "best.pt": Kind.RUN, "last.pt": Kind.RUN, "metrics.jsonl": Kind.RUN}
+_MARKS = {PLAN: Kind.SHARDS} | dict.fromkeys(("best.safetensors", "last.safetensors", "metrics.jsonl"), Kind.RUN)
 _SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fromkeys(IMAGES, Kind.PICTURE)
 
 
@@ -109,6 +109,8 @@ def _file(path: Path) -> Kind:
         return Kind.CHECKPOINT  # torch's old format
     if head.startswith(b"PK\x03\x04"):
         return _zip(path)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return Kind.CHECKPOINT  # of safetensors: the length of a header in JSON, and that
     if starts_manifest(head) and b'"path"' in head:
         return Kind.MANIFEST
     if (suffix := path.suffix.lower()) in _SUFFIXES:

@@ -1,54 +1,73 @@
-"""A trained network in one file: weights, classes, what a clip is, and what continuing needs. No pickled code."""
+"""A trained network in one safetensors file: weights, classes, what a clip is, and what continuing needs."""
 
 from __future__ import annotations
 
-import io
 import json
-from contextlib import suppress
-from dataclasses import dataclass, fields
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, BinaryIO
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.files import publish, temporary_beside
-from vidaug_cli.schema import as_tuples, type_fault
+from vidaug_cli.files import atomically
+from vidaug_cli.schema import check, from_json, parse
 from vidaug_cli.train.slowfast import Architecture, SlowFast
-from vidaug_cli.train.torch_file import plain, read_archive
-from vidaug_cli.words import nearest
+from vidaug_cli.words import cut, printable, shown
 
-FORMAT = "vidaug-checkpoint"
+MARK = "vidaug-checkpoint"  # the entry of the header's metadata that holds `About` as JSON
 VERSION = 1
+TRAINING = "training."  # how names of tensors begin that only continuing needs
 HINT = "a checkpoint is what 'vidaug train' writes"
+_INIT = "start from weights of another program with 'vidaug train --init'"
+MAX_HEADER = 20_000_000  # bytes: R101 with AdamW, a moving average and 1,000 epochs has under 1 MB
 
-Settings = TypeVar("Settings", Architecture, ClipSpec)
+_DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # of weights, as safetensors calls them
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A network at the end of an epoch."""
+class About:
+    """What a checkpoint holds besides tensors: JSON in the header of its file."""
 
     architecture: Architecture
     classes: tuple[str, ...]  # names in label order
     clip: ClipSpec  # what a clip is for this network
-    weights: dict[str, Tensor]  # state dict for predicting: the moving average if there is one
     epoch: int  # finished epochs
     settings: dict[str, Any]  # how it was trained, as JSON holds it
     metrics: dict[str, float]  # of that epoch, such as {"val_top1": 0.7}
-    training: dict[str, Any]  # what only continuing needs: tensors, numbers, strings, None in dicts, lists, tuples
+    state: dict[str, Any] = field(default_factory=dict)  # what only continuing needs, as JSON holds it
+
+    def __post_init__(self) -> None:
+        rules = {
+            "classes": (0 < len(self.classes) == len(set(self.classes)), "distinct names, at least one"),
+            "epoch": (self.epoch >= 0, "0 or more"),
+        }
+        check(self, rules)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(About):
+    """A network at the end of an epoch."""
+
+    weights: dict[str, Tensor]  # state dict for predicting: the moving average if there is one
+    training: dict[str, Tensor] = field(default_factory=dict)  # tensors that only continuing needs, by name
 
     def network(self, device: str) -> SlowFast:
-        """A network with these weights, in eval mode. It draws no random numbers."""
+        """Return a network with these weights, in eval mode. It draws no random numbers."""
         network = skeleton(self.architecture, len(self.classes)).to_empty(device=device)
         network.load_state_dict(self.weights)
         return network.eval()
 
 
 def skeleton(architecture: Architecture, classes: int) -> SlowFast:
-    """A network without memory for its weights: names, shapes and dtypes."""
+    """Return a network without memory for its weights: names, shapes and dtypes."""
     with torch.device("meta"):
         return SlowFast(architecture, classes)
 
@@ -56,131 +75,114 @@ def skeleton(architecture: Architecture, classes: int) -> SlowFast:
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write the file whole or not at all.
 
-    Raises VidaugError when the folder or the disk does not take it, and ValueError on what could not be read again.
+    Raises VidaugError when the folder or the disk does not take it, and TypeError or ValueError on what JSON does not
+    hold.
     """
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "architecture": checkpoint.architecture.as_json(),
-        "classes": list(checkpoint.classes),
-        "clip": checkpoint.clip.as_json(),
-        "weights": checkpoint.weights,
-        "epoch": checkpoint.epoch,
-        "settings": checkpoint.settings,
-        "metrics": checkpoint.metrics,
-        "training": checkpoint.training,
-    }
-    buffer = io.BytesIO()  # torch.save itself aborts the process on a full disk
-    torch.save(plain(content), buffer)
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_bytes(buffer.getbuffer())
-        publish(temporary, path)
-    except OSError as error:
-        hint = "is the folder there and writable, and the disk not full?"
-        raise VidaugError(f"cannot be written: {error.strerror}", where=path, hint=hint) from error
-    finally:
-        with suppress(OSError):  # a disk that cannot be written says so here too
-            temporary.unlink(missing_ok=True)
+    training = {TRAINING + name: tensor for name, tensor in checkpoint.training.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in (checkpoint.weights | training).items()}
+    about = {"version": VERSION} | {field.name: getattr(checkpoint, field.name) for field in fields(About)}
+    data = save(tensors, {MARK: _as_text(about | {"crc32": checksum(about, tensors)})})
+    with atomically(path) as temporary:
+        temporary.write_bytes(data)
 
 
-_TYPES: dict[str, type] = {
-    "architecture": dict,
-    "classes": list,
-    "clip": dict,
-    "weights": dict,
-    "epoch": int,
-    "settings": dict,
-    "metrics": dict,
-    "training": dict,
-}
+def checksum(about: dict[str, Any], tensors: Mapping[str, Tensor]) -> int:
+    """Return a CRC-32 of everything in a file, as safetensors itself has none."""
+    crc = zlib.crc32(_as_text(about).encode())
+    for name in sorted(tensors):
+        content = tensors[name].reshape(-1).view(torch.uint8).numpy()
+        crc = zlib.crc32(content.data, zlib.crc32(name.encode(), crc))
+    return crc
+
+
+def _as_text(about: dict[str, Any]) -> str:
+    return json.dumps(about, default=asdict, allow_nan=False)
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
-    """The checkpoint at `path`. Raises VidaugError when it is damaged, foreign or out to do harm."""
-    return parse_checkpoint(read_archive(Path(path), HINT), Path(path))
+    """Return the checkpoint at `path`. Raises VidaugError when it is damaged, foreign or out to do harm."""
+    content = read_safetensors(Path(path), HINT)
+    if not isinstance(content, Checkpoint):
+        raise VidaugError("is a safetensors file, but not a checkpoint of vidaug", where=path, hint=_INIT)
+    return content
 
 
-def parse_checkpoint(found: Any, path: Path) -> Checkpoint:
-    """The checkpoint in what was read from `path`. Raises VidaugError."""
-    if not is_checkpoint(found):
-        hint = "start from weights of another program with 'vidaug train --init'"
-        raise VidaugError("is a file of torch.save, but no checkpoint of vidaug", where=path, hint=hint)
-    version = found.get("version")
-    if type(version) is not int or version != VERSION:
-        what = f"is version {_line(repr(version)):.20}, and this vidaug reads {VERSION}"
-        raise VidaugError(what, where=path, hint="update vidaug-cli")
-    content = {name: value for name, value in found.items() if name not in ("format", "version")}
-    fault = _fault(content)
+def read_safetensors(path: Path, hint: str) -> Checkpoint | dict[str, Tensor]:
+    """Return the checkpoint in a safetensors file, or the tensors of another program's by name, on the CPU.
+
+    Raises VidaugError as `reading`.
+    """
+    with reading(path, hint):
+        with path.open("rb") as file:
+            _check_start(file)
+        with safe_open(path, "pt") as stored:
+            text, names = (stored.metadata() or {}).get(MARK), stored.keys()
+            content, about = _parse(text) if text is not None else ({}, None)
+            if about is not None:
+                parts = {name: stored.get_slice(name) for name in names if not name.startswith(TRAINING)}
+                _check_shapes({name: (part.get_dtype(), part.get_shape()) for name, part in parts.items()}, about)
+            tensors = {name: stored.get_tensor(name).clone() for name in names}  # without it, views of the file
+        if about is None:
+            return tensors
+        if content.pop("crc32", None) != checksum(content, tensors):
+            raise VidaugError("is damaged: its checksum is another")
+        weights = {name: tensors.pop(name) for name in parts}
+        if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+            raise VidaugError(f"weight {broken[0]} is not finite: that training went wrong")
+        training = {name.removeprefix(TRAINING): tensor for name, tensor in tensors.items()}
+        return Checkpoint(**vars(about), weights=weights, training=training)
+
+
+@contextmanager
+def reading(path: Path, hint: str) -> Iterator[None]:
+    """Raise VidaugError, in one line and with the path, for whatever goes wrong within: `hint` says what to try."""
     try:
-        if not fault:
-            content["architecture"] = _settings(Architecture, content["architecture"])
-            content["clip"] = _settings(ClipSpec, content["clip"])
-            checkpoint = Checkpoint(**content | {"classes": tuple(content["classes"])})
-            fault = weights_fault(checkpoint.weights, skeleton(checkpoint.architecture, len(checkpoint.classes)))
+        if path.exists() and not path.is_file():  # to open a pipe would be to wait for ever
+            raise VidaugError("is not a file")
+        yield
+    except FileNotFoundError as error:
+        raise VidaugError("does not exist", where=path, hint=hint) from error
+    except OSError as error:
+        raise VidaugError(f"cannot be read: {error.strerror or error}", where=path, hint=hint) from error
     except VidaugError as error:
-        fault = str(error)
-    if fault:
-        raise VidaugError(f"{_line(fault):.300}", where=path, hint=HINT)
-    return checkpoint
+        what = printable(f"{'; '.join(error.what.splitlines()):.300}")
+        raise VidaugError(what, where=path, hint=error.hint or hint) from error
+    except Exception as error:  # libraries do not say what they raise on bytes that they do not expect
+        raise VidaugError(f"is damaged or cut short ({type(error).__name__})", where=path, hint=hint) from error
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def _check_start(file: BinaryIO) -> None:
+    """Raise VidaugError unless the file begins like one of safetensors, with a header of good size."""
+    start = file.read(4096)
+    if start.startswith((b"PK\x03\x04", b"\x80\x02")):
+        if MARK.encode() in start:
+            raise VidaugError("is a checkpoint of an early vidaug, and no longer read", hint="train again")
+        raise VidaugError("is a file of torch.save, but not a checkpoint of vidaug", hint=_INIT)
+    size = int.from_bytes(start[:8], "little")
+    if start[8:9] != b"{" or size > file.seek(0, 2) - 8:
+        raise VidaugError("is not a safetensors file, or is cut short")
+    if size > MAX_HEADER:
+        raise VidaugError(f"has a header of {size} bytes, and at most {MAX_HEADER} are read")
 
 
-def is_checkpoint(found: Any) -> bool:
-    return isinstance(found, dict) and found.get("format") == FORMAT
-
-
-def _fault(content: dict[Any, Any]) -> str:
-    """What is wrong with the outermost fields; empty if nothing is."""
-    if content.keys() != _TYPES.keys():
-        odd = sorted(map(repr, content.keys() ^ _TYPES.keys()))
-        return f"lacks or has too much: {', '.join(odd)}"
-    for name, kind in _TYPES.items():
-        if fault := type_fault(content[name], kind):
-            return f"{name}: {fault:.80}"
-    classes, metrics = content["classes"], content["metrics"]
-    if not classes or not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
-        return "classes should be one name or more, unlike"
-    if content["epoch"] < 0:
-        return "epoch should be 0 or more"
-    if not all(type(name) is str and type(value) in (int, float) for name, value in metrics.items()):
-        return "metrics should be numbers by name"
+def _parse(text: str) -> tuple[dict[str, Any], About]:
+    """Return what the header says, as JSON and as what it means. Raises VidaugError."""
     try:
-        json.dumps(content["settings"], allow_nan=False)
-    except (TypeError, ValueError):
-        return "settings should be what JSON holds"
-    return ""
+        content = from_json(text)
+    except ValueError as error:
+        raise VidaugError(f"its header is not JSON: {cut(str(error))}") from error
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise VidaugError(f"is version {shown(version):.20}, and this vidaug reads {VERSION}", hint="update vidaug-cli")
+    told = {name: value for name, value in content.items() if name not in ("version", "crc32")}
+    return content, parse(About, told)
 
 
-def _settings(kind: type[Settings], found: dict[Any, Any]) -> Settings:
-    """A frozen dataclass from its JSON. Raises VidaugError."""
-    known = get_type_hints(kind)
-    for name, value in found.items():
-        if name not in known:
-            raise VidaugError(f"{name!r} is no setting of {kind.__name__}{nearest(str(name), known)}")
-        if fault := type_fault(value, known[name]):
-            raise VidaugError(f"{name}: {fault}")
-    missing = [field.name for field in fields(kind) if field.name not in found]
-    if missing:
-        raise VidaugError(f"{kind.__name__} lacks {', '.join(missing)}")
-    return kind(**{name: as_tuples(value) for name, value in found.items()})
-
-
-def weights_fault(weights: dict[str, Tensor], network: SlowFast) -> str:
-    """What keeps these weights from being this network's; empty if nothing does."""
-    wanted = network.state_dict()
-    if odd := sorted(map(str, weights.keys() ^ wanted.keys())):
-        return f"{len(odd)} weights are missing or too many, such as {odd[0]!r:.80}"
+def _check_shapes(found: Mapping[str, tuple[str, list[int]]], about: About) -> None:
+    """Raise VidaugError where names, dtypes and shapes in the file are not those of the network's weights."""
+    wanted = skeleton(about.architecture, len(about.classes)).state_dict()
+    if odd := sorted(found.keys() ^ wanted.keys()):
+        raise VidaugError(f"{len(odd)} weights are missing or unknown, such as {odd[0]!r:.80}")
     for name, like in wanted.items():
-        weight = weights[name]
-        if not isinstance(weight, Tensor) or (weight.dtype, weight.shape) != (like.dtype, like.shape):
-            return f"weight {name} should be {like.dtype} {tuple(like.shape)}"
-        if not torch.isfinite(weight).all():
-            return f"weight {name} is not finite: that training went wrong"
-    stored = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in weights.values()}
-    if sum(stored.values()) < sum(weight.nbytes for weight in weights.values()):  # a small file of a vast network
-        return "holds the same weights many times over"
-    return ""
+        if found[name] != (_DTYPES[like.dtype], list(like.shape)):
+            raise VidaugError(f"weight {name} should be {like.dtype} {tuple(like.shape)}")

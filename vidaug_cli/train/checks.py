@@ -77,7 +77,7 @@ def notes(job: Job, here: Processes, batch: int) -> Iterator[str]:
 
 def threads_before(checkpoint: Checkpoint) -> int | None:
     """How many threads computed until now; None where the checkpoint does not say, or nonsense."""
-    found = checkpoint.training.get("threads")
+    found = checkpoint.state.get("threads")
     return found if type(found) is int and 0 < found <= MAX_THREADS else None
 
 

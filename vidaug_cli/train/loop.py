@@ -26,6 +26,7 @@ from vidaug_cli.train.checks import check_share, notes, refuse_another, thread_n
 from vidaug_cli.train.distributed import Processes, computing
 from vidaug_cli.train.history import Log, Row
 from vidaug_cli.train.pretrained import Initialised, initialise
+from vidaug_cli.train.resume import restore, training_tensors
 from vidaug_cli.train.run import Job
 from vidaug_cli.train.settings import Settings, lr_share
 from vidaug_cli.train.slowfast import SlowFast
@@ -200,7 +201,6 @@ class Trainer:
             epoch=len(self.history),
             settings=self.job.told,
             metrics=row,
-            training={},
         )
         if better:
             self._best = kept
@@ -212,32 +212,18 @@ class Trainer:
             return
         if self._best is not None:
             write_checkpoint(self.job.best, self._best)
-        write_checkpoint(self.job.last, replace(kept, training=self._state()))
+        tensors = training_tensors(self.network, self.optimizer, self.average)
+        state = {"history": self.history, "threads": torch.get_num_threads()}
+        write_checkpoint(self.job.last, replace(kept, training=tensors, state=state))
         self._best, self._written = None, time.perf_counter()
         self._cost = self._written - began
 
-    def _state(self) -> dict[str, Any]:
-        """What going on needs beside the tested weights."""
-        threads = torch.get_num_threads()
-        stepped = {"optimizer": self.optimizer.state_dict(), "history": self.history, "threads": threads}
-        if self.average is None:
-            return stepped
-        return stepped | {"network": self.network.state_dict(), "averaged": self.average.n_averaged}
-
     def _restore(self, checkpoint: Checkpoint) -> None:
         refuse_another(self.job, checkpoint)
-        state = checkpoint.training
         try:
-            self.tested.load_state_dict(checkpoint.weights)
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.average is not None:
-                self.network.load_state_dict(state["network"])
-                self.average.n_averaged.copy_(state["averaged"])
-            self.history = state["history"]
-            if len(self.history) != checkpoint.epoch or self.history[-1] != checkpoint.metrics:
-                raise ValueError("another history")
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            hint = "was it best.pt? --overwrite starts anew"
+            self.history = restore(checkpoint, self.network, self.optimizer, self.average)
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            hint = "was it best.safetensors? --overwrite starts anew"
             raise VidaugError("lacks what continuing needs", where=self.job.last, hint=hint) from error
 
     def _augment(self, clips: Clips, step: int) -> tuple[Video, Target]:

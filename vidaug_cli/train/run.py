@@ -144,12 +144,12 @@ class Job:
     @property
     def last(self) -> Path:
         """The checkpoint to go on from."""
-        return self.run / "last.pt"
+        return self.run / "last.safetensors"
 
     @property
     def best(self) -> Path:
         """The checkpoint to predict with: of the epoch that did best in validation, or else of the last."""
-        return self.run / "best.pt"
+        return self.run / "best.safetensors"
 
     @cached_property
     def told(self) -> dict[str, Any]:

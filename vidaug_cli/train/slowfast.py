@@ -6,8 +6,8 @@ without bias) and in the original one. Clips come in as they lie in a shard, cha
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Float, Float32
@@ -56,12 +56,10 @@ class Architecture:
         }
         check(self, rules, where="network")
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"blocks": list(self.blocks)}
-
 
 _PAPER = Architecture()
 _ORIGINAL = replace(_PAPER, lateral_norm=True, head_bias=True, mean=0.45 * 255, std=0.225 * 255)
+_MMACTION2 = replace(_PAPER, head_bias=True, mean=114.5, std=57.63)  # of its three channels, the mean
 
 ARCHITECTURES = {
     "r10-small": replace(_PAPER, blocks=(1, 1, 1, 1), bottleneck=False, width=16, beta=4, alpha=4),
@@ -74,6 +72,9 @@ ARCHITECTURES = {
     "r50-4x16-original": _ORIGINAL,
     "r50-8x8-original": replace(_ORIGINAL, alpha=4, lateral_kernel=7),
     "r101-8x8-original": replace(_ORIGINAL, blocks=(3, 4, 23, 3), alpha=4),
+    "r50-4x16-mmaction2": _MMACTION2,
+    "r50-8x8-mmaction2": replace(_MMACTION2, alpha=4, lateral_kernel=7),
+    "r101-8x8-mmaction2": replace(_MMACTION2, blocks=(3, 4, 23, 3), alpha=4, lateral_kernel=7),
 }
 
 
