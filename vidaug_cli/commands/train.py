@@ -6,15 +6,12 @@ from dataclasses import replace
 from functools import partial
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vidaug_cli.commands import options
 from vidaug_cli.commands.options import note, show_progress
-
-if TYPE_CHECKING:
-    from vidaug_cli.train.run import Job
 
 setting_options = options.group(
     click.option("--network", metavar="NAME", help="Such as r18-small, r50-4x16, r101-8x8-original."),
@@ -93,18 +90,20 @@ def command(
     vidaug train clean -r randaugment_t -r fademixup -o run
     torchrun --nproc-per-node 4 -m vidaug_cli train shards -o run
     """
-    from vidaug_cli.train.cores import Watch
+    from vidaug_cli.train.cores import CpuMonitor
 
-    watch = Watch()  # while torch is loaded
+    monitor = CpuMonitor()  # while torch is loaded
 
-    from vidaug_cli.device import advising, resolve_device
+    from vidaug_cli.device import explain_torch_errors, resolve_device
     from vidaug_cli.recipe.loading import load_recipe
-    from vidaug_cli.train.checks import check
-    from vidaug_cli.train.distributed import processes
-    from vidaug_cli.train.history import Log
+    from vidaug_cli.train.build import build
+    from vidaug_cli.train.checks import check_run
+    from vidaug_cli.train.distributed import join_world
+    from vidaug_cli.train.history import MetricsLog
     from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import Job, Shards, is_shards, prepare
+    from vidaug_cli.train.run import ShardFolders, TrainingRun, is_shards, prepare_folder
     from vidaug_cli.train.settings import Settings, preset_settings
+    from vidaug_cli.train.validation import render_validation
 
     given = {name: kwargs.pop(name) for name in Settings.__dataclass_fields__}
     settings = preset_settings(preset, {name: value for name, value in given.items() if value is not None})
@@ -115,49 +114,29 @@ def command(
     if not videos and (astray := options.given_inputs(kwargs)):
         raise click.UsageError(f"input options such as {astray[0]} are for the videos of --val.")
     recipe = load_recipe(*names, overrides=overrides) if names else None
-    with processes(resolve_device(kwargs.pop("device"))) as here, advising(out):
-        quiet = quiet or not here.first
-        say = partial(note, quiet=quiet)
-        workers, threads = kwargs.pop("workers") or here.reading_workers, kwargs.pop("threads")
+    with join_world(resolve_device(kwargs.pop("device"))) as world, explain_torch_errors(out):
+        quiet = quiet or not world.is_first
+        say, progress = partial(note, quiet=quiet), show_progress(quiet)
+        workers, threads = kwargs.pop("workers") or world.default_workers, kwargs.pop("threads")
         if given["warmup"] is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
             what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
             say(f"{what}: {settings.warmup:g} is taken")
-        job = Job(run=out, settings=settings, shards=Shards.open(shards), recipe=recipe, init=init)
-        log = Log(out, settings.epochs, tensorboard=tensorboard, say=say) if here.first else None
-        if here.first:
-            prepare(out)
-            new = overwrite or not job.last.exists()
-            if new and threads is None and here.device == "cpu" and (advice := watch.advice(here.threads)):
+        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders.open(shards), recipe=recipe, init=init)
+        log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=say) if world.is_first else None
+        if world.is_first:
+            prepare_folder(out)
+            new = overwrite or not run.last.exists()
+            if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
                 say(advice)
             if val is not None and videos:
-                check(job, here, overwrite=overwrite)
-                _render(job, val, kwargs, overwrite=overwrite, quiet=quiet)
-        here.wait()
+                check_run(run, world, overwrite=overwrite, validation_follows=True)
+                rows, _ = options.videos([val], kwargs, seed=0, quiet=quiet)
+                say(render_validation(run, rows, where=val, overwrite=overwrite, progress=progress).text)
+        world.barrier()
         if val is not None:
-            job = replace(job, validation=Shards.open([job.held_out if videos else Path(val)]))
-        progress = show_progress(quiet)
-        history = train(
-            job,
-            here,
-            workers=workers,
-            threads=threads,
-            compiled=kwargs.pop("compile"),
-            overwrite=overwrite,
-            log=log,
-            progress=progress,
-        )
-        if json and here.first:
+            folder = run.validation_folder if videos else Path(val)
+            run = replace(run, validation=ShardFolders.open([folder]))
+        parts = build(run, world, workers=workers, threads=threads, compiled=kwargs.pop("compile"), overwrite=overwrite)
+        history = train(parts, log=log, progress=progress)
+        if json and world.is_first:
             click.echo(dumps({"run": str(out), "epochs": len(history), **history[-1]}))
-
-
-def _render(job: Job, videos: str, chosen: dict[str, Any], *, overwrite: bool, quiet: bool) -> None:
-    """Clean clips of validation videos, once."""
-    from vidaug_cli.train.validation import render_held_out
-    from vidaug_cli.workers import worker_count
-
-    rows, _ = options.videos([videos], chosen, seed=0, quiet=quiet)
-    job.check_classes((row.label for row in rows if row.label is not None), videos)  # rendering may take hours
-    done = render_held_out(
-        rows, job.clip, job.held_out, workers=worker_count(0), overwrite=overwrite, progress=show_progress(quiet)
-    )
-    note(done.text, quiet=quiet)

@@ -22,7 +22,7 @@ from torch import Tensor
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.file import Shard
-from vidaug_cli.device import advising
+from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.train.slowfast import SlowFast
@@ -140,7 +140,7 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
     left_out: Counter[str] = Counter()
     found: list[float] = []
     chance: list[float] = []
-    with advising(out), Progress(len(cuts.shards), "clip", "measure", show=progress) as bar:
+    with explain_torch_errors(out), Progress(len(cuts.shards), "clip", "measure", show=progress) as bar:
         for video, _, weights in predictor.shard_batches(cuts):
             bar.update(len(video))
             clips = list(zip(islice(labels, len(video)), weights.numpy().round(5), strict=True))

@@ -20,7 +20,7 @@ from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.data.sampling import check_rates
 from vidaug_cli.data.shard.done import done_path, read_done
 from vidaug_cli.data.shard.file import Shard
-from vidaug_cli.device import advising
+from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.predict.predictor import Key, Predictor
 from vidaug_cli.predict.views import Views
@@ -120,7 +120,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
         raise ShardError(what, where=out, hint="leave --per-view out")
     tally = _Tally(predictor, plan.rows, max(seen.values()) if per_view else 0)
     waiting = iter(keys)
-    with advising(out), Progress(len(own), "clip", "predict", show=progress) as bar:
+    with explain_torch_errors(out), Progress(len(own), "clip", "predict", show=progress) as bar:
         for video, *_ in predictor.shard_batches(cuts):
             tally.add([next(waiting) for _ in video], predictor.softmax(video))
             bar.update(len(video))

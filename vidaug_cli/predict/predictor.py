@@ -24,7 +24,7 @@ from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.predict.decoding import read_ahead, readings
 from vidaug_cli.predict.views import Views
-from vidaug_cli.train.batches import ALONE, Cuts, Order, loader, possible
+from vidaug_cli.train.batches import NO_WORKERS, ClipLoader, ClipSampler, CropDataset, usable_workers
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
 
@@ -87,7 +87,7 @@ class Predictor:
             while some := list(islice(stream, self.batch)):
                 yield [key for key, _ in some], torch.stack([clip for _, clip in some])
 
-    def cuts(self, shards: Path | Sequence[Path]) -> Cuts:
+    def cuts(self, shards: Path | Sequence[Path]) -> CropDataset:
         """The clips of an output folder, or of some shards, by their middle where the network takes less.
 
         Raises ShardError when they are too small for the network.
@@ -99,7 +99,7 @@ class Predictor:
             what = f"has clips of {_spell(have)}, and the network takes {_spell(self.shape)}"
             hint = f"make shards with --frames {self.shape.t} --size {self.shape.h}"
             raise ShardError(what, where=data.paths[0], hint=hint)
-        return Cuts(data, self.shape)
+        return CropDataset(data, self.shape)
 
     @property
     def readers(self) -> int:
@@ -109,15 +109,16 @@ class Predictor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of reading shards."""
-        return (ALONE,) if possible(self.readers) < self.readers else ()
+        return (NO_WORKERS,) if usable_workers(self.readers) < self.readers else ()
 
-    def shard_batches(self, cuts: Cuts) -> Iterator[tuple[Tensor, ...]]:
+    def shard_batches(self, cuts: CropDataset) -> Iterator[tuple[Tensor, ...]]:
         """All of them in order, with their labels and weights.
 
-        While it goes on, torch raises a RuntimeError wherever this process is when a reader is killed: see `advising`.
+        While it goes on, torch raises a RuntimeError wherever this process is when a reader is killed: see
+        `explain_torch_errors`.
         """
-        order = Order(len(cuts.shards), self.batch, shuffle=False)
-        yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
+        order = ClipSampler(len(cuts.shards), self.batch, shuffle=False)
+        yield from ClipLoader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
 
 
 def _spell(shape: Shape) -> str:
