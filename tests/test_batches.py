@@ -17,7 +17,7 @@ from train_makers import make_shards
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape
-from vidaug_cli.train.batches import MIDDLE, ClipLoader, ClipSampler, CropDataset, SampleIndex
+from vidaug_cli.train.batches import MIDDLE, ClipLoader, ClipSampler, CropDataset, SampleIndex, reading_note
 
 WHOLE, PART = Shape(11, 20, 24), Shape(6, 13, 24)
 
@@ -209,7 +209,10 @@ def test_without_semaphores_this_process_reads(shards: ShardDataset, monkeypatch
     def refuse() -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("vidaug_cli.train.batches.multiprocessing.Lock", refuse)
+    assert reading_note(2) == ""
+    monkeypatch.setattr("vidaug_cli.workers.multiprocessing.get_context", lambda _: type("", (), {"Lock": refuse}))
+    assert reading_note(0) == ""
+    assert reading_note(2).startswith("clips are read in the process that computes: the system gives no semaphores (")
     fed = ClipLoader(CropDataset(shards, Shape(4, 16, 16)), ClipSampler(len(shards), 35), workers=2, pin=False)
     assert fed.num_workers == 0
     assert len(list(fed)) == 2

@@ -22,7 +22,7 @@ from train_makers import CPU, NETWORK, OwnStatistics, make_shards, run_of, same
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.predict.predictor import Predictor
-from vidaug_cli.train.batches import NO_WORKERS, CropDataset
+from vidaug_cli.train.batches import CropDataset
 from vidaug_cli.train.build import build
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.distributed import World, join_world
@@ -249,7 +249,9 @@ def test_clips_are_read_ahead_with_little_shared_memory(
         done = with_little_shm(options, sys.executable, "-W", "ignore", program, *command, *words)
         assert done.returncode == 0, done.stderr
         lines = [line for line in done.stderr.splitlines() if "epoch" not in line and "top-1" not in line]
-        assert lines == [NO_WORKERS] * noted
+        assert len(lines) == noted
+        if noted:
+            assert lines[0].startswith("clips are read in the process that computes: the system gives no semaphores (")
     assert vidaug(*train[:3], tmp_path / "usual", *train[4:], *words, "-q").code == 0
     assert same(*(read_checkpoint(folder / "last.pt").weights for folder in (run, tmp_path / "usual")))
 

@@ -24,7 +24,7 @@ from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.predict.decoding import read_ahead, readings
 from vidaug_cli.predict.views import Views
-from vidaug_cli.train.batches import NO_WORKERS, ClipLoader, ClipSampler, CropDataset, usable_workers
+from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
 
@@ -109,7 +109,8 @@ class Predictor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of reading shards."""
-        return (NO_WORKERS,) if usable_workers(self.readers) < self.readers else ()
+        note = reading_note(self.readers)
+        return (note,) if note else ()
 
     def shard_batches(self, cuts: CropDataset) -> Iterator[tuple[Tensor, ...]]:
         """All of them in order, with their labels and weights.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -18,8 +17,8 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.train.shared_memory import SharedBatch
+from vidaug_cli.workers import why_alone
 
-NO_WORKERS = "no process can be started to read ahead, as /dev/shm cannot be used: this process reads the clips itself"
 MIDDLE = -1  # in place of an epoch: the middle of each clip, unflipped
 
 
@@ -57,13 +56,9 @@ class CropDataset(Dataset[tuple[Tensor, ...]]):
     def __getitem__(self, index: SampleIndex) -> tuple[Tensor, ...]:
         video, target, weights = self.shards[index.clip]
         spare = [have - want for have, want in zip(video.shape, self.shape, strict=False)]
-        flipped = False
-        if index.epoch == MIDDLE:
-            starts = [length // 2 for length in spare]
-        else:
-            rng = generator(self.seed, index.epoch, index.position, Step.SAMPLE)
-            starts = [int(rng.integers(0, length + 1)) for length in spare]
-            flipped = bool(rng.random() < self.flip)
+        rng = None if index.epoch == MIDDLE else generator(self.seed, index.epoch, index.position, Step.SAMPLE)
+        starts = [length // 2 if rng is None else int(rng.integers(0, length + 1)) for length in spare]
+        flipped = rng is not None and bool(rng.random() < self.flip)
         t, y, x = (slice(start, start + length) for start, length in zip(starts, self.shape, strict=True))
         video = video[t, y, x]
         ordered = torch.zeros(len(self.classes)).index_copy_(0, self._columns, target)
@@ -118,7 +113,7 @@ class ClipLoader(DataLoader[tuple[Tensor, ...]]):
     """
 
     def __init__(self, dataset: CropDataset, clip_sampler: ClipSampler, *, workers: int, pin: bool) -> None:
-        self.crops, self.clip_sampler, workers = dataset, clip_sampler, usable_workers(workers)
+        self.crops, self.clip_sampler, workers = dataset, clip_sampler, 0 if why_alone() else workers
         super().__init__(
             dataset,
             batch_sampler=clip_sampler,
@@ -140,13 +135,10 @@ class ClipLoader(DataLoader[tuple[Tensor, ...]]):
             yield batch
 
 
-def usable_workers(workers: int) -> int:
-    """Return `workers`, or 0 where the system lacks the semaphores that processes need: then say `NO_WORKERS`."""
-    try:
-        multiprocessing.Lock()
-    except OSError:  # its file in /dev/shm cannot be made
-        return 0
-    return workers
+def reading_note(workers: int) -> str:
+    """Return a line where so many processes cannot be started to read clips; empty where they can."""
+    reason = why_alone() if workers else ""
+    return f"clips are read in the process that computes: {reason}" if reason else ""
 
 
 def _collate(items: list[tuple[Tensor, ...]] | Exception) -> Any:

@@ -8,7 +8,7 @@ import torch
 
 from vidaug_cli.device import Amp, training_amp
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.batches import NO_WORKERS, usable_workers
+from vidaug_cli.train.batches import reading_note
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.pretrained import Initialised, read_foreign
@@ -118,5 +118,5 @@ def notes(
         elif threads is not None and threads != before:
             what = f"computed with {count(before, 'thread')} so far"
             yield f"{run.folder}: {what}: with {threads}, weights end a little different from an unbroken run's"
-    if usable_workers(workers) < workers:
-        yield NO_WORKERS
+    if note := reading_note(workers):
+        yield note
