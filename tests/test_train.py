@@ -113,7 +113,7 @@ def test_every_setting_is_in_that_table() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_the_optimizers_differ(optimizer: str, shards: Path, tmp_path: Path) -> None:
-    values = {"weight_decay": 0.1, "lr": 1e-2}
+    values: dict[str, Any] = {"weight_decay": 0.1, "lr": 1e-2}
     base = trained(tmp_path / "sgd", shards, optimizer="sgd", **values)
     assert not same(trained(tmp_path / "other", shards, optimizer=optimizer, **values), base)
 
@@ -144,11 +144,12 @@ FORMS = [
 
 def by_hand(network: SlowFast, settings: Settings) -> torch.optim.Optimizer:
     """As the manuals of torch name it."""
-    values = {"lr": 123.0, "weight_decay": settings.weight_decay}
+    values: dict[str, Any] = {"lr": 123.0, "weight_decay": settings.weight_decay}
     if settings.optimizer == "sgd":
         momentum = settings.momentum
         return torch.optim.SGD(network.parameters(), momentum=momentum, nesterov=momentum > 0, **values)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer](network.parameters(), **values)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    return kind(network.parameters(), **values)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(map(str, form.values())))
@@ -169,10 +170,12 @@ def test_three_steps_are_those_of_torch(form: dict[str, Any], shards: Path, tmp_
         losses = -(spread * logits.log_softmax(1)).sum(1)
         losses.mean().backward()
         if settings.clip_norm is not None:
-            norm = torch.stack([weight.grad.square().sum() for weight in theirs.parameters()]).sum().sqrt()
+            gradients = [weight.grad for weight in theirs.parameters() if weight.grad is not None]
+            assert len(gradients) == len(list(theirs.parameters()))
+            norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
             assert norm > settings.clip_norm  # else it would show nothing
-            for weight in theirs.parameters():
-                weight.grad *= settings.clip_norm / norm
+            for gradient in gradients:
+                gradient *= settings.clip_norm / norm
         optimizer.step()
         hits = (logits.argmax(1) == target.argmax(1)).sum()
         assert sums.tolist() == pytest.approx([float(losses.detach().sum()), float(hits)], rel=1e-5)
@@ -187,7 +190,7 @@ def test_parts_add_up_to_the_batch(number: int, shards: Path, tmp_path: Path) ->
     for accumulate in (1, number):
         parts = parts_of(tmp_path, shards, batch_size=6, accumulate=accumulate, optimizer="sgd")
         parts.network.eval()
-        found.append([train_step(parts, *batch(), 0.1), weights_of(parts.network)])
+        found.append((train_step(parts, *batch(), 0.1), weights_of(parts.network)))
     assert found[0][0].tolist() == pytest.approx(found[1][0].tolist(), rel=1e-5)
     assert near(found[0][1], found[1][1], 1e-6)
 
@@ -199,7 +202,7 @@ def test_parts_of_unequal_length_add_up_too(shards: Path, tmp_path: Path) -> Non
         parts.network.eval()
         train_step(parts, *batch(5), 0.1)
         found.append(weights_of(parts.network))
-    assert near(*found, 1e-6)
+    assert near(found[0], found[1], 1e-6)
 
 
 def test_the_average_of_the_weights_is_its_closed_form(shards: Path, tmp_path: Path) -> None:
@@ -283,7 +286,7 @@ def test_an_online_recipe_draws_by_seed_epoch_and_place(
 def test_the_metrics_of_an_epoch_say_what_happened(shards: Path, tmp_path: Path) -> None:
     metrics, _ = train(parts_of(tmp_path, shards, batch_size=5, warmup=1.0))
     assert list(metrics) == ["epoch", "lr", "loss", "top1", "clips_per_second", "waiting", "seconds"]
-    assert (metrics["epoch"], metrics["loss"], metrics["top1"]) == (1, pytest.approx(1.5), pytest.approx(0.6))
+    assert [metrics[name] for name in ("epoch", "loss", "top1")] == pytest.approx([1, 1.5, 0.6])
     assert metrics["lr"] == pytest.approx(1e-3)  # of the last step
     assert metrics["clips_per_second"] * metrics["seconds"] == pytest.approx(10)
     assert 0 <= metrics["waiting"] <= 1
@@ -492,7 +495,7 @@ def test_going_on_ends_with_the_weights_of_an_unbroken_run(shards: Path, held_ou
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_number_of_workers_may_change_on_the_way(workers: int, shards: Path, tmp_path: Path) -> None:
-    values = {"network": "tiny-dropout", "epochs": 2}
+    values: dict[str, Any] = {"network": "tiny-dropout", "epochs": 2}
     expected = trained(tmp_path / "unbroken", shards, **values)
     run = run_of(tmp_path / "broken", shards, **values)
     train_an_epoch(build(run, CPU, workers=1))
@@ -643,7 +646,7 @@ def test_a_run_goes_on_with_as_many_threads(shards: Path, tmp_path: Path) -> Non
     assert said[1].startswith(f"{here}: computed with ")
 
 
-DIFFERING = {
+DIFFERING: dict[str, dict[str, Any]] = {
     "lr": {"lr": 2e-3},
     "epochs": {"epochs": 3},
     "seed": {"seed": 1},

@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,6 +100,10 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
+def has_an_epoch(said: Path) -> bool:
+    return "epoch " in said.read_text()
+
+
 KILLS = [  # a signal, whom it is sent to, the exit code, and what is said at last
     (signal.SIGKILL, "main", -9, ""),
     (signal.SIGKILL, "worker", 1, "{run}: a process that reads clips was killed, perhaps because"),
@@ -116,7 +122,7 @@ def test_killed_again_and_again_it_ends_with_the_weights_of_an_unbroken_run(
         said_to = tmp_path / f"{number.name}-{whom}.txt"  # no pipe: orphans would hold it open for seconds
         with said_to.open("w") as stderr:
             process = subprocess.Popen(command, stderr=stderr, start_new_session=True)
-        assert wait_for(lambda said_to=said_to: "epoch " in said_to.read_text(), 60)
+        assert wait_for(partial(has_an_epoch, said_to), 60)
         main = process.pid
         for victim in {"main": [main], "worker": [max(living(main))], "all": living(main)}[whom]:
             os.kill(victim, number)
@@ -266,7 +272,7 @@ def test_a_reader_that_is_killed_is_said_in_a_line(
     def killing(self: Predictor, cuts: CropDataset) -> Iterator[tuple[Tensor, ...]]:
         for batch in original(self, cuts):
             for child in multiprocessing.active_children()[:1]:
-                os.kill(child.pid, signal.SIGKILL)
+                child.kill()
             yield batch
 
     monkeypatch.setattr(Predictor, "shard_batches", killing)
@@ -312,7 +318,7 @@ def test_two_processes_follow_one(
     assert {name: kept.metrics[name] for name in tested} == pytest.approx(tested, abs=1e-5)
 
 
-def run_in(tmp_path: Path, shards: Path, **values: object) -> TrainingRun:
+def run_in(tmp_path: Path, shards: Path, **values: Any) -> TrainingRun:
     return run_of(tmp_path / "run", shards, **values)
 
 

@@ -30,7 +30,15 @@ from vidaug_cli.train.slowfast import Architecture
 NETWORK = Architecture(
     blocks=(1, 1, 1, 1), bottleneck=False, width=4, beta=2, alpha=4, fast_frames=8, head_bias=True, dropout=0.0
 )
-BASE = {"network": "tiny", "epochs": 2, "batch_size": 4, "optimizer": "adamw", "lr": 1e-3, "warmup": 0.5, "amp": "off"}
+BASE: dict[str, Any] = {
+    "network": "tiny",
+    "epochs": 2,
+    "batch_size": 4,
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "warmup": 0.5,
+    "amp": "off",
+}
 CPU = World("cpu")
 
 
@@ -103,7 +111,7 @@ def run_of(folder: Path, shards: Path, validation: Path | None = None, **values:
     """Settings are those of BASE but for `values`, of which recipe and init are the run's."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {name: values.pop(name) for name in ("recipe", "init") if name in values}
-    clips = validation and ShardFolders.open([validation])
+    clips = None if validation is None else ShardFolders.open([validation])
     settings = Settings(**BASE | values)
     return TrainingRun(folder=folder, settings=settings, shards=ShardFolders.open([shards]), validation=clips, **parts)
 
