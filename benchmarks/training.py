@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vidaug_cli.device import resolve_device
-from vidaug_cli.train.distributed import Processes
-from vidaug_cli.train.loop import Trainer
-from vidaug_cli.train.run import Job, Shards
+from vidaug_cli.train.build import Parts, build
+from vidaug_cli.train.distributed import World
+from vidaug_cli.train.loop import train, train_step
+from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import SlowFast
 
@@ -34,27 +34,25 @@ class Plain(SlowFast):
         return super()._normalise(video).contiguous()
 
 
-def plain(trainer: Trainer) -> Trainer:
-    """Return a trainer of the same job with the network in contiguous layout, in float32, and Adam as it comes."""
-    other = Trainer(replace(trainer.job, settings=replace(trainer.settings, amp="off")), trainer.here)
+def plain(parts: Parts) -> Parts:
+    """Parts of the same run with the network in contiguous layout, in float32, and Adam as it comes."""
+    run = replace(parts.run, settings=replace(parts.run.settings, amp="off"))
+    other = build(run, parts.world)
     other.network.__class__ = Plain
     other.network.to(memory_format=torch.contiguous_format)
-    other.optimizer = torch.optim.Adam(other.network.parameters())
-    return other
+    return replace(other, optimizer=torch.optim.Adam(other.network.parameters()))
 
 
-def seconds(trainer: Trainer, video: Tensor, target: Tensor) -> float:
-    """Return how long a training step takes."""
+def seconds(parts: Parts, video: Tensor, target: Tensor) -> float:
     started = time.perf_counter()
-    trainer.network.train()
-    trainer.step(video, target, 1e-4)
-    if trainer.device.type == "cuda":
+    parts.network.train()
+    train_step(parts, video, target, 1e-4)
+    if video.is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter() - started
 
 
 def main() -> None:
-    """Measure, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shards", type=Path)
     parser.add_argument("--network", default="r50-4x16")
@@ -64,24 +62,21 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="as 'vidaug train --compile'")
     args = parser.parse_args()
-    here = Processes(resolve_device(args.device))
+    world = World(resolve_device(args.device))
     settings = Settings(network=args.network, batch_size=args.batch, epochs=1, warmup=0)
-    with tempfile.TemporaryDirectory() as run:
-        job = Job(run=Path(run), settings=settings, shards=Shards.open([args.shards]))
-        ours = Trainer(job, here, workers=args.workers or here.reading_workers, compiled=args.compile)
+    with tempfile.TemporaryDirectory() as folder:
+        run = TrainingRun(folder=Path(folder), settings=settings, shards=ShardFolders.open([args.shards]))
+        ours = build(run, world, workers=args.workers or world.default_workers, compiled=args.compile)
         theirs = plain(ours)
-        ours.order.epoch = 0
-        video, target, _ = (part.to(here.device) for part in next(iter(ours.batches)))
-        print(f"{args.network}, {args.batch} clips of {tuple(video.shape[1:4])}, {here.device}")
+        video, target, _ = (part.to(world.device) for part in next(iter(ours.batches)))
+        print(f"{args.network}, {args.batch} clips of {tuple(video.shape[1:4])}, {world.device}")
         times = [(seconds(ours, video, target), seconds(theirs, video, target)) for _ in range(args.rounds + 1)][1:]
         fast, slow = (min(column) for column in zip(*times, strict=True))
         print(f"as it is usually run       {slow / args.batch * 1e3:8.1f} ms a clip")
         print(f"as vidaug trains           {fast / args.batch * 1e3:8.1f} ms a clip, {slow / fast:.1f} times as fast")
-        with tqdm(disable=True) as bar:
-            row = ours.epoch(bar)
-        print(
-            f"one epoch                  {row['clips_per_second']:8.1f} clips/s, {row['waiting']:.1%} waiting for data"
-        )
+        (epoch,) = train(ours)
+        speed, waiting = epoch["clips_per_second"], epoch["waiting"]
+        print(f"one epoch                  {speed:8.1f} clips/s, {waiting:.1%} waiting for data")
 
 
 if __name__ == "__main__":

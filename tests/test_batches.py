@@ -17,7 +17,7 @@ from train_makers import make_shards
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape
-from vidaug_cli.train.batches import MIDDLE, Cuts, Order, Place, loader
+from vidaug_cli.train.batches import MIDDLE, ClipLoader, ClipSampler, CropDataset, SampleIndex, reading_note
 
 WHOLE, PART = Shape(11, 20, 24), Shape(6, 13, 24)
 
@@ -35,8 +35,8 @@ class Coded:
         return video, torch.eye(3)[clip], torch.arange(WHOLE.t) / 100
 
 
-def cuts(**values: object) -> Cuts:
-    return Cuts(Coded(), **{"shape": PART} | values)  # type: ignore[arg-type]
+def cuts(**values: object) -> CropDataset:
+    return CropDataset(Coded(), **{"shape": PART} | values)  # type: ignore[arg-type]
 
 
 def start(video: Tensor) -> tuple[int, ...]:
@@ -47,7 +47,7 @@ def start(video: Tensor) -> tuple[int, ...]:
     return tuple(first.tolist())
 
 
-def flat(batches: Iterable[list[Place]]) -> list[Place]:
+def flat(batches: Iterable[list[SampleIndex]]) -> list[SampleIndex]:
     return list(chain.from_iterable(batches))
 
 
@@ -60,10 +60,10 @@ def test_processes_share_each_batch_and_a_short_one_is_left_out(
     share: int, size: int, more: int, seed: int, epoch: int
 ) -> None:
     batch, clips = share * size, share * size + more
-    orders = [Order(clips, batch, rank=rank, size=size, seed=seed) for rank in range(size)]
+    orders = [ClipSampler(clips, batch, rank=rank, size=size, seed=seed) for rank in range(size)]
     for order in orders:
         order.epoch = epoch
-    alone = Order(clips, batch, seed=seed)
+    alone = ClipSampler(clips, batch, seed=seed)
     alone.epoch = epoch
     parts = [list(order) for order in orders]
     assert [flat(together) for together in zip(*parts, strict=True)] == list(alone)
@@ -78,19 +78,19 @@ def test_processes_share_each_batch_and_a_short_one_is_left_out(
 @settings(deadline=None)
 @given(clips=st.integers(1, 50), share=st.integers(1, 9), size=sizes)
 def test_validation_goes_through_all_clips_once_and_in_order(clips: int, share: int, size: int) -> None:
-    parts = [list(Order(clips, share * size, rank=rank, size=size, shuffle=False)) for rank in range(size)]
+    parts = [list(ClipSampler(clips, share * size, rank=rank, size=size, shuffle=False)) for rank in range(size)]
     seen = [place for part in parts for batch in part for place in batch]
     assert sorted(place.clip for place in seen) == list(range(clips))
     assert {place.epoch for place in seen} == {MIDDLE}
     assert [place.clip for place in flat(parts[0])] == sorted(place.clip for place in flat(parts[0]))
     runs = [[place.clip for place in batch] for part in parts for batch in part]
     assert all(run == list(range(run[0], run[-1] + 1)) for run in runs)  # the loop writes slices
-    assert len(Order(clips, share * size, shuffle=False)) == len(parts[0])
+    assert len(ClipSampler(clips, share * size, shuffle=False)) == len(parts[0])
 
 
 def test_every_epoch_and_seed_has_an_order_of_its_own() -> None:
     def order(seed: int, epoch: int) -> tuple[int, ...]:
-        made = Order(30, 30, seed=seed)
+        made = ClipSampler(30, 30, seed=seed)
         made.epoch = epoch
         return tuple(place.clip for place in next(iter(made)))
 
@@ -101,7 +101,7 @@ def test_every_epoch_and_seed_has_an_order_of_its_own() -> None:
 
 
 def test_a_clip_of_a_short_last_batch_comes_up_in_another_epoch() -> None:
-    order, seen = Order(7, 3), Counter[int]()
+    order, seen = ClipSampler(7, 3), Counter[int]()
     for epoch in range(40):
         order.epoch = epoch
         seen.update(place.clip for batch in order for place in batch)
@@ -110,14 +110,14 @@ def test_a_clip_of_a_short_last_batch_comes_up_in_another_epoch() -> None:
 
 
 def test_cuts_lie_inside_and_everywhere() -> None:
-    found = [start(cuts()[Place(epoch, position, 0)][0]) for epoch in range(20) for position in range(20)]
+    found = [start(cuts()[SampleIndex(epoch, position, 0)][0]) for epoch in range(20) for position in range(20)]
     for axis, spare in enumerate(have - want for have, want in zip(WHOLE, PART, strict=True)):
         assert set(range(spare + 1)) == {place[axis] for place in found}
     assert len({place[:2] for place in found}) == 6 * 8  # and each axis for itself
 
 
 def test_a_cut_follows_from_seed_epoch_and_position_alone() -> None:
-    places = [Place(epoch, position, 0) for epoch in range(6) for position in range(6)]
+    places = [SampleIndex(epoch, position, 0) for epoch in range(6) for position in range(6)]
     found = [start(cuts()[place][0]) for place in places]
     assert found == [start(cuts()[place._replace(clip=2)][0]) for place in reversed(places)][::-1]
     assert found == [start(cuts(flip=1.0)[place][0].flip(2)) for place in places]
@@ -127,26 +127,26 @@ def test_a_cut_follows_from_seed_epoch_and_position_alone() -> None:
 
 
 def test_weights_are_cut_with_the_frames() -> None:
-    video, _, weights = cuts()[Place(1, 2, 0)]
+    video, _, weights = cuts()[SampleIndex(1, 2, 0)]
     assert torch.allclose(weights, (start(video)[0] + torch.arange(PART.t)) / 100)
 
 
 def test_validation_takes_the_middle_unflipped() -> None:
-    assert start(cuts(flip=1.0, seed=9)[Place(MIDDLE, 5, 1)][0]) == (2, 3, 0)
+    assert start(cuts(flip=1.0, seed=9)[SampleIndex(MIDDLE, 5, 1)][0]) == (2, 3, 0)
 
 
 @pytest.mark.parametrize(("flip", "low", "high"), [(0.0, 0, 0), (0.3, 240, 360), (1.0, 1000, 1000)])
 def test_flips_come_with_their_chance(flip: float, low: int, high: int) -> None:
-    rows = [cuts(flip=flip, shape=Shape(1, 1, 24))[Place(0, place, 0)][0][0, 0, :, 2] for place in range(1000)]
+    rows = [cuts(flip=flip, shape=Shape(1, 1, 24))[SampleIndex(0, place, 0)][0][0, 0, :, 2] for place in range(1000)]
     assert low <= sum(row.tolist() == list(range(24))[::-1] for row in rows) <= high
     assert all(sorted(row.tolist()) == list(range(24)) for row in rows)
 
 
 def test_labels_come_in_the_order_of_the_classes_asked_for() -> None:
     ordered = cuts(classes=("x", "c", "a", "b"))
-    targets = [ordered[Place(0, 0, clip)][1].tolist() for clip in range(3)]
+    targets = [ordered[SampleIndex(0, 0, clip)][1].tolist() for clip in range(3)]
     assert targets == [[0, 0, 1, 0], [0, 0, 0, 1], [0, 1, 0, 0]]
-    assert cuts()[Place(0, 0, 1)][1].tolist() == [0, 1, 0]
+    assert cuts()[SampleIndex(0, 0, 1)][1].tolist() == [0, 1, 0]
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardDataset:
 
 def test_workers_change_nothing_in_any_epoch(shards: ShardDataset) -> None:
     def batches(workers: int) -> list[Tensor]:
-        order = Order(len(shards), 16, seed=3)
-        fed = loader(Cuts(shards, Shape(3, 12, 12), flip=0.5, seed=3), order, workers=workers, pin=False)
+        order = ClipSampler(len(shards), 16, seed=3)
+        fed = ClipLoader(CropDataset(shards, Shape(3, 12, 12), flip=0.5, seed=3), order, workers=workers, pin=False)
         found = []
         for epoch in range(3):
             order.epoch = epoch
@@ -182,8 +182,8 @@ def test_batches_come_in_memory_of_their_own(shards: ShardDataset, monkeypatch: 
 
     for name in ("_share_fd_cpu_", "_share_filename_cpu_", "_new_using_fd_cpu", "_new_using_filename_cpu"):
         monkeypatch.setattr(torch.UntypedStorage, name, share)
-    order = Order(len(shards), 9, shuffle=False)
-    kept = list(loader(Cuts(shards, Shape(3, 13, 11)), order, workers=2, pin=False))
+    order = ClipSampler(len(shards), 9, shuffle=False)
+    kept = list(ClipLoader(CropDataset(shards, Shape(3, 13, 11)), order, workers=2, pin=False))
     whole = [torch.stack([shards[clip][0][0:3, 1:14, 2:13] for clip in range(start, start + 9)]) for start in (0, 9)]
     for number, video in enumerate(whole):
         assert torch.equal(kept[number][0], video)
@@ -197,7 +197,9 @@ def test_open_files_do_not_pile_up(shards: ShardDataset) -> None:
     def files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    fed = loader(Cuts(shards, Shape(4, 16, 16)), Order(len(shards), 2, shuffle=False), workers=1, pin=False)
+    fed = ClipLoader(
+        CropDataset(shards, Shape(4, 16, 16)), ClipSampler(len(shards), 2, shuffle=False), workers=1, pin=False
+    )
     counts = [files() for _ in fed]
     assert len(counts) == 35
     assert counts[-1] <= counts[3]
@@ -207,8 +209,11 @@ def test_without_semaphores_this_process_reads(shards: ShardDataset, monkeypatch
     def refuse() -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("vidaug_cli.train.batches.multiprocessing.Lock", refuse)
-    fed = loader(Cuts(shards, Shape(4, 16, 16)), Order(len(shards), 35), workers=2, pin=False)
+    assert reading_note(2) == ""
+    monkeypatch.setattr("vidaug_cli.workers.multiprocessing.get_context", lambda _: type("", (), {"Lock": refuse}))
+    assert reading_note(0) == ""
+    assert reading_note(2).startswith("clips are read in the process that computes: the system gives no semaphores (")
+    fed = ClipLoader(CropDataset(shards, Shape(4, 16, 16)), ClipSampler(len(shards), 35), workers=2, pin=False)
     assert fed.num_workers == 0
     assert len(list(fed)) == 2
 
@@ -217,7 +222,7 @@ def test_without_semaphores_this_process_reads(shards: ShardDataset, monkeypatch
 def test_reading_draws_nothing_from_torchs_generator(shards: ShardDataset, workers: int) -> None:
     """Else dropout would differ between a run and one that goes on in the middle, where workers start anew."""
     before = torch.get_rng_state()
-    fed = loader(Cuts(shards, Shape(4, 16, 16)), Order(len(shards), 32), workers=workers, pin=False)
+    fed = ClipLoader(CropDataset(shards, Shape(4, 16, 16)), ClipSampler(len(shards), 32), workers=workers, pin=False)
     assert len(list(fed)) == 2
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -233,7 +238,7 @@ def test_a_damaged_clip_is_an_error_of_one_line(tmp_path: Path, workers: int) ->
     shards = ShardDataset(out, with_weights=True)
     said = ""
     try:  # pytest.raises would keep the workers until long after the test
-        list(loader(Cuts(shards, Shape(4, 16, 16)), Order(12, 6), workers=workers, pin=False))
+        list(ClipLoader(CropDataset(shards, Shape(4, 16, 16)), ClipSampler(12, 6), workers=workers, pin=False))
     except ShardError as error:
         said = str(error)
     assert said.startswith(f"{path}, clip 7: ")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from console import vidaug
 from network_makers import random_network
-from train_makers import CPU, NETWORK, job_of, make_shards
+from train_makers import NETWORK, make_shards, parts_of
 
 from vidaug_cli import workers as progress
 from vidaug_cli.augment.plan import Plan
@@ -188,7 +188,7 @@ def test_networks_say_how_far_they_are(
 ) -> None:
     monkeypatch.setitem(ARCHITECTURES, "tiny", NETWORK)
     shards = make_shards(tmp_path / "shards", videos=8)
-    train(job_of(tmp_path / "run", shards, epochs=2), CPU, progress=True)
+    train(parts_of(tmp_path / "run", shards, epochs=2), progress=True)
     said = capsys.readouterr()
     assert said.out == ""
     assert {line.split(" steps")[0] for line in said.err.splitlines()} >= {f"train: {n} of 4" for n in range(1, 5)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -67,7 +67,7 @@ def closed_form(a: Architecture, classes: int) -> int:
                 if channels != outer or (stage and not block):
                     total += channels * outer + 2 * outer
                 channels = outer
-    return total + (a.width + fast) * growth * 8 * classes + (classes if a.head_bias else 0)
+    return int(total) + (a.width + fast) * growth * 8 * classes + (classes if a.head_bias else 0)
 
 
 small_architectures = st.builds(
@@ -130,7 +130,7 @@ def test_a_block_starts_as_its_shortcut_with_zero_init(bottleneck: bool, trainin
     blocks = [module for module in network.modules() if isinstance(module, BasicBlock | Bottleneck)]
     assert len(blocks) == 8
     for block in blocks:
-        maps = torch.randn(2, block.residual[0].in_channels, 3, 8, 8)
+        maps = torch.randn(2, cast(nn.Conv3d, block.residual[0]).in_channels, 3, 8, 8)
         assert torch.equal(block(maps), block.shortcut(maps).relu())
 
 

@@ -24,12 +24,12 @@ from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Shape
-from vidaug_cli.train.batches import Cuts, Place
+from vidaug_cli.train import loop
+from vidaug_cli.train.batches import CropDataset, SampleIndex
 from vidaug_cli.train.checkpoint import read_checkpoint
-from vidaug_cli.train.cores import Watch
-from vidaug_cli.train.distributed import Processes
-from vidaug_cli.train.history import Log
-from vidaug_cli.train.loop import Trainer
+from vidaug_cli.train.cores import CpuMonitor
+from vidaug_cli.train.distributed import World
+from vidaug_cli.train.history import MetricsLog
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 
 CLASSES = ("class_0", "class_1", "class_2")
@@ -122,7 +122,7 @@ def test_a_run_cut_off_after_its_checkpoint_has_every_epoch_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Log, "write", interrupt)
+        patch.setattr(MetricsLog, "add_epoch", interrupt)
         assert train(shards, tmp_path / "short", "--epochs", 1).code == 130
         done = train(shards, tmp_path / "run", "--val", clean)
     assert (done.code, done.err.strip()) == (130, "vidaug: interrupted; what is finished is kept")
@@ -230,17 +230,16 @@ def test_the_first_lines_say_what_is_otherwise_than_one_may_think(tmp_path: Path
 def test_threads_are_as_asked_for_or_as_the_run_began(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, step = [], Trainer.step
+    seen, step = [], loop.train_step
 
     def watched(*words: Any) -> Tensor:
         seen.append(torch.get_num_threads())
         return step(*words)
 
-    monkeypatch.setattr(Trainer, "step", watched)
+    monkeypatch.setattr(loop, "train_step", watched)
     before = torch.get_num_threads()
     with monkeypatch.context() as patch:  # cut off after the first epoch
-        patch.setattr(Trainer, "validate", lambda _: {})
-        patch.setattr(Log, "write", lambda *_: exec("raise KeyboardInterrupt"))
+        patch.setattr(MetricsLog, "add_epoch", lambda *_: exec("raise KeyboardInterrupt"))
         assert train(shards, tmp_path / "run", "--threads", before + 1).code == 130
     assert set(seen) == {before + 1}
     done = train(shards, tmp_path / "run")
@@ -252,12 +251,12 @@ def test_threads_are_as_asked_for_or_as_the_run_began(
 def test_on_a_busy_machine_fewer_threads_are_advised(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Watch, "free", lambda _: 0.6)
-    monkeypatch.setattr(Processes, "cores", 2)
+    monkeypatch.setattr(CpuMonitor, "free_cores", lambda _: 0.6)
+    monkeypatch.setattr(World, "cores", 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     words = ("--epochs", 1)
     done = train(shards, tmp_path / "run", *words)
-    advice = "other programs leave 0.6 cores, for which 2 threads would wait in turn; --threads 1 may be faster"
+    advice = "other programs leave 0.6 cores for 2 threads; --threads 1 may be faster"
     assert done.err.splitlines()[0] == advice
     assert advice not in train(shards, tmp_path / "run", *words).err  # it goes on as it began
     assert advice not in train(shards, tmp_path / "other", *words, "--threads", 2).err
@@ -270,16 +269,13 @@ def test_rendering_is_quiet_too(shards: Path, video_folder: Path, tmp_path: Path
 
 def test_tensorboard_has_every_epoch_once(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    epoch = Trainer.epoch
 
-    def interrupted(trainer: Trainer, bar: Any) -> Any:
-        row = epoch(trainer, bar)
-        if row["epoch"] == 2:
+    def interrupted(parts: Any, metrics: dict[str, float]) -> None:
+        if metrics["epoch"] == 2:
             raise KeyboardInterrupt
-        return row
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "epoch", interrupted)
+        patch.setattr(loop, "check_finite", interrupted)
         assert train(shards, tmp_path / "run", "--tensorboard", "--epochs", 3).code == 130
     assert train(shards, tmp_path / "run", "--tensorboard", "--epochs", 3).code == 0
     found = accumulators.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
@@ -403,8 +399,8 @@ def test_classes_in_another_order_are_refused_or_sorted_by_name(
     with pytest.raises(VidaugError, match=f"shard-00000.h5: has other classes than {shards}.*, or in another order"):
         ShardDataset([shards, turned])
     clips = ShardDataset(turned, with_weights=True)
-    cuts = Cuts(clips, Shape(8, 32, 32), classes=CLASSES)
-    assert torch.equal(cuts[Place(0, 0, 0)][1], ShardDataset(shards)[0][1])
+    cuts = CropDataset(clips, Shape(8, 32, 32), classes=CLASSES)
+    assert torch.equal(cuts[SampleIndex(0, 0, 0)][1], ShardDataset(shards)[0][1])
     assert not torch.equal(clips[0][1], ShardDataset(shards)[0][1])
 
 
@@ -460,7 +456,7 @@ def test_too_little_memory_is_said_in_a_line(shards: Path, tmp_path: Path, monke
     def step(*_: object) -> None:
         torch.empty(2**60)
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(loop, "train_step", step)
     found = refused(train(shards, tmp_path / "run"))
     assert found.startswith(f"{tmp_path / 'run'}: not enough memory; lower --batch-size, raise --accumulate")
 

@@ -1,8 +1,9 @@
-"""Shards, networks and jobs small enough to be trained on in tests."""
+"""Shards, networks and runs small enough to be trained in tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,28 @@ from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.header import Record, ShardHeader
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.recipe.loading import load_recipe
+from vidaug_cli.train.build import Parts, build
 from vidaug_cli.train.checkpoint import read_checkpoint
-from vidaug_cli.train.distributed import Processes
-from vidaug_cli.train.loop import Trainer, train
-from vidaug_cli.train.run import Job, Shards
+from vidaug_cli.train.distributed import World
+from vidaug_cli.train.history import EpochMetrics, MetricsLog
+from vidaug_cli.train.loop import train
+from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import Architecture
 
 NETWORK = Architecture(
     blocks=(1, 1, 1, 1), bottleneck=False, width=4, beta=2, alpha=4, fast_frames=8, head_bias=True, dropout=0.0
 )
-BASE = {"network": "tiny", "epochs": 2, "batch_size": 4, "optimizer": "adamw", "lr": 1e-3, "warmup": 0.5, "amp": "off"}
-CPU = Processes("cpu")
+BASE: dict[str, Any] = {
+    "network": "tiny",
+    "epochs": 2,
+    "batch_size": 4,
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "warmup": 0.5,
+    "amp": "off",
+}
+CPU = World("cpu")
 
 
 def make_shards(
@@ -99,23 +110,44 @@ def _record(plan: Plan, row: int, clip: int, share: float) -> Record:
     )
 
 
-def job_of(run: Path, shards: Path, validation: Path | None = None, **values: Any) -> Job:
-    """Settings are those of BASE but for `values`, of which recipe and init are the job's."""
-    run.mkdir(parents=True, exist_ok=True)
+def run_of(folder: Path, shards: Path, validation: Path | None = None, **values: Any) -> TrainingRun:
+    """Settings are those of BASE but for `values`, of which recipe and init are the run's."""
+    folder.mkdir(parents=True, exist_ok=True)
     parts = {name: values.pop(name) for name in ("recipe", "init") if name in values}
-    held_out = validation and Shards.open([validation])
-    return Job(run=run, settings=Settings(**BASE | values), shards=Shards.open([shards]), validation=held_out, **parts)
+    clips = None if validation is None else ShardFolders.open([validation])
+    settings = Settings(**BASE | values)
+    return TrainingRun(folder=folder, settings=settings, shards=ShardFolders.open([shards]), validation=clips, **parts)
 
 
-def trainer_of(run: Path, shards: Path, validation: Path | None = None, **values: Any) -> Trainer:
-    return Trainer(job_of(run, shards, validation, **values), CPU)
+def parts_of(folder: Path, shards: Path, validation: Path | None = None, **values: Any) -> Parts:
+    return build(run_of(folder, shards, validation, **values), CPU)
 
 
-def trained(run: Path, shards: Path, validation: Path | None = None, **values: Any) -> dict[str, Tensor]:
+def trained(folder: Path, shards: Path, validation: Path | None = None, **values: Any) -> dict[str, Tensor]:
     """The weights after a whole run."""
-    job = job_of(run, shards, validation, **values)
-    train(job, CPU)
-    return read_checkpoint(job.last).weights
+    run = run_of(folder, shards, validation, **values)
+    train(build(run, CPU))
+    return read_checkpoint(run.last).weights
+
+
+class StoppedError(Exception):
+    """The end of a run that is cut off."""
+
+
+class StoppingLog(MetricsLog):
+    """Ends a run after an epoch, whose checkpoints are written by then."""
+
+    def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str]) -> None:
+        pass
+
+    def add_epoch(self, history: Sequence[EpochMetrics]) -> None:
+        raise StoppedError
+
+
+def train_an_epoch(parts: Parts) -> None:
+    """One epoch more, after which the run is cut off."""
+    with suppress(StoppedError):
+        train(parts, log=StoppingLog(parts.run.folder, parts.run.settings.epochs))
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:

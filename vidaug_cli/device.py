@@ -1,11 +1,11 @@
-"""The device that computes: which one, in which precision, and what its libraries say when it fails."""
+"""The device that computes: which one, in which precision, and what torch's errors mean when it fails."""
 
 from __future__ import annotations
 
 import re
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, get_args
 
 import torch
@@ -15,41 +15,25 @@ from vidaug_cli.words import count
 
 Amp = Literal["auto", "bf16", "off"]
 
-
-MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
-
-
-@contextmanager
-def within_memory(device: str, batch: int) -> Iterator[None]:
-    """Where clips are on a device. Raises VidaugError when it has not the memory for them."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not any(words in str(error) for words in MEMORY):
-            raise
-        fit, hint = ("do", "take a smaller --batch-size") if batch > 1 else ("does", "try --device cpu")
-        what = f"{count(batch, 'clip')} at a time {fit} not fit into its memory"
-        raise VidaugError(what, where=device, hint=hint) from error
+# One of these makes bfloat16 the faster one on a CPU; the last is ARM's.
+_BF16_INSTRUCTIONS = "avx512_bf16", "amx_bf16", "bf16"
 
 
 def resolve_device(name: str) -> str:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there. Raises VidaugError."""
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    """Return `auto`, `cpu`, `cuda` or `cuda:N` as a device that is there. Raises VidaugError if it is not."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return "cuda" if there else "cpu"
-    found = re.fullmatch("cpu|cuda(?::([0-9]{1,9}))?", name)
-    if found is None:
+        return "cuda" if gpus else "cpu"
+    match = re.fullmatch("cpu|cuda(?::([0-9]{1,9}))?", name)
+    if match is None:
         raise VidaugError(f"no device {name[:40]!r}", hint="auto, cpu, cuda or cuda:N")
-    if name != "cpu" and int(found[1] or 0) >= there:
-        raise VidaugError(f"no device {name!r}: torch sees {there} CUDA devices", hint="try --device cpu")
+    if name != "cpu" and int(match[1] or 0) >= gpus:
+        raise VidaugError(f"no device {name!r}: torch sees {gpus} CUDA devices", hint="try --device cpu")
     return name
 
 
-_INSTRUCTIONS = "avx512_bf16", "amx_bf16", "bf16"  # the last is ARM's; without one of them bfloat16 is the slower
-
-
 def autocast(device: str, amp: Amp = "auto") -> torch.autocast:
-    """The context a forward pass runs in; weights, sums over a batch and losses stay float32.
+    """Return the context a forward pass runs in; weights, sums over a batch and losses stay float32.
 
     Args:
         device: cpu, cuda or cuda:N.
@@ -63,14 +47,23 @@ def autocast(device: str, amp: Amp = "auto") -> torch.autocast:
     return torch.autocast(kind, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and _has_bf16(kind)))
 
 
+def _has_bf16(kind: str) -> bool:
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch has no such call
+    return any(capabilities.get(name) for name in _BF16_INSTRUCTIONS)
+
+
 def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -> Amp:
-    """`amp`, but off where bfloat16 goes wrong: on CPUs, with very short or small clips.
+    """Return `amp`, but off where bfloat16 goes wrong: on CPUs, with very short or small clips.
 
     The gradient of a convolution over k frames is garbage where there are more than 1 and fewer than k (oneDNN 3.13, in
-    torch 2.15: it takes memory that nobody filled, and writes where it should not). k is 3 in both pathways, and 5 in
-    the stem of Fast. A last stage of one pixel is wrong on CPUs with AMX (github.com/pytorch/pytorch/issues/169688).
+    torch 2.15: it reads memory that was never filled, and writes where it should not). k is 3 in both pathways, and 5
+    in the stem of Fast. A last stage of one pixel is wrong on CPUs with AMX (github.com/pytorch/pytorch/issues/169688).
 
     Args:
+        device: cpu, cuda or cuda:N.
+        amp: auto, bf16 or off.
         frames: in the Slow pathway and in the Fast one.
         size: pixels, height and width.
 
@@ -85,42 +78,45 @@ def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -
     return "off"
 
 
-def _has_bf16(kind: str) -> bool:
-    if kind == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not tell
-    return any(found.get(name) for name in _INSTRUCTIONS)
+Messages = Mapping[str, tuple[str, str]]  # some of torch's words: what is wrong, and what to try
 
-
-_MEMORY = "not enough memory", "lower --batch-size, raise --accumulate, or train with --frames and --size"
-
-
-_GONE = "another process of this run ended", "see what it said"
-
-
-ADVICE = {  # some of torch's words: what is wrong, and what to try
-    "DataLoader worker": (
-        "a process that reads clips was killed, perhaps for want of memory",
+_OUT_OF_MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
+_WORKER = "DataLoader worker"
+_PROCESS_ENDED = "another process of this run ended", "see what it said"
+_MESSAGES: Messages = {
+    _WORKER: (
+        "a process that reads clips was killed, perhaps because memory ran out",
         "give the command again, with a smaller --batch-size or fewer processes (-j) if need be",
     ),
-    **dict.fromkeys(MEMORY, _MEMORY),
+    **dict.fromkeys(
+        _OUT_OF_MEMORY,
+        ("not enough memory", "lower --batch-size, raise --accumulate, or train with --frames and --size"),
+    ),
     "more than 1 value per channel": (
         "one clip at a time is too few to normalise by",
         "raise --batch-size or lower --accumulate",
     ),
-    "closed by peer": _GONE,
-    "reset by peer": _GONE,
+    "closed by peer": _PROCESS_ENDED,
+    "reset by peer": _PROCESS_ENDED,
 }
 
 
 @contextmanager
-def advising(where: object) -> Iterator[None]:
-    """Raise a VidaugError in place of such an error of torch."""
+def explain_torch_errors(where: object, messages: Messages = _MESSAGES) -> Iterator[None]:
+    """Raise a VidaugError in place of an error of torch whose words are in the table."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        for words, (what, hint) in ADVICE.items():
+        for words, (what, hint) in messages.items():
             if words in str(error):
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would report the dead again and again
+                if words == _WORKER:  # torch's handler would report the dead worker again and again
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 raise VidaugError(what, where=where, hint=hint) from error
         raise
+
+
+def within_memory(device: str, batch: int) -> AbstractContextManager[None]:
+    """Return a context for `batch` clips on a device. It raises VidaugError when they do not fit into its memory."""
+    do, hint = ("do", "take a smaller --batch-size") if batch > 1 else ("does", "try --device cpu")
+    what = f"{count(batch, 'clip')} at a time {do} not fit into its memory"
+    return explain_torch_errors(device, dict.fromkeys(_OUT_OF_MEMORY, (what, hint)))

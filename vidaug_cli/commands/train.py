@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
-from vidaug_cli.commands.options import DEVICE, InputOptions, MessageOptions, RecipeOptions, ReportOptions
+from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions
 from vidaug_cli.commands.signature import option, out_option, with_options
-
-if TYPE_CHECKING:
-    from vidaug_cli.train.run import Job
 
 
 @dataclass(frozen=True)
@@ -82,18 +79,20 @@ def command(
     vidaug train clean -r randaugment_t -r fademixup -o run
     torchrun --nproc-per-node 4 -m vidaug_cli train shards -o run
     """
-    from vidaug_cli.train.cores import Watch
+    from vidaug_cli.train.cores import CpuMonitor
 
-    watch = Watch()  # while torch is loaded
+    monitor = CpuMonitor()  # while torch is loaded
 
     from vidaug_cli.data.kinds import is_shards
-    from vidaug_cli.device import advising, resolve_device
-    from vidaug_cli.train.checks import check
-    from vidaug_cli.train.distributed import processes
-    from vidaug_cli.train.history import Log
+    from vidaug_cli.device import explain_torch_errors, resolve_device
+    from vidaug_cli.train.build import build
+    from vidaug_cli.train.checks import check_run
+    from vidaug_cli.train.distributed import join_world
+    from vidaug_cli.train.history import MetricsLog
     from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import Job, Shards, prepare
+    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder
     from vidaug_cli.train.settings import preset_settings
+    from vidaug_cli.train.validation import render_validation
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
     settings = preset_settings(preset, given)
@@ -103,46 +102,35 @@ def command(
     if not videos and choice.given:
         raise click.UsageError(f"input options such as {choice.given[0]} are for the videos of --val.")
     applied = recipe.load() if recipe.recipe else None
-    with processes(resolve_device(device)) as here, advising(out):
-        report = replace(report, quiet=report.quiet or not here.first)
+    with join_world(resolve_device(device)) as world, explain_torch_errors(out):
+        report = replace(report, quiet=report.quiet or not world.is_first)
         if chosen.warmup is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
             what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
             report.note(f"{what}: {settings.warmup:g} is taken")
-        job = Job(run=out, settings=settings, shards=Shards.open(shards), recipe=applied, init=init)
-        log = Log(out, settings.epochs, tensorboard=tensorboard, say=report.note) if here.first else None
-        if here.first:
-            prepare(out)
-            new = overwrite or not job.last.exists()
-            if new and threads is None and here.device == "cpu" and (advice := watch.advice(here.threads)):
+        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders.open(shards), recipe=applied, init=init)
+        log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=report.note) if world.is_first else None
+        if world.is_first:
+            prepare_folder(out)
+            new = overwrite or not run.last.exists()
+            if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
                 report.note(advice)
             if val is not None and videos:
-                check(job, here, overwrite=overwrite)
-                _render(job, val, choice, report, overwrite=overwrite)
-        here.wait()
+                check_run(run, world, overwrite=overwrite, validation_follows=True)
+                rows, _ = choice.videos([val], report, seed=0)
+                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=report.progress)
+                report.note(done.text)
+        world.barrier()
         if val is not None:
-            job = replace(job, validation=Shards.open([job.held_out if videos else Path(val)]))
-        history = train(
-            job,
-            here,
-            workers=workers or here.reading_workers,
+            folder = run.validation_folder if videos else Path(val)
+            run = replace(run, validation=ShardFolders.open([folder]))
+        parts = build(
+            run,
+            world,
+            workers=workers or world.default_workers,
             threads=threads,
             compiled=compile,
             overwrite=overwrite,
-            log=log,
-            progress=report.progress,
         )
-        if here.first:
+        history = train(parts, log=log, progress=report.progress)
+        if world.is_first:
             report.print({"run": str(out), "epochs": len(history), **history[-1]})
-
-
-def _render(job: Job, videos: str, choice: InputOptions, messages: MessageOptions, *, overwrite: bool) -> None:
-    """Render clean clips of the validation videos, once."""
-    from vidaug_cli.train.validation import render_held_out
-    from vidaug_cli.workers import worker_count
-
-    rows, _ = choice.videos([videos], messages, seed=0)
-    job.check_classes((row.label for row in rows if row.label is not None), videos)  # rendering may take hours
-    done = render_held_out(
-        rows, job.clip, job.held_out, workers=worker_count(0), overwrite=overwrite, progress=messages.progress
-    )
-    messages.note(done.text)

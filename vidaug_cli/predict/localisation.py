@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Real
 
 from vidaug_cli.augment.plan import read_plan
-from vidaug_cli.device import advising
+from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.predict.cam import activations
 from vidaug_cli.predict.predictor import Predictor, clip_sources
 from vidaug_cli.words import count
@@ -86,7 +86,7 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
     left_out: Counter[str] = Counter()
     correlations: list[float] = []
     chance: list[float] = []
-    with advising(out), Progress(len(pairs), "clip", "measure", show=progress) as bar:
+    with explain_torch_errors(out), Progress(len(pairs), "clip", "measure", show=progress) as bar:
         for video, _, weights in predictor.shard_batches(cuts):
             clips = list(zip(pairs[bar.done :][: len(video)].tolist(), weights.numpy().round(5), strict=True))
             bar.update(len(video))

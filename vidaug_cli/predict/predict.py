@@ -23,7 +23,7 @@ from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import check_rates
 from vidaug_cli.data.selection import distinct_names
 from vidaug_cli.data.shard.done import done_path, read_done
-from vidaug_cli.device import advising
+from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.predict.decoding import Pixels, Reading, read_ahead, readings
 from vidaug_cli.predict.predictor import Predictor, clip_sources
@@ -188,7 +188,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
         what = f"videos have {min(views)} to {max(views)} clips"
         raise ShardError(what, where=out, hint="leave --per-view out")
     scores = VideoScores(predictor, plan.rows, max(views, default=0) if per_view else 0)
-    with advising(out), Progress(len(own), "clip", "predict", show=progress) as bar:
+    with explain_torch_errors(out), Progress(len(own), "clip", "predict", show=progress) as bar:
         for clips, *_ in predictor.shard_batches(cuts):
             batch = own[bar.done : bar.done + len(clips)]
             for video, answer in zip(batch, predictor.softmax(clips), strict=True):

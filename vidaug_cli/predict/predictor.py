@@ -20,7 +20,7 @@ from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.device import Amp, autocast, within_memory
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape, Video
-from vidaug_cli.train.batches import ALONE, Cuts, Order, loader, possible
+from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
 from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
 
@@ -62,7 +62,7 @@ class Predictor:
             logits = self.network(video.to(self.device, non_blocking=True))
         return np.asarray(logits.float().softmax(1).cpu().numpy())
 
-    def cuts(self, shards: Path | Sequence[Path]) -> Cuts:
+    def cuts(self, shards: Path | Sequence[Path]) -> CropDataset:
         """Return the clips of an output folder, or of some shards, by their middle where the network takes less.
 
         Raises ShardError when they are too small for the network.
@@ -74,7 +74,7 @@ class Predictor:
             what = f"has clips of {_spell(have)}, and the network takes {_spell(self.shape)}"
             hint = f"make shards with --frames {self.shape.t} --size {self.shape.h}"
             raise ShardError(what, where=data.paths[0], hint=hint)
-        return Cuts(data, self.shape)
+        return CropDataset(data, self.shape)
 
     @property
     def readers(self) -> int:
@@ -84,15 +84,17 @@ class Predictor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of reading shards."""
-        return (ALONE,) if possible(self.readers) < self.readers else ()
+        note = reading_note(self.readers)
+        return (note,) if note else ()
 
-    def shard_batches(self, cuts: Cuts) -> Iterator[tuple[Tensor, ...]]:
+    def shard_batches(self, cuts: CropDataset) -> Iterator[tuple[Tensor, ...]]:
         """Yield all clips in order, with their labels and weights.
 
-        While it goes on, torch raises a RuntimeError wherever this process is when a reader is killed: see `advising`.
+        While it goes on, torch raises a RuntimeError wherever this process is when a reader is killed: see
+        `explain_torch_errors`.
         """
-        order = Order(len(cuts.shards), self.batch, shuffle=False)
-        yield from loader(cuts, order, workers=self.readers, pin=self.device.startswith("cuda"))
+        sampler = ClipSampler(len(cuts.shards), self.batch, shuffle=False)
+        yield from ClipLoader(cuts, sampler, workers=self.readers, pin=self.device.startswith("cuda"))
 
 
 def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:

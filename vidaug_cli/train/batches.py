@@ -1,8 +1,7 @@
-"""Batches out of shards, in an order and with cuts that follow from the seed, the epoch and the place alone."""
+"""Batches of clips from shards, in an order and with crops that follow from seed, epoch and position alone."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -17,27 +16,25 @@ from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.rng import Step, generator
-from vidaug_cli.train.shared_memory import Parcel
+from vidaug_cli.train.shared_memory import SharedBatch
+from vidaug_cli.workers import why_alone
 
-ALONE = (
-    "no processes can be started to read ahead, for want of a usable /dev/shm: clips are read in turn with computing"
-)
 MIDDLE = -1  # in place of an epoch: the middle of each clip, unflipped
 
 
-class Place(NamedTuple):
-    """Where in a run a clip is seen."""
+class SampleIndex(NamedTuple):
+    """Which clip a sample is of, and what its crop is drawn by."""
 
     epoch: int
     position: int  # in the epoch's order
     clip: int  # in the data set
 
 
-class Cuts(Dataset[tuple[Tensor, ...]]):
-    """The clips of shards, cut to a smaller shape at a random place and flipped by chance.
+class CropDataset(Dataset[tuple[Tensor, ...]]):
+    """The clips of shards, cropped in time and space to `shape` at a random place, and flipped with chance `flip`.
 
-    An item is `(video, target, weights)` as of `ShardDataset`, with the cut's frames, and with the label in the order
-    of `classes` where they are given; every class of the shards is one of them.
+    An item is `(video, target, weights)` as of `ShardDataset`: uint8 (T, H, W, 3), float32 (K,), float32 (T,). Labels
+    come in the order of `classes` where they are given; every class of the shards has to be one of them.
     """
 
     def __init__(
@@ -56,30 +53,26 @@ class Cuts(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.shards)
 
-    def __getitem__(self, place: Place) -> tuple[Tensor, ...]:
-        video, target, weights = self.shards[place.clip]
+    def __getitem__(self, index: SampleIndex) -> tuple[Tensor, ...]:
+        video, target, weights = self.shards[index.clip]
         spare = [have - want for have, want in zip(video.shape, self.shape, strict=False)]
-        flipped = False
-        if place.epoch == MIDDLE:
-            starts = [length // 2 for length in spare]
-        else:
-            rng = generator(self.seed, place.epoch, place.position, Step.SAMPLE)
-            starts = [int(rng.integers(0, length + 1)) for length in spare]
-            flipped = bool(rng.random() < self.flip)
+        rng = None if index.epoch == MIDDLE else generator(self.seed, index.epoch, index.position, Step.SAMPLE)
+        starts = [length // 2 if rng is None else int(rng.integers(0, length + 1)) for length in spare]
+        flipped = rng is not None and bool(rng.random() < self.flip)
         t, y, x = (slice(start, start + length) for start, length in zip(starts, self.shape, strict=True))
         video = video[t, y, x]
         ordered = torch.zeros(len(self.classes)).index_copy_(0, self._columns, target)
         return video.flip(2) if flipped else video, ordered, weights[t]
 
-    def __getitems__(self, places: Sequence[Place]) -> list[tuple[Tensor, ...]] | Exception:
-        """The items of a batch, or why there is none: torch makes a traceback in words of what a worker raises."""
+    def __getitems__(self, indices: Sequence[SampleIndex]) -> list[tuple[Tensor, ...]] | Exception:
+        """Return the items of a batch, or the error: torch would put a traceback into the text of one in a worker."""
         try:
-            return [self[place] for place in places]
+            return [self[index] for index in indices]
         except (VidaugError, OSError) as error:
             return error
 
 
-class Order(Sampler[list[Place]]):
+class ClipSampler(Sampler[list[SampleIndex]]):
     """The batches of one process: every epoch shuffled anew, every process with its part of each batch.
 
     A last batch that would not be full is left out; the next epoch has other clips there.
@@ -88,11 +81,11 @@ class Order(Sampler[list[Place]]):
         clips: in the data set.
         batch: clips over all processes, and no more than there are.
         rank, size: this process and how many there are; `size` divides `batch`.
-        shuffle: otherwise the clips in their order, each by its middle, the last batch as short as it comes.
+        shuffle: if not, the clips come in their order, each by its middle, and the last batch may be short.
     """
 
     def __init__(
-        self, clips: int, batch: int, *, rank: int = 0, size: int = 1, seed: int = 0, shuffle: bool = True
+        self, clips: int, batch: int, rank: int = 0, size: int = 1, *, seed: int = 0, shuffle: bool = True
     ) -> None:
         self.clips, self.batch, self.rank, self.size, self.seed, self.shuffle = clips, batch, rank, size, seed, shuffle
         self.epoch = 0
@@ -100,21 +93,37 @@ class Order(Sampler[list[Place]]):
     def __len__(self) -> int:
         return self.clips // self.batch if self.shuffle else -(-self.clips // self.batch)
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
         order = list(range(self.clips))
         if self.shuffle:
             generator(self.seed, self.epoch, 0, Step.SHUFFLE).shuffle(order)
         epoch = self.epoch if self.shuffle else MIDDLE
-        places = [Place(epoch, position, clip) for position, clip in enumerate(order)]
+        indices = [SampleIndex(epoch, position, clip) for position, clip in enumerate(order)]
         share = self.batch // self.size
-        for number in range(len(self)):
-            start = number * self.batch + self.rank * share
-            if part := places[start : start + share]:
+        for start in range(self.rank * share, len(self) * self.batch, self.batch):
+            if part := indices[start : start + share]:
                 yield part
 
 
-class Batches(DataLoader[tuple[Tensor, ...]]):
-    """A loader that raises what reading raised, in whichever process."""
+class ClipLoader(DataLoader[tuple[Tensor, ...]]):
+    """Batches of `dataset` in the order of `clip_sampler`, read ahead by worker processes.
+
+    It raises what reading raised, in whichever process. With 0 workers, or where none can be started, this process
+    reads.
+    """
+
+    def __init__(self, dataset: CropDataset, clip_sampler: ClipSampler, *, workers: int, pin: bool) -> None:
+        self.crops, self.clip_sampler, workers = dataset, clip_sampler, 0 if why_alone() else workers
+        super().__init__(
+            dataset,
+            batch_sampler=clip_sampler,
+            collate_fn=_collate,
+            num_workers=workers,
+            pin_memory=pin,
+            persistent_workers=workers > 0,
+            worker_init_fn=_become_worker if workers else None,
+            generator=torch.Generator(),  # else it draws from the one that dropout draws from, once for all epochs
+        )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for batch in super().__iter__():
@@ -126,41 +135,23 @@ class Batches(DataLoader[tuple[Tensor, ...]]):
             yield batch
 
 
-def loader(cuts: Cuts, order: Order, *, workers: int, pin: bool) -> Batches:
-    """Batches in `order`, read ahead by `workers` processes, each with files of its own; 0: by this process."""
-    workers = possible(workers)
-    return Batches(
-        cuts,
-        batch_sampler=order,
-        collate_fn=_gather,
-        num_workers=workers,
-        pin_memory=pin,
-        persistent_workers=workers > 0,
-        worker_init_fn=_become_worker if workers else None,
-        generator=torch.Generator(),  # else it draws from the one that dropout draws from, once for all epochs
-    )
+def reading_note(workers: int) -> str:
+    """Return a line where so many processes cannot be started to read clips; empty where they can."""
+    reason = why_alone() if workers else ""
+    return f"clips are read in the process that computes: {reason}" if reason else ""
 
 
-def possible(workers: int) -> int:
-    """So many processes, or 0 where the system lacks the semaphores that they take turns by: then say `ALONE`."""
-    try:
-        multiprocessing.Lock()
-    except OSError:  # its file in /dev/shm cannot be made
-        return 0
-    return workers
-
-
-def _gather(items: list[tuple[Tensor, ...]] | Exception) -> Any:
+def _collate(items: list[tuple[Tensor, ...]] | Exception) -> Any:
     if isinstance(items, Exception):
         return items
-    return Parcel(items) if get_worker_info() else default_collate(items)
+    return SharedBatch(items) if get_worker_info() else default_collate(items)
 
 
 def _become_worker(number: int) -> None:
     """Leave Ctrl-C and all complaints to the main process.
 
-    It ends in peace on SIGTERM, of which a killed worker would make an error there, and its thread that hands tensors
-    over says nothing when the main process is gone.
+    A worker ends with exit code 0 on SIGTERM, as torch makes an error in the main process of one that is killed; and
+    its thread that hands tensors over says nothing when the main process is gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-LEAST = 0.5  # seconds: what is seen in less says little
+MIN_SECONDS = 0.5  # what is seen in less says little
 
 
-class Times(NamedTuple):
-    """Since the start of the machine, and of this process."""
+class CpuTimes(NamedTuple):
+    """Times since the start of the machine, and of this process."""
 
     clock: float  # seconds
     idle: int  # ticks of the cores this process may use, all together
@@ -19,31 +19,30 @@ class Times(NamedTuple):
     own: float  # seconds of this process's work
 
 
-class Watch:
-    """Looks from its making until it is asked."""
+class CpuMonitor:
+    """What the cores did since this object was made."""
 
     def __init__(self) -> None:
-        self.began = _times()
+        self.began = _read_times()
 
-    def free(self) -> float | None:
-        """Cores that were not at work for others; None where the system does not tell, or too little time went by."""
-        began, now = self.began, _times()
-        if began is None or now is None or now.clock - began.clock < LEAST or now.all == began.all:
+    def free_cores(self) -> float | None:
+        """Return the cores that did not work for others; None where it is not known, or too little time has passed."""
+        began, now = self.began, _read_times()
+        if began is None or now is None or now.clock - began.clock < MIN_SECONDS or now.all == began.all:
             return None
-        cores = len(os.sched_getaffinity(0)) * (now.idle - began.idle) / (now.all - began.all)
-        return cores + (now.own - began.own) / (now.clock - began.clock)
+        idle = len(os.sched_getaffinity(0)) * (now.idle - began.idle) / (now.all - began.all)
+        return idle + (now.own - began.own) / (now.clock - began.clock)
 
     def advice(self, threads: int) -> str:
-        """A line where so many threads would wait for cores, and for each other; empty where there is enough."""
-        free = self.free()
+        """Return a line that advises fewer threads, where so many would wait for cores; empty where there is enough."""
+        free = self.free_cores()
         if free is None or (fewer := max(1, round(free))) >= threads:
             return ""
-        what = f"other programs leave {free:.1f} cores, for which {threads} threads would wait in turn"
-        return f"{what}; --threads {fewer} may be faster"
+        return f"other programs leave {free:.1f} cores for {threads} threads; --threads {fewer} may be faster"
 
 
-def _times(stat: Path = Path("/proc/stat")) -> Times | None:
-    """What there is to read now; None on a system that does not have it."""
+def _read_times(stat: Path = Path("/proc/stat")) -> CpuTimes | None:
+    """Return the times until now; None on a system that does not have them."""
     try:
         lines = dict(line.split(maxsplit=1) for line in stat.read_text().splitlines() if line.startswith("cpu"))
         ticks = [list(map(int, lines[f"cpu{core}"].split()))[:8] for core in os.sched_getaffinity(0)]
@@ -51,4 +50,4 @@ def _times(stat: Path = Path("/proc/stat")) -> Times | None:
         return None
     own = os.times()
     idle = sum(core[3] + core[4] for core in ticks)
-    return Times(time.monotonic(), idle, sum(map(sum, ticks)), own.user + own.system)
+    return CpuTimes(time.monotonic(), idle, sum(map(sum, ticks)), own.user + own.system)

@@ -15,94 +15,98 @@ from torch.nn.parallel import DistributedDataParallel
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.workers import worker_count
 
-PATIENCE = timedelta(hours=12)  # the others wait while the first makes the validation clips
+TIMEOUT = timedelta(hours=12)  # the others wait while the first makes the validation clips
 
 
 @dataclass(frozen=True)
-class Processes:
-    """This process among its equals; by itself, the only one."""
+class World:
+    """This process among those that train together; by itself, the only one."""
 
     device: str
     rank: int = 0
     size: int = 1
-    local: int = 1  # of them on this machine
+    local_size: int = 1  # processes on this machine
 
     @property
-    def first(self) -> bool:
-        """Whether it is this process that writes and speaks."""
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes files and messages."""
         return self.rank == 0
 
     @property
     def cores(self) -> int:
         """This process's part of the cores that a container or an affinity leaves to all on this machine."""
-        return max(1, worker_count(0) // self.local)
+        return max(1, worker_count(0) // self.local_size)
 
     @property
-    def reading_workers(self) -> int:
-        """How many processes read for this one unless told: on the CPU the network needs the cores."""
+    def default_workers(self) -> int:
+        """Processes that read clips for this one, where none are asked for: on the CPU the network needs the cores."""
         return min(8, self.cores) if self.device.startswith("cuda") else 1
 
     @property
-    def threads(self) -> int:
-        """How many threads compute in this one unless told. It does not depend on the load, as sums depend on it."""
+    def default_threads(self) -> int:
+        """Threads that compute, where none are asked for; not by the load of the machine, as sums depend on them."""
         return min(torch.get_num_threads(), self.cores)
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """The network with gradients averaged over the processes, which start from the first one's weights."""
+        """Return the network with gradients averaged over the processes, all with the first one's weights."""
         if self.size == 1:
             return network
         return DistributedDataParallel(network, [self.device] if self.device.startswith("cuda") else None)
 
-    @staticmethod
-    def apart(network: nn.Module) -> AbstractContextManager[None]:
-        """Where gradients of what `parallel` returned add up, and are sent to nobody yet."""
-        return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
-
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over the processes, in place."""
+    def all_reduce(self, values: Tensor) -> Tensor:
+        """Sum a tensor over the processes, in place, and return it."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
 
-    def share_statistics(self, network: nn.Module) -> None:
-        """Give a network the first process's buffers: those of normalisation follow the clips that each has seen."""
+    def broadcast_buffers(self, network: nn.Module) -> None:
+        """Give a network the first process's buffers: each normalises by statistics of the clips that it has seen."""
         if self.size > 1:
             for buffer in network.buffers():
                 distributed.broadcast(buffer, 0)
 
-    def wait(self) -> None:
-        """Until all have come this far."""
+    def barrier(self) -> None:
+        """Wait until all processes have come this far."""
         if self.size > 1:
             distributed.barrier()
 
 
+def without_sync(network: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which gradients of what `World.parallel` returned add up, and are not sent yet."""
+    return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
+
+
 @contextmanager
-def processes(device: str) -> Iterator[Processes]:
-    """The processes `torchrun` told of in the environment, joined; with a GPU each if `device` is cuda."""
+def join_world(device: str) -> Iterator[World]:
+    """Join the processes that `torchrun` names in the environment, with a GPU each if `device` is cuda.
+
+    Raises VidaugError when the environment is incomplete, or when this machine has too few GPUs.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Processes(device)
+        yield World(device)
         return
     if "RANK" not in os.environ:
         raise VidaugError(f"WORLD_SIZE is {size} in the environment, and RANK is not there", hint="start with torchrun")
+    gpu = None
     if device.startswith("cuda"):
-        local = int(os.environ["LOCAL_RANK"])
-        if local >= torch.cuda.device_count():
-            what = f"process {local} of this machine has no GPU: torch sees {torch.cuda.device_count()}"
+        local_rank = int(os.environ["LOCAL_RANK"])
+        if local_rank >= torch.cuda.device_count():
+            what = f"process {local_rank} of this machine has no GPU: torch sees {torch.cuda.device_count()}"
             raise VidaugError(what, hint="start as many with torchrun --nproc-per-node")
-        device = f"cuda:{local}"
-        torch.cuda.set_device(device)
-    gpu = torch.device(device) if device.startswith("cuda") else None
-    distributed.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE, device_id=gpu)
+        device = f"cuda:{local_rank}"
+        gpu = torch.device(device)
+        torch.cuda.set_device(gpu)
+    distributed.init_process_group("nccl" if gpu else "gloo", timeout=TIMEOUT, device_id=gpu)
     try:
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        yield Processes(device, distributed.get_rank(), distributed.get_world_size(), local)
+        local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        yield World(device, distributed.get_rank(), distributed.get_world_size(), local_size)
     finally:
         distributed.destroy_process_group()
 
 
 @contextmanager
-def computing(threads: int) -> Iterator[None]:
+def torch_threads(threads: int) -> Iterator[None]:
     """Compute with so many threads, and afterwards with as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""What is trained, on what, and where it goes: found in folders of shards, and told apart from every other run."""
+"""What is trained, on which clips, and the folder it goes to; and what tells a run from every other."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from vidaug_cli.words import nearest
 
 
 @dataclass(frozen=True)
-class Shards:
+class ShardFolders:
     """The clips of one or several folders of `vidaug augment`, and how they were made."""
 
     folders: tuple[Path, ...]
     plans: tuple[Plan, ...]
-    clips: ShardDataset  # with weights
+    dataset: ShardDataset  # with weights
 
     @classmethod
-    def open(cls, folders: Sequence[Path]) -> Shards:
-        """Raises ShardError when one is no such folder, not finished, or not like the first."""
+    def open(cls, folders: Sequence[Path]) -> ShardFolders:
+        """Open the clips. Raises ShardError when a folder is not one of shards, not finished, or unlike the first."""
         plans = tuple(read_plan(folder) for folder in folders)
         for folder, plan in zip(folders, plans, strict=True):
             there = len(finished_shards(folder).keys() & set(range(len(plan.shards))))
@@ -55,22 +55,23 @@ class Shards:
     @property
     def mixed(self) -> Path | None:
         """A folder that has clips with two videos in them."""
-        found = zip(self.folders, self.plans, strict=True)
-        return next((folder for folder, plan in found if plan.recipe.mix and plan.copies), None)
+        pairs = zip(self.folders, self.plans, strict=True)
+        return next((folder for folder, plan in pairs if plan.recipe.mix and plan.copies), None)
 
-    def as_json(self) -> list[Any]:
-        """What tells these clips from others, wherever the folders lie."""
-        return [plan.sha256 for plan in self.plans] + [len(self.clips)]
+    @property
+    def identity(self) -> list[Any]:
+        """What tells these clips from others, wherever the folders lie, as JSON."""
+        return [plan.sha256 for plan in self.plans] + [len(self.dataset)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingRun:
     """One run of training. Raises VidaugError where its parts do not fit each other."""
 
-    run: Path  # folder of the checkpoints and the history
+    folder: Path  # of the checkpoints and the history
     settings: Settings
-    shards: Shards
-    validation: Shards | None = None  # one clean clip of each video
+    shards: ShardFolders
+    validation: ShardFolders | None = None  # one clean clip of each video
     recipe: Recipe | None = None  # for each batch, besides what made the shards
     init: Path | None = None  # weights to start from
 
@@ -90,9 +91,9 @@ class Job:
                 hint="leave out --frames and --size, or make clips with -r none and mix them here with --recipe",
             )
         if self.validation is not None:
-            self._check(self.validation)
+            self._check_validation(self.validation)
 
-    def _check(self, validation: Shards) -> None:
+    def _check_validation(self, validation: ShardFolders) -> None:
         folder = validation.folders[0]
         have, hint = validation.spec, "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
         if validation.mixed:
@@ -100,7 +101,7 @@ class Job:
         if have.frames < self.clip.frames or have.size < self.clip.size:
             what = f"clips have {have.frames} frames of {have.size} pixels, training has {self.clip.frames} of "
             raise VidaugError(what + f"{self.clip.size}", where=folder, hint=hint)
-        self.check_classes(validation.clips.classes, folder)
+        self.check_classes(validation.dataset.classes, folder)
 
     def check_classes(self, names: Iterable[str], where: object) -> None:
         """Raise VidaugError when clips or videos to test on have classes that training has not."""
@@ -111,12 +112,13 @@ class Job:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names in label order."""
-        return self.shards.clips.classes
+        return self.shards.dataset.classes
 
     @property
     def architecture(self) -> Architecture:
-        found, dropout = ARCHITECTURES[self.settings.network], self.settings.dropout
-        return found if dropout is None else replace(found, dropout=dropout)
+        """The network's, with the dropout of the settings."""
+        architecture, dropout = ARCHITECTURES[self.settings.network], self.settings.dropout
+        return architecture if dropout is None else replace(architecture, dropout=dropout)
 
     @property
     def clip(self) -> ClipSpec:
@@ -128,6 +130,7 @@ class Job:
 
     @property
     def shape(self) -> Shape:
+        """Frames, rows and columns of a clip for the network."""
         return Shape(self.clip.frames, self.clip.size, self.clip.size)
 
     @property
@@ -137,38 +140,38 @@ class Job:
         return -(-fast // self.architecture.alpha), fast
 
     @property
-    def held_out(self) -> Path:
-        """Where the clips of validation videos are made."""
-        return self.run / "validation"
+    def validation_folder(self) -> Path:
+        """Where the clips of validation videos are rendered."""
+        return self.folder / "validation"
 
     @property
     def last(self) -> Path:
         """The checkpoint to go on from."""
-        return self.run / "last.safetensors"
+        return self.folder / "last.safetensors"
 
     @property
     def best(self) -> Path:
         """The checkpoint to predict with: of the epoch that did best in validation, or else of the last."""
-        return self.run / "best.safetensors"
+        return self.folder / "best.safetensors"
 
     @cached_property
-    def told(self) -> dict[str, Any]:
-        """What the weights follow from, as JSON: another run is not taken for this one's continuation."""
+    def identity(self) -> dict[str, Any]:
+        """What the weights follow from, as JSON: a run is only continued by one of the same identity."""
         init = self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()
         return self.settings.as_json() | {
-            "shards": self.shards.as_json(),
-            "validation": self.validation and self.validation.as_json(),
+            "shards": self.shards.identity,
+            "validation": self.validation and self.validation.identity,
             "recipe": self.recipe and self.recipe.text,
             "init": init,
         }
 
 
-def prepare(run: Path) -> None:
-    """Make the folder of a run. Raises VidaugError."""
-    if run.exists() and not run.is_dir():
-        raise VidaugError("is a file", where=run, hint="name a folder with -o")
-    if is_shards(run):
-        raise VidaugError("is a folder of shards", where=run, hint="choose another folder for the run")
-    run.mkdir(parents=True, exist_ok=True)
-    for path in leftovers(run):
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a run, without what killed writers left in it. Raises VidaugError if it is something else."""
+    if folder.exists() and not folder.is_dir():
+        raise VidaugError("is a file", where=folder, hint="name a folder with -o")
+    if is_shards(folder):
+        raise VidaugError("is a folder of shards", where=folder, hint="choose another folder for the run")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in leftovers(folder):
         path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from vidaug_cli.device import Amp
@@ -18,18 +18,18 @@ Optimizer = Literal["sgd", "adam", "adamw"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the weights of a run follow from, besides its data. The default is the protocol of arXiv:2008.05721."""
+    """How a network is trained: its clips and this decide the weights. The default is arXiv:2008.05721's protocol."""
 
     network: str = "r50-4x16"  # a key of slowfast.ARCHITECTURES
     epochs: int = 150  # passes over the shards
     batch_size: int = 16  # clips that go into one step of the optimizer, over all processes
-    accumulate: int = 1  # parts a process works a batch off in, to save memory
+    accumulate: int = 1  # parts in which a process does its share of a batch, to save memory
     optimizer: Optimizer = "adam"
     lr: float = 1e-4  # at its highest
     weight_decay: float = 1e-5
     momentum: float = 0.9  # of SGD, with Nesterov's form
     warmup: float = 15.0  # epochs in which the rate rises from 0; a cosine then leads it towards 0
-    dropout: float | None = None  # before the head; None leaves it as the network has it
+    dropout: float | None = None  # before the head; None: as the network has it
     smoothing: float = 0.0  # share of the label that is spread over all classes
     clip_norm: float | None = None  # longest gradient
     ema: float | None = None  # decay of the average of the weights over steps, which is then what is tested and kept
@@ -41,17 +41,15 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        numbers = {name: getattr(self, name) for name in ("lr", "weight_decay", "warmup")}
-        finite = {name: math.isfinite(value) and value >= 0 for name, value in numbers.items()}
         rules = {
             "epochs": (1 <= self.epochs <= 1_000_000, "1 or more"),
             "batch_size": (1 <= self.batch_size <= 65536, "1 to 65536"),
             "accumulate": (1 <= self.accumulate <= self.batch_size, "1 to batch_size"),
             "optimizer": (self.optimizer in get_args(Optimizer), ", ".join(get_args(Optimizer))),
-            "lr": (finite["lr"] and self.lr > 0, "a number above 0"),
-            "weight_decay": (finite["weight_decay"], "a number, 0 or above"),
+            "lr": (0 < self.lr < math.inf, "a number above 0"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "a number, 0 or above"),
             "momentum": (0 <= self.momentum < 1, "0 to below 1"),
-            "warmup": (finite["warmup"] and self.warmup <= self.epochs, "0 to the number of epochs"),
+            "warmup": (0 <= self.warmup <= self.epochs, "0 to the number of epochs"),
             "dropout": (self.dropout is None or 0 <= self.dropout < 1, "0 to below 1"),
             "smoothing": (0 <= self.smoothing < 1, "0 to below 1"),
             "clip_norm": (self.clip_norm is None or 0 < self.clip_norm < math.inf, "a number above 0"),
@@ -65,43 +63,38 @@ class Settings:
         check(self, rules, where="training")
 
     def as_json(self) -> dict[str, Any]:
+        """Return the settings as JSON holds them."""
         return asdict(self)
 
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "vipriors2020": {},
-    "small": {
-        "network": "r10-small",
-        "epochs": 10,
-        "batch_size": 12,
-        "optimizer": "adamw",
-        "lr": 3e-3,
-        "weight_decay": 0.05,
-        "warmup": 1.0,
-    },
+PRESETS = {
+    "vipriors2020": Settings(),
+    "small": Settings(
+        network="r10-small", epochs=10, batch_size=12, optimizer="adamw", lr=3e-3, weight_decay=0.05, warmup=1.0
+    ),
 }
 
 
 def preset_settings(preset: str, given: Mapping[str, Any]) -> Settings:
-    """A preset with what was `given` in place of its own. Raises VidaugError for a preset that there is not.
+    """Return a preset, with the values in `given` in place of its own. Raises VidaugError for an unknown preset.
 
-    A warm-up that would leave nothing of the epochs given becomes the share of them that it is of the preset's.
+    If the preset's warm-up would leave nothing of the epochs given, it becomes the same share of them.
     """
     if preset not in PRESETS:
         raise VidaugError(f"no preset {preset!r}{nearest(preset, PRESETS)}", hint=f"there is {', '.join(PRESETS)}")
-    usual = Settings(**PRESETS[preset])
-    values = {**PRESETS[preset], **given}
+    usual = PRESETS[preset]
     if 1 <= given.get("epochs", math.inf) <= usual.warmup:
-        values = {**values, "warmup": usual.warmup * given["epochs"] / usual.epochs, **given}
-    return Settings(**values)
+        given = {"warmup": usual.warmup * given["epochs"] / usual.epochs, **given}
+    return replace(usual, **given)
 
 
 def lr_share(step: int, steps: int, warmup: float) -> float:
-    """The rate at a step, counted from 0, as a share of the highest: a line up, then half a cosine down towards 0.
+    """Return the learning rate of a step as a share of the highest: a line up, then half a cosine down towards 0.
 
     No share is 0, as such a step would do nothing: the line begins a step after 0, the cosine ends a step before it.
 
     Args:
+        step: counted from 0.
         steps: of the whole run.
         warmup: steps, also in part.
     """

@@ -96,13 +96,13 @@ class SlowFast(nn.Module):
         self.to(memory_format=torch.channels_last_3d)
 
     def forward(self, video: Video) -> Logits:
-        """uint8 (B, T, H, W, C) to float32 (B, K)."""
+        """Return the logits of clips: uint8 (B, T, H, W, 3) to float32 (B, K)."""
         pooled = torch.cat([maps.float().mean((2, 3, 4)) for maps in self.features(video)], 1)
         logits: Logits = self.head(self.dropout(pooled))
         return logits.float()
 
-    def features(self, video: Video) -> tuple[LastMaps, LastMaps]:
-        """What Slow and Fast see last, before pooling; Fast has alpha times as many frames."""
+    def features(self, video: Video) -> tuple[Maps, Maps]:
+        """Return the last maps of Slow and of Fast, before pooling; Fast has alpha times as many frames."""
         fast = self._normalise(video[:, :: max(1, video.shape[1] // self.architecture.fast_frames)])
         slow = fast[:, :, :: self.architecture.alpha]
         slow, fast = self.slow.stem(slow), self.fast.stem(fast)
@@ -112,7 +112,7 @@ class SlowFast(nn.Module):
         return slow, fast
 
     def _normalise(self, video: Video) -> Maps:
-        """Floats (B, C, T, H, W), a view: bytes in channels-last order are what the convolutions want."""
+        """Return floats (B, C, T, H, W), a view: convolutions want the channels last in memory, as clips have them."""
         kind = video.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.head.weight.dtype
         scale = 1 / self.architecture.std
@@ -183,6 +183,7 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(_conv(inputs, outputs, (1, 1, 1), stride), nn.BatchNorm3d(outputs))
 
     def forward(self, maps: Maps) -> Maps:
+        """Return the block's maps (B, outputs, T, H / stride, W / stride) for maps (B, inputs, T, H, W)."""
         return nn.functional.relu(self.residual(maps).add_(self.shortcut(maps)), inplace=True)
 
 
@@ -206,7 +207,7 @@ class BasicBlock(Block):
 
 
 def _lateral(architecture: Architecture, width: int) -> nn.Sequential:
-    """From Fast to Slow: every alpha-th frame from its neighbours, with twice the channels; section 3.3."""
+    """Return the way from Fast to Slow: every alpha-th frame from its neighbours, twice the channels; section 3.3."""
     kernel, stride = (architecture.lateral_kernel, 1, 1), (architecture.alpha, 1, 1)
     convolution = nn.Conv3d(width, 2 * width, kernel, stride, (kernel[0] // 2, 0, 0), bias=False)
     return nn.Sequential(
@@ -215,7 +216,7 @@ def _lateral(architecture: Architecture, width: int) -> nn.Sequential:
 
 
 def _conv(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: int = 1) -> nn.Conv3d:
-    """A convolution that keeps the frames, and rows and columns but for its stride."""
+    """Return a convolution that keeps the number of frames, and divides rows and columns by its stride."""
     frames, rows, columns = kernel
     padding = (frames // 2, rows // 2, columns // 2)
     return nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding, bias=False)
