@@ -439,7 +439,7 @@ def test_slow_checkpoints_are_written_less_often(shards: Path, tmp_path: Path, m
 def test_slow_checkpoints_lose_no_best_epoch(
     shards: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The best epoch is spared and later ones are worse: it is there at the end, and whenever last.safetensors is later."""
+    """The best epoch is spared and later ones are worse: it is there at the end, and whenever the last is later."""
     clock = iter(range(0, 1000, 2))
     parts = parts_of(tmp_path, shards, held_out, epochs=30)
     save, bias = saver(parts), parts.network.head.bias
@@ -454,7 +454,7 @@ def test_slow_checkpoints_lose_no_best_epoch(
         seen = {number: merits.get(number, 0.5) for number in range(1, last.epoch + 1)}
         assert best.epoch == max(
             seen, key=lambda number: seen[number]
-        )  # what a run that goes on from last.safetensors knows of
+        )  # what a continued run knows of
         assert torch.equal(best.weights["head.bias"], heads[best.epoch])
         assert best.metrics["epoch"] == best.epoch
         found.append((last.epoch, best.epoch))
@@ -713,7 +713,7 @@ def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, sha
     }[fault]
     write_checkpoint(parts.run.last, replace(kept, **broken))
     with pytest.raises(
-        VidaugError, match=r"last\.safetensors: lacks what continuing needs; was it best\.safetensors\?"
+        VidaugError, match=r"last\.safetensors: lacks what continuing needs; was it best\."
     ):
         build(parts.run, CPU)
 
