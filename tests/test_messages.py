@@ -84,7 +84,7 @@ WRONG_LINES: list[tuple[bytes | dict[str, Any], str]] = [
     ({"path": "a\0b"}, "path = 'a\\x00b' should be the name of a file"),
     ({"path": ""}, "path = '' should be the name of a file"),
     ({"fps": float("inf")}, "fps: inf should be a number"),
-    ({"frames": 10**30}, "frames = 1000000000000000000000000000000 should be 1 to 2147483647"),
+    ({"frames": 10**30}, "frames = 1000000000000000000000000000000 should be 1 to 2147483647; a manifest is"),
     ({"path": "./class_0//video_00.avi"}, "./class_0//video_00.avi stands in line 1 already; keep one of them"),
 ]
 

@@ -153,7 +153,7 @@ def _parse_row(line: str | bytes, where: str) -> Row:
         "frames": (1 <= row.frames <= _MOST, f"1 to {_MOST}"),
         "width": (1 <= row.width <= _MOST, f"1 to {_MOST}"),
         "height": (1 <= row.height <= _MOST, f"1 to {_MOST}"),
-        "first": (0 <= row.first <= _MOST - row.frames, f"the number of a frame, 0 to {_MOST} - frames"),
+        "first": (0 <= row.first <= max(_MOST - row.frames, 0), f"the number of a frame, 0 to {_MOST} - frames"),
         "start": ((row.start or 0.0) >= 0, "0 seconds or more"),
         "end": (end > (row.start or 0.0), "seconds, more than start"),
         "fps": (row.fps >= 0, "0 (unknown) or above"),
