@@ -452,9 +452,7 @@ def test_slow_checkpoints_lose_no_best_epoch(
         save({"epoch": epoch, "loss": 1, "top1": 1, "val_top1": merits.get(epoch, 0.5), "val_loss": 1.0})
         last, best = (read_checkpoint(path) for path in (parts.run.last, parts.run.best))
         seen = {number: merits.get(number, 0.5) for number in range(1, last.epoch + 1)}
-        assert best.epoch == max(
-            seen, key=lambda number: seen[number]
-        )  # what a continued run knows of
+        assert best.epoch == max(seen, key=lambda number: seen[number])  # what a continued run knows of
         assert torch.equal(best.weights["head.bias"], heads[best.epoch])
         assert best.metrics["epoch"] == best.epoch
         found.append((last.epoch, best.epoch))
@@ -712,9 +710,7 @@ def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, sha
         "more": {"training": training | {"averages": torch.ones(1)}},
     }[fault]
     write_checkpoint(parts.run.last, replace(kept, **broken))
-    with pytest.raises(
-        VidaugError, match=r"last\.safetensors: lacks what continuing needs; was it best\."
-    ):
+    with pytest.raises(VidaugError, match=r"last\.safetensors: lacks what continuing needs; was it best\."):
         build(parts.run, CPU)
 
 

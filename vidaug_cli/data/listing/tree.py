@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from natsort import natsort_keygen
 
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
@@ -227,11 +228,9 @@ def spell(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def natural(path: str) -> tuple[list[str | int], str]:
-    """Return a sorting key that puts clip2 before clip10.
+def natural(path: str) -> tuple[Any, str]:
+    """Return a sorting key that puts clip2 before clip10; rows stand in this order, and plans follow it."""
+    return _natural(path), path
 
-    Rows stand in this order, and plans follow it, so it depends on nothing but the characters. natsort's order follows
-    the Unicode tables of Python, which change: it decomposes accents, and counts digits of all scripts, and ½.
-    """
-    parts = re.split(r"([0-9]+)", path)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], path
+
+_natural = natsort_keygen()
