@@ -101,7 +101,7 @@ class SlowFast(nn.Module):
         logits: Logits = self.head(self.dropout(pooled))
         return logits.float()
 
-    def features(self, video: Video) -> tuple[Maps, Maps]:
+    def features(self, video: Video) -> tuple[LastMaps, LastMaps]:
         """Return the last maps of Slow and of Fast, before pooling; Fast has alpha times as many frames."""
         fast = self._normalise(video[:, :: max(1, video.shape[1] // self.architecture.fast_frames)])
         slow = fast[:, :, :: self.architecture.alpha]
