@@ -41,7 +41,7 @@ def command(
     vidaug cam run/best.safetensors shards --clip 7 -o cam.png -o cam.mp4
     vidaug cam run/best.safetensors shards --measure
     """
-    from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
+    from vidaug_cli.draw.clips import check_suffixes, draw_pictures
     from vidaug_cli.predict import localisation
     from vidaug_cli.predict.cam_sheet import LEGEND, cam_strips, class_activations
 

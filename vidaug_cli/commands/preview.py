@@ -36,7 +36,7 @@ def command(
     """
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.preview import rendered_strips, stored_strips
-    from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
+    from vidaug_cli.draw.clips import check_suffixes, draw_pictures
 
     check_suffixes(out)
     stored = (Path(source) / "plan.json").exists()

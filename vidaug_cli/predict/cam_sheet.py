@@ -14,8 +14,7 @@ from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.data.sampling import clip_fps
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.draw.heat import draw_heat
-from vidaug_cli.draw.strip import Legend, Strip
+from vidaug_cli.draw.clips import Legend, Strip, draw_heat
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.predict.cam import activations, class_maps
 from vidaug_cli.predict.localisation import spearman
