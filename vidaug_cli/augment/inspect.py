@@ -42,10 +42,6 @@ class Summary:
     own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
     ops: dict[str, int]  # how often each op was drawn
 
-    def as_json(self) -> dict[str, Any]:
-        """Return every field as JSON can hold it."""
-        return dict(vars(self))
-
     @property
     def text(self) -> str:
         """The summary for people, of several lines."""

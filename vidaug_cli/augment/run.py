@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vidaug_cli.augment import output
 from vidaug_cli.augment.output import WHOLE, Part
@@ -51,10 +50,6 @@ class Report:
             if len(reasons) > LISTED:
                 lines.append(f"  ... and {len(reasons) - LISTED} more")
         return "\n".join(lines)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return every field as JSON can hold it."""
-        return asdict(self) | {"out": str(self.out)}
 
 
 def run(
@@ -127,10 +122,6 @@ class Estimate:
         """The estimate for people, in one line."""
         weight = f"{human_bytes(self.bytes)} ({human_bytes(self.free)} free)"
         return f"{_amount(self)}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return every field as JSON can hold it."""
-        return dict(vars(self))
 
 
 def estimate(

@@ -57,9 +57,7 @@ def command(
             report.note(f"wrote {path}")
         printed["classes"] = [one.as_json() for one in classes]
     if measure:
-        for line in predictor.notes:
-            report.note(line)
-        measured = localisation.measure(predictor, shards, progress=report.progress)
-        printed["localisation"] = measured.as_json()
+        report.note(*predictor.notes)
+        printed["localisation"] = measured = localisation.measure(predictor, shards, progress=report.progress)
         lines.append(measured.text)
     report.print(printed, *lines)

@@ -60,5 +60,4 @@ def command(
         printed["baselines"] = trivial.as_json()
         lines += trivial.lines()
     report.print(printed, *lines)
-    for line in trivial.notes() if trivial else []:
-        report.note(f"{train}: {line}")
+    report.note(*(f"{train}: {line}" for line in (trivial.notes() if trivial else ())))

@@ -79,8 +79,7 @@ def command(
             progress=report.progress,
         )
     write_scores(out, prediction.scores)
-    for line in (*prediction.notes, prediction.text):
-        report.note(line)
+    report.note(*prediction.notes, prediction.text)
     report.print(prediction.as_json())
     if prediction.scores.failures:
         raise SystemExit(SKIPPED)

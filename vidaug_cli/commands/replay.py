@@ -37,7 +37,7 @@ def command(
     equal = []
     for result in replay_clips(folder, wanted, engine, root=root, progress=report.progress):
         equal.append(result.equal)
-        report.print(vars(result), f"clip {result.clip}: {result.what}")
+        report.print(result, f"clip {result.clip}: {result.what}")
     report.note(f"{sum(equal)} of {len(equal)} clips are what their numbers say")
     if False in equal:
         raise SystemExit(1)

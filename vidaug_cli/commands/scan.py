@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from json import dumps, loads
 from pathlib import Path
 from typing import Literal
@@ -44,11 +43,9 @@ def command(
     one on stdin. Several become one data set, with classes matched by name. What cannot be used is left out, with the
     reason, and the exit code is then 3.
     """
-    from vidaug_cli.data.classes import read_classes
     from vidaug_cli.data.manifest import rows_text
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.scan_summary import describe, summarise
-    from vidaug_cli.data.selection import renumber
 
     out = out or STDOUT
     if report.json and out == STDOUT:
@@ -58,24 +55,16 @@ def command(
     for file, keys in ((out, {"path", "frames"}), (quarantine, {"path", "reason"})):
         if file and file != STDOUT:
             _check_place(file, keys)
-    numbers = read_classes(listing.classes) if listing.classes else None
     scanned = scan(
         *inputs,
-        layout=listing.layout,
-        split=listing.split,
-        lists=listing.lists,
-        root=listing.root,
-        follow_links=listing.links,
+        **listing.finding,
         probe=probe,
         workers=workers,
         cache=cache or not no_cache,
         progress=report.progress,
         limits=limits.limits(),
     )
-    if numbers is not None:
-        scanned = replace(scanned, rows=renumber(scanned.rows, numbers, listing.classes))
-    for line in describe(scanned, verbose):
-        report.note(line)
+    report.note(*describe(scanned, verbose))
     if quarantine:
         lines = (dumps(entry._asdict(), ensure_ascii=False) + "\n" for entry in scanned.quarantined)
         write_text(quarantine, "".join(lines))

@@ -41,7 +41,6 @@ def command(
     videos = f"{'videos':18}  {result.videos}, {len(result.missing)} of them missing and wrong"
     report.print(result.as_json(), videos, *(rate_line(name, rate) for name, rate in result.rates.items()))
     report.note(f"class numbers allowed: {source}")
-    for name in result.missing[:LISTED]:
-        report.note(f"missing: {printable(name)}")
+    report.note(*(f"missing: {printable(name)}" for name in result.missing[:LISTED]))
     if len(result.missing) > LISTED:
         report.note(f"... {count(len(result.missing), 'video')} are missing")

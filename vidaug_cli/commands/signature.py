@@ -1,4 +1,4 @@
-"""Click options made from a command's signature, so that mypy sees every option a command uses.
+"""Click options made from a command's signature, so that mypy sees every option a command uses; where values came from.
 
 A parameter or a field of a dataclass is an option when its value is `option(...)`. A parameter whose type is a
 dataclass is a group of options: the command gets one instance of it.
@@ -11,17 +11,19 @@ dataclass is a group of options: the command gets one instance of it.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
-from vidaug_cli.commands.environment import variables
 from vidaug_cli.errors import VidaugError
 
 _hints = cache(get_type_hints)  # of a group once for all its commands
@@ -45,11 +47,7 @@ class OutPath(click.Path):
         return STDOUT
 
 
-class Option(NamedTuple):
-    """How click is to make an option."""
-
-    flags: tuple[str, ...]
-    settings: dict[str, Any]
+Option = tuple[tuple[str, ...], dict[str, Any]]  # short forms and settings, for `click.option`
 
 
 def option(help: str, *flags: str, **settings: Any) -> Any:  # noqa: A002
@@ -62,7 +60,7 @@ def option(help: str, *flags: str, **settings: Any) -> Any:  # noqa: A002
             flag, `tuple[T, ...]` an option that may be repeated, `tuple[T, T]` one of two values.
     """
     shown = {"show_default": True} if "default" in settings and "[default:" not in help else {}
-    return Option(flags, {"help": help, **shown, **settings})
+    return flags, {"help": help, **shown, **settings}
 
 
 def out_option(help: str, *, example: str, stdout: bool = False, required: bool = True) -> Any:  # noqa: A002
@@ -79,17 +77,15 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, parameter in parameters.items():
         if is_dataclass(hints[name]):
             groups[name] = group = hints[name]
-            options |= {entry.name: (_hints(group)[entry.name], cast(Option, entry.default)) for entry in fields(group)}
+            options |= {each.name: (_hints(group)[each.name], cast(Option, each.default)) for each in fields(group)}
         elif parameter.default is not parameter.empty:
             options[name] = hints[name], parameter.default
 
     @wraps(command)
     def call(**values: Any) -> None:
-        made = {
-            name: kind(**{entry.name: values[entry.name] for entry in fields(kind)}) for name, kind in groups.items()
-        }
+        made = {name: kind(**{each.name: values[each.name] for each in fields(kind)}) for name, kind in groups.items()}
         try:
-            command(**{name: made[name] if name in made else values[name] for name in parameters})
+            command(**{name: (values | made)[name] for name in parameters})
         except VidaugError as error:
             error.add_note(variables(click.get_current_context(), str(error)))
             raise
@@ -110,3 +106,27 @@ def _type_of(hint: Any) -> dict[str, Any]:
     if get_origin(hint) is tuple:
         return ({"multiple": True} if args[-1] is Ellipsis else {"nargs": len(args)}) | _type_of(args[0])
     return {"is_flag": True} if hint is bool else {"type": click.Path(path_type=Path) if hint is Path else hint}
+
+
+def name_variable(error: click.BadParameter) -> None:
+    """Make click's error about a value from the environment name the variable beside the option."""
+    if (context := error.ctx) and (param := error.param) and (variable := _variable(context, param)):
+        error.param_hint = f"{variable} ({param.get_error_hint(context)})"
+
+
+def variables(context: click.Context, message: str) -> str:
+    """Return ` (from VIDAUG_AUGMENT_RECIPE)` where a message is about a value from the environment; else nothing."""
+    named = []
+    for param in context.command.params:
+        if variable := _variable(context, param):
+            words = re.findall(r"\S*[^\W\d]\S*", os.environ[variable])
+            about = "|".join(map(re.escape, [*param.opts, f"{param.name} =", *words]))
+            if re.search(rf"(?<![\w-])({about})(?![\w-])", message):
+                named.append(variable)
+    return f" (from {', '.join(named)})" if named else ""
+
+
+def _variable(context: click.Context, param: click.Parameter) -> str:
+    """Return the variable of the environment that gave a value; empty where something else did."""
+    from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+    return f"{context.auto_envvar_prefix}_{param.name}".upper() if from_environment else ""

@@ -46,8 +46,7 @@ def command(
         text = {"csv": as_csv, "json": as_json}[format](scored)
     write_text(out, text)
     messages.note(f"{'stdout' if out == STDOUT else out}: {count(len(scored.videos), 'video')}")
-    for failed in scored.failures:
-        messages.note(f"left out: {printable(failed.video)}: {printable(failed.reason)}")
+    messages.note(*(f"left out: {printable(failed.video)}: {printable(failed.reason)}" for failed in scored.failures))
     if scored.failures:
         messages.note(f"{count(len(scored.failures), 'video')} without scores have no line, and will count as wrong")
         raise SystemExit(SKIPPED)

@@ -30,7 +30,7 @@ def command(
 
     faults, shards = verify(folder, deep=not quick, workers=processes(workers, report), progress=report.progress)
     lines = [f"{fault.path}: {fault.what}" for fault in faults]
-    report.print({"shards": shards, "faults": [vars(fault) for fault in faults]}, *lines)
+    report.print({"shards": shards, "faults": faults}, *lines)
     report.note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}")
     if faults:
         raise SystemExit(1)

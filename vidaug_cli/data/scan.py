@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vidaug_cli.data.cache import ProbeCache, Stamp, default_file, stamp
+from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.source import Piped, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import ProbeMode, Row, resolve_inside, segment_name
+from vidaug_cli.data.selection import renumber
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.probe import Probe
@@ -51,6 +53,7 @@ def scan(
     lists: Path | None = None,
     root: Path | None = None,
     follow_links: Path | bool = False,
+    classes: Path | None = None,
     probe: ProbeMode = "full",
     workers: int = 0,
     cache: Path | bool = True,
@@ -67,6 +70,7 @@ def scan(
         root: what paths in a list are relative to, if not to the list's folder.
         follow_links: go into linked folders too, if they lie in this folder or in the input's own (True). Without it
             only links to files in the input's own folder are taken.
+        classes: a file that fixes names and numbers of the classes, whichever of them occur.
         probe: "full" decodes every frame, "packets" counts packets, "header" believes the header.
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
@@ -76,6 +80,7 @@ def scan(
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
     """
+    numbers = read_classes(classes) if classes else {}
     sources = [source_of(path, root, split, lists, follow_links) for path in inputs]
     name, base, listing = list_inputs(sources, layout)
     quarantined, notes = list(listing.quarantined), list(listing.notes)
@@ -116,7 +121,7 @@ def scan(
     return Scan(
         layout=name,
         root=base,
-        rows=rows,
+        rows=renumber(rows, numbers, classes) if classes else rows,
         quarantined=quarantined,
         notes=notes,
         passed_over=listing.passed_over,

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Real
@@ -64,10 +63,6 @@ class Localisation:
     @property
     def _left_out(self) -> str:
         return ", ".join(f"{count(number, 'clip')} {reason}" for reason, number in self.left_out.items())
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
-        return dict(vars(self))
 
 
 def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Localisation:
