@@ -91,22 +91,29 @@ def parse(
 
 def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a value from outside for a type: the place in the value, and the fault."""
-    origin, args = get_origin(hint), get_args(hint)
     if hint is Any or type(value) in _plain(hint):
         return
+    origin, args, known = get_origin(hint), get_args(hint), _fields(hint)
     inside = f"{place}." if place else ""
-    if known := _fields(hint):
-        if not isinstance(value, dict):
-            yield place, f"{shown(value)} should be {_WANTED[dict]}"
-            return
+    container = dict if known or origin is dict else list if origin in (list, tuple) else None
+    if container and not isinstance(value, container):
+        yield place, f"{shown(value)} should be {_WANTED[container]}"
+    elif known:
         for key in () if extra else [key for key in value if key not in known]:
             yield f"{inside}{shown(key)[1:-1]}", f"unknown key{nearest(str(key), known)}"
-        for name, (kind, plain, needed) in known.items():
-            if name not in value:
-                if needed:
-                    yield inside + name, "is missing"
-            elif type(value[name]) not in plain:
+        for name, (kind, needed) in known.items():
+            if name in value:
                 yield from type_faults(value[name], kind, inside + name, extra=extra)
+            elif needed:
+                yield inside + name, "is missing"
+    elif container:
+        kinds = _kinds(hint, len(value))
+        if len(kinds) != len(value):
+            yield place, f"{shown(value)} should have {len(kinds)} entries"
+            return
+        entries = value.items() if container is dict else enumerate(value)
+        for (key, entry), kind in zip(entries, kinds, strict=True):
+            yield from type_faults(entry, kind, f"{inside}{key}", extra=extra)
     elif origin in (Union, UnionType):
         each = [list(type_faults(value, arg, place, extra=extra)) for arg in args if arg is not NoneType]
         if len(each) == 1:
@@ -117,15 +124,6 @@ def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) 
         if value not in args:
             advice = nearest(value, args) if isinstance(value, str) else ""
             yield place, f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
-    elif origin in (list, dict, tuple):
-        if not isinstance(value, dict if origin is dict else list):
-            yield place, f"{shown(value)} should be {_WANTED[dict if origin is dict else list]}"
-        elif len(kinds := _kinds(hint, len(value))) != len(value):
-            yield place, f"{shown(value)} should have {len(kinds)} entries"
-        else:
-            entries = value.items() if isinstance(value, dict) else enumerate(value)
-            for (key, entry), kind in zip(entries, kinds, strict=True):
-                yield from type_faults(entry, kind, f"{inside}{key}", extra=extra)
     else:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
@@ -149,13 +147,13 @@ def _plain(hint: Any) -> frozenset[type]:
 
 
 @cache
-def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type], bool]]:
-    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there."""
+def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """Return for each field of a dataclass its type, and whether it has to be there; nothing for another type."""
     if not is_dataclass(kind):
         return {}
     hints = get_type_hints(kind)
-    needed = {field.name: field.default is field.default_factory is MISSING for field in fields(kind) if field.init}
-    return {name: (hints[name], _plain(hints[name]), needed[name]) for name in needed}
+    given = [field for field in fields(kind) if field.init]
+    return {field.name: (hints[field.name], field.default is field.default_factory is MISSING) for field in given}
 
 
 def _made(value: Any, hint: Any) -> Any:

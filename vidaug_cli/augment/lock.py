@@ -50,10 +50,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 def _take(path: Path) -> int:
     """Open and lock the file, and write our name into it. Raises VidaugError."""
     while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise VidaugError(f"cannot be written: {error.strerror}", where=path) from error
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             locked = _lock(descriptor)
             if locked and not _lies_at(descriptor, path):  # removed between our two calls

@@ -8,16 +8,14 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.signature import option, out_option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 ONE_CLASS = "there is nothing to tell apart; are the folders of the classes further down, or is this a part of a set?"
 
 
-@click.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@with_options
+@as_command
 def command(
-    inputs: tuple[str, ...],
+    inputs: tuple[str, ...] = argument("INPUT..."),
     *,
     out: Path = out_option("Folder for the shards.", example="shards"),
     recipe: options.RecipeOptions,
@@ -91,7 +89,7 @@ def command(
         overwrite=overwrite,
         retry_failed=retry_failed,
         force=force,
-        progress=report.progress,
+        progress=not report.quiet,
     )
     report.note(made.text)
     if any(failure.passing for failure in made.failures):

@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands.options import CLASSES, ReportOptions, read_scores
-from vidaug_cli.commands.signature import OutPath, option, with_options
+from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 EXISTING = click.Path(path_type=Path, exists=True)
 
 
-@click.command()
-@click.argument("scores", metavar="SCORES", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    scores: Path,
+    scores: Path = argument("SCORES"),
     *,
     train: Path | None = option(
         "What was trained on: adds what its most frequent class and its nearest video by length and size achieve.",

@@ -90,11 +90,6 @@ class MessageOptions:
         if not self.quiet:
             note(*messages)
 
-    @property
-    def progress(self) -> bool:
-        """Whether to say how far a job is: with a bar, or in lines where stderr is not a terminal."""
-        return not self.quiet
-
 
 @dataclass(frozen=True)
 class ReportOptions(MessageOptions, JsonOption):
@@ -199,7 +194,7 @@ class InputOptions(ScanOptions):
         from vidaug_cli.data.inputs import read_input
         from vidaug_cli.data.selection import select
 
-        everything = read_input(*sources, **self.finding, workers=workers, progress=messages.progress, limits=limits)
+        everything = read_input(*sources, **self.finding, workers=workers, progress=not messages.quiet, limits=limits)
         messages.note(*everything.notes)
         messages.note(*(f"left out: {printable(video.path)}: {video.reason}" for video in everything.quarantined))
         rows = select(everything.rows, subset=self.subset, limit=self.limit, seed=seed)

@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option
 
 
-@click.command()
-@click.argument("source", metavar="OUT|INPUT")
-@with_options
+@as_command
 def command(
-    source: str,
+    source: str = argument("OUT|INPUT"),
     *,
     out: tuple[Path, ...] = options.picture_option("clips", default="preview.png", example="look.png"),
     clip: tuple[int, ...] = option("Number of a clip in OUT; may be repeated.", type=click.IntRange(0)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from json import dumps, loads
 from pathlib import Path
 from typing import Literal
@@ -9,15 +10,13 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands.options import SKIPPED, WORKERS, LimitOptions, ReportOptions, ScanOptions, write_text
-from vidaug_cli.commands.signature import STDOUT, OutPath, option, out_option, with_options
+from vidaug_cli.commands.signature import STDOUT, OutPath, argument, as_command, option, out_option
 from vidaug_cli.errors import VidaugError
 
 
-@click.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    inputs: tuple[Path, ...],
+    inputs: tuple[Path, ...] = argument("INPUT..."),
     *,
     out: Path | None = out_option(
         "Manifest to write; without it, rows go to stdout.", example="manifest.jsonl", stdout=True, required=False
@@ -61,7 +60,7 @@ def command(
         probe=probe,
         workers=workers,
         cache=cache or not no_cache,
-        progress=report.progress,
+        progress=not report.quiet,
         limits=limits.limits(),
     )
     report.note(*describe(scanned, verbose))
@@ -84,9 +83,7 @@ def _check_place(file: Path, keys: set[str]) -> None:
         return
     with file.open(encoding="utf-8", errors="replace") as lines:
         first = lines.readline(1_000_000)
-    try:
-        ours = keys <= loads(first).keys()
-    except (ValueError, AttributeError):
-        ours = False
-    if not ours:
-        raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name")
+    with suppress(ValueError, AttributeError):  # not JSON, or not an object
+        if keys <= loads(first).keys():
+            return
+    raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name")

@@ -8,14 +8,12 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands.options import CLASSES, SKIPPED, MessageOptions, read_scores, write_text
-from vidaug_cli.commands.signature import STDOUT, option, out_option, with_options
+from vidaug_cli.commands.signature import STDOUT, argument, as_command, option, out_option
 
 
-@click.command()
-@click.argument("scores", metavar="SCORES", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    scores: Path,
+    scores: Path = argument("SCORES"),
     *,
     out: Path = out_option("File to write; - is stdout.", example="submission.txt", stdout=True),
     format: Literal["vipriors2020", "csv", "json"] = option(  # noqa: A002

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions
-from vidaug_cli.commands.signature import option, out_option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,9 @@ class SettingOptions:
     amp: Literal["auto", "bf16", "off"] | None = option("bfloat16 where it is faster, or as told.")
 
 
-@click.command()
-@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    shards: tuple[Path, ...],
+    shards: tuple[Path, ...] = argument("SHARDS..."),
     *,
     val: str | None = option("Clips or videos to test every epoch on.", metavar="SHARDS|VIDEOS"),
     out: Path = out_option("Folder of the run: checkpoints, metrics, curves.", example="run"),
@@ -117,7 +115,7 @@ def command(
             if val is not None and videos:
                 check_run(run, world, overwrite=overwrite, validation_follows=True)
                 rows, _ = choice.videos([val], report, seed=0)
-                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=report.progress)
+                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=not report.quiet)
                 report.note(done.text)
         world.barrier()
         if val is not None:
@@ -131,6 +129,6 @@ def command(
             compiled=compile,
             overwrite=overwrite,
         )
-        history = train(parts, log=log, progress=report.progress)
+        history = train(parts, log=log, progress=not report.quiet)
         if world.is_first:
             report.print({"run": str(out), "epochs": len(history), **history[-1]})

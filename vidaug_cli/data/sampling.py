@@ -47,10 +47,6 @@ class ClipSpec:
         }
         check(self, rules, where="clip")
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as JSON has them."""
-        return asdict(self) | {"crop": list(self.crop)}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
