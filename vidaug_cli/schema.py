@@ -95,10 +95,10 @@ def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) 
         return
     origin, args, known = get_origin(hint), get_args(hint), _fields(hint)
     inside = f"{place}." if place else ""
-    container = dict if known or origin is dict else list if origin in (list, tuple) else None
+    container = dict if known is not None or origin is dict else list if origin in (list, tuple) else None
     if container and not isinstance(value, container):
         yield place, f"{shown(value)} should be {_WANTED[container]}"
-    elif known:
+    elif known is not None:
         for key in () if extra else [key for key in value if key not in known]:
             yield f"{inside}{shown(key)[1:-1]}", f"unknown key{nearest(str(key), known)}"
         for name, (kind, needed) in known.items():
@@ -147,10 +147,10 @@ def _plain(hint: Any) -> frozenset[type]:
 
 
 @cache
-def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Return for each field of a dataclass its type, and whether it has to be there; nothing for another type."""
+def _fields(kind: Any) -> dict[str, tuple[Any, bool]] | None:
+    """Return for each field of a dataclass its type, and whether it has to be there; None for another type."""
     if not is_dataclass(kind):
-        return {}
+        return None
     hints = get_type_hints(kind)
     given = [field for field in fields(kind) if field.init]
     return {field.name: (hints[field.name], field.default is field.default_factory is MISSING) for field in given}
@@ -163,7 +163,7 @@ def _made(value: Any, hint: Any) -> Any:
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return _made(value, next(arg for arg in get_args(hint) if arg is not NoneType and not type_fault(value, arg)))
-    if known := _fields(hint):
+    if (known := _fields(hint)) is not None:
         return hint(**{name: _made(entry, known[name][0]) for name, entry in value.items() if name in known})
     if origin is dict:
         return {key: _made(entry, get_args(hint)[1]) for key, entry in value.items()}
