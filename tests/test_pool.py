@@ -8,10 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from vidaug_cli.data.video import pool
-from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.guard import Guard, decode_each
 from vidaug_cli.data.video.limits import LIMITS
-from vidaug_cli.data.video.pool import decode_each
 from vidaug_cli.errors import VidaugError
 
 
@@ -32,7 +30,7 @@ class Watched(Guard):
 @pytest.fixture(autouse=True)
 def guards(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
     Watched.made = []
-    monkeypatch.setattr(pool, "Guard", Watched)
+    monkeypatch.setattr(guard, "Guard", Watched)
     return Watched.made
 
 

@@ -45,10 +45,9 @@ def command(
     reason, and the exit code is then 3.
     """
     from vidaug_cli.data.classes import read_classes
-    from vidaug_cli.data.manifest import rows_text
+    from vidaug_cli.data.manifest import renumber, rows_text
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.scan_summary import describe, summarise
-    from vidaug_cli.data.selection import renumber
 
     out = out or STDOUT
     if report.json and out == STDOUT:

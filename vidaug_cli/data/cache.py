@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 from vidaug_cli.data.listing.tree import IMAGES
-from vidaug_cli.data.video.probe import Probe
+from vidaug_cli.data.manifest import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.schema import parse
 

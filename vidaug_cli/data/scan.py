@@ -13,10 +13,9 @@ from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.source import Piped, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
-from vidaug_cli.data.manifest import ProbeMode, Row, resolve_inside, segment_name
+from vidaug_cli.data.manifest import Probe, ProbeMode, Row, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.limits import LIMITS, Limits
-from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.words import count
 from vidaug_cli.workers import track, worker_count
@@ -175,8 +174,7 @@ def _probe_each(
     if not files:
         return
     # Only here, so that a scan that finds everything in its cache loads no decoder.
-    from vidaug_cli.data.video.guard import Guard
-    from vidaug_cli.data.video.pool import decode_each
+    from vidaug_cli.data.video.guard import Guard, decode_each
 
     def probe(guard: Guard, file: Path) -> tuple[Path, Probe | VideoError]:
         try:

@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 from vidaug_cli.data.listing.names import SPLITS
+from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
-from vidaug_cli.data.selection import classes_of
 from vidaug_cli.words import count, cut, printable
 
 SHOWN = 20  # quarantined videos listed one by one

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec, Sample, frame_numbers
-from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.guard import Guard, decode_each
 from vidaug_cli.data.video.limits import LIMITS, Limits
-from vidaug_cli.data.video.pool import decode_each
 from vidaug_cli.errors import VideoError
 from vidaug_cli.predict.views import Views, views
 

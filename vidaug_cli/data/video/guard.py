@@ -1,4 +1,4 @@
-"""A process of its own for decoding: broken and hostile files hang and crash decoders, and that must not end the job.
+"""Processes only for decoding: broken and hostile files hang and crash decoders, and that must not end the job.
 
 The child is a bare Python with av and numpy, not a copy of the caller's `__main__`: it starts in a quarter of a second,
 needs no `if __name__ == "__main__"` and works inside any worker. Pixels come back in memory that both map. POSIX only.
@@ -16,29 +16,31 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
 from functools import lru_cache
+from itertools import islice
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import ProbeMode, Row
+from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.limits import LIMITS, Limits
-from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.files import nameless_file
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Task = TypeVar("Task")
 
 _CHILD = "import sys; from vidaug_cli.data.video.guard import serve; serve(int(sys.argv[1]), *map(float, sys.argv[2:]))"
-
 
 _SLOW = "--time-limit gives it longer"
 _DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and what to try
@@ -158,6 +160,47 @@ class Guard(AbstractContextManager["Guard"]):
             raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
 
 
+def decode_each(
+    call: Callable[[Guard, Task], T], tasks: Iterable[Task], workers: int, limits: Limits, *, ordered: bool
+) -> Generator[T, None, None]:
+    """Yield `call(guard, task)` for each task, where `guard` is used by no other thread meanwhile.
+
+    At most `workers` + 1 tasks are begun whose results are not yet taken. Whatever ends the iteration early (an error
+    of `call`, Ctrl-C, `close`) ends the decoding processes too.
+
+    Args:
+        call: what to do; it runs in a thread.
+        tasks: taken from the iterable one by one, when there is room.
+        workers: threads, and decoding processes, at least 1.
+        limits: what one video may cost.
+        ordered: results in the order of the tasks, and not as they come.
+    """
+    guards: SimpleQueue[Guard] = SimpleQueue()
+
+    def run(task: Task) -> T:
+        guard = guards.get()
+        try:
+            return call(guard, task)
+        finally:
+            guards.put(guard)
+
+    with ExitStack() as stack:
+        for _ in range(workers):
+            guards.put(stack.enter_context(Guard(limits)))
+        pool = ThreadPoolExecutor(workers)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # what still runs ends with its guard's process
+        waiting = iter(tasks)
+        running: list[Future[T]] = []
+        while True:
+            running += [pool.submit(run, task) for task in islice(waiting, workers + 1 - len(running))]
+            if not running:
+                return
+            done = running[:1] if ordered else wait(running, return_when=FIRST_COMPLETED).done
+            running = [future for future in running if future not in done]
+            for future in done:
+                yield future.result()
+
+
 def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _Pixels) -> None:
     link.close()
     os.close(pixels.file)
@@ -203,12 +246,11 @@ def _end_with(parent: int) -> None:
 def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Exception | None, T | None]:
     try:
         return None, function(*args, **kwargs)
-    except VidaugError as error:
-        return error, None
     except MemoryError:
         return VideoError("there is not enough memory to decode it", where=args[0], passing=True), None
-    except Exception as error:  # a bug: its traceback would end here
-        error.add_note(traceback.format_exc())
+    except Exception as error:
+        if not isinstance(error, VidaugError):  # a bug, whose traceback would end here
+            error.add_note(traceback.format_exc())
         return error, None
 
 

@@ -14,13 +14,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import ProbeMode
+from vidaug_cli.data.manifest import Probe, ProbeMode
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.timing import Runs, fit_runs
 from vidaug_cli.data.video.decoder import OpenVideo, open_video
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.pictures import Pictures, orientation
-from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VideoError
 
 if TYPE_CHECKING:
