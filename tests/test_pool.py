@@ -30,7 +30,7 @@ class Watched(Guard):
 @pytest.fixture(autouse=True)
 def guards(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
     Watched.made = []
-    monkeypatch.setattr(guard, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     return Watched.made
 
 

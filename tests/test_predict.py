@@ -138,7 +138,7 @@ def test_readings_stay_few_in_memory_and_guards_end(rows: list[Row], monkeypatch
             closed.append(self)
             super().close()
 
-    monkeypatch.setattr(guard, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     taken = []
 
     def wanted() -> Iterator[Reading]:
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_the_decoders(rows: list[Row], monkeypatch: pytest.MonkeyPat
     def interrupt(self: Predictor, video: torch.Tensor) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(guard, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     monkeypatch.setattr(Predictor, "softmax", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predict_videos(predictor_of(batch=2), rows)
