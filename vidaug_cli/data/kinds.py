@@ -41,6 +41,11 @@ class Kind(Enum):
     def __init__(self, words: str, use: str, origin: str) -> None:
         self.words, self.use, self.origin = words, use, origin
 
+    @property
+    def finding(self) -> str:
+        """What a message says of a path of this kind."""
+        return "does not exist" if self is Kind.MISSING else f"is {self.words}"
+
 
 _FORMATS = {"vidaug": Kind.SHARD, "vidaug-scores": Kind.SCORES, "": Kind.HDF5, None: Kind.UNCLEAR}
 _MARKS = {PLAN: Kind.SHARDS} | dict.fromkeys(("best.safetensors", "last.safetensors", "metrics.jsonl"), Kind.RUN)
@@ -72,10 +77,11 @@ def expect(path: Path, *wanted: Kind, called: str = "") -> None:
     kind = kind_of(path)
     if kind in wanted or kind is Kind.UNCLEAR:
         return
-    what = "does not exist" if kind is Kind.MISSING else f"is {kind.words}"
     origins = " or ".join(dict.fromkeys(each.origin for each in wanted if each.origin))
     hint = f"{called or ' or '.join(each.words for each in wanted)} is wanted here"
-    raise VidaugError(what, where=path, hint=hint + (f": {origins} writes one" if origins and not called else ""))
+    raise VidaugError(
+        kind.finding, where=path, hint=hint + (f": {origins} writes one" if origins and not called else "")
+    )
 
 
 def starts_manifest(head: bytes) -> bool:

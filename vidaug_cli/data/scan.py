@@ -23,7 +23,7 @@ from vidaug_cli.workers import track, worker_count
 TAIL = 0.5  # seconds by which a segment may go beyond its video without a word: published times are rounded
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Scan:
     """What a scan found. The rows stand in natural order of their paths, however many workers looked."""
 
@@ -91,15 +91,13 @@ def scan(
     # How long a probe may take changes nothing in what it finds: one that was cut short is not kept.
     with closing(_open_cache(cache, f"{probe} {limits.pixels} {limits.frames}", notes)) as kept:
         probes = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
-        cached = len(probes)
         new = [file for file in stamps if file not in probes]
         with closing(_probe_each(new, probe, limits, workers)) as results:
             for file, result in track(results, len(new), "video", "scan", show=progress):
                 probes[file] = result
                 kept.put(file, stamps[file], result)
         notes += [kept.fault] if kept.fault else []
-    rows = []
-    beyond = []
+    rows, beyond = [], []
     for candidate in sorted(files, key=lambda candidate: (natural(candidate.path), candidate.start or 0.0)):
         result = probes[files[candidate]]
         try:
@@ -112,15 +110,7 @@ def scan(
             quarantined.append(Quarantined(_name(candidate), error.reason))
     if beyond:
         notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
-    return Scan(
-        layout=name,
-        root=base,
-        rows=rows,
-        quarantined=quarantined,
-        notes=notes,
-        passed_over=listing.passed_over,
-        cached=cached,
-    )
+    return Scan(name, base, rows, quarantined, notes, listing.passed_over, len(stamps) - len(new))
 
 
 def _name(candidate: Candidate) -> str:
@@ -143,8 +133,8 @@ def _row(root: Path, candidate: Candidate, probe: Probe) -> Row:
     shown = Clock(clock.cut(frames))
     if clock.varies and len(frames) < clock.frames:  # the mean of the file is not the rate here
         known["fps"] = shown.frames / shown.seconds
-    known |= {"first": frames.start, "frames": len(frames)}
-    return Row(**known, durations=shown.runs if shown.varies else None)
+    known |= {"first": frames.start, "frames": len(frames), "durations": shown.runs if shown.varies else None}
+    return Row(**known)
 
 
 def _locate(root: Path, candidate: Candidate) -> Path:
@@ -158,11 +148,11 @@ def _locate(root: Path, candidate: Candidate) -> Path:
 
 def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
     """Return the cache; where the user's cache folder cannot be written, none, with a note."""
-    if cache is not True:
-        return ProbeCache(cache or None, kind)
     try:
-        return ProbeCache(default_file(), kind)
+        return ProbeCache(default_file() if cache is True else cache or None, kind)
     except (VidaugError, RuntimeError) as error:  # RuntimeError: a user without a home
+        if cache is not True:
+            raise
         notes.append(f"nothing is kept for the next scan: {error}")
         return ProbeCache(None, kind)
 
