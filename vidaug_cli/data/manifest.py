@@ -22,7 +22,6 @@ from vidaug_cli.data.lines import is_number
 from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.rng import Step, generator
 from vidaug_cli.schema import check, parse
 from vidaug_cli.words import nearest
 
@@ -216,6 +215,8 @@ def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: 
             hint = f"there is {', '.join(splits)}" if splits else _NO_SPLITS
             raise VidaugError(f"no video has split {subset!r}{_advice(subset, splits)}", hint=hint)
     if limit is not None and limit < len(rows):
+        from vidaug_cli.rng import Step, generator  # only here: it loads numpy
+
         chosen = generator(seed, 0, 1, Step.SHUFFLE).choice(len(rows), limit, replace=False)
         rows = [rows[index] for index in sorted(chosen)]
     return list(rows)
