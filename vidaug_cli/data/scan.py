@@ -164,12 +164,7 @@ def _probe_each(
     if not files:
         return
     # Only here, so that a scan that finds everything in its cache loads no decoder.
-    from vidaug_cli.data.video.guard import Guard, decode_each
+    from vidaug_cli.data.video.guard import decode_each
 
-    def probe(guard: Guard, file: Path) -> tuple[Path, Probe | VideoError]:
-        try:
-            return file, guard.probe(file, mode)
-        except VideoError as error:
-            return file, error
-
-    yield from decode_each(probe, files, min(worker_count(workers), len(files)), limits, ordered=False)
+    workers = min(worker_count(workers), len(files))
+    yield from decode_each(lambda guard, file: guard.probe(file, mode), files, workers, limits, ordered=False)

@@ -53,11 +53,8 @@ def read_ahead(
     At most `workers` + 1 of them are in memory, as `decode_each` keeps it.
     """
 
-    def read(guard: Guard, reading: Reading) -> tuple[Reading, Pixels | VideoError]:
-        try:
-            return reading, read_samples(guard, reading.row, reading.samples, spec)
-        except VideoError as error:
-            return reading, error
+    def read(guard: Guard, reading: Reading) -> Pixels:
+        return read_samples(guard, reading.row, reading.samples, spec)
 
     return decode_each(read, wanted, workers, limits, ordered=True)
 

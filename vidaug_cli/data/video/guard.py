@@ -162,11 +162,13 @@ class Guard(AbstractContextManager["Guard"]):
 
 def decode_each(
     call: Callable[[Guard, Task], T], tasks: Iterable[Task], workers: int, limits: Limits, *, ordered: bool
-) -> Generator[T, None, None]:
-    """Yield `call(guard, task)` for each task, where `guard` is used by no other thread meanwhile.
+) -> Generator[tuple[Task, T | VideoError], None, None]:
+    """Yield each task with what `call(guard, task)` returns, or with the VideoError that it raises.
 
-    At most `workers` + 1 tasks are begun whose results are not yet taken. Whatever ends the iteration early (an error
-    of `call`, Ctrl-C, `close`) ends the decoding processes too.
+    Each thread has a guard of its own, and hands it to `call`.
+
+    At most `workers` + 1 tasks are begun whose results are not yet taken. Whatever ends the iteration early (another
+    error of `call`, Ctrl-C, `close`) ends the decoding processes too.
 
     Args:
         call: what to do; it runs in a thread.
@@ -177,10 +179,12 @@ def decode_each(
     """
     guards: SimpleQueue[Guard] = SimpleQueue()
 
-    def run(task: Task) -> T:
+    def run(task: Task) -> tuple[Task, T | VideoError]:
         guard = guards.get()
         try:
-            return call(guard, task)
+            return task, call(guard, task)
+        except VideoError as error:
+            return task, error
         finally:
             guards.put(guard)
 
@@ -190,7 +194,7 @@ def decode_each(
         pool = ThreadPoolExecutor(workers)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # what still runs ends with its guard's process
         waiting = iter(tasks)
-        running: list[Future[T]] = []
+        running: list[Future[tuple[Task, T | VideoError]]] = []
         while True:
             running += [pool.submit(run, task) for task in islice(waiting, workers + 1 - len(running))]
             if not running:
