@@ -19,6 +19,7 @@ from unicodedata import normalize
 
 from vidaug_cli.data.kinds import Kind, expect
 from vidaug_cli.data.lines import is_number
+from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.errors import VidaugError, VideoError
@@ -59,7 +60,7 @@ class Row:
     @property
     def name(self) -> str:
         """What tells this video from all others below `root`: its path, with the segment as W3C's Media Fragments."""
-        return segment_name(self.path, self.start, self.end)
+        return segment_name(self)
 
     @property
     def file(self) -> Path:
@@ -92,11 +93,11 @@ class Probe:
         return Clock(((self.frames, 1 / self.fps),)) if self.fps else None
 
 
-def segment_name(path: str, start: float | None, end: float | None) -> str:
-    """Return `path`, with `#t=10,20` for the seconds from 10 to 20, `#t=10` from 10 to the end."""
-    if start is None and end is None:
-        return path
-    return f"{path}#t={start or 0:.12g}" + (f",{end:.12g}" if end is not None else "")
+def segment_name(video: Candidate | Row) -> str:
+    """Return its path, with `#t=10,20` for the seconds from 10 to 20, `#t=10` from 10 to the end."""
+    if video.start is None and video.end is None:
+        return video.path
+    return f"{video.path}#t={video.start or 0:.12g}" + (f",{video.end:.12g}" if video.end is not None else "")
 
 
 def resolve_inside(root: Path, path: str) -> Path:

@@ -86,7 +86,7 @@ def scan(
             stamps[file] = stamp(file)
             files[candidate] = file
         except VideoError as error:
-            quarantined.append(Quarantined(spell(_name(candidate)), error.reason))
+            quarantined.append(Quarantined(spell(segment_name(candidate)), error.reason))
     limits = limits or LIMITS
     # How long a probe may take changes nothing in what it finds: one that was cut short is not kept.
     with closing(_open_cache(cache, f"{probe} {limits.pixels} {limits.frames}", notes)) as kept:
@@ -105,16 +105,12 @@ def scan(
                 raise result
             rows.append(_row(base, candidate, result))
             if (clock := result.clock) and (candidate.end or 0.0) > clock.end + TAIL:
-                beyond.append(_name(candidate))
+                beyond.append(segment_name(candidate))
         except VideoError as error:
-            quarantined.append(Quarantined(_name(candidate), error.reason))
+            quarantined.append(Quarantined(segment_name(candidate), error.reason))
     if beyond:
         notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
     return Scan(name, base, rows, quarantined, notes, listing.passed_over, len(stamps) - len(new))
-
-
-def _name(candidate: Candidate) -> str:
-    return segment_name(candidate.path, candidate.start, candidate.end)
 
 
 def _row(root: Path, candidate: Candidate, probe: Probe) -> Row:

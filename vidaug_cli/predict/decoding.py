@@ -64,4 +64,4 @@ def read_samples(guard: Guard, row: Row, samples: Sequence[Sample], spec: ClipSp
     wanted = np.stack([frame_numbers(sample, spec, row) for sample in samples])
     distinct, numbers = np.unique(wanted, return_inverse=True)
     frames, _ = guard.read_clip(row, distinct, samples[0].crop, spec.size)
-    return Pixels(frames.copy(), numbers.reshape(wanted.shape))  # the guard's own memory is for its next call
+    return Pixels(frames, numbers.reshape(wanted.shape))

@@ -87,7 +87,7 @@ class Guard(AbstractContextManager["Guard"]):
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Return what `reader.read_clip` does; without `out`, the clip is memory that the next call writes over.
+        """Return what `reader.read_clip` does.
 
         Raises VideoError too when the decoder crashes or takes more than `limits` allows, and where the video of a
         manifest ends before frames that a full probe found, or before its segment begins.
@@ -102,8 +102,7 @@ class Guard(AbstractContextManager["Guard"]):
             if short or taken.min() < video.first:
                 what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
                 raise VideoError(what, where=video.name, hint="scan it again")
-        if out is None:
-            return clip, taken
+        out = np.empty_like(clip) if out is None else out
         out[...] = clip
         return out, taken
 
@@ -130,9 +129,8 @@ class Guard(AbstractContextManager["Guard"]):
 
     def _death(self, status: int, where: object) -> VideoError:
         """Return why the child is gone. Even a crash may pass: decoders crash where memory is short."""
-        what, hint = _DEATHS.get(-status, (f"the decoder crashed (signal {-status})", ""))
-        if status >= 0:
-            what = f"the decoder crashed (exit status {status})"
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        what, hint = _DEATHS.get(-status, (f"the decoder crashed ({how})", ""))
         return VideoError(what.format(seconds=self.limits.seconds), where=where, hint=hint, passing=True)
 
     def _start(self) -> None:

@@ -56,11 +56,12 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
             deque(video.packets(), maxlen=0)
             ticks = sorted(video.stamps, key=lambda stamp: stamp or 0)  # packets come in coding order
             stamps = [None if stamp is None else stamp * video.tick for stamp in ticks]
+        times = [stamp for stamp in stamps if stamp is not None]
         if stamps:
-            count, rate = len(stamps), _mean_rate([stamp for stamp in stamps if stamp is not None], rate)
+            count, rate = len(stamps), _mean_rate(times, rate)
         if how == "full" and video.marked == count:
             raise VideoError("is damaged: not one frame is whole", where=path)
-        begin, runs = _timing(video, stamps)
+        begin, runs = _timing(video, times) if len(times) == len(stamps) else (0.0, None)
         return Probe(
             frames=count,
             fps=rate if count > 1 else 0.0,
@@ -86,10 +87,9 @@ def _mean_rate(times: list[float], rate: float) -> float:
     return rate if abs(measured - rate) < 0.05 * rate else round(measured, 3)
 
 
-def _timing(video: OpenVideo, stamps: list[float | None]) -> tuple[float, Runs | None]:
-    """Return the seconds of the first frame, and the runs of all, where each has a stamp later than the one before."""
-    times = [stamp for stamp in stamps if stamp is not None]
-    if len(times) < max(2, len(stamps)) or any(late <= early for early, late in pairwise(times)):
+def _timing(video: OpenVideo, times: list[float]) -> tuple[float, Runs | None]:
+    """Return the seconds of the first frame, and the runs of all, where each comes later than the one before."""
+    if len(times) < 2 or any(late <= early for early, late in pairwise(times)):
         return 0.0, None
     origin = times[0] if video.origin is None else video.origin
     return round(times[0] - origin, 9), fit_runs(times, video.tick)
