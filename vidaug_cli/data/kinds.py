@@ -79,9 +79,8 @@ def expect(path: Path, *wanted: Kind, called: str = "") -> None:
         return
     origins = " or ".join(dict.fromkeys(each.origin for each in wanted if each.origin))
     hint = f"{called or ' or '.join(each.words for each in wanted)} is wanted here"
-    raise VidaugError(
-        kind.finding, where=path, hint=hint + (f": {origins} writes one" if origins and not called else "")
-    )
+    hint += f": {origins} writes one" if origins and not called else ""
+    raise VidaugError(kind.finding, where=path, hint=hint)
 
 
 def starts_manifest(head: bytes) -> bool:
