@@ -15,9 +15,8 @@ from vidaug_cli.augment.output import check_place
 from vidaug_cli.augment.plan import DRAWS, GROUP, ORIGINAL, Plan, read_header, read_plan, write_plan
 from vidaug_cli.augment.render import draw_cut, draw_mixture
 from vidaug_cli.augment.verify import verify
-from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
+from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text, select
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.selection import select
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe.loading import load_recipe
 

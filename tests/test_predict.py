@@ -19,7 +19,6 @@ from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.sampling import ClipSpec, frame_numbers
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.data.video import pool
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import read_clip
 from vidaug_cli.device import autocast
@@ -139,7 +138,7 @@ def test_readings_stay_few_in_memory_and_guards_end(rows: list[Row], monkeypatch
             closed.append(self)
             super().close()
 
-    monkeypatch.setattr(pool, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     taken = []
 
     def wanted() -> Iterator[Reading]:
@@ -167,7 +166,7 @@ def test_ctrl_c_ends_the_decoders(rows: list[Row], monkeypatch: pytest.MonkeyPat
     def interrupt(self: Predictor, video: torch.Tensor) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pool, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     monkeypatch.setattr(Predictor, "softmax", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predict_videos(predictor_of(batch=2), rows)

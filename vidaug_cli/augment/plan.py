@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from vidaug_cli.data.kinds import PLAN
-from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
+from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec, check_rates
-from vidaug_cli.data.selection import classes_of
 from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import write_text_atomically

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import get_ident
@@ -26,6 +26,7 @@ from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.schema import parse
 from vidaug_cli.workers import in_processes
 
 OnError = Literal["skip", "fail"]
@@ -188,14 +189,14 @@ def _mix_neighbours(
 
 def _cut_json(plan: Plan, cut: Cut) -> dict[str, Any]:
     steps = zip(plan.recipe.augment, cut.augment, strict=True)
-    return {"sample": cut.sample.as_json(), "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
+    return {"sample": asdict(cut.sample), "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
 
 
 def _cut_from_json(record: Record, index: int, params: dict[str, Any]) -> Cut:
     """Return the own video (index 0) or the partner (1) of a stored clip."""
     slot = Slot(record.clip, record.copy, record.sources[index])
     draws = [step["draw"] for step in params["augment"]]
-    return Cut(slot, Sample.from_json(params["sample"]), record.frames[index], draws)
+    return Cut(slot, parse(Sample, params["sample"], where="sample"), record.frames[index], draws)
 
 
 def replay(plan: Plan, engine: Engine, record: Record) -> Record:

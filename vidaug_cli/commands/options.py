@@ -192,7 +192,7 @@ class InputOptions(ScanOptions):
     ) -> tuple[list[Row], Input]:
         """Return the chosen videos, and all of INPUT; name the videos that cannot be used. Raises VidaugError."""
         from vidaug_cli.data.inputs import read_input
-        from vidaug_cli.data.selection import select
+        from vidaug_cli.data.manifest import select
 
         everything = read_input(*sources, **self.finding, workers=workers, progress=not messages.quiet, limits=limits)
         messages.note(*everything.notes)

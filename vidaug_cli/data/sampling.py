@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.manifest import MOST, Row
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.schema import check, parse
+from vidaug_cli.schema import check
 
 if TYPE_CHECKING:
     from jaxtyping import Int32
 
-MOST = 2**31 - 1  # frames that a video can have; a longer step leads to its end as well
 Short = Literal["repeat", "loop", "stretch"]
 
 
@@ -65,15 +64,6 @@ class Sample:
     step: float  # frames of the video from one frame of the clip to the next, of mean length where its rate varies
     crop: Crop
     flip: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON has them."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Sample:
-        """Return what `as_json` gave. Raises VidaugError on anything else."""
-        return parse(cls, stored, where="sample")
 
 
 def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> Int32[np.ndarray, " frames"]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec, Sample, frame_numbers
-from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.guard import Guard, decode_each
 from vidaug_cli.data.video.limits import LIMITS, Limits
-from vidaug_cli.data.video.pool import decode_each
 from vidaug_cli.errors import VideoError
 from vidaug_cli.predict.views import Views, views
 
@@ -54,11 +53,8 @@ def read_ahead(
     At most `workers` + 1 of them are in memory, as `decode_each` keeps it.
     """
 
-    def read(guard: Guard, reading: Reading) -> tuple[Reading, Pixels | VideoError]:
-        try:
-            return reading, read_samples(guard, reading.row, reading.samples, spec)
-        except VideoError as error:
-            return reading, error
+    def read(guard: Guard, reading: Reading) -> Pixels:
+        return read_samples(guard, reading.row, reading.samples, spec)
 
     return decode_each(read, wanted, workers, limits, ordered=True)
 
@@ -68,4 +64,4 @@ def read_samples(guard: Guard, row: Row, samples: Sequence[Sample], spec: ClipSp
     wanted = np.stack([frame_numbers(sample, spec, row) for sample in samples])
     distinct, numbers = np.unique(wanted, return_inverse=True)
     frames, _ = guard.read_clip(row, distinct, samples[0].crop, spec.size)
-    return Pixels(frames.copy(), numbers.reshape(wanted.shape))  # the guard's own memory is for its next call
+    return Pixels(frames, numbers.reshape(wanted.shape))

@@ -19,9 +19,8 @@ from torch import Tensor
 
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.data.listing.tree import Quarantined
-from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.data.sampling import check_rates
-from vidaug_cli.data.selection import distinct_names
 from vidaug_cli.data.shard.done import done_path, read_done
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import ShardError, VidaugError, VideoError

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.selection import distinct_names
+from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.evaluation import Labels, mean_class
 from vidaug_cli.scores.file import Scores

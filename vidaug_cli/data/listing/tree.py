@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-
-from natsort import natsort_keygen
 
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
@@ -230,7 +229,11 @@ def spell(path: str) -> str:
 
 def natural(path: str) -> tuple[Any, str]:
     """Return a sorting key that puts clip2 before clip10; rows stand in this order, and plans follow it."""
-    return _natural(path), path
+    return _natural_key()(path), path
 
 
-_natural = natsort_keygen()
+@cache
+def _natural_key() -> Callable[[str], Any]:
+    from natsort import natsort_keygen  # only here: decoding processes import this module, and few of them sort
+
+    return natsort_keygen()
