@@ -9,16 +9,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from vidaug_cli.errors import ClipsError
 from vidaug_cli.ops import geometric, photometric
-from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Video, map_frames
+from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Values, Video, map_frames, ramp
 from vidaug_cli.ops.geometric import Interpolation, Sampling
-from vidaug_cli.ops.schedule import Values, ramp
 from vidaug_cli.schema import Rules
 from vidaug_cli.words import nearest
 
@@ -104,14 +103,8 @@ class FrameOps(ClipOp):
 
     def rules(self) -> Rules:
         """Return for each key whether its value is good, and in words what is."""
-        levels = self._levels
-        return {
-            "interpolation": (self.interpolation in get_args(Interpolation), " or ".join(get_args(Interpolation))),
-            "fill": (
-                len(levels) in (1, 3) and all(0 <= level <= 255 for level in levels),
-                "0 to 255, one level or three",
-            ),
-        }
+        good = len(self._levels) in (1, 3) and all(0 <= level <= 255 for level in self._levels)
+        return {"fill": (good, "0 to 255, one level or three")}
 
     @abstractmethod
     def layers(self, draw: Draw, frames: int) -> list[Layer]:
@@ -121,20 +114,18 @@ class FrameOps(ClipOp):
         """Return a new batch that went through the drawn ops of each clip, in order."""
         levels, channels = len(self._levels), video.shape[-1]
         if levels not in (1, channels):
-            raise ClipsError(
-                f"has {levels} levels, and the clips have {channels} channel", where="fill", hint="give one level"
-            )
+            what = f"has {levels} levels, and the clips have {channels} channel"
+            raise ClipsError(what, where="fill", hint="give one level")
+        sampling = Sampling(self.interpolation, self._levels)
+        functions = {
+            name: partial(op.function, sampling=sampling) if op.moves else op.function for name, op in OPS.items()
+        }
         out = torch.empty_like(video)
         for clip, made, draw in zip(video, out, draws, strict=True):
             names, values = zip(*self.layers(draw, len(clip)), strict=True)
             # All ops on one block of frames, then on the next, so that a block stays in the cache.
-            map_frames(partial(_chain, [self._bound(name) for name in names]), clip, *values, out=made)
+            map_frames(partial(_chain, [functions[name] for name in names]), clip, *values, out=made)
         return out
-
-    def _bound(self, name: str) -> Callable[..., Frames]:
-        op = OPS[name]
-        sampling = Sampling(self.interpolation, self._levels)
-        return partial(op.function, sampling=sampling) if op.moves else op.function
 
 
 def _chain(ops: Iterable[Callable[..., Frames]], frames: Frames, *values: Values) -> Frames:
