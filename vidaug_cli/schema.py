@@ -34,10 +34,10 @@ def check(
 
     A field whose type is a `Literal` needs no rule: it has to be one of those values.
     """
-    kinds = {name: kind for name, (kind, *_) in _fields(settings.__class__).items() if get_origin(kind) is Literal}
-    choices = {name: (getattr(settings, name) in get_args(kind), _either(kind)) for name, kind in kinds.items()}
-    rules = choices | rules
-    broken = {name: good for name, (holds, good) in rules.items() if not holds}
+    kind: Any = type(settings)
+    literals = {name: literal for name, (literal, *_) in _fields(kind).items() if get_origin(literal) is Literal}
+    choices = {name: (getattr(settings, name) in get_args(kind), _either(kind)) for name, kind in literals.items()}
+    broken = {name: good for name, (holds, good) in (choices | rules).items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:
         raise error("\n".join(faults), where=where, hint=hint)

@@ -50,18 +50,16 @@ class FrameOp:
     moves: bool = False  # moves pixels, so that interpolation and fill matter
 
 
-def _both(scale: Scale) -> dict[MagnitudeTable, Scale]:
-    return {"official": scale, "monotone": scale}
+def _scales(official: Scale, monotone: Scale | None = None) -> dict[MagnitudeTable, Scale]:
+    """Return the scale of each table; without a second the same for both."""
+    return {"official": official, "monotone": monotone or official}
 
 
-_NO_VALUE = _both(Scale())
-_TURN = _both(Scale(0, 30, signed=True))
-_SLANT = _both(Scale(0, 0.3, signed=True))
-_SHIFT: dict[MagnitudeTable, Scale] = {
-    "official": Scale(0, 100 / 160, signed=True),
-    "monotone": Scale(0, 150 / 331, signed=True),
-}
-_FACTOR: dict[MagnitudeTable, Scale] = {"official": Scale(0.1, 1.9), "monotone": Scale(0, 0.9, signed=True, base=1)}
+_NO_VALUE = _scales(Scale())
+_TURN = _scales(Scale(0, 30, signed=True))
+_SLANT = _scales(Scale(0, 0.3, signed=True))
+_SHIFT = _scales(Scale(0, 100 / 160, signed=True), Scale(0, 150 / 331, signed=True))
+_FACTOR = _scales(Scale(0.1, 1.9), Scale(0, 0.9, signed=True, base=1))
 
 OPS: dict[str, FrameOp] = {
     "identity": FrameOp(photometric.identity, _NO_VALUE),
@@ -73,8 +71,8 @@ OPS: dict[str, FrameOp] = {
     "shear_y": FrameOp(geometric.shear_y, _SLANT, (-2, 2), moves=True),
     "translate_x": FrameOp(geometric.translate_x, _SHIFT, (-1, 1), moves=True),
     "translate_y": FrameOp(geometric.translate_y, _SHIFT, (-1, 1), moves=True),
-    "posterize": FrameOp(photometric.posterize, {"official": Scale(0, 4), "monotone": Scale(8, 4)}, (1, 8)),
-    "solarize": FrameOp(photometric.solarize, {"official": Scale(0, 256), "monotone": Scale(255, 0)}, (0, 256)),
+    "posterize": FrameOp(photometric.posterize, _scales(Scale(0, 4), Scale(8, 4)), (1, 8)),
+    "solarize": FrameOp(photometric.solarize, _scales(Scale(0, 256), Scale(255, 0)), (0, 256)),
     "color": FrameOp(photometric.color, _FACTOR, (0, 10)),
     "contrast": FrameOp(photometric.contrast, _FACTOR, (0, 10)),
     "brightness": FrameOp(photometric.brightness, _FACTOR, (0, 10)),
