@@ -30,11 +30,22 @@ _WANTED = {
 def check(
     settings: object, rules: Rules, *, where: object = "", hint: str = "", error: type[VidaugError] = VidaugError
 ) -> None:
-    """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good."""
-    broken = {name: good for name, (holds, good) in rules.items() if not holds}
+    """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good.
+
+    A field whose type is a `Literal` needs no rule: it has to be one of those values.
+    """
+    kind: Any = type(settings)
+    literals = {name: literal for name, (literal, *_) in _fields(kind).items() if get_origin(literal) is Literal}
+    choices = {name: (getattr(settings, name) in get_args(kind), _either(kind)) for name, kind in literals.items()}
+    broken = {name: good for name, (holds, good) in (choices | rules).items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:
         raise error("\n".join(faults), where=where, hint=hint)
+
+
+def _either(kind: Any) -> str:
+    """Return the values of a `Literal` as `a, b or c`."""
+    return " or ".join(", ".join(map(str, get_args(kind))).rsplit(", ", 1))
 
 
 def type_fault(value: Any, hint: Any) -> str:

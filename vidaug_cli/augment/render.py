@@ -180,7 +180,7 @@ def _mix_neighbours(
             params={
                 "own": _cut_json(plan, cut),
                 "partner": partner and _cut_json(plan, partner),
-                "mix": mixture and {"op": mixture.op, **mixture.blend.as_json()},
+                "mix": mixture and {"op": mixture.op, **asdict(mixture.blend)},
             },
             copy=cut.slot.copy,
             clip=cut.slot.clip,
@@ -209,7 +209,7 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
         decode(plan, engine, cut, out)
-    mixture = Mixture(mixed["op"], Blend.from_json(mixed)) if mixed else None
+    mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     with within_memory(engine.device, 1):
         video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
         (again,) = _mix_neighbours(plan, video, cuts, [mixture])

@@ -12,18 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.hdf5 import (
-    MAX_TEXT,
-    Column,
-    Columns,
-    Format,
-    add_attributes,
-    add_dataset,
-    creating,
-    open_checked,
-    reading,
-    text,
-)
+from vidaug_cli.data.hdf5 import MAX_TEXT, Column, Columns, Format, creating, fill, open_checked, reading, text
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.schema import parse, parse_json
 
@@ -133,9 +122,7 @@ def write_scores(path: Path, scores: Scores) -> None:
         "failed_labels": [failed.label for failed in scores.failures],
     }
     with creating(path, read_scores) as (file, _):
-        for name, column in header.columns().items():
-            add_dataset(file, name, column, rows[name])
-        add_attributes(file, SCORES, asdict(header))
+        fill(file, SCORES, asdict(header), header.columns(), rows)
 
 
 def read_scores(path: Path | str) -> Scores:
