@@ -248,13 +248,11 @@ def example_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     [(group, ops)] = project["project"]["entry-points"].items()
     (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *(f"{op} = {at}" for op, at in ops.items())]))
     monkeypatch.syspath_prepend(str(tmp_path))
-    for known in (registry.augment_ops, registry.mix_ops):
-        known.cache_clear()
+    registry.ops_of.cache_clear()
     yield
     monkeypatch.undo()
     sys.modules.pop("still", None)
-    for known in (registry.augment_ops, registry.mix_ops):
-        known.cache_clear()
+    registry.ops_of.cache_clear()
 
 
 RECIPES = [text for text in blocks("toml") if "[project]" not in text]

@@ -95,7 +95,7 @@ def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) 
     if hint is Any or type(value) in _plain(hint):
         return
     inside = f"{place}." if place else ""
-    if known := _fields(hint):
+    if (known := _fields(hint)) is not None:
         if not isinstance(value, dict):
             yield place, f"{shown(value)} should be {_WANTED[dict]}"
             return
@@ -149,10 +149,10 @@ def _plain(hint: Any) -> frozenset[type]:
 
 
 @cache
-def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type], bool]]:
-    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there."""
+def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type], bool]] | None:
+    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there; else None."""
     if not is_dataclass(kind):
-        return {}
+        return None
     hints = get_type_hints(kind)
     needed = {field.name: field.default is field.default_factory is MISSING for field in fields(kind) if field.init}
     return {name: (hints[name], _plain(hints[name]), needed[name]) for name in needed}
@@ -165,7 +165,7 @@ def _made(value: Any, hint: Any) -> Any:
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return _made(value, next(arg for arg in get_args(hint) if arg is not NoneType and not type_fault(value, arg)))
-    if known := _fields(hint):
+    if (known := _fields(hint)) is not None:
         return hint(**{name: _made(entry, known[name][0]) for name, entry in value.items() if name in known})
     if origin is dict:
         return {key: _made(entry, get_args(hint)[1]) for key, entry in value.items()}
