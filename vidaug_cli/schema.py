@@ -150,7 +150,7 @@ def _plain(hint: Any) -> frozenset[type]:
 
 @cache
 def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type], bool]] | None:
-    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there; else None."""
+    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there."""
     if not is_dataclass(kind):
         return None
     hints = get_type_hints(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -78,7 +79,7 @@ def command(
         report.note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}")
     if dry_run:
         expected = estimate(plan, out, engine, processes, part=share, overwrite=overwrite)
-        report.print(expected.as_json(), expected.text)
+        report.print(vars(expected), expected.text)
         check_start(plan, out, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
         return
     made = run(
@@ -98,6 +99,6 @@ def command(
         report.note("the same command tries again what may have passed by then; --retry-failed tries all")
     elif made.failures:
         report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
-    report.print(made.as_json() | {"quarantined": [video._asdict() for video in quarantined]})
+    report.print(asdict(made) | {"out": str(out), "quarantined": [video._asdict() for video in quarantined]})
     if made.failures or quarantined:
         raise SystemExit(options.SKIPPED)

@@ -29,4 +29,4 @@ def command(
     if recipe:
         click.echo(summary.recipe, nl=False)
     else:
-        output.print(summary.as_json(), summary.text)
+        output.print(vars(summary), summary.text)

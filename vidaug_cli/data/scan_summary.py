@@ -92,7 +92,7 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
     estimated = f"; estimated for {facts['estimated']}" if facts["estimated"] else ""
     ends = [f"{width}x{height}" for width, height in (sizes["smallest"], sizes["largest"])] if sizes else []
     return {
-        "videos": f"{facts['videos']} in {len(classes)} class{'' if len(classes) == 1 else 'es'}{each}{labels}",
+        "videos": f"{facts['videos']} in {count(len(classes), 'class')}{each}{labels}",
         "splits": ", ".join(f"{name} {number}" for name, number in facts["splits"].items()),
         "frames": f"{_span([frames['min'], frames['max']])}{rest}{estimated}" if frames else "",
         "sizes": f"{sizes['count']} different, {' to '.join(ends)}" if len(set(ends)) > 1 else "".join(ends[:1]),
