@@ -27,7 +27,7 @@ from vidaug_cli.ops.clips import Clips
 from vidaug_cli.ops.frame_ops import OPS, Scale
 from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
 from vidaug_cli.ops.randaugment import RANDAUGMENT
-from vidaug_cli.recipe import loading, registry, tables
+from vidaug_cli.recipe import loading, registry
 from vidaug_cli.recipe.batch import augment_batch
 from vidaug_cli.recipe.loading import load_recipe, parse_recipe, shipped_recipes
 
@@ -143,8 +143,8 @@ def test_the_table_of_frame_ops() -> None:
 
 def test_the_keys_of_the_file() -> None:
     written = {key.strip("`"): where for key, where, *_ in table(section("The file"), "key")}
-    assert {key for key, where in written.items() if where == "top"} == set(tables._TOP) - {"augment", "mix"}
-    assert set(written) - set(tables._TOP) == {"op", *(key for key, _ in loading._SHARES.values())}
+    assert {key for key, where in written.items() if where == "top"} == set(loading._TOP) - {"augment", "mix"}
+    assert set(written) - set(loading._TOP) == {"op", *(key for key, _ in loading._SHARES.values())}
 
 
 def test_recipes_that_ship() -> None:

@@ -64,7 +64,7 @@ class PlanSettings:
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
             "codec": (self.codec in get_args(Codec), " or ".join(get_args(Codec))),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
-            "clips_per_shard": (whole_groups, f"a multiple of {GROUP}, the clips that are mixed among each other"),
+            "clips_per_shard": (whole_groups, f"a multiple of {GROUP}, the number of clips mixed among each other"),
         }
         check(self, rules)
 
