@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from vidaug_cli.device import resolve_device
-from vidaug_cli.train.build import Parts, build
+from vidaug_cli.train.build import build
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.loop import train, train_step
 from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import SlowFast
+from vidaug_cli.train.state import Parts
 
 
 class Plain(SlowFast):

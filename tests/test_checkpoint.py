@@ -22,8 +22,8 @@ from torch import Tensor
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.train.checkpoint import Checkpoint, checksum, read_checkpoint, skeleton, write_checkpoint
 from vidaug_cli.train.pretrained import SILENT, TELLING, initialise, read_foreign
-from vidaug_cli.train.resume import restore, training_tensors
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
+from vidaug_cli.train.state import restore, training_tensors
 
 VIDEO = torch.arange(2 * 8 * 16 * 16 * 3).reshape(2, 8, 16, 16, 3).mul(37).to(torch.uint8)
 

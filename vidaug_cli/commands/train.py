@@ -85,14 +85,12 @@ def command(
 
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import explain_torch_errors, resolve_device
-    from vidaug_cli.train.build import build
-    from vidaug_cli.train.checks import check_run
+    from vidaug_cli.train.build import build, check_run
     from vidaug_cli.train.distributed import join_world
     from vidaug_cli.train.history import MetricsLog
     from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder
+    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder, render_validation
     from vidaug_cli.train.settings import preset_settings
-    from vidaug_cli.train.validation import render_validation
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
     settings = preset_settings(preset, given)

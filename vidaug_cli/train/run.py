@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.augment.render import Engine
+from vidaug_cli.augment.run import Report
+from vidaug_cli.augment.run import run as augment
 from vidaug_cli.data.kinds import is_shards
+from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.done import finished_shards
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
+from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
 from vidaug_cli.words import nearest
+from vidaug_cli.workers import worker_count
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ class TrainingRun:
     def identity(self) -> dict[str, Any]:
         """What the weights follow from, as JSON: a run is only continued by one of the same identity."""
         init = self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()
-        return self.settings.as_json() | {
+        return asdict(self.settings) | {
             "shards": self.shards.identity,
             "validation": self.validation and self.validation.identity,
             "recipe": self.recipe and self.recipe.text,
@@ -175,3 +181,21 @@ def prepare_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in leftovers(folder):
         path.unlink(missing_ok=True)
+
+
+def render_validation(
+    run: TrainingRun, rows: Sequence[Row], *, where: object, overwrite: bool, progress: bool
+) -> Report:
+    """Render the middle of each video in time and space into the run's folder; clips that are there already stay.
+
+    The square is as large as the smallest of training, so that things have the size at which the network saw them
+    largest (arXiv:2008.05721's released protocol tests like this).
+
+    Raises VidaugError when the videos, which come from `where`, have classes that training has not, and ShardError when
+    the folder holds other clips.
+    """
+    run.check_classes((row.label for row in rows if row.label is not None), where)  # rendering may take hours
+    spec = replace(run.clip, crop=(run.clip.crop[0], run.clip.crop[0]), flip=0.0)
+    plan = Plan(rows=tuple(rows), recipe=load_recipe("none"), spec=spec, copies=0, keep_original=True)
+    workers = worker_count(0)
+    return augment(plan, run.validation_folder, Engine(), workers=workers, overwrite=overwrite, progress=progress)
