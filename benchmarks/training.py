@@ -66,7 +66,7 @@ def main() -> None:
     world = World(resolve_device(args.device))
     settings = Settings(network=args.network, batch_size=args.batch, epochs=1, warmup=0)
     with tempfile.TemporaryDirectory() as folder:
-        run = TrainingRun(folder=Path(folder), settings=settings, shards=ShardFolders.open([args.shards]))
+        run = TrainingRun(folder=Path(folder), settings=settings, shards=ShardFolders([args.shards]))
         ours = build(run, world, workers=args.workers or world.default_workers, compiled=args.compile)
         theirs = plain(ours)
         video, target, _ = (part.to(world.device) for part in next(iter(ours.batches)))

@@ -115,9 +115,9 @@ def run_of(folder: Path, shards: Path, validation: Path | None = None, **values:
     """Settings are those of BASE but for `values`, of which recipe and init are the run's."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {name: values.pop(name) for name in ("recipe", "init") if name in values}
-    clips = None if validation is None else ShardFolders.open([validation])
+    clips = None if validation is None else ShardFolders([validation])
     settings = Settings(**BASE | values)
-    return TrainingRun(folder=folder, settings=settings, shards=ShardFolders.open([shards]), validation=clips, **parts)
+    return TrainingRun(folder=folder, settings=settings, shards=ShardFolders([shards]), validation=clips, **parts)
 
 
 def parts_of(folder: Path, shards: Path, validation: Path | None = None, **values: Any) -> Parts:

@@ -105,7 +105,7 @@ def command(
         if chosen.warmup is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
             what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
             report.note(f"{what}: {settings.warmup:g} is taken")
-        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders.open(shards), recipe=applied, init=init)
+        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders(shards), recipe=applied, init=init)
         log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=report.note) if world.is_first else None
         if world.is_first:
             prepare_folder(out)
@@ -120,7 +120,7 @@ def command(
         world.barrier()
         if val is not None:
             folder = run.validation_folder if videos else Path(val)
-            run = replace(run, validation=ShardFolders.open([folder]))
+            run = replace(run, validation=ShardFolders([folder]))
         parts = build(
             run,
             world,

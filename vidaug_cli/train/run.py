@@ -29,29 +29,21 @@ from vidaug_cli.words import nearest
 from vidaug_cli.workers import worker_count
 
 
-@dataclass(frozen=True)
 class ShardFolders:
-    """The clips of one or several folders of `vidaug augment`, and how they were made."""
+    """The clips of one or several folders of `vidaug augment`, and how they were made.
 
-    folders: tuple[Path, ...]
-    plans: tuple[Plan, ...]
-    dataset: ShardDataset  # with weights
+    Raises ShardError when a folder is not one of shards, not finished, or unlike the first.
+    """
 
-    @classmethod
-    def open(cls, folders: Sequence[Path]) -> ShardFolders:
-        """Open the clips. Raises ShardError when a folder is not one of shards, not finished, or unlike the first."""
-        plans = tuple(read_plan(folder) for folder in folders)
-        for folder, plan in zip(folders, plans, strict=True):
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders, self.plans = folders, [read_plan(folder) for folder in folders]
+        for folder, plan in zip(folders, self.plans, strict=True):
             there = len(finished_shards(folder).keys() & set(range(len(plan.shards))))
             if there < len(plan.shards):
                 what = f"holds {there} of {len(plan.shards)} shards"
                 raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
-        return cls(tuple(folders), plans, ShardDataset(folders, with_weights=True))
-
-    @property
-    def spec(self) -> ClipSpec:
-        """What a clip is; of the first folder."""
-        return self.plans[0].spec
+        self.spec = self.plans[0].spec  # what a clip is
+        self.dataset = ShardDataset(folders, with_weights=True)
 
     @property
     def labels(self) -> set[str]:
@@ -87,27 +79,23 @@ class TrainingRun:
             hint = f"there is {', '.join(ARCHITECTURES)}"
             raise VidaugError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
         have, want = self.shards.spec, self.clip
-        if want.frames > have.frames or want.size > have.size:
-            what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
-            raise VidaugError(what, where=self.shards.folders[0], hint="make larger ones, or lower --frames and --size")
+        self._check_size(self.shards, "make larger ones, or lower --frames and --size")
         if (want.frames, want.size) != (have.frames, have.size) and self.shards.mixed:
-            raise VidaugError(
-                "has mixed clips, and a cut of one would not show what its label says",
-                where=self.shards.mixed,
-                hint="leave out --frames and --size, or make clips with -r none and mix them here with --recipe",
-            )
+            what = "has mixed clips, and a cut of one would not show what its label says"
+            hint = "leave out --frames and --size, or make clips with -r none and mix them here with --recipe"
+            raise VidaugError(what, where=self.shards.mixed, hint=hint)
         if self.validation is not None:
-            self._check_validation(self.validation)
+            hint = "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
+            if mixed := self.validation.mixed:
+                raise VidaugError("has mixed clips, which have no one right class", where=mixed, hint=hint)
+            self._check_size(self.validation, hint)
+            self.check_classes(self.validation.dataset.classes, self.validation.folders[0])
 
-    def _check_validation(self, validation: ShardFolders) -> None:
-        folder = validation.folders[0]
-        have, hint = validation.spec, "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
-        if validation.mixed:
-            raise VidaugError("has mixed clips, which have no one right class", where=validation.mixed, hint=hint)
-        if have.frames < self.clip.frames or have.size < self.clip.size:
-            what = f"clips have {have.frames} frames of {have.size} pixels, training has {self.clip.frames} of "
-            raise VidaugError(what + f"{self.clip.size}", where=folder, hint=hint)
-        self.check_classes(validation.dataset.classes, folder)
+    def _check_size(self, clips: ShardFolders, hint: str) -> None:
+        have, want = clips.spec, self.clip
+        if have.frames < want.frames or have.size < want.size:
+            what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
+            raise VidaugError(what, where=clips.folders[0], hint=hint)
 
     def check_classes(self, names: Iterable[str], where: object) -> None:
         """Raise VidaugError when clips or videos to test on have classes that training has not."""
