@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.words import nearest, shown
+from vidaug_cli.words import cut, nearest, shown
 
 LARGEST = sys.float_info.max  # neither infinity nor NaN is at most this, nor a whole number no float can hold
 T = TypeVar("T")
@@ -191,7 +191,7 @@ def parse_json(text: str | bytes, kind: type[T], what: str, *, error: type[Vidau
     try:
         value = from_json(text)
     except ValueError as fault:
-        raise error(f"{what} is not JSON") from fault
+        raise error(f"{what} is not JSON: {cut(str(fault))}") from fault
     if not isinstance(value, kind):
         raise error(f"{what} should be a JSON {'object' if kind is dict else kind.__name__}")
     return value

@@ -83,14 +83,12 @@ def command(
 
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import explain_torch_errors, resolve_device
-    from vidaug_cli.train.build import build
-    from vidaug_cli.train.checks import check_run
+    from vidaug_cli.train.build import build, check_run
     from vidaug_cli.train.distributed import join_world
     from vidaug_cli.train.history import MetricsLog
     from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder
+    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder, render_validation
     from vidaug_cli.train.settings import preset_settings
-    from vidaug_cli.train.validation import render_validation
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
     settings = preset_settings(preset, given)
@@ -105,7 +103,7 @@ def command(
         if chosen.warmup is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
             what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
             report.note(f"{what}: {settings.warmup:g} is taken")
-        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders.open(shards), recipe=applied, init=init)
+        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders(shards), recipe=applied, init=init)
         log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=report.note) if world.is_first else None
         if world.is_first:
             prepare_folder(out)
@@ -120,7 +118,7 @@ def command(
         world.barrier()
         if val is not None:
             folder = run.validation_folder if videos else Path(val)
-            run = replace(run, validation=ShardFolders.open([folder]))
+            run = replace(run, validation=ShardFolders([folder]))
         parts = build(
             run,
             world,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from vidaug_cli.device import Amp
@@ -61,10 +61,6 @@ class Settings:
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         }
         check(self, rules, where="training")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as JSON holds them."""
-        return asdict(self)
 
 
 PRESETS = {
