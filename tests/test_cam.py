@@ -19,9 +19,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.predict.cam import PITCH, activations, class_maps, resampling
+from vidaug_cli.predict.cam import PITCH, activations, class_maps, measure, resampling, spearman
 from vidaug_cli.predict.cam_sheet import ClassActivation, cam_strips, class_activations
-from vidaug_cli.predict.localisation import measure, spearman
 from vidaug_cli.predict.predictor import Predictor
 
 CLASSES = ("bright", "dark", "neither", "nor")

@@ -42,7 +42,7 @@ def command(
     vidaug cam run/best.safetensors shards --measure
     """
     from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
-    from vidaug_cli.predict import localisation
+    from vidaug_cli.predict import cam
     from vidaug_cli.predict.cam_sheet import LEGEND, cam_strips, class_activations
 
     if clip is None and not measure:
@@ -59,7 +59,7 @@ def command(
     if measure:
         for line in predictor.notes:
             report.note(line)
-        measured = localisation.measure(predictor, shards, progress=report.progress)
-        printed["localisation"] = measured.as_json()
+        measured = cam.measure(predictor, shards, progress=report.progress)
+        printed["localisation"] = vars(measured)
         lines.append(measured.text)
     report.print(printed, *lines)

@@ -17,8 +17,7 @@ from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.heat import draw_heat
 from vidaug_cli.draw.strip import Legend, Strip
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.predict.cam import activations, class_maps
-from vidaug_cli.predict.localisation import spearman
+from vidaug_cli.predict.cam import activations, class_maps, spearman
 from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.train.batches import MIDDLE, SampleIndex
 
@@ -66,7 +65,7 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
     if strange := [name for name in names if name not in predictor.classes]:
         raise VidaugError(f"clip {clip} has the class {strange[0]!r}, which the network does not know", where=out)
     labels = [predictor.classes.index(name) for name in names]
-    frames, _, weights = predictor.cuts([path])[SampleIndex(MIDDLE, 0, index)]
+    frames, _, weights = predictor.cuts(path)[SampleIndex(MIDDLE, 0, index)]
     video = frames[None].to(predictor.device)
     with predictor.running():
         curves = activations(predictor.network, video)[0, labels].cpu().numpy()

@@ -104,10 +104,7 @@ def read_submission(path: Path, videos: Numbers, numbers: Container[int]) -> dic
     `videos` or comes twice, and on a class that is not one of `numbers` or comes twice in a line.
     """
     choices: dict[str, list[int]] = {}
-    try:
-        *lines, rest = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
+    *lines, rest = path.read_bytes().split(b"\n")
     for place, data in enumerate(lines, 1):
         line, where = data.decode(errors="replace"), f"{path}:{place}"
         fields = _LINE.fullmatch(line)
