@@ -43,7 +43,6 @@ def command(
     """
     from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
     from vidaug_cli.predict import cam
-    from vidaug_cli.predict.cam_sheet import LEGEND, cam_strips, class_activations
 
     if clip is None and not measure:
         raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")
@@ -52,8 +51,8 @@ def command(
     printed: dict[str, Any] = {}
     lines = []
     if clip is not None:
-        classes = class_activations(predictor, shards, clip)
-        for path in draw_pictures(cam_strips(classes), out, columns=columns, thumb=thumb, legend=LEGEND):
+        classes = cam.class_activations(predictor, shards, clip)
+        for path in draw_pictures(cam.strips_of(classes), out, columns=columns, thumb=thumb, legend=cam.LEGEND):
             report.note(f"wrote {path}")
         printed["classes"] = [one.as_json() for one in classes]
     if measure:

@@ -1,4 +1,4 @@
-"""Class activation maps: where and when in a clip SlowFast sees a class, and whether the class is there then.
+"""Class activation maps: where and when in a clip SlowFast sees a class; how well that follows the truth; drawings.
 
 Zhou et al., arXiv:1512.04150, section 2: a map of class k is the last feature maps weighted by k's row of the head. As
 SlowFast's head follows a mean over each pathway, a class's logit is the mean of its Slow map plus that of its Fast map
@@ -11,16 +11,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Real
+from jaxtyping import Float, Float32, Int64, Real, UInt8
 from torch import Tensor
 
+from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import read_plan
+from vidaug_cli.data.sampling import clip_fps
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import explain_torch_errors
+from vidaug_cli.draw.heat import draw_heat
+from vidaug_cli.draw.strip import Legend, Strip
+from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.predict.predictor import Predictor, clip_sources
+from vidaug_cli.train.batches import MIDDLE, SampleIndex
 from vidaug_cli.train.slowfast import SlowFast
 from vidaug_cli.words import count
 from vidaug_cli.workers import Progress
@@ -30,6 +38,9 @@ Pathway = tuple[Float[Tensor, "b c t h w"], Float[Tensor, "k c"], Int64[np.ndarr
 PITCH = 32  # pixels from one place of the last maps to the next: five steps of stride 2
 UNKNOWN, UNMIXED = -1, -2  # in place of a class number
 STEADY = 1e-4  # weights that move less than this over a clip say nothing about time
+LEGEND = Legend(
+    "video with the row's class", "the other one", "bar: share in every frame; line: activation of the class"
+)
 
 
 def activations(network: SlowFast, video: Video) -> Float32[Tensor, "b k t"]:
@@ -172,3 +183,91 @@ def _mean(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 def _spell(mean: float | None, error: float | None) -> str:
     return "-" if mean is None else f"{mean:+.3f}" + (f" ± {error:.3f}" if error is not None else "")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassActivation:
+    """One class of a clip, in truth and as the network sees it."""
+
+    clip: int
+    video: UInt8[np.ndarray, "t h w 3"]
+    label: str  # name of the class
+    softmax: float  # the network's answer
+    videos: Sequence[str]  # with this class
+    others: Sequence[str]  # without it
+    weights: Float32[np.ndarray, " t"]  # true share of the class in each frame
+    activation: Float32[np.ndarray, " t"]
+    maps: Float32[np.ndarray, "t h w"]
+    fps: float  # frames per second at which the clip is as fast as its video; 0: unknown
+
+    @property
+    def correlation(self) -> float | None:
+        """Rank correlation of activation and weights over time; None where the weights stay the same."""
+        return spearman(self.activation, self.weights) if np.ptp(self.weights) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all but the pictures and the rate."""
+        plain = {name: getattr(self, name) for name in ("clip", "label", "softmax", "videos", "others", "correlation")}
+        return plain | {"weights": self.weights.tolist(), "activation": self.activation.tolist()}
+
+
+def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassActivation]:
+    """Return each class of a clip of an output folder as the network sees it.
+
+    Raises ShardError when there is no such clip, VidaugError when the network does not know one of its classes.
+    """
+    plan = read_plan(out)
+    ((path, index),) = find_clips(out, [clip])
+    with Shard(path) as shard:
+        rows = [plan.rows[row] for row in shard.row("sources", index).tolist() if row >= 0]
+    names = list(dict.fromkeys(str(row.label) for row in rows))
+    if strange := [name for name in names if name not in predictor.classes]:
+        raise VidaugError(f"clip {clip} has the class {strange[0]!r}, which the network does not know", where=out)
+    labels = [predictor.classes.index(name) for name in names]
+    frames, _, weights = predictor.cuts(path)[SampleIndex(MIDDLE, 0, index)]
+    video = frames[None].to(predictor.device)
+    with predictor.running():
+        curves = activations(predictor.network, video)[0, labels].cpu().numpy()
+        maps = class_maps(predictor.network, video, labels)[0].cpu().numpy()
+    softmax = predictor.softmax(video)[0, labels].tolist()
+    shares = [*zip(rows, (weights.numpy(), 1 - weights.numpy()), strict=False)]
+    return [
+        ClassActivation(
+            clip=clip,
+            video=frames.numpy(),
+            label=name,
+            softmax=answer,
+            videos=[row.name for row in rows if row.label == name],
+            others=[row.name for row in rows if row.label != name],
+            weights=np.sum([share for row, share in shares if row.label == name], 0),
+            activation=curve,
+            maps=heat,
+            fps=clip_fps(plan.spec, rows[0]),
+        )
+        for name, answer, curve, heat in zip(names, softmax, curves, maps, strict=True)
+    ]
+
+
+def strips_of(classes: Sequence[ClassActivation]) -> list[Strip]:
+    """Return a row of a contact sheet for each class. All share one scale of heat, from least to greatest."""
+    low, high = (float(of([of(one.maps) for one in classes])) for of in (np.min, np.max))
+    return [
+        Strip(
+            video=draw_heat(one.video, (one.maps - low) / ((high - low) or 1)),
+            weights=one.weights,
+            title=f"{one.clip}: {one.label} {one.weights.mean():.0%}",
+            own=", ".join(one.videos),
+            partner=", ".join(one.others) or None,
+            note=_note(one),
+            fps=one.fps,
+            curve=(one.activation - one.activation.min()) / (np.ptp(one.activation) or 1),
+        )
+        for one in classes
+    ]
+
+
+def _note(one: ClassActivation) -> str:
+    note = f"network {one.softmax:.0%}, activation {one.activation.min():.2f} to {one.activation.max():.2f}"
+    if one.correlation is None:
+        return note
+    return f"{note}, follows its share with a rank correlation of {one.correlation:+.2f}"

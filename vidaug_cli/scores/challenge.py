@@ -151,12 +151,9 @@ def score(
     """
     known = None if classes is None else read_classes(classes, numbered=True)
     truth = read_numbers(annotations, known, subset)
-    if known is None:
-        lowest, highest = min(truth.values()), max(truth.values())
-        numbers: Container[int] = range(lowest, highest + 1)
-        allowed = f"{lowest} to {highest}, as in {annotations}"
-    else:
-        numbers, allowed = set(known.values()), f"those of {classes}"
+    lowest, highest = min(truth.values()), max(truth.values())
+    numbers: Container[int] = range(lowest, highest + 1) if known is None else set(known.values())
+    allowed = f"{lowest} to {highest}, as in {annotations}" if known is None else f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
             raise VidaugError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)

@@ -75,10 +75,9 @@ def ensemble(members: Sequence[Member], *, allow_missing: bool = False) -> tuple
 def _check_same(what: tuple[str, str], one: str, names: Sequence[str], two: str, others: Sequence[str]) -> None:
     """Raise VidaugError with the first name, in any order, that only one of the two has."""
     for has, own, lacks, known in ((one, names, two, set(others)), (two, others, one, set(names))):
-        extra = next((name for name in own if name not in known), None)
-        if extra is not None:
+        if extra := [name for name in own if name not in known]:
             hint = f"an ensemble needs the same {what[1]} in all files"
-            raise VidaugError(f"has no {what[0]} {extra!r}, and {has} has", where=lacks, hint=hint)
+            raise VidaugError(f"has no {what[0]} {extra[0]!r}, and {has} has", where=lacks, hint=hint)
 
 
 def _labels(members: Sequence[Member]) -> dict[str, int]:

@@ -23,7 +23,6 @@ from vidaug_cli.files import write_text_atomically
 from vidaug_cli.scores.file import Labels, Scores
 from vidaug_cli.words import count, printable
 
-BLOCK = 2**22  # distances at a time
 RANKS = (1, 3, 5)  # the true class counts as found within these
 
 Mask = Bool[np.ndarray, " m"]
@@ -129,7 +128,7 @@ def ranking(scores: Float32[np.ndarray, "n k"]) -> Int64[np.ndarray, "n k"]:
     return np.argsort(-scores, axis=1, kind="stable")
 
 
-def rates(places: Labels, labels: Labels, depth: int) -> dict[str, float]:
+def rates(places: Int64[np.ndarray, " n"], labels: Labels, depth: int) -> dict[str, float]:
     """Return top-k accuracies and their means over classes, by name: `top1`, `mean_class_top1` and so on.
 
     `places` are those of the true classes in the ranking, from 0; `depth` is how many classes there are to choose from.
@@ -227,9 +226,8 @@ def nearest_rows(training: Int64[np.ndarray, "r f"], videos: Int32[np.ndarray, "
     points, first = np.unique(training[:, used], axis=0, return_index=True)
     points, first = points[np.argsort(first)], np.sort(first)
     sizes, each = np.unique(videos[:, used], axis=0, return_inverse=True)
-    blocks = np.array_split(sizes, len(sizes) * len(points) // BLOCK + 1)
-    distances = ((block[:, None] - points) / scale[used] for block in blocks)
-    nearest = np.concatenate([(distance**2).sum(-1).argmin(1) for distance in distances])
+    distances = ((((points - size) / scale[used]) ** 2).sum(1) for size in sizes)
+    nearest = np.array([distance.argmin() for distance in distances], np.int64)
     return np.asarray(first[nearest][each.reshape(-1)])
 
 

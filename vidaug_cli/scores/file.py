@@ -17,8 +17,6 @@ from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.schema import parse, parse_json
 
-FORMAT = "vidaug-scores"
-VERSION = 1
 TOLERANCE = 1e-3  # of a sum of scores: bfloat16 networks are allowed
 MAX_SOURCE = 60_000  # bytes: longer attributes lie outside HDF5's checksummed metadata
 
@@ -114,8 +112,8 @@ class ScoresHeader:
         }
 
 
-_parse_header = partial(parse, ScoresHeader, error=ShardError)
-SCORES = hdf5.Format(FORMAT, VERSION, "file of scores", _parse_header, ScoresHeader.columns)
+_parse = partial(parse, ScoresHeader, error=ShardError)
+SCORES = hdf5.Format("vidaug-scores", 1, "file of scores", _parse, ScoresHeader.columns)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
