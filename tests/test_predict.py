@@ -23,10 +23,9 @@ from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import read_clip
 from vidaug_cli.device import autocast
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.predict.decoding import Reading, read_ahead, readings
 from vidaug_cli.predict.predict import match_labels, predict_shards, predict_videos
 from vidaug_cli.predict.predictor import Predictor
-from vidaug_cli.predict.views import Views, views
+from vidaug_cli.predict.views import Reading, Views, read_ahead, readings, views
 from vidaug_cli.scores.file import Failed, read_scores
 
 CLASSES = ("class_0", "class_1", "class_2")

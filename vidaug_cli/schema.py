@@ -35,7 +35,9 @@ def check(
     A field whose type is a `Literal` needs no rule: it has to be one of those values.
     """
     kind: Any = type(settings)
-    literals = {name: literal for name, (literal, *_) in _fields(kind).items() if get_origin(literal) is Literal}
+    literals = {
+        name: literal for name, (literal, *_) in (_fields(kind) or {}).items() if get_origin(literal) is Literal
+    }
     choices = {name: (getattr(settings, name) in get_args(kind), _either(kind)) for name, kind in literals.items()}
     broken = {name: good for name, (holds, good) in (choices | rules).items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]

@@ -8,13 +8,16 @@ from typing import Any
 import click
 
 from vidaug_cli.commands.options import THUMB, NetworkOptions, ReportOptions, picture_option
-from vidaug_cli.commands.signature import argument, as_command, option
+from vidaug_cli.commands.signature import option, with_options
 
 
-@as_command
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("shards", type=click.Path(path_type=Path))
+@with_options
 def command(
-    checkpoint: Path = argument("CHECKPOINT"),
-    shards: Path = argument("SHARDS"),
+    checkpoint: Path,
+    shards: Path,
     *,
     clip: int | None = option("Number of a clip to draw.", type=click.IntRange(0)),
     out: tuple[Path, ...] = picture_option("the clip", default="cam.png", example="cam.png"),
@@ -39,8 +42,7 @@ def command(
     vidaug cam run/best.safetensors shards --measure
     """
     from vidaug_cli.draw.clips import check_suffixes, draw_pictures
-    from vidaug_cli.predict import localisation
-    from vidaug_cli.predict.cam_sheet import LEGEND, cam_strips, class_activations
+    from vidaug_cli.predict import cam
 
     if clip is None and not measure:
         raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")
@@ -49,12 +51,12 @@ def command(
     printed: dict[str, Any] = {}
     lines = []
     if clip is not None:
-        classes = class_activations(predictor, shards, clip)
-        for path in draw_pictures(cam_strips(classes), out, columns=columns, thumb=thumb, legend=LEGEND):
+        classes = cam.class_activations(predictor, shards, clip)
+        for path in draw_pictures(cam.strips_of(classes), out, columns=columns, thumb=thumb, legend=cam.LEGEND):
             report.note(f"wrote {path}")
         printed["classes"] = [one.as_json() for one in classes]
     if measure:
         report.note(*predictor.notes)
-        printed["localisation"] = measured = localisation.measure(predictor, shards, progress=not report.quiet)
+        printed["localisation"] = measured = cam.measure(predictor, shards, progress=not report.quiet)
         lines.append(measured.text)
     report.print(printed, *lines)

@@ -38,8 +38,7 @@ def command(
     --classes says which number is which class, for a --truth that has numbers.
     """
     from vidaug_cli.data.manifest import read_manifest
-    from vidaug_cli.scores.baselines import baselines
-    from vidaug_cli.scores.evaluation import evaluate, write_confusion
+    from vidaug_cli.scores.evaluation import baselines, evaluate, write_confusion
     from vidaug_cli.scores.truth import read_truth, with_truth
 
     if classes and not truth:

@@ -265,8 +265,10 @@ class NetworkOptions:
         if checkpoint.is_dir():
             checkpoint /= "best.safetensors"
         trained = read_checkpoint(checkpoint)
-        return Predictor.of(
-            trained,
+        return Predictor(
+            network=trained.network(device),
+            classes=trained.classes,
+            clip=trained.clip,
             device=device,
             amp=self.amp,
             batch=self.batch_size,
