@@ -87,7 +87,7 @@ def test_the_classes_of_a_plan_are_part_of_its_hash(six: Path, tmp_path: Path) -
     for old, new, what in (
         ('"walk"', '"wlak"', "was changed since it was made (walk/5.avi is of class 'walk', which is none of the 6 "),
         ('"bow"', '"jump"', "was changed since it was made (classes = "),
-        ('"classes"', '"klasses"', "classes: is missing; make the shards again"),
+        ('"classes"', '"klasses"', "plan.json: classes: is missing; make the shards again"),
     ):
         header.write_text(whole.replace(old, new))
         assert what in complaint(vidaug("verify", tmp_path / "out", "-j", 1))

@@ -8,27 +8,22 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.names import nfc
-from vidaug_cli.data.listing.tree import VIDEOS
+from vidaug_cli.data.listing.tree import LONGEST_PATH, VIDEOS
 from vidaug_cli.words import cut
-
-LONGEST = 4096  # characters of a path
 
 
 class Lookup:
-    """What the names in a list stand for: `find` gives the paths."""
+    """What the names in a list stand for."""
 
     dropped = 0  # folders at the beginning of each path that are not there
 
     def __init__(self, find: Callable[[str], list[str]]) -> None:
-        self._find = find
+        """Look names up by `find`, which returns the paths of what a name may mean."""
+        self.find = find
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of just this name."""
         return bool(self.find(name))
-
-    def find(self, name: str) -> list[str]:
-        """Return the paths of what `name` may mean; none where it is not there."""
-        return self._find(name)
 
     def drop_missing_folders(self, names: Sequence[str]) -> None:
         """Do nothing: where `find` looks at the end of a path, its first folders do not count."""
@@ -41,7 +36,7 @@ class FolderLookup(Lookup):
         super().__init__(self._look)
         self.root = root
         self._example = ""
-        self._known: dict[tuple[int, str], str | None] = {}
+        self._known: dict[tuple[int, str], list[str]] = {}
         self._names = lru_cache(maxsize=256)(_names_in)
 
     def exists(self, name: str) -> bool:
@@ -68,9 +63,8 @@ class FolderLookup(Lookup):
         """Look by the very name; or else folder by folder in any Unicode form, and without the file's extension."""
         key = self.dropped, name
         if key not in self._known:
-            self._known[key] = self._exact(name) or self._loose(name)
-        path = self._known[key]
-        return [path] if path else []
+            self._known[key] = [path for path in (self._exact(name) or self._loose(name),) if path]
+        return self._known[key]
 
     def _exact(self, name: str) -> str | None:
         for form in dict.fromkeys([name, name.replace("\\", "/")]):
@@ -101,7 +95,7 @@ class FolderLookup(Lookup):
 
 def _can_be(name: str) -> bool:
     """Return whether a system would take this for a path."""
-    return 0 < len(name) <= LONGEST and "\0" not in name
+    return 0 < len(name) <= LONGEST_PATH and "\0" not in name
 
 
 def _names_in(folder: str) -> tuple[dict[str, str], dict[str, str]]:
