@@ -35,10 +35,8 @@ def check(
     A field whose type is a `Literal` needs no rule: it has to be one of those values.
     """
     kind: Any = type(settings)
-    literals = {
-        name: literal for name, (literal, *_) in (_fields(kind) or {}).items() if get_origin(literal) is Literal
-    }
-    choices = {name: (getattr(settings, name) in get_args(kind), _either(kind)) for name, kind in literals.items()}
+    hints = {name: hint for name, (hint, *_) in (_fields(kind) or {}).items() if get_origin(hint) is Literal}
+    choices = {name: (getattr(settings, name) in get_args(hint), _either(hint)) for name, hint in hints.items()}
     broken = {name: good for name, (holds, good) in (choices | rules).items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:
