@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from vidaug_cli.data.kinds import PLAN
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
@@ -61,7 +61,6 @@ class PlanSettings:
         rules = {
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
-            "codec": (self.codec in get_args(Codec), " or ".join(get_args(Codec))),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
             "clips_per_shard": (whole_groups, f"a multiple of {GROUP}, the number of clips mixed among each other"),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,6 @@ class ClipSpec:
             "size": (8 <= self.size <= 2048, "8 to 2048"),
             "crop": (0 < low <= high <= 1, "two shares, 0 < low <= high <= 1"),
             "flip": (0 <= self.flip <= 1, "a chance, 0 to 1"),
-            "short": (self.short in get_args(Short), ", ".join(get_args(Short))),
         }
         check(self, rules, where="clip")
 

@@ -36,22 +36,20 @@ class RandAugmentT(FrameOps):
         fixed, swings = self.variant == "fixed", self.variant in ("temporal_plus", "mix")
         names = op_names(self.table)
         unknown = [f"{name!r} is not{suggestion(name, names)}" for name in self.ops if name not in names]
-        ends = f'0 to {TOP} with variant = "fixed"' if fixed else 'left out unless variant = "fixed"'
 
-        def fits(end: float | None) -> bool:
-            return (end is not None and 0 <= end <= TOP) if fixed else end is None
+        def rule(name: str, top: float, used: bool, otherwise: str) -> tuple[bool, str]:
+            # A key that the variant does not look at has to stay as it is, or it would change nothing in silence.
+            value = getattr(self, name)
+            if not used:
+                return value == getattr(RandAugmentT, name), otherwise
+            return value is not None and 0 <= value <= top, f"0 to {top}" + ' with variant = "fixed"' * fixed
 
         return super().rules() | {
             "n": (1 <= self.n <= 32, "1 to 32"),
-            # A key that the variant does not look at has to stay as it is, or it would change nothing in silence.
-            "m": (self.m == RandAugmentT.m, 'left out with variant = "fixed"')
-            if fixed
-            else (0 <= self.m <= TOP, f"0 to {TOP}"),
-            "range": (0 <= self.range <= 2, "0 to 2")
-            if swings
-            else (self.range == RandAugmentT.range, 'left out unless variant = "temporal_plus" or "mix"'),
-            "m1": (fits(self.m1), ends),
-            "m2": (fits(self.m2), ends),
+            "m": rule("m", TOP, not fixed, 'left out with variant = "fixed"'),
+            "range": rule("range", 2, swings, 'left out unless variant = "temporal_plus" or "mix"'),
+            "m1": rule("m1", TOP, fixed, 'left out unless variant = "fixed"'),
+            "m2": rule("m2", TOP, fixed, 'left out unless variant = "fixed"'),
             "ops": (not names or not unknown, f"ops of the table: {', '.join(unknown)}"),
         }
 
