@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Listing
 from vidaug_cli.data.listing.combine import list_inputs
-from vidaug_cli.data.listing.layouts import list_videos
 from vidaug_cli.data.listing.entries import read_entries
+from vidaug_cli.data.listing.layouts import list_videos
 from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.source import source_of
 from vidaug_cli.data.manifest import Row
