@@ -14,7 +14,6 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import cut
 
 Line = tuple[str, str]  # the place, as `list.csv:7`, and what stands there
-Exists = Callable[[str], bool]
 
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "blank"}
 
@@ -79,7 +78,7 @@ def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> Lis
     return ListTable(columns, rows)
 
 
-def place_roles(table: ListTable, where: str, exists: Exists) -> tuple[dict[str, int], list[str]]:
+def place_roles(table: ListTable, where: str, find: Callable[[str], list[str]]) -> tuple[dict[str, int], list[str]]:
     """Return the place of the column for each role, and a note where a column's meaning was not plain from its name.
 
     Of several columns that could name the video, the one that names most files that are there counts; then the one with
@@ -91,7 +90,7 @@ def place_roles(table: ListTable, where: str, exists: Exists) -> tuple[dict[str,
     taken = {role: place for place in reversed(ranked) if (role := roles[place]) and role != "path"}
     free = [place for place in ranked if roles[place] in (None, "path")]
     sample = table.rows[:: max(len(table.rows) // 100, 1)]
-    hits = {place: sum(exists(cells[place]) for _, cells in sample if cells[place]) for place in free}
+    hits = {place: sum(bool(find(cells[place])) for _, cells in sample if cells[place]) for place in free}
     best = max(free, key=lambda place: hits[place], default=None)  # of equals the first, which is the plainest
     if best is None or not (roles[best] or hits[best]):
         raise VidaugError(f"no column names files that are there: {_spell(table.columns)}", where=where, hint=_WANTED)

@@ -55,7 +55,7 @@ def read_entries(lines: list[Line], list_name: str, places: Lookup) -> tuple[lis
         table, notes = _headerless(lines, places)
         roles = {role: place for place, role in enumerate(table.columns)}
     else:
-        roles, notes = place_roles(table, list_name, lambda name: bool(places.find(name)))
+        roles, notes = place_roles(table, list_name, places.find)
         places.drop_missing_folders([cells[roles["path"]] for _, cells in table.rows])
     entries = list(table_entries(table, roles, list_name))
     _check_labels(entries)
@@ -134,7 +134,7 @@ def _split_line(line: str, places: Lookup) -> Parts:
     if quoted := re.fullmatch(r'\s*"([^"]+)"\s*[,;\t]?\s*(.*?)\s*', line):
         return _parts(quoted[1], quoted[2], "," if "," in line[quoted.end(1) :][:3] else " ")
     ends = [*(gap.start() for gap in re.finditer(r"[\t,; ]", line)), len(line)]
-    for find in (places.exists, lambda name: bool(places.find(name))) if len(ends) < 100 else ():
+    for find in (places.exists, places.find) if len(ends) < 100 else ():
         for end in reversed(ends):
             if find(line[:end].strip()):
                 return _parts(line[:end], line[end + 1 :], line[end : end + 1])
@@ -142,11 +142,11 @@ def _split_line(line: str, places: Lookup) -> Parts:
         return _split_at(line, "\t")
     if name := ENDS.search(line):
         return _parts(line[: name.end()], line[name.end() + 1 :], line[name.end() : name.end() + 1])
-    delimiter = next((sign for sign in ",;" if len(cells_of(line, sign)) > 1), " ")
-    if delimiter == " ":  # the last word is the label
-        path, _, label = line.rpartition(" ")
-        return _parts(path, label, " ") if path else _parts(line, "", "")
-    return _split_at(line, delimiter)
+    for delimiter in ",;":
+        if len(cells_of(line, delimiter)) > 1:
+            return _split_at(line, delimiter)
+    path, _, label = line.rpartition(" ")  # the last word is the label
+    return _parts(path, label, " ") if path else _parts(line, "", "")
 
 
 def _split_at(line: str, delimiter: str) -> Parts:
@@ -199,12 +199,13 @@ def _take_splits(lines: list[Line], parts: list[Parts]) -> list[str]:
 def _labels(lines: list[Line], parts: list[Parts]) -> tuple[list[str], list[str]]:
     """Return the label of each line, and a note where the lines have more than that."""
     longer = [(line, part) for line, part in zip(lines, parts, strict=True) if len(part.rest) > 1]
-    if longer and all(number_of(word) is not None for part in parts for word in part.rest):
+    if not longer:
+        return [" ".join(part.rest) for part in parts], []
+    if all(number_of(word) is not None for part in parts for word in part.rest):
         return _labels_after_frames(lines, parts)
-    if any(part.delimiter != " " for _, part in longer) or (
-        longer and all(number_of(part.rest[-1]) is not None for part in parts if part.rest)
-    ):
-        (where, line), part = longer[0]
+    (where, line), part = longer[0]
+    numbers_last = all(number_of(part.rest[-1]) is not None for part in parts if part.rest)
+    if numbers_last or any(part.delimiter != " " for _, part in longer):
         what = f"{cut(line.strip())!r} has {len(part.rest)} values behind the path: {cut(', '.join(part.rest))}"
         raise VidaugError(what, where=where, hint="keep 'path label', or say with a header what the columns are")
     return [" ".join(part.rest) for part in parts], []

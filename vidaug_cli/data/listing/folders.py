@@ -175,9 +175,8 @@ def _are_classes(level: Level) -> bool:
     if even and (len(level.below) < 2 or all(map(is_media, level.below)) or _splits_inside(level)):
         return True
     # Or in folders of their own name, as archives unpack.
-    if all(name in level.with_videos or inner == {name} for name, inner in level.inner.items()):
-        return True
-    return numbered(level.below) and not numbered(level.names)
+    unpacked = all(name in level.with_videos or inner == {name} for name, inner in level.inner.items())
+    return unpacked or (numbered(level.below) and not numbered(level.names))
 
 
 def _are_groups(level: Level) -> bool:

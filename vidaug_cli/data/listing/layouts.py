@@ -60,9 +60,7 @@ LAYOUTS = {
         "class folders with videos", lambda source: source.tree.videos, lambda source, _: beside.list_unlisted(source)
     ),
     "frames": Layout(
-        "folders CLASS/CLIP with images",
-        lambda source: source.tree.frames,
-        lambda source, _: list_frames(source),
+        "folders CLASS/CLIP with images", lambda source: source.tree.frames, lambda source, _: list_frames(source)
     ),
 }
 VIDEO = Layout(

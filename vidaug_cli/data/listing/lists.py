@@ -31,7 +31,7 @@ def list_list(source: Source) -> Listing:
     places = FolderLookup(source.root)
     entries, notes = read_entries(lines, source.input.name, places)
     listing, _ = match(entries, lambda entry: places.find(entry.name))
-    listing.notes.extend([*notes, *places.notes()])
+    listing.notes.extend([*notes, *places.notes])
     _pass_over_folders(listing, source.root)
     if not source.rooted and entries and all(PurePosixPath(entry.name).is_absolute() for entry in entries):
         listing = _at_common_root(listing)

@@ -15,7 +15,7 @@ from vidaug_cli.data.listing.folders import UnclearError, by_folder, list_folder
 from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import first_few, nfc, split_in
 from vidaug_cli.data.listing.source import Source
-from vidaug_cli.data.listing.tree import VIDEOS, Tree, stem_of
+from vidaug_cli.data.listing.tree import Tree, stem_of
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count
 
@@ -111,8 +111,10 @@ def _in_class_folders(entries: list[Entry], source: Source, aside: Sequence[Entr
     find = source.tree.index.find
 
     def look(entry: Entry) -> list[str]:
-        elsewhere = find(entry.name.rpartition("/")[2])
-        return find(entry.name) or (elsewhere if len(elsewhere) == 1 else [])
+        if paths := find(entry.name):
+            return paths
+        paths = find(entry.name.rpartition("/")[2])
+        return paths if len(paths) == 1 else []
 
     def spelled(video: Candidate) -> str | None:
         folder = nfc(PurePosixPath(video.path).parent.name)
@@ -230,8 +232,8 @@ def find_listed(entry: Entry, tree: Tree) -> list[str]:
     paths: list[str] = []
     for name in _trimmed(entry) if entry.start is not None else []:
         paths = paths or tree.index.find_stem(name)
-    by_path = "/" in entry.name or PurePosixPath(entry.name).suffix.lower() in VIDEOS
-    paths = paths or (tree.index.find if by_path else tree.index.find_stem)(entry.name)  # an id's case counts
+    is_id = stem_of(entry.name) == nfc(entry.name)  # and its case counts
+    paths = paths or (tree.index.find_stem if is_id else tree.index.find)(entry.name)
     # One clip may lie below train/ and val/ of different editions: its own split and label come first.
     own = {(entry.label or "").replace("_", " "), entry.split}
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.names import nfc
-from vidaug_cli.data.listing.tree import LONGEST_PATH, VIDEOS
+from vidaug_cli.data.listing.tree import LONGEST_PATH, stem_of
 from vidaug_cli.words import cut
 
 
@@ -35,7 +35,7 @@ class FolderLookup(Lookup):
     def __init__(self, root: Path) -> None:
         super().__init__(self._look)
         self.root = root
-        self._example = ""
+        self.notes: list[str] = []  # what the user should know of how files were looked up
         self._known: dict[tuple[int, str], list[str]] = {}
         self._names = lru_cache(maxsize=256)(_names_in)
 
@@ -50,20 +50,19 @@ class FolderLookup(Lookup):
         for drop in range(deepest + 1):
             self.dropped = drop
             if any(self.find(name) for name in sample):
-                self._example = "/".join(sample[0].split("/")[:drop]) + "/"
+                if drop:
+                    beginning = cut("/".join(sample[0].split("/")[:drop]) + "/")
+                    what = f"{beginning} at the beginning of the list's paths is not there"
+                    self.notes.append(f"{what}: {self.root} is taken for it")
                 return
         self.dropped = 0
-
-    def notes(self) -> list[str]:
-        """Return what the user should know of how files were found."""
-        note = f"{cut(self._example)} at the beginning of the list's paths is not there: {self.root} is taken for it"
-        return [note] if self.dropped else []
 
     def _look(self, name: str) -> list[str]:
         """Look by the very name; or else folder by folder in any Unicode form, and without the file's extension."""
         key = self.dropped, name
         if key not in self._known:
-            self._known[key] = [path for path in (self._exact(name) or self._loose(name),) if path]
+            path = self._exact(name) or self._loose(name)
+            self._known[key] = [path] if path else []
         return self._known[key]
 
     def _exact(self, name: str) -> str | None:
@@ -99,10 +98,9 @@ def _can_be(name: str) -> bool:
 
 
 def _names_in(folder: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what lies in a folder, by name in normal form, and the videos by name without extension."""
+    """Return what lies in a folder, by name in normal form, and by name without a video's extension."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (names, not paths)
     except OSError:
         return {}, {}
-    videos = [name for name in names if PurePosixPath(name).suffix.lower() in VIDEOS]
-    return {nfc(name): name for name in names}, {nfc(PurePosixPath(name).stem): name for name in videos}
+    return {nfc(name): name for name in names}, {stem_of(name): name for name in names}
