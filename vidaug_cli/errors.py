@@ -99,6 +99,5 @@ def system_error(error: OSError) -> VidaugError | None:
 
 def terminal_text(error: VidaugError) -> str:
     """Return the message as a terminal can show it: a file may have any name, with line feeds in it."""
-    where = f"{printable(error.where)}: " if error.where else ""
-    hint = f"; {printable(error.hint)}" if error.hint else ""
-    return readable("".join([where, error.what, hint, *getattr(error, "__notes__", ())]))
+    message = str(VidaugError(error.what, printable(error.where), printable(error.hint)))
+    return readable("".join([message, *getattr(error, "__notes__", ())]))
