@@ -200,9 +200,8 @@ def _lateral(architecture: Architecture, width: int) -> nn.Sequential:
     """Return the way from Fast to Slow: every alpha-th frame from its neighbours, twice the channels; section 3.3."""
     kernel, stride = (architecture.lateral_kernel, 1, 1), (architecture.alpha, 1, 1)
     convolution = nn.Conv3d(width, 2 * width, kernel, stride, (kernel[0] // 2, 0, 0), bias=False)
-    return nn.Sequential(
-        convolution, *([nn.BatchNorm3d(2 * width), nn.ReLU(inplace=True)] if architecture.lateral_norm else [])
-    )
+    norm = [nn.BatchNorm3d(2 * width), nn.ReLU(inplace=True)] if architecture.lateral_norm else []
+    return nn.Sequential(convolution, *norm)
 
 
 def _conv(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: int = 1) -> nn.Conv3d:
