@@ -24,7 +24,7 @@ from vidaug_cli.words import count, printable
 
 RANKS = (1, 3, 5)  # the true class counts as found within these
 
-Mask = Bool[np.ndarray, " m"]
+Mask = Bool[np.ndarray, " n"]
 
 
 class WorstClass(NamedTuple):

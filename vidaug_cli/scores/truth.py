@@ -54,10 +54,8 @@ def read_numbers(path: Path, classes: Numbers | None, subset: str | None) -> Num
     if rows is None:
         return read_annotations(path)
     numbers: Numbers = {}
-    for row in rows:
+    for row in (row for row in rows if row.label is not None):
         name = PurePosixPath(row.name).name
-        if row.label is None:
-            continue
         if row.class_id is None:
             raise VidaugError(f"{row.name} is of class {row.label!r}, without a number", where=path, hint=_HINT)
         if name in numbers:
@@ -120,7 +118,8 @@ def with_truth(scores: Scores, truth: Truth, where: str) -> tuple[Scores, int]:
     if not by_path and not by_name:
         hint = f"its videos should be called like {videos[0]!r}" if videos else ""
         raise VidaugError(f"has no label for any of the {len(videos)} scored videos", where=where, hint=hint)
-    places, numbers = ({name: number for number, name in enumerate(names)} for names in (videos, scores.classes))
+    places = {video: place for place, video in enumerate(videos)}
+    numbers = {name: number for number, name in enumerate(scores.classes)}
     for video, label in (by_path | by_name).items():
         if label not in numbers:
             what = f"class {label!r} of {video!r} is none of the scores' classes{nearest(label, numbers)}"
