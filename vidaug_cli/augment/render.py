@@ -131,7 +131,7 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
 
 
 def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: Pixels) -> Iterator[Record]:
-    """The clips whose pixels lie in order in `pixels`, which has room for one more, augmented and mixed."""
+    """Yield the clips whose pixels lie in order in `pixels`, which has room for one more, augmented and mixed."""
     video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
     mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
     starts = range(0, len(cuts), engine.batch)
@@ -152,7 +152,7 @@ def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
 
 @lru_cache(maxsize=1)
 def _pixels(clips: int, shape: Shape, thread: int) -> Pixels:
-    """This thread's memory for a group, kept: new memory is slow at first touch, page by page."""
+    """Return this thread's memory for a group, which is kept: new memory is slow at first touch, page by page."""
     return np.empty((clips, *shape, 3), np.uint8)
 
 
