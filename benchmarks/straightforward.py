@@ -20,10 +20,10 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from vidaug_cli.augment.plan import Group, Plan, read_plan
 from vidaug_cli.augment.render import Cut, clip_shape, draw_cut, draw_mixture
-from vidaug_cli.ops.blend import UNMIXED, frame_weights, weight_field
+from vidaug_cli.ops.blend import UNMIXED, frame_weights
+from vidaug_cli.ops.clips import ramp
 from vidaug_cli.ops.frame_ops import OPS
 from vidaug_cli.ops.randaugment import RandAugmentT
-from vidaug_cli.ops.schedule import ramp
 
 
 def affine(image: Image.Image, *coefficients: float) -> Image.Image:
@@ -97,7 +97,9 @@ def make_shard(out: Path, index: int, folder: Path, careful: bool) -> int:
                 mixture = draw_mixture(plan, a.slot)
                 blend = mixture.blend if mixture else UNMIXED
                 if mixture:
-                    field = weight_field(blend, clip_shape(plan))[..., None].astype(np.float32)
+                    field = np.empty((*clip_shape(plan), 1), np.float32)
+                    field[:] = ramp(blend.first, blend.last, len(field))[:, None, None, None]
+                    field[blend.box.slices] = blend.inside
                     own = (field * own + (1 - field) * partner).round().astype(np.uint8)
                 clips[place] = own
                 share = frame_weights(blend, clip_shape(plan)).mean()

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from vidaug_cli.device import resolve_device
-from vidaug_cli.train.build import Parts, build
+from vidaug_cli.train.build import build
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.loop import train, train_step
 from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import SlowFast
+from vidaug_cli.train.state import Parts
 
 
 class Plain(SlowFast):
@@ -65,7 +66,7 @@ def main() -> None:
     world = World(resolve_device(args.device))
     settings = Settings(network=args.network, batch_size=args.batch, epochs=1, warmup=0)
     with tempfile.TemporaryDirectory() as folder:
-        run = TrainingRun(folder=Path(folder), settings=settings, shards=ShardFolders.open([args.shards]))
+        run = TrainingRun(folder=Path(folder), settings=settings, shards=ShardFolders([args.shards]))
         ours = build(run, world, workers=args.workers or world.default_workers, compiled=args.compile)
         theirs = plain(ours)
         video, target, _ = (part.to(world.device) for part in next(iter(ours.batches)))

@@ -10,8 +10,8 @@ import torch
 
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.train.checkpoint import Checkpoint, write_checkpoint
-from vidaug_cli.train.resume import training_tensors
 from vidaug_cli.train.slowfast import Architecture, SlowFast
+from vidaug_cli.train.state import training_tensors
 
 TINY = Architecture(blocks=(1, 1, 1, 1), bottleneck=False, width=2, beta=2, alpha=4, fast_frames=8)
 CLASSES = ("jump", "run", "walk")

@@ -19,9 +19,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.predict.cam import PITCH, activations, class_maps, resampling
-from vidaug_cli.predict.cam_sheet import ClassActivation, cam_strips, class_activations
-from vidaug_cli.predict.localisation import measure, spearman
+from vidaug_cli.predict.cam import (
+    PITCH,
+    ClassActivation,
+    activations,
+    class_activations,
+    class_maps,
+    measure,
+    resampling,
+    spearman,
+    strips_of,
+)
 from vidaug_cli.predict.predictor import Predictor
 
 CLASSES = ("bright", "dark", "neither", "nor")
@@ -190,7 +198,7 @@ def test_a_row_for_each_class(videos: Path) -> None:
     for clip in range(24):
         classes = class_activations(predictor_of(), out, clip)
         assert np.allclose(sum(seen.weights for seen in classes), 1, atol=1e-6)
-        for seen, strip in zip(classes, cam_strips(classes), strict=True):
+        for seen, strip in zip(classes, strips_of(classes), strict=True):
             assert seen.maps.shape == (16, 32, 32)
             assert seen.video.shape == (16, 32, 32, 3)
             assert {Path(path).parts[0] for path in seen.videos} == {seen.label}
@@ -210,7 +218,7 @@ def test_heat_covers_what_it_is_on() -> None:
     names = {"clip": 3, "video": video, "softmax": 0.5, "videos": ["a.avi"], "others": ["b.avi"], "fps": 7.5}
     arrays = {"weights": np.array([0.2, 0.6]), "activation": np.array([1.0, 3.0])}
     seen = [ClassActivation(label=name, maps=heat, **names, **arrays) for name, heat in zip("ab", maps, strict=True)]  # type: ignore[arg-type]
-    first, second = cam_strips(seen)
+    first, second = strips_of(seen)
     assert first.video[1, 2, 2].tolist() == [208, 191, 72]  # 0.3 * 100 + 0.7 * (255, 230, 60)
     first.video[1, 2, 2] = 100
     assert np.array_equal(first.video, video)

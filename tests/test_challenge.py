@@ -227,8 +227,11 @@ def test_files_that_are_none(folder: Path) -> None:
         wanted = "a file of annotations, a manifest or a folder of shards is wanted here"
         with pytest.raises(VidaugError, match=f"{path}: {what}; {wanted}"):
             score(folder / "sub.txt", path)
-        with pytest.raises(VidaugError, match=f"{path}: cannot be read"):
-            score(path, folder / "truth.txt")
+    for path, what in ((folder, "Is a directory; name a file"), (folder / "no.txt", "is the name right?")):
+        done = vidaug("score", path, "--annotations", folder / "truth.txt")
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        assert done.err.startswith(f"vidaug: error: {path}: ")
+        assert what in done.err
 
 
 def test_class_numbers_may_be_huge(folder: Path) -> None:

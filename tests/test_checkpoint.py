@@ -22,8 +22,8 @@ from torch import Tensor
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.train.checkpoint import Checkpoint, checksum, read_checkpoint, skeleton, write_checkpoint
 from vidaug_cli.train.pretrained import SILENT, TELLING, initialise, read_foreign
-from vidaug_cli.train.resume import restore, training_tensors
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
+from vidaug_cli.train.state import restore, training_tensors
 
 VIDEO = torch.arange(2 * 8 * 16 * 16 * 3).reshape(2, 8, 16, 16, 3).mul(37).to(torch.uint8)
 
@@ -175,9 +175,9 @@ FAULTS: list[tuple[Callable[[Parts], None], str]] = [
     (put("about", "epoch", to=-1), "epoch = -1 should be 0 or more"),
     (put("about", "classes", to=[]), "classes = \\(\\) should be distinct names, at least one"),
     (put("about", "classes", to=["a", "a", "b"]), "classes = \\('a', 'a', 'b'\\) should be distinct names"),
-    (put("about", "classes", to=["a", "b", 3]), "classes: 3 should be a string"),
+    (put("about", "classes", to=["a", "b", 3]), "classes.2: 3 should be a string"),
     (put("about", "classes", to=["a", "b"]), "weight head.weight should be torch.float32 \\(2, 24\\)"),
-    (put("about", "metrics", to={"x": "y"}), "metrics: 'y' should be a number"),
+    (put("about", "metrics", to={"x": "y"}), "metrics.x: 'y' should be a number"),
     (put("about", "settings", to=[]), "settings: \\[\\] should be an object with keys"),
     (put("about", "state", to=[]), "state: \\[\\] should be"),
     (put("about", "architecture", to=[1]), "architecture: \\[1\\] should be"),

@@ -27,7 +27,7 @@ from vidaug_cli.ops.clips import Clips
 from vidaug_cli.ops.frame_ops import OPS, Scale
 from vidaug_cli.ops.mix import ALIASES, CUTOUTS, MIXES
 from vidaug_cli.ops.randaugment import RANDAUGMENT
-from vidaug_cli.recipe import loading, registry, tables
+from vidaug_cli.recipe import loading, registry
 from vidaug_cli.recipe.batch import augment_batch
 from vidaug_cli.recipe.loading import load_recipe, parse_recipe, shipped_recipes
 from vidaug_cli.schema import as_tuples
@@ -144,8 +144,8 @@ def test_the_table_of_frame_ops() -> None:
 
 def test_the_keys_of_the_file() -> None:
     written = {key.strip("`"): where for key, where, *_ in table(section("The file"), "key")}
-    assert {key for key, where in written.items() if where == "top"} == set(tables._TOP) - {"augment", "mix"}
-    assert set(written) - set(tables._TOP) == {"op", *(key for key, _ in loading._SHARES.values())}
+    assert {key for key, where in written.items() if where == "top"} == set(loading._TOP) - {"augment", "mix"}
+    assert set(written) - set(loading._TOP) == {"op", *(key for key, _ in loading._SHARES.values())}
 
 
 def test_recipes_that_ship() -> None:
@@ -249,13 +249,11 @@ def example_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     [(group, ops)] = project["project"]["entry-points"].items()
     (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *(f"{op} = {at}" for op, at in ops.items())]))
     monkeypatch.syspath_prepend(str(tmp_path))
-    for known in (registry.augment_ops, registry.mix_ops):
-        known.cache_clear()
+    registry.ops_of.cache_clear()
     yield
     monkeypatch.undo()
     sys.modules.pop("still", None)
-    for known in (registry.augment_ops, registry.mix_ops):
-        known.cache_clear()
+    registry.ops_of.cache_clear()
 
 
 RECIPES = [text for text in blocks("toml") if "[project]" not in text]

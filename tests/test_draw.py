@@ -14,12 +14,24 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.GifImagePlugin import GifImageFile
 
-from vidaug_cli.draw import animation
-from vidaug_cli.draw.animation import animate
-from vidaug_cli.draw.colours import OWN, PARTNER
-from vidaug_cli.draw.pictures import SUFFIXES, check_suffixes, draw_pictures
-from vidaug_cli.draw.sheet import HEADING, contact_sheet
-from vidaug_cli.draw.strip import BAR, CAPTION, FPS, GAP, MARGIN, Strip, weight_bar
+from vidaug_cli.draw.clips import (
+    BAR,
+    CAPTION,
+    CELL_HEADING,
+    FPS,
+    GAP,
+    HEADING,
+    MARGIN,
+    OWN,
+    PARTNER,
+    SUFFIXES,
+    Strip,
+    animate,
+    check_suffixes,
+    contact_sheet,
+    draw_pictures,
+    weight_bar,
+)
 from vidaug_cli.draw.text import shorten, write
 from vidaug_cli.errors import VidaugError
 
@@ -97,7 +109,7 @@ def test_sheet_holds_a_row_per_clip_whatever_their_shapes() -> None:
 
 def marker(picture: NDArray[np.uint8], thumb: int) -> float:
     """Where the marker stands in the first cell, as a share of its width: the middle of the columns with its edges."""
-    below = picture[MARGIN + animation.HEADING + thumb + GAP + BAR + 3, MARGIN : MARGIN + thumb]  # just under the bar
+    below = picture[MARGIN + CELL_HEADING + thumb + GAP + BAR + 3, MARGIN : MARGIN + thumb]  # just under the bar
     return float(np.flatnonzero((below < 100).all(-1)).mean() + 0.5) / thumb
 
 
@@ -114,7 +126,7 @@ def test_gif_has_every_frame_plays_in_order_and_marks_the_time(tmp_path: Path) -
             gif.seek(frame)
             assert gif.info["duration"] == 40
             picture = np.asarray(gif.convert("RGB"))
-            top = MARGIN + animation.HEADING
+            top = MARGIN + CELL_HEADING
             inside = picture[top + 10 : top + 70, MARGIN + 10 : MARGIN + 70].astype(int)
             assert abs(inside.mean() - 2 * frame) < 2
             second = picture[top + 10 : top + 70, 2 * MARGIN + thumb + 10 : 2 * MARGIN + thumb + 70].astype(int)
@@ -135,7 +147,7 @@ def test_mp4_has_every_frame_and_even_sides(tmp_path: Path) -> None:
     assert len(frames) == 30
     assert frames[0].shape[0] % 2 == frames[0].shape[1] % 2 == 0
     for number in (0, 15, 29):
-        inside = frames[number][MARGIN + animation.HEADING + 10 :][:60, MARGIN + 10 : MARGIN + 70]
+        inside = frames[number][MARGIN + CELL_HEADING + 10 :][:60, MARGIN + 10 : MARGIN + 70]
         assert abs(inside.mean() - 2 * number) < 4
 
 
@@ -185,7 +197,7 @@ def test_clips_of_different_rates_share_a_clock(tmp_path: Path, suffix: str) -> 
     """30 fps beside 10: a second after the start the one is at frame 30 and the other at frame 10."""
     path, thumb = tmp_path / f"a{suffix}", 80
     animate([strip(RAMP, 64, fps=30), strip(None, 20, fps=10)], path, thumb=thumb)
-    middle = MARGIN + animation.HEADING + thumb // 2
+    middle = MARGIN + CELL_HEADING + thumb // 2
     with av.open(str(path)) as container:
         shown = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     assert len(shown) == 64
@@ -210,7 +222,7 @@ def test_animation_lays_clips_in_a_grid(tmp_path: Path, clips: int, columns: int
     animate([strip(None, 2)] * clips, tmp_path / "a.gif", columns=columns, thumb=48)
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.width == wanted * (48 + MARGIN) + MARGIN
-        cell = animation.HEADING + 48 + GAP + BAR + CAPTION + MARGIN
+        cell = CELL_HEADING + 48 + GAP + BAR + CAPTION + MARGIN
         assert gif.height in (length := math.ceil(clips / wanted) * cell + MARGIN, length + 1)
 
 

@@ -16,8 +16,7 @@ from score_makers import row_of, scores_of, shares
 
 from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.scores.baselines import baselines, nearest_rows
-from vidaug_cli.scores.evaluation import evaluate, ranking, standard_error
+from vidaug_cli.scores.evaluation import baselines, evaluate, nearest_rows, ranking, standard_error
 from vidaug_cli.scores.file import Failed, Scores, write_scores
 from vidaug_cli.scores.truth import Truth, read_truth, with_truth
 

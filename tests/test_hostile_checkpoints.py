@@ -389,7 +389,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "key twice": ('{"version": 1, "version": 1}', "its header is not JSON: it has a key twice"),
     "nested": ('{"x":' * 5000, "its header is not JSON: it is too deep"),
     "long number": (f'{{"version": {"9" * 6000}}}', "its header is not JSON: "),
-    "list": ("[1]", "is version None"),
+    "list": ("[1]", "its header should be a JSON object"),
     "control letters": (r'{"version": 1, "\u001b[2J\n": 1}', "architecture: is missing"),
     "surrogates": (r'{"version": 1, "\ud800": 1}', "architecture: is missing"),
 }

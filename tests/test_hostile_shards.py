@@ -117,7 +117,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "classes no JSON": (attribute("classes", text("[")), "not JSON"),
     "classes deep": (attribute("classes", text("[" * 60_000)), "not JSON"),
     "classes no list": (attribute("classes", text("{}")), "JSON list"),
-    "classes not names": (attribute("classes", text("[1, 2]")), "classes: 1 should be a string"),
+    "classes not names": (attribute("classes", text("[1, 2]")), r"classes\.0: 1 should be a string"),
     "no UTF-8": (attribute("recipe", np.bytes_(b"\xff\xfe")), "damaged"),
     "frames of 0": (attribute("frames", 0), "1 to 4096"),
     "later version": (attribute("version", 2), "update vidaug-cli"),

@@ -18,9 +18,8 @@ from network_makers import random_network, save
 from score_makers import row_of, scores_of
 
 from vidaug_cli.augment.plan import read_plan
-from vidaug_cli.data.manifest import read_rows, rows_text
+from vidaug_cli.data.manifest import distinct_names, read_rows, rows_text, select
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.selection import distinct_names, select
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.file import read_scores, write_scores
@@ -88,7 +87,7 @@ def test_the_classes_of_a_plan_are_part_of_its_hash(six: Path, tmp_path: Path) -
     for old, new, what in (
         ('"walk"', '"wlak"', "was changed since it was made (walk/5.avi is of class 'walk', which is none of the 6 "),
         ('"bow"', '"jump"', "was changed since it was made (classes = "),
-        ('"classes"', '"klasses"', "is damaged ('classes')"),
+        ('"classes"', '"klasses"', "plan.json: classes: is missing; make the shards again"),
     ):
         header.write_text(whole.replace(old, new))
         assert what in complaint(vidaug("verify", tmp_path / "out", "-j", 1))

@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing
+from vidaug_cli.data.listing.entries import read_entries
 from vidaug_cli.data.listing.layouts import list_videos
-from vidaug_cli.data.listing.lists import read_entries
 from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import SPLITS
 from vidaug_cli.data.listing.source import source_of

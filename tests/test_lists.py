@@ -19,12 +19,11 @@ from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Listing
 from vidaug_cli.data.listing.combine import list_inputs
+from vidaug_cli.data.listing.entries import read_entries
 from vidaug_cli.data.listing.layouts import list_videos
-from vidaug_cli.data.listing.lists import read_entries
 from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.source import source_of
-from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.selection import classes_of
+from vidaug_cli.data.manifest import Row, classes_of
 from vidaug_cli.errors import VidaugError
 
 FILES = ["v/00.mp4", "v/01.mp4", "v/02.mp4", "v/10.mp4", "v/it, s.mp4", "v/with space.mp4", "v/a;b.mp4"]

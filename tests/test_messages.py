@@ -210,9 +210,13 @@ def test_folders_that_cannot_be_read(made: Path, out: Path, tmp_path: Path, comm
 def test_plans_that_were_tampered_with(out: Path, key: str, value: object) -> None:
     header = json.loads((out / "plan.json").read_text())
     (out / "plan.json").write_text(json.dumps(header | {key: value}))
-    message = complaint(vidaug("verify", out, "-j", "1"))
-    assert "delete" not in message
-    assert "remove" not in message
+    done = vidaug("verify", out, "-j", "1")
+    assert (done.code, done.out) == (1, "")
+    first, *more = done.err.splitlines()
+    assert first.startswith("vidaug: error: ")
+    assert all(line.startswith(f"{key}.") for line in more)  # one for each fault
+    assert "delete" not in done.err
+    assert "remove" not in done.err
 
 
 @pytest.mark.parametrize("command", READERS[1:], ids=lambda words: words[0])

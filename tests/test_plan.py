@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from vidaug_cli.augment.output import check_place
 from vidaug_cli.augment.plan import DRAWS, GROUP, ORIGINAL, Plan, read_header, read_plan, write_plan
 from vidaug_cli.augment.render import draw_cut, draw_mixture
 from vidaug_cli.augment.verify import verify
-from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
+from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text, select
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.selection import select
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe.loading import load_recipe
 
@@ -182,7 +181,7 @@ def test_draws_are_those_of_their_format() -> None:
         plan = plan_of(copies=2, keep_original=True, recipe=load_recipe(recipe), seed=3)
         for slot in (slot for shard in plan.shards for group in shard for slot in group):
             cut, mixture = draw_cut(plan, slot), draw_mixture(plan, slot)
-            crop, mixed = vars(cut.sample.crop), mixture and [mixture.op, mixture.blend.as_json()]
+            crop, mixed = vars(cut.sample.crop), mixture and [mixture.op, asdict(mixture.blend)]
             clips.append([slot, cut.frames.tolist(), crop, cut.sample.flip, cut.augment, mixed])
     text = json.dumps(drawn(clips), sort_keys=True)
     assert (DRAWS, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "6d6dce11cb6d79eb")

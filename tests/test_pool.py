@@ -8,11 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from vidaug_cli.data.video import pool
-from vidaug_cli.data.video.guard import Guard
+from vidaug_cli.data.video.guard import Guard, decode_each
 from vidaug_cli.data.video.limits import LIMITS
-from vidaug_cli.data.video.pool import decode_each
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import VidaugError, VideoError
 
 
 class Watched(Guard):
@@ -32,7 +30,7 @@ class Watched(Guard):
 @pytest.fixture(autouse=True)
 def guards(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
     Watched.made = []
-    monkeypatch.setattr(pool, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     return Watched.made
 
 
@@ -46,8 +44,8 @@ def test_every_task_is_done_once_and_no_guard_is_shared(ordered: bool, guards: l
         return number
 
     results = list(decode_each(call, range(40), 3, LIMITS, ordered=ordered))  # type: ignore[arg-type]
-    assert sorted(results) == list(range(40))
-    assert results == list(range(40)) or not ordered
+    assert sorted(results) == [(number, number) for number in range(40)]
+    assert results == sorted(results) or not ordered
     assert [guard.closed for guard in guards] == [True] * 3
 
 
@@ -60,9 +58,9 @@ def test_results_come_as_they_are_done_where_order_does_not_matter() -> None:
         return number
 
     results = decode_each(call, range(5), 2, LIMITS, ordered=False)
-    early = [next(results) for _ in range(4)]
+    early = [next(results)[0] for _ in range(4)]
     late.set()
-    assert (sorted(early), list(results)) == ([1, 2, 3, 4], [0])
+    assert (sorted(early), list(results)) == ([1, 2, 3, 4], [(0, 0)])
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -80,6 +78,18 @@ def test_few_tasks_are_begun(ordered: bool, guards: list[Watched]) -> None:
         assert len(taken) <= count + 2
     results.close()
     assert [guard.closed for guard in guards] == [True, True]
+
+
+def test_a_video_that_cannot_be_used_is_a_result_and_ends_nothing() -> None:
+    fault = VideoError("is damaged", where="3.mp4")
+
+    def call(guard: Guard, number: int) -> int:
+        if number == 3:
+            raise fault
+        return number
+
+    results = list(decode_each(call, range(6), 2, LIMITS, ordered=True))
+    assert results == [(number, fault if number == 3 else number) for number in range(6)]
 
 
 @pytest.mark.parametrize("ordered", [True, False])

@@ -19,15 +19,13 @@ from vidaug_cli.data.manifest import Row, rows_text
 from vidaug_cli.data.sampling import ClipSpec, frame_numbers
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.data.video import pool
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import read_clip
 from vidaug_cli.device import autocast
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.predict.decoding import Reading, read_ahead, readings
 from vidaug_cli.predict.predict import match_labels, predict_shards, predict_videos
 from vidaug_cli.predict.predictor import Predictor
-from vidaug_cli.predict.views import Views, views
+from vidaug_cli.predict.views import Reading, Views, read_ahead, readings, views
 from vidaug_cli.scores.file import Failed, read_scores
 
 CLASSES = ("class_0", "class_1", "class_2")
@@ -141,7 +139,7 @@ def test_readings_stay_few_in_memory_and_guards_end(rows: list[Row], monkeypatch
             closed.append(self)
             super().close()
 
-    monkeypatch.setattr(pool, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     taken = []
 
     def wanted() -> Iterator[Reading]:
@@ -169,7 +167,7 @@ def test_ctrl_c_ends_the_decoders(rows: list[Row], monkeypatch: pytest.MonkeyPat
     def interrupt(self: Predictor, video: torch.Tensor) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pool, "Guard", Watched)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     monkeypatch.setattr(Predictor, "softmax", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predict_videos(predictor_of(batch=2), rows)

@@ -25,7 +25,7 @@ from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import run
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.predict.localisation import measure
+from vidaug_cli.predict.cam import measure
 from vidaug_cli.predict.predict import predict_shards, predict_videos
 from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.recipe.loading import load_recipe

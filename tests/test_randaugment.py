@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.ops.clips import ClipOp, Draw, Shape
+from vidaug_cli.ops.clips import ClipOp, Draw, Shape, ramp
 from vidaug_cli.ops.frame_ops import OPS, op_names
 from vidaug_cli.ops.randaugment import RANDAUGMENT, RandAugmentT
-from vidaug_cli.ops.schedule import ramp
 
 SHAPE = Shape(8, 24, 32)
 
@@ -210,7 +209,7 @@ def test_names_in_recipes() -> None:
         ({"m": 31}, ["m = 31 should be 0 to 30"]),
         ({"m": float("nan")}, ["m = nan should be 0 to 30"]),
         ({"n": 0, "range": 3}, ["n = 0 should be 1 to 32", "range = 3 should be 0 to 2"]),
-        ({"variant": "space"}, ["variant = 'space' should be spatial, temporal_plus, temporal, mix, fixed"]),
+        ({"variant": "space"}, ["variant = 'space' should be spatial, temporal_plus, temporal, mix or fixed"]),
         ({"table": "mine"}, ["table = 'mine' should be official or monotone"]),
         ({"interpolation": "cubic"}, ["interpolation = 'cubic' should be nearest or bilinear"]),
         ({"fill": (0, 0, 256)}, ["fill = (0, 0, 256) should be 0 to 255, one level or three"]),

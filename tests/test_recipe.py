@@ -439,13 +439,10 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: darkness\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[vidaug.ops]\ndarken = darkness:Darken\nhalf = darkness:Half\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    forget = [registry.augment_ops, registry.mix_ops]
-    for cached in forget:
-        cached.cache_clear()
+    registry.ops_of.cache_clear()
     yield "[[augment]]\nop = 'darken'\nby = 4\n[[mix]]\nop = 'half'\n"
     monkeypatch.undo()
-    for cached in forget:
-        cached.cache_clear()
+    registry.ops_of.cache_clear()
     sys.modules.pop("darkness", None)
 
 
@@ -463,6 +460,6 @@ def test_ops_of_other_packages(other_package: str) -> None:
 
 def test_a_package_whose_op_cannot_be_loaded_is_named(other_package: str, tmp_path: Path) -> None:
     (tmp_path / "darkness.py").write_text("raise ImportError('no light')")
-    registry.augment_ops.cache_clear()
+    registry.ops_of.cache_clear()
     with pytest.raises(RecipeError, match="darkness:Darken: op 'darken' cannot be loaded: no light"):
         parse_recipe(other_package, "dark.toml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec, Crop, Sample, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.schema import parse
 
 VIDEO = Row(path="v.mp4", root="/", label="a", frames=200, fps=30, width=320, height=240, codec="h264")
 
@@ -84,7 +85,7 @@ def test_the_clean_clip_is_the_middle() -> None:
 
 def test_a_stored_sample_is_the_drawn_one() -> None:
     for sample in drawn(ClipSpec(), count=20):
-        assert Sample.from_json(json.loads(json.dumps(sample.as_json()))) == sample
+        assert parse(Sample, json.loads(json.dumps(asdict(sample)))) == sample
 
 
 @pytest.mark.parametrize(

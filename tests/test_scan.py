@@ -22,11 +22,10 @@ from conftest import MakeVideo, write_video
 from console import Done, vidaug
 
 from vidaug_cli.data.cache import default_file
-from vidaug_cli.data.manifest import Row, read_rows
+from vidaug_cli.data.manifest import Probe, Row, read_rows
 from vidaug_cli.data.scan import Scan, scan
 from vidaug_cli.data.scan_summary import describe
 from vidaug_cli.data.video.limits import Limits
-from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 
 
@@ -72,7 +71,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were opened; nothing is decoded."""
     FakeGuard.opened = []
-    monkeypatch.setattr("vidaug_cli.data.video.pool.Guard", FakeGuard)
+    monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", FakeGuard)
     return FakeGuard.opened
 
 
@@ -217,9 +216,9 @@ def test_a_user_without_a_home_gets_a_note(
     assert "home" in found.notes[0]
 
 
-def test_rows_stand_in_the_order_of_their_characters(fill: Fill, opened: list[str]) -> None:
-    """Not of Unicode's tables: row order decides which clips are mixed with which, on every Python."""
-    names = ["A/01.avi", "A/1.avi", "A/१०.avi", "A/२.avi", "a/2.avi", "a/10.avi", "z/½.avi", "z/②.avi", "école/1.avi"]
+def test_rows_stand_in_natural_order(fill: Fill, opened: list[str]) -> None:
+    """Numbers by their value in any script, letters with accents beside those without, equals by their spelling."""
+    names = ["A/01.avi", "A/1.avi", "A/२.avi", "A/१०.avi", "a/2.avi", "a/10.avi", "école/1.avi", "z/②.avi", "z/½.avi"]
     assert [row.path for row in scan(fill(**dict.fromkeys(reversed(names), ""))).rows] == names
 
 

@@ -120,6 +120,17 @@ def test_hostile_values_are_faults_in_a_line(value: object) -> None:
             assert len(fault) < 300
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """A dataclass without fields."""
+
+
+def test_a_dataclass_may_have_no_fields() -> None:
+    assert parse(Nothing, {}) == Nothing()
+    with pytest.raises(VidaugError, match="a: unknown key"):
+        parse(Nothing, {"a": 1})
+
+
 def test_values_of_any_type_stay_as_they_are() -> None:
     deep = nested(900)
     assert parse(Report, GOOD | {"anything": deep}).anything is deep

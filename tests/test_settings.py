@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
@@ -79,7 +79,7 @@ def test_a_preset_is_a_network_and_settings_that_may_be_changed(preset: str) -> 
     assert found.network in ARCHITECTURES
     assert (found.epochs, found.seed) == (33, 7)
     assert replace(found, epochs=PRESETS[preset].epochs, seed=0) == PRESETS[preset]
-    assert json.loads(json.dumps(found.as_json())) == found.as_json()
+    assert json.loads(json.dumps(asdict(found))) == asdict(found)
 
 
 def test_a_preset_that_there_is_not_names_the_nearest() -> None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import vidaug_cli
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option
 from vidaug_cli.main import COMMANDS
 
 SHARED = option("Shared by groups.", default=3)
@@ -34,11 +34,9 @@ class Group(Base):
     pair: tuple[float, float] = option("Two.  [default: 1 2]", default=(1.0, 2.0))
 
 
-@click.command()
-@click.argument("name")
-@with_options
+@as_command
 def command(
-    name: str,
+    name: str = argument("NAME"),
     *,
     words: tuple[str, ...] = option("Words."),
     group: Group,

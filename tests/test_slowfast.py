@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, BasicBlock, Bottleneck, SlowFast
+from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, Block, SlowFast
 
 TINY = Architecture(blocks=(1, 1, 1, 1), bottleneck=False, width=8, beta=4, alpha=4, fast_frames=8)
 
@@ -127,7 +127,7 @@ def test_shapes_of_the_last_maps() -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_a_block_starts_as_its_shortcut_with_zero_init(bottleneck: bool, training: bool) -> None:
     network = make(replace(TINY, zero_init=True, bottleneck=bottleneck)).train(training)
-    blocks = [module for module in network.modules() if isinstance(module, BasicBlock | Bottleneck)]
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
     assert len(blocks) == 8
     for block in blocks:
         maps = torch.randn(2, cast(nn.Conv3d, block.residual[0]).in_channels, 3, 8, 8)

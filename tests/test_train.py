@@ -22,14 +22,14 @@ from vidaug_cli.recipe.batch import augment_batch
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.train.batches import ClipSampler, CropDataset, SampleIndex
-from vidaug_cli.train.build import Parts, build
+from vidaug_cli.train.build import build
 from vidaug_cli.train.checkpoint import read_checkpoint, write_checkpoint
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics, MetricsLog
 from vidaug_cli.train.loop import check_finite, train, train_step, validate
-from vidaug_cli.train.saving import CheckpointWriter
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
+from vidaug_cli.train.state import CheckpointWriter, Parts
 
 
 @pytest.fixture(autouse=True)
@@ -427,7 +427,7 @@ def test_the_best_checkpoint_is_of_the_best_epoch(shards: Path, held_out: Path, 
 def test_slow_checkpoints_are_written_less_often(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each took two seconds and an epoch none: the first is kept, and the last of the run."""
     clock = iter(range(0, 1000, 2))
-    monkeypatch.setattr("vidaug_cli.train.saving.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("vidaug_cli.train.state.time.perf_counter", lambda: next(clock))
     parts = parts_of(tmp_path, shards, epochs=4)
     save, kept = saver(parts), []
     for epoch in range(1, 5):
@@ -443,7 +443,7 @@ def test_slow_checkpoints_lose_no_best_epoch(
     clock = iter(range(0, 1000, 2))
     parts = parts_of(tmp_path, shards, held_out, epochs=30)
     save, bias = saver(parts), parts.network.head.bias
-    monkeypatch.setattr("vidaug_cli.train.saving.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("vidaug_cli.train.state.time.perf_counter", lambda: next(clock))
     merits, heads, found = {3: 0.7, 14: 0.9, 25: 0.8}, {}, []
     for epoch in range(1, 31):
         with torch.no_grad():

@@ -349,8 +349,8 @@ def test_validation_shards_that_do_not_fit_are_refused(shards: Path, mixed: Path
     for held_out, said in (
         (mixed, f"{mixed}: has mixed clips, which have no one right class{hint}"),
         (others, f"{others}: has classes that training has not, such as 'dance'; training has {', '.join(CLASSES)}"),
-        (small, f"{small}: clips have 8 frames of 24 pixels, training has 8 of 32{hint}"),
-        (short, f"{short}: clips have 6 frames of 32 pixels, training has 8 of 32{hint}"),
+        (small, f"{small}: clips have 8 frames of 24 pixels, fewer than 8 of 32{hint}"),
+        (short, f"{short}: clips have 6 frames of 32 pixels, fewer than 8 of 32{hint}"),
     ):
         assert refused(train(shards, tmp_path / "run", "--val", held_out)) == said
     assert train(shards, tmp_path / "run", "--val", small, "--size", 24, "--epochs", 1).code == 0

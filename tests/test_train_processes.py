@@ -266,7 +266,7 @@ def test_clips_are_read_ahead_with_little_shared_memory(
 def test_a_reader_that_is_killed_is_said_in_a_line(
     what: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path / "c.pt", SlowFast(NETWORK, 2).eval(), ("dark", "light"), ShardFolders.open([shards]).spec)
+    save(tmp_path / "c.pt", SlowFast(NETWORK, 2).eval(), ("dark", "light"), ShardFolders([shards]).spec)
     original = Predictor.shard_batches
 
     def killing(self: Predictor, cuts: CropDataset) -> Iterator[tuple[Tensor, ...]]:
@@ -316,6 +316,53 @@ def test_two_processes_follow_one(
     parts.network.load_state_dict(kept.weights)
     tested = validate(parts, parts.validation)
     assert {name: kept.metrics[name] for name in tested} == pytest.approx(tested, abs=1e-5)
+
+
+GOING_ON = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_train_processes import NETWORKS
+from train_makers import run_of, train_an_epoch
+from vidaug_cli.recipe.loading import load_recipe
+from vidaug_cli.train.build import build
+from vidaug_cli.train.distributed import join_world
+from vidaug_cli.train.loop import train
+from vidaug_cli.train.slowfast import ARCHITECTURES
+ARCHITECTURES.update(NETWORKS)
+values = dict(network="tiny-dropout", epochs=3, ema={ema!r}, flip=0.5, size=28, recipe=load_recipe("fademixup"))
+with join_world("cpu") as world:
+    for name, stops in (("unbroken", 0), ("broken", 2)):
+        run = run_of(Path({folder!r}, name), Path({shards!r}), Path({held_out!r}), **values)
+        for _ in range(stops):
+            train_an_epoch(build(run, world))
+            world.barrier()
+        parts = build(run, world)
+        assert len(parts.history) == stops
+        train(parts)
+"""
+
+
+@pytest.mark.parametrize("ema", [None, 0.8])
+def test_two_processes_that_go_on_end_with_the_weights_of_an_unbroken_run(
+    ema: float | None, shards: Path, held_out: Path, tmp_path: Path
+) -> None:
+    """With statistics and dropout of each process's own: the one that writes nothing goes on from the same file."""
+    path = tmp_path / "going_on.py"
+    places = {"tests": str(Path(__file__).parent), "shards": str(shards), "held_out": str(held_out)}
+    path.write_text(GOING_ON.format(**places, folder=str(tmp_path), ema=ema))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(path)]
+    done = subprocess.run(launch, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    broken, unbroken = (read_checkpoint(tmp_path / name / "last.safetensors") for name in ("broken", "unbroken"))
+    assert broken.epoch == unbroken.epoch == 3
+    assert same(broken.weights, unbroken.weights)
+    assert same(broken.training, unbroken.training)
+    for before, after in zip(broken.state["history"], unbroken.state["history"], strict=True):
+        assert [before[name] for name in MEASURED] == [after[name] for name in MEASURED]
+
+
+MEASURED = ("epoch", "lr", "loss", "top1", "val_loss", "val_top1", "val_mean_class")  # the rest is time
 
 
 def run_in(tmp_path: Path, shards: Path, **values: Any) -> TrainingRun:

@@ -25,8 +25,7 @@ from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.predict.decoding import read_ahead, readings
-from vidaug_cli.predict.views import views
+from vidaug_cli.predict.views import read_ahead, readings, views
 
 TEN_THEN_SIXTY: Runs = ((20, 0.1), (120, 1 / 60))  # four seconds
 ROW = Row(path="v.mp4", root="/", label="a", frames=140, fps=35.0, width=64, height=48, codec="h264")
@@ -167,11 +166,11 @@ def test_augment_and_predict_take_frames_by_time(tmp_path: Path) -> None:
             assert told - told[0] == pytest.approx(np.arange(12) / 10, abs=0.06)
     rows = read_input(str(tmp_path / "data")).rows
     spec = ClipSpec(frames=12, fps=10, size=16)
-    for reading, pixels in read_ahead(readings(spec, rows, 10, None), spec):
-        assert not isinstance(pixels, VideoError)
-        told = seconds_of(pixels.frames)
-        for sample, numbers in zip(reading.samples, pixels.numbers, strict=True):
-            begin = times[sample.start]
+    for reading, frames in read_ahead(readings(spec, rows, 10, None), spec):
+        assert not isinstance(frames, VideoError)
+        told, samples = seconds_of(frames), views(spec, reading.row, 10)
+        for places, numbers in zip(reading.places, reading.cuts, strict=True):
+            begin = times[samples[places[0]].start]
             assert told[numbers] == pytest.approx(begin + np.arange(12) / 10, abs=0.06)
         assert told.min() < 0.2
         assert told.max() > 3.7

@@ -18,7 +18,7 @@ from vidaug_cli.data.shard.done import shard_path
 from vidaug_cli.data.shard.header import Record, ShardHeader
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.recipe.loading import load_recipe
-from vidaug_cli.train.build import Parts, build
+from vidaug_cli.train.build import build
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics, MetricsLog
@@ -26,6 +26,7 @@ from vidaug_cli.train.loop import train
 from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import Architecture
+from vidaug_cli.train.state import Parts
 
 NETWORK = Architecture(
     blocks=(1, 1, 1, 1), bottleneck=False, width=4, beta=2, alpha=4, fast_frames=8, head_bias=True, dropout=0.0
@@ -114,9 +115,9 @@ def run_of(folder: Path, shards: Path, validation: Path | None = None, **values:
     """Settings are those of BASE but for `values`, of which recipe and init are the run's."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {name: values.pop(name) for name in ("recipe", "init") if name in values}
-    clips = None if validation is None else ShardFolders.open([validation])
+    clips = None if validation is None else ShardFolders([validation])
     settings = Settings(**BASE | values)
-    return TrainingRun(folder=folder, settings=settings, shards=ShardFolders.open([shards]), validation=clips, **parts)
+    return TrainingRun(folder=folder, settings=settings, shards=ShardFolders([shards]), validation=clips, **parts)
 
 
 def parts_of(folder: Path, shards: Path, validation: Path | None = None, **values: Any) -> Parts:

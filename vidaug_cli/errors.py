@@ -17,9 +17,9 @@ class VidaugError(Exception):
     The message reads `where: what; hint` with the parts that are given.
     """
 
-    def __init__(self, what: str, *, where: object = "", hint: str = "") -> None:
+    def __init__(self, what: str, where: object = "", hint: str = "") -> None:
         """Say what is wrong, with which file or option, and what to try."""
-        # All three as positional arguments, so that the error survives pickling between processes.
+        # All three as arguments of Exception, from which pickle makes the error again in another process.
         super().__init__(what, str(where), hint)
         self.what, self.where, self.hint = what, str(where), hint
 
@@ -32,14 +32,6 @@ class VidaugError(Exception):
         """The message without its place, for a list that names the place itself."""
         return f"{self.what}; {self.hint}" if self.hint else self.what
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Return what pickle makes it from in another process."""
-        return _rebuild, (type(self), self.what, self.where, self.hint), vars(self)
-
-
-def _rebuild(kind: type[VidaugError], what: str, where: str, hint: str) -> VidaugError:
-    return kind(what, where=where, hint=hint)
-
 
 class VideoError(VidaugError):
     """A video that cannot be used, with the true reason: it is quarantined, never replaced by another.
@@ -48,9 +40,9 @@ class VideoError(VidaugError):
     this is not remembered as a fault of the file.
     """
 
-    def __init__(self, what: str, *, where: object = "", hint: str = "", passing: bool = False) -> None:
+    def __init__(self, what: str, where: object = "", hint: str = "", *, passing: bool = False) -> None:
         """Say what is wrong, as for `VidaugError`, and whether another try may succeed."""
-        super().__init__(what, where=where, hint=hint)
+        super().__init__(what, where, hint)
         self.passing = passing
 
 

@@ -20,23 +20,19 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Give a finished file its name: once this returns, neither a crash nor a power cut takes it back."""
-    _sync(temporary)
-    temporary.replace(path)
-    _sync(path.parent)
-
-
 @contextmanager
 def atomically(path: Path, *, error: type[VidaugError] = VidaugError) -> Iterator[Path]:
     """Yield a place beside `path` to write to; when the block ends well, what is there takes the name of `path`.
 
-    Readers see the old file or the new one, never a part. Raises `error` when the folder or the disk does not take it.
+    Readers see the old file or the new one, never a part, and neither a crash nor a power cut takes the new one back.
+    Raises `error` when the folder or the disk does not take it.
     """
     temporary = temporary_beside(path)
     try:
         yield temporary
-        publish(temporary, path)
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
     except OSError as fault:
         hint = "is the folder there and writable, and the disk not full?"
         raise error(f"cannot be written: {fault.strerror or fault}", where=path, hint=hint) from fault

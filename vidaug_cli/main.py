@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from vidaug_cli.commands.environment import name_variable, variables
+from vidaug_cli.commands.signature import name_variable, variables
 from vidaug_cli.errors import VidaugError, system_error, terminal_text
 from vidaug_cli.words import readable
 

@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.words import nearest, shown
+from vidaug_cli.words import cut, nearest, shown
 
 LARGEST = sys.float_info.max  # neither infinity nor NaN is at most this, nor a whole number no float can hold
 T = TypeVar("T")
@@ -30,11 +30,22 @@ _WANTED = {
 def check(
     settings: object, rules: Rules, *, where: object = "", hint: str = "", error: type[VidaugError] = VidaugError
 ) -> None:
-    """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good."""
-    broken = {name: good for name, (holds, good) in rules.items() if not holds}
+    """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good.
+
+    A field whose type is a `Literal` needs no rule: it has to be one of those values.
+    """
+    kind: Any = type(settings)
+    hints = {name: hint for name, (hint, *_) in (_fields(kind) or {}).items() if get_origin(hint) is Literal}
+    choices = {name: (getattr(settings, name) in get_args(hint), _either(hint)) for name, hint in hints.items()}
+    broken = {name: good for name, (holds, good) in (choices | rules).items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:
         raise error("\n".join(faults), where=where, hint=hint)
+
+
+def _either(kind: Any) -> str:
+    """Return the values of a `Literal` as `a, b or c`."""
+    return " or ".join(", ".join(map(str, get_args(kind))).rsplit(", ", 1))
 
 
 def type_fault(value: Any, hint: Any) -> str:
@@ -91,22 +102,29 @@ def parse(
 
 def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a value from outside for a type: the place in the value, and the fault."""
-    origin, args = get_origin(hint), get_args(hint)
     if hint is Any or type(value) in _plain(hint):
         return
+    origin, args, known = get_origin(hint), get_args(hint), _fields(hint)
     inside = f"{place}." if place else ""
-    if known := _fields(hint):
-        if not isinstance(value, dict):
-            yield place, f"{shown(value)} should be {_WANTED[dict]}"
-            return
+    container = dict if known is not None or origin is dict else list if origin in (list, tuple) else None
+    if container and not isinstance(value, container):
+        yield place, f"{shown(value)} should be {_WANTED[container]}"
+    elif known is not None:
         for key in () if extra else [key for key in value if key not in known]:
             yield f"{inside}{shown(key)[1:-1]}", f"unknown key{nearest(str(key), known)}"
-        for name, (kind, plain, needed) in known.items():
-            if name not in value:
-                if needed:
-                    yield inside + name, "is missing"
-            elif type(value[name]) not in plain:
+        for name, (kind, needed) in known.items():
+            if name in value:
                 yield from type_faults(value[name], kind, inside + name, extra=extra)
+            elif needed:
+                yield inside + name, "is missing"
+    elif container:
+        kinds = _kinds(hint, len(value))
+        if len(kinds) != len(value):
+            yield place, f"{shown(value)} should have {len(kinds)} entries"
+            return
+        entries = value.items() if container is dict else enumerate(value)
+        for (key, entry), kind in zip(entries, kinds, strict=True):
+            yield from type_faults(entry, kind, f"{inside}{key}", extra=extra)
     elif origin in (Union, UnionType):
         each = [list(type_faults(value, arg, place, extra=extra)) for arg in args if arg is not NoneType]
         if len(each) == 1:
@@ -117,15 +135,6 @@ def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) 
         if value not in args:
             advice = nearest(value, args) if isinstance(value, str) else ""
             yield place, f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
-    elif origin in (list, dict, tuple):
-        if not isinstance(value, dict if origin is dict else list):
-            yield place, f"{shown(value)} should be {_WANTED[dict if origin is dict else list]}"
-        elif len(kinds := _kinds(hint, len(value))) != len(value):
-            yield place, f"{shown(value)} should have {len(kinds)} entries"
-        else:
-            entries = value.items() if isinstance(value, dict) else enumerate(value)
-            for (key, entry), kind in zip(entries, kinds, strict=True):
-                yield from type_faults(entry, kind, f"{inside}{key}", extra=extra)
     else:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
@@ -149,13 +158,13 @@ def _plain(hint: Any) -> frozenset[type]:
 
 
 @cache
-def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type], bool]]:
-    """Return for each field of a dataclass its type, the types of `_plain`, and whether it has to be there."""
+def _fields(kind: Any) -> dict[str, tuple[Any, bool]] | None:
+    """Return for each field of a dataclass its type, and whether it has to be there; None for another type."""
     if not is_dataclass(kind):
-        return {}
+        return None
     hints = get_type_hints(kind)
-    needed = {field.name: field.default is field.default_factory is MISSING for field in fields(kind) if field.init}
-    return {name: (hints[name], _plain(hints[name]), needed[name]) for name in needed}
+    given = [field for field in fields(kind) if field.init]
+    return {field.name: (hints[field.name], field.default is field.default_factory is MISSING) for field in given}
 
 
 def _made(value: Any, hint: Any) -> Any:
@@ -165,7 +174,7 @@ def _made(value: Any, hint: Any) -> Any:
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return _made(value, next(arg for arg in get_args(hint) if arg is not NoneType and not type_fault(value, arg)))
-    if known := _fields(hint):
+    if (known := _fields(hint)) is not None:
         return hint(**{name: _made(entry, known[name][0]) for name, entry in value.items() if name in known})
     if origin is dict:
         return {key: _made(entry, get_args(hint)[1]) for key, entry in value.items()}
@@ -182,7 +191,7 @@ def parse_json(text: str | bytes, kind: type[T], what: str, *, error: type[Vidau
     try:
         value = from_json(text)
     except ValueError as fault:
-        raise error(f"{what} is not JSON") from fault
+        raise error(f"{what} is not JSON: {cut(str(fault))}") from fault
     if not isinstance(value, kind):
         raise error(f"{what} should be a JSON {'object' if kind is dict else kind.__name__}")
     return value

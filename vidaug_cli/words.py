@@ -31,8 +31,9 @@ def cut(text: str, most: int = SHOWN) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return `1 video`, `2 videos`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Return `1 video`, `2 videos`, `3 classes`."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def human_bytes(size: float) -> str:

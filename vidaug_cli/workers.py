@@ -80,27 +80,22 @@ def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
 
     context = multiprocessing.get_context("spawn")
     ending, end = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, _become_worker, (ending,))
-    try:
-        waiting = iter(tasks)
-        running: set[Future[Result]] = set()
-        while True:
-            with _interrupts_blocked():
-                running |= {pool.submit(call, *task) for task in islice(waiting, 2 * workers - len(running))}
-            if not running:
-                return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    except BrokenProcessPool as error:
-        raise VidaugError(
-            "a worker process was killed, perhaps because memory ran out",
-            hint="take fewer with -j; the same command continues",
-        ) from error
-    finally:
-        end.send_bytes(b"end")  # nobody takes it out, so that every worker sees it
-        pool.shutdown()
-        ending.close()
-        end.close()
+    with ProcessPoolExecutor(workers, context, _become_worker, (ending,)) as pool, ending, end:
+        try:
+            waiting = iter(tasks)
+            running: set[Future[Result]] = set()
+            while True:
+                with _interrupts_blocked():
+                    running |= {pool.submit(call, *task) for task in islice(waiting, 2 * workers - len(running))}
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        except BrokenProcessPool as error:
+            what = "a worker process was killed, perhaps because memory ran out"
+            raise VidaugError(what, hint="take fewer with -j; the same command continues") from error
+        finally:
+            end.send_bytes(b"end")  # nobody takes it out, so that every worker sees it
 
 
 @contextmanager
@@ -183,23 +178,25 @@ class Progress:
         while not self._ended.wait(1):
             self._say_if_due()
 
-    def _say_if_due(self) -> None:
-        with self._turn:
-            since, done = self.clock() - self._said, self.done >= self.total
-            due = since >= EVERY or (since >= APART and self._tenths() > self._tenth)
-            if due and not (done and self._said == self._began):
-                self._say()
-
     def _tenths(self) -> int:
         return 10 * self.done // max(1, self.total)
 
-    def _say(self) -> None:
-        self._said, self._tenth = self.clock(), self._tenths()
-        rate = (self.done - self._before) / max(1e-9, self._said - self._began)
-        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
-        of = f"{self.done:,} of {self.total:,} {self.unit}s ({self.done / max(1, self.total):.0%})"
-        more = f", {self._postfix}" if self._postfix else ""
-        print(f"{self.what}: {of}, {_spell_rate(rate, self.unit)}{left}{more}", file=sys.stderr, flush=True)
+    def _say_if_due(self) -> None:
+        with self._turn:
+            now, whole = self.clock(), self.done >= self.total
+            since = now - self._said
+            due = since >= EVERY or (since >= APART and self._tenths() > self._tenth)
+            if not due or (whole and self._said == self._began):
+                return
+            self._said, self._tenth = now, self._tenths()
+            rate, unit = (self.done - self._before) / max(1e-9, now - self._began), self.unit
+            parts = [
+                f"{self.what}: {self.done:,} of {self.total:,} {unit}s ({self.done / max(1, self.total):.0%})",
+                f"{rate:.1f} {unit}s/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s/{unit}",
+                f"{duration((self.total - self.done) / rate)} left" if rate > 0 and not whole else "",
+                self._postfix,
+            ]
+            print(*filter(None, parts), sep=", ", file=sys.stderr, flush=True)
 
 
 def track(items: Iterable[Item], total: int, unit: str, what: str, *, show: bool) -> Iterator[Item]:
@@ -208,8 +205,3 @@ def track(items: Iterable[Item], total: int, unit: str, what: str, *, show: bool
         for item in items:
             yield item
             progress.update()
-
-
-def _spell_rate(rate: float, unit: str) -> str:
-    """Return `12.3 clips/s`, or where they take long `4.1 s/clip`."""
-    return f"{rate:.1f} {unit}s/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s/{unit}"

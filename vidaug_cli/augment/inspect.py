@@ -12,6 +12,7 @@ import numpy as np
 from vidaug_cli.augment.output import shard_files
 from vidaug_cli.augment.plan import read_header, read_planned_rows
 from vidaug_cli.data.manifest import hash_rows
+from vidaug_cli.data.shard.header import ShardHeader
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.words import count, human_bytes, printable
@@ -42,10 +43,6 @@ class Summary:
     own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
     ops: dict[str, int]  # how often each op was drawn
 
-    def as_json(self) -> dict[str, Any]:
-        """Return every field as JSON can hold it."""
-        return dict(vars(self))
-
     @property
     def text(self) -> str:
         """The summary for people, of several lines."""
@@ -64,16 +61,15 @@ class Summary:
             f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
             f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {devices}",
             "",
-            f"label mass of {len(mass)} class{'' if len(mass) == 1 else 'es'}",
+            f"label mass of {count(len(mass), 'class')}",
             *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
         ]
         if self.mixed:
             lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
         if self.ops:
             lines += ["", "ops drawn", *(f"  {name:{width}} {count:6}" for name, count in self.ops.items())]
-        return "\n".join(
-            [*lines, "", "recipe", *(f"  {printable(line)}".rstrip() for line in self.recipe.splitlines())]
-        )
+        lines += ["", "recipe", *(f"  {printable(line)}".rstrip() for line in self.recipe.splitlines())]
+        return "\n".join(lines)
 
 
 def summarise(source: Path) -> Summary:
@@ -82,15 +78,12 @@ def summarise(source: Path) -> Summary:
     mass: np.ndarray[Any, Any] | float = 0.0
     own_weights: list[float] = []
     ops: Counter[str] = Counter()
-    devices: Counter[str] = Counter()
-    plans: set[str] = set()
+    headers: list[ShardHeader] = []
     clips = originals = 0
     for path in files:
         with Shard(path) as shard:
-            header = shard.header
-            devices[header.device] += 1
-            plans.add(header.plan_sha256)
-            if len(plans) > 1:
+            headers.append(header := shard.header)
+            if header.plan_sha256 != headers[0].plan_sha256:
                 hint = "each output folder holds the shards of one plan"
                 raise ShardError(f"is of another plan than {files[0].name}", where=path, hint=hint)
             clips += len(shard)
@@ -111,7 +104,7 @@ def summarise(source: Path) -> Summary:
         frames=header.frames,
         size=header.size,
         codec=header.codec,
-        devices=dict(sorted(devices.items())),
+        devices=dict(sorted(Counter(each.device for each in headers).items())),
         seed=header.seed,
         recipe=header.recipe,
         label_mass=dict(zip(header.classes, np.atleast_1d(mass).tolist(), strict=True)),
@@ -124,7 +117,7 @@ def _planned_shards(source: Path) -> int | None:
     """Return how many shards the folder will have; None where its plan is damaged, or `source` is a shard."""
     try:
         header, rows = read_header(source), read_planned_rows(source)
-    except VidaugError:  # 'vidaug verify' says why; what lies in the shards can be summed up all the same
+    except (VidaugError, OSError):  # 'vidaug verify' says why; what lies in the shards can be summed up all the same
         return None
     whole = (hash_rows(rows), header.digest) == (header.manifest_sha256, header.plan_sha256)
     return header.shard_count(len(rows)) if whole else None

@@ -11,11 +11,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import HOST, alive
+from vidaug_cli.schema import parse_json
 
 
 @contextmanager
@@ -24,56 +26,39 @@ def lock_file(path: Path) -> Iterator[None]:
 
     Raises VidaugError when another process holds it, or one of another machine may.
     """
-    descriptor = _take(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # before it is let go: who opened it meanwhile sees that and opens it again
-        os.close(descriptor)
+    while True:
+        with path.open("a+b", 0) as file:  # closing it lets it go
+            locked = _lock(file)
+            if locked and not _lies_at(file, path):  # removed between our two calls
+                continue
+            if refusal := _refusal(file, path, locked):
+                raise refusal
+            about = {"host": HOST, "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+            file.truncate(0)
+            file.write(json.dumps(about).encode() + b"\n")
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)  # while we hold it: who opened it meanwhile sees that and opens it again
+            return
 
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Let one process of this machine at a time into the block, which is short; all where the folder does not exist."""
-    if not folder.is_dir():
+    with ExitStack() as stack:
+        if folder.is_dir():
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
-def _take(path: Path) -> int:
-    """Open and lock the file, and write our name into it. Raises VidaugError."""
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise VidaugError(f"cannot be written: {error.strerror}", where=path) from error
-        try:
-            locked = _lock(descriptor)
-            if locked and not _lies_at(descriptor, path):  # removed between our two calls
-                os.close(descriptor)
-                continue
-            if refusal := _refusal(path, _read(descriptor), locked):
-                raise refusal
-            about = {"host": HOST, "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(about).encode() + b"\n", 0)
-            return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-
-
-def _lock(descriptor: int) -> bool | None:
+def _lock(file: BinaryIO) -> bool | None:
     """Return whether the kernel gives the lock; None where the file system has no locks."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
@@ -81,30 +66,24 @@ def _lock(descriptor: int) -> bool | None:
     return True
 
 
-def _lies_at(descriptor: int, path: Path) -> bool:
+def _lies_at(file: BinaryIO, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
 
 
-def _read(descriptor: int) -> dict[str, object]:
-    """Return what the holder wrote; nothing where it has not written yet."""
-    with suppress(ValueError):
-        if isinstance(content := json.loads(os.pread(descriptor, 1000, 0)), dict):
-            return content
-    return {}
-
-
-def _refusal(path: Path, holder: dict[str, object], locked: bool | None) -> VidaugError | None:
+def _refusal(file: BinaryIO, path: Path, locked: bool | None) -> VidaugError | None:
     """Return why the file cannot be had, if it cannot."""
-    host, pid, since = (holder.get(key) for key in ("host", "pid", "since"))
+    holder: dict[str, object] = {}
+    with suppress(VidaugError):  # it has not written yet
+        file.seek(0)
+        holder = parse_json(file.read(1000), dict, "a lock")
+    host, pid, since = map(holder.get, ("host", "pid", "since"))
     at_work = alive(pid) if locked is None and isinstance(pid, int) else locked is False
     away = host not in (None, HOST)
     if not (at_work or away):
         return None
     who = f"process {pid}{f' of {host}' if away else ''}, since {since}" if holder else "another process"
-    gone = f"; if that is gone, remove {path}" if away else ""
-    return VidaugError(
-        f"is being written by {who}", where=path.parent, hint=f"wait until it has ended, or end it{gone}"
-    )
+    hint = "wait until it has ended, or end it" + (f"; if that is gone, remove {path}" if away else "")
+    return VidaugError(f"is being written by {who}", where=path.parent, hint=hint)

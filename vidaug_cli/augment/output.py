@@ -48,10 +48,6 @@ class Part:
         """Return the shard numbers that are this part's."""
         return range(self.index, len(plan.shards), self.count)
 
-    def clips(self, plan: Plan) -> int:
-        """Return how many clips this part makes, if no video fails."""
-        return clips_in(plan, self.shards(plan))
-
     def overlaps(self, other: Part) -> bool:
         """Return whether both parts have a shard in common, in a plan with enough of them."""
         return (self.index - other.index) % gcd(self.count, other.count) == 0
@@ -91,15 +87,21 @@ def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
 def check_start(
     plan: Plan, out: Path, part: Part, *, overwrite: bool = False, retry_failed: bool = False, force: bool = False
 ) -> None:
-    """Raise, before anything is written, as `check_place`, and VidaugError when the disk is too small."""
+    """Raise as `check_place`, before anything is written; unless `force`, VidaugError when the disk is too small."""
     with lock_folder(out):
         differing = check_place(plan, out, overwrite=overwrite)
         if force:
             return
         done = {} if differing else finished(plan, out, part)
         freed = sum(path.stat().st_size for path in out.glob("shards/shard-[0-9]*.h5")) if differing else 0
-        if todo := to_do(plan, part, done, retry_failed=retry_failed):
-            check_room(plan.bytes * clips_in(plan, todo) // plan.clips - freed, out)
+        todo = to_do(plan, part, done, retry_failed=retry_failed)
+    needed, free = plan.bytes * clips_in(plan, todo) // plan.clips - freed, free_bytes(out)
+    if todo and needed + RESERVE > free:
+        raise VidaugError(
+            f"needs about {human_bytes(needed)} and {human_bytes(RESERVE)} to spare, and {human_bytes(free)} are free",
+            where=out,
+            hint="--codec jpeg takes far less, so do fewer --copies; --force tries anyway",
+        )
 
 
 @contextmanager
@@ -201,17 +203,6 @@ def free_bytes(out: Path) -> int:
     """Return the free bytes on the disk that `out` lies on, or will."""
     place = out.absolute()
     return shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
-
-
-def check_room(needed: int, out: Path) -> None:
-    """Raise VidaugError when the disk cannot hold `needed` more bytes."""
-    free = free_bytes(out)
-    if needed + RESERVE > free:
-        raise VidaugError(
-            f"needs about {human_bytes(needed)} and {human_bytes(RESERVE)} to spare, and {human_bytes(free)} are free",
-            where=out,
-            hint="--codec jpeg takes far less, so do fewer --copies; --force tries anyway",
-        )
 
 
 def shard_files(source: Path) -> list[Path]:

@@ -12,19 +12,18 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from vidaug_cli.data.kinds import PLAN
-from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text
+from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec, check_rates
-from vidaug_cli.data.selection import classes_of
 from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import parse_recipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
-from vidaug_cli.schema import check, parse
+from vidaug_cli.schema import check, from_json, parse
 from vidaug_cli.words import nearest
 
 GROUP = 32  # clips that are mixed among each other, and the least a shard holds
@@ -58,15 +57,12 @@ class PlanSettings:
     draws: int = DRAWS
 
     def __post_init__(self) -> None:
+        whole_groups = self.clips_per_shard > 0 and self.clips_per_shard % GROUP == 0
         rules = {
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
-            "codec": (self.codec in get_args(Codec), " or ".join(get_args(Codec))),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
-            "clips_per_shard": (
-                self.clips_per_shard > 0 and self.clips_per_shard % GROUP == 0,
-                f"a multiple of {GROUP}, the number of clips that are mixed among each other",
-            ),
+            "clips_per_shard": (whole_groups, f"a multiple of {GROUP}, the number of clips mixed among each other"),
         }
         check(self, rules)
 
@@ -133,14 +129,12 @@ class Plan(PlanSettings):
         check(self, {"classes": (len(set(self.classes)) == len(self.classes), "distinct names")})
         check_rates(self.spec, self.rows)
         if unlabelled := [row.name for row in self.rows if row.label is None]:
-            raise VidaugError(
-                f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}",
-                hint="folders named after classes or a list give labels; --subset train leaves a test split out",
-            )
+            what = f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}"
+            hint = "folders named after classes or a list give labels; --subset train leaves a test split out"
+            raise VidaugError(what, hint=hint)
         if self.recipe.mix and len(self.rows) == 1 and self.copies:
-            raise VidaugError(
-                f"recipe {self.recipe.name} mixes two videos and there is only one", hint="use a recipe without [[mix]]"
-            )
+            what = f"recipe {self.recipe.name} mixes two videos and there is only one"
+            raise VidaugError(what, hint="use a recipe without [[mix]]")
         if not self.classes:
             object.__setattr__(self, "classes", tuple(classes_of(self.rows)))
         known = set(self.classes)
@@ -239,20 +233,18 @@ def read_header(out: Path) -> PlanHeader:
     """Return `plan.json` of an output folder. Raises ShardError when it is missing, foreign or damaged."""
     path = out / PLAN
     try:
-        found = json.loads(path.read_text("utf-8"))
+        content = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "holds no plan.json" if out.is_dir() else "is a file" if out.exists() else "does not exist"
         raise ShardError(what, where=out, hint="name a folder written by 'vidaug augment'") from error
-    except OSError as error:
-        raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ShardError("is not JSON", where=path, hint=AGAIN) from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ShardError("is not a plan of vidaug", where=path, hint="name another folder")
-    if found.get("version") != VERSION:
+    if content.get("version") != VERSION:
         hint = "use the vidaug that wrote it, or make the shards again"
-        raise ShardError(f"has version {found.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
-    return parse(PlanHeader, found, where=path, hint=AGAIN, error=ShardError, extra=True)
+        raise ShardError(f"has version {content.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
+    return parse(PlanHeader, content, where=path, hint=AGAIN, error=ShardError, extra=True)
 
 
 def read_planned_rows(out: Path) -> list[Row]:

@@ -13,7 +13,7 @@ from vidaug_cli.data.sampling import clip_fps
 from vidaug_cli.data.shard.done import Failure
 from vidaug_cli.data.shard.header import Record
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.draw.strip import Strip
+from vidaug_cli.draw.clips import Strip
 from vidaug_cli.errors import VidaugError
 
 

@@ -1,10 +1,10 @@
-"""One shard: decode -> device -> ops -> file; and the fan-out over workers."""
+"""One shard: decode -> device -> ops -> file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Literal, NamedTuple
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int32, UInt8
 
 from vidaug_cli.augment.output import to_retry
-from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, read_header, shared_plan
+from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, shared_plan
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.shard.header import DeviceKind, Record
@@ -25,8 +25,9 @@ from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
+from vidaug_cli.recipe.recipe import Mixture
 from vidaug_cli.rng import Step, generator
-from vidaug_cli.workers import in_processes
+from vidaug_cli.schema import parse
 
 OnError = Literal["skip", "fail"]
 Pixels = UInt8[np.ndarray, "clips frames height width 3"]
@@ -41,13 +42,6 @@ class Cut(NamedTuple):
     augment: list[Draw | None]  # one per augment step
 
 
-class Mixture(NamedTuple):
-    """How one clip is mixed; the partner is the next clip of its group."""
-
-    op: str
-    blend: Blend
-
-
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """How clips are rendered: it decides the speed and, between CPU and CUDA by a level at most, the pixels."""
@@ -60,11 +54,6 @@ class Engine:
     def kind(self) -> DeviceKind:
         """The kind of device, as a shard's header names it."""
         return "cuda" if self.device.startswith("cuda") else "cpu"
-
-    @property
-    def guard(self) -> Guard:
-        """This thread's decoder."""
-        return _guard(self.limits, get_ident())
 
 
 @lru_cache(maxsize=4)
@@ -87,11 +76,10 @@ def draw_cut(plan: Plan, slot: Slot) -> Cut:
 
 
 def draw_mixture(plan: Plan, slot: Slot) -> Mixture | None:
-    """Draw how one clip is mixed, if it is."""
+    """Draw how one clip is mixed with the next of its group, if it is."""
     if slot.copy == ORIGINAL:
         return None
-    drawn = plan.recipe.draw_mix(generator(plan.seed, slot.copy, slot.clip, Step.MIX), clip_shape(plan))
-    return None if drawn is None else Mixture(*drawn)
+    return plan.recipe.draw_mix(generator(plan.seed, slot.copy, slot.clip, Step.MIX), clip_shape(plan))
 
 
 def clip_shape(plan: Plan) -> Shape:
@@ -105,9 +93,8 @@ def decode(plan: Plan, engine: Engine, cut: Cut, out: UInt8[np.ndarray, "frames 
     Of a video whose manifest row is an estimate, these may be others. Raises VideoError when the video cannot be read
     or is no longer what was scanned.
     """
-    row = plan.rows[cut.slot.row]
-    sample = cut.sample
-    _, taken = engine.guard.read_clip(row, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
+    row, sample, guard = plan.rows[cut.slot.row], cut.sample, _guard(engine.limits, get_ident())
+    _, taken = guard.read_clip(row, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
     return cut._replace(frames=taken)
 
 
@@ -179,7 +166,7 @@ def _mix_neighbours(
             params={
                 "own": _cut_json(plan, cut),
                 "partner": partner and _cut_json(plan, partner),
-                "mix": mixture and {"op": mixture.op, **mixture.blend.as_json()},
+                "mix": mixture and {"op": mixture.op, **asdict(mixture.blend)},
             },
             copy=cut.slot.copy,
             clip=cut.slot.clip,
@@ -188,14 +175,14 @@ def _mix_neighbours(
 
 def _cut_json(plan: Plan, cut: Cut) -> dict[str, Any]:
     steps = zip(plan.recipe.augment, cut.augment, strict=True)
-    return {"sample": cut.sample.as_json(), "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
+    return {"sample": asdict(cut.sample), "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
 
 
 def _cut_from_json(record: Record, index: int, params: dict[str, Any]) -> Cut:
     """Return the own video (index 0) or the partner (1) of a stored clip."""
     slot = Slot(record.clip, record.copy, record.sources[index])
     draws = [step["draw"] for step in params["augment"]]
-    return Cut(slot, Sample.from_json(params["sample"]), record.frames[index], draws)
+    return Cut(slot, parse(Sample, params["sample"], where="sample"), record.frames[index], draws)
 
 
 def replay(plan: Plan, engine: Engine, record: Record) -> Record:
@@ -208,7 +195,7 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
         decode(plan, engine, cut, out)
-    mixture = Mixture(mixed["op"], Blend.from_json(mixed)) if mixed else None
+    mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     with within_memory(engine.device, 1):
         video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
         (again,) = _mix_neighbours(plan, video, cuts, [mixture])
@@ -257,30 +244,13 @@ def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: boo
     return again
 
 
-def render_shards(
-    out: Path,
-    todo: Sequence[int],
-    engine: Engine,
-    *,
-    workers: int = 1,
-    on_error: OnError = "skip",
-    done: Mapping[int, DoneRecord] | None = None,
-    retry_failed: bool = False,
-) -> Iterator[DoneRecord]:
-    """Render the shards `todo` of the plan in `out`, and yield the record of each when it is whole, in no order.
-
-    Of those that are `done`, the clips that were left out are tried first, and where all fail again the shard stays.
-    Only paths and numbers go to the workers: each reads the plan from `out` and writes its shards there.
-    """
-    shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
-    call = partial(_render_or_retry, out, read_header(out).plan_sha256, engine, on_error, retry_failed)
-    return in_processes(call, [(index, (done or {}).get(index)) for index in todo], workers)
-
-
-def _render_or_retry(
+def finish_shard(
     out: Path, sha256: str, engine: Engine, on_error: OnError, retry_failed: bool, index: int, done: DoneRecord | None
 ) -> DoneRecord:
-    """Finish one shard in a worker process, or in this one where there are no others."""
+    """Render one shard of the plan in `out`, in a worker process or in this one, and return its record.
+
+    Of one that is `done`, the clips that were left out are tried first, and where all fail again the shard stays.
+    """
     if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so the GPUs share the shards
         engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
     threads = torch.get_num_threads()

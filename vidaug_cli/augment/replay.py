@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine, replay
-from vidaug_cli.data.selection import relocate
+from vidaug_cli.data.manifest import relocate
 from vidaug_cli.data.shard.check import TOLERANCE
 from vidaug_cli.data.shard.header import Record
 from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from vidaug_cli.augment import output
 from vidaug_cli.augment.output import WHOLE, Part
-from vidaug_cli.augment.plan import Plan
-from vidaug_cli.augment.render import Engine, OnError, render_group, render_shards
+from vidaug_cli.augment.plan import Plan, shared_plan
+from vidaug_cli.augment.render import Engine, OnError, finish_shard, render_group
 from vidaug_cli.data.shard.done import Failure
 from vidaug_cli.words import count, duration, human_bytes, printable
-from vidaug_cli.workers import Progress
+from vidaug_cli.workers import Progress, in_processes
 
 LISTED = 20  # failures that are named one by one
 TRIAL = 8  # clips that are rendered to estimate the time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class Amounts:
+    """How much there is in a folder, with what earlier runs made, or would be."""
+
+    videos: int
+    classes: int
+    clips: int
+    shards: int
+    bytes: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """The clips, videos and classes for people."""
+        return f"{count(self.clips, 'clip')} of {count(self.videos, 'video')} in {count(self.classes, 'class')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Amounts):
     """What a run made."""
 
     out: Path
-    videos: int
-    classes: int
-    clips: int  # in the folder, with those of earlier runs
-    shards: int
     planned_shards: int
-    bytes: int
-    seconds: float
     rendered: int  # clips of this run
     failures: tuple[Failure, ...]  # of this part, with those of earlier runs
     listed: bool  # whether failures.jsonl lists the failures: once all parts are there
@@ -40,7 +51,7 @@ class Report:
         """The report for people: a line, and one for each reason why clips were left out."""
         rate = f", {self.rendered / self.seconds:.1f} clips/s" if self.rendered else ""
         lines = [
-            f"{self.out}: {_amount(self)}, {self.shards} of {count(self.planned_shards, 'shard')}, "
+            f"{self.out}: {super().text}, {self.shards} of {count(self.planned_shards, 'shard')}, "
             f"{human_bytes(self.bytes)}; {count(self.rendered, 'clip')} rendered in {self.seconds:.1f} s{rate}"
         ]
         if self.failures:
@@ -51,10 +62,6 @@ class Report:
             if len(reasons) > LISTED:
                 lines.append(f"  ... and {len(reasons) - LISTED} more")
         return "\n".join(lines)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return every field as JSON can hold it."""
-        return asdict(self) | {"out": str(self.out)}
 
 
 def run(
@@ -81,20 +88,19 @@ def run(
     started = time.monotonic()
     output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
     with output.lock_shards(plan, out, part, overwrite=overwrite):
-        before = output.finished(plan, out, part)
-        done = dict(before)
+        done = output.finished(plan, out, part)
+        kept = {record.sha256 for record in done.values()}
         todo = output.to_do(plan, part, done, retry_failed=retry_failed)
-        total = part.clips(plan)
+        shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
+        call = partial(finish_shard, out, plan.sha256, engine, on_error, retry_failed)
+        records = in_processes(call, [(index, done.get(index)) for index in todo], workers)
+        total = output.clips_in(plan, part.shards(plan))
         with Progress(total, "clip", "augment", done=total - output.clips_in(plan, todo), show=progress) as bar:
-            shards = render_shards(
-                out, todo, engine, workers=workers, on_error=on_error, done=done, retry_failed=retry_failed
-            )
-            for record in shards:
+            for record in records:
                 done[record.shard] = record
                 bar.update(record.clips + len(record.failures))
         listed = output.write_failures(plan, out)
     made = output.finished(plan, out)
-    kept = {record.sha256 for record in before.values()}
     return Report(
         out=out,
         videos=len(plan.rows),
@@ -111,43 +117,28 @@ def run(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class Estimate(Amounts):
     """What a run would make."""
 
-    videos: int
-    classes: int
-    clips: int
-    shards: int
-    bytes: int
-    free: int
-    seconds: float
+    free: int  # bytes on the disk
 
     @property
     def text(self) -> str:
         """The estimate for people, in one line."""
         weight = f"{human_bytes(self.bytes)} ({human_bytes(self.free)} free)"
-        return f"{_amount(self)}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return every field as JSON can hold it."""
-        return dict(vars(self))
+        return f"{super().text}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
 
 
 def estimate(
-    plan: Plan,
-    out: Path,
-    engine: Engine,
-    workers: int,
-    *,
-    part: Part = WHOLE,
-    overwrite: bool = False,
+    plan: Plan, out: Path, engine: Engine, workers: int, *, part: Part = WHOLE, overwrite: bool = False
 ) -> Estimate:
     """Return the size of a run as the plan says, and its time as rendering a few clips says, which are thrown away.
 
     Raises ShardError when `run` would refuse `out`.
     """
     output.check_start(plan, out, part, overwrite=overwrite, force=True)
-    shards, clips = part.shards(plan), part.clips(plan)
+    shards = part.shards(plan)
+    clips = output.clips_in(plan, shards)
     trial = plan.shards[shards[0]][0][:TRIAL] if shards else ()
     for _ in range(2):  # the first time pays for starting up
         started = time.monotonic()
@@ -162,8 +153,3 @@ def estimate(
         free=output.free_bytes(out),
         seconds=per_clip * clips / max(1, min(workers, len(shards))),
     )
-
-
-def _amount(made: Report | Estimate) -> str:
-    classes = "1 class" if made.classes == 1 else f"{made.classes} classes"
-    return f"{count(made.clips, 'clip')} of {count(made.videos, 'video')} in {classes}"

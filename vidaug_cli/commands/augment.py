@@ -8,16 +8,14 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.signature import option, out_option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 ONE_CLASS = "there is nothing to tell apart; are the folders of the classes further down, or is this a part of a set?"
 
 
-@click.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@with_options
+@as_command
 def command(
-    inputs: tuple[str, ...],
+    inputs: tuple[str, ...] = argument("INPUT..."),
     *,
     out: Path = out_option("Folder for the shards.", example="shards"),
     recipe: options.RecipeOptions,
@@ -78,7 +76,7 @@ def command(
         report.note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}")
     if dry_run:
         expected = estimate(plan, out, engine, processes, part=share, overwrite=overwrite)
-        report.print(expected.as_json(), expected.text)
+        report.print(expected, expected.text)
         check_start(plan, out, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
         return
     made = run(
@@ -91,13 +89,13 @@ def command(
         overwrite=overwrite,
         retry_failed=retry_failed,
         force=force,
-        progress=report.progress,
+        progress=not report.quiet,
     )
     report.note(made.text)
     if any(failure.passing for failure in made.failures):
         report.note("the same command tries again what may have passed by then; --retry-failed tries all")
     elif made.failures:
         report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
-    report.print(made.as_json() | {"quarantined": [video._asdict() for video in quarantined]})
+    report.print(vars(made) | {"quarantined": [video._asdict() for video in quarantined]})
     if made.failures or quarantined:
         raise SystemExit(options.SKIPPED)

@@ -41,9 +41,8 @@ def command(
     vidaug cam run/best.safetensors shards --clip 7 -o cam.png -o cam.mp4
     vidaug cam run/best.safetensors shards --measure
     """
-    from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
-    from vidaug_cli.predict import localisation
-    from vidaug_cli.predict.cam_sheet import LEGEND, cam_strips, class_activations
+    from vidaug_cli.draw.clips import check_suffixes, draw_pictures
+    from vidaug_cli.predict import cam
 
     if clip is None and not measure:
         raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")
@@ -52,14 +51,12 @@ def command(
     printed: dict[str, Any] = {}
     lines = []
     if clip is not None:
-        classes = class_activations(predictor, shards, clip)
-        for path in draw_pictures(cam_strips(classes), out, columns=columns, thumb=thumb, legend=LEGEND):
+        classes = cam.class_activations(predictor, shards, clip)
+        for path in draw_pictures(cam.strips_of(classes), out, columns=columns, thumb=thumb, legend=cam.LEGEND):
             report.note(f"wrote {path}")
         printed["classes"] = [one.as_json() for one in classes]
     if measure:
-        for line in predictor.notes:
-            report.note(line)
-        measured = localisation.measure(predictor, shards, progress=report.progress)
-        printed["localisation"] = measured.as_json()
+        report.note(*predictor.notes)
+        printed["localisation"] = measured = cam.measure(predictor, shards, progress=not report.quiet)
         lines.append(measured.text)
     report.print(printed, *lines)

@@ -9,12 +9,11 @@ import click
 
 from vidaug_cli.commands import augment, inspect, preview, sample, scan
 from vidaug_cli.commands.options import note
-from vidaug_cli.commands.signature import OutPath
+from vidaug_cli.commands.signature import OutPath, argument, as_command
 
 
-@click.command()
-@click.argument("folder", metavar="DIR", type=OutPath("vidaug-demo"), default="vidaug-demo")
-def command(folder: Path) -> None:
+@as_command
+def command(folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default="vidaug-demo")) -> None:
     """Try it all on sample videos made in DIR.
 
     Runs sample, scan, augment, inspect and preview in less than a minute. Every step is shown as the command that does

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from vidaug_cli.commands.options import MessageOptions, read_scores
-from vidaug_cli.commands.signature import option, out_option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
-@click.command()
-@click.argument("scores", metavar="SCORES...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    scores: tuple[Path, ...],
+    scores: tuple[Path, ...] = argument("SCORES..."),
     *,
     out: Path = out_option("File of scores to write.", example="scores.h5"),
     weights: str | None = option("A weight above 0 for each file.  [default: all the same]", metavar="W,W,..."),
@@ -44,10 +43,8 @@ def command(
 
 
 def _weights(text: str, count: int) -> list[float]:
-    try:
+    with suppress(ValueError):  # a word that is not a number
         weights = [float(word) for word in text.split(",")]
-    except ValueError:
-        weights = []
-    if len(weights) != count or not all(math.isfinite(weight) and weight > 0 for weight in weights):
-        raise click.UsageError(f"--weights {text} should be {count} numbers above 0, with commas between them.")
-    return weights
+        if len(weights) == count and all(math.isfinite(weight) and weight > 0 for weight in weights):
+            return weights
+    raise click.UsageError(f"--weights {text} should be {count} numbers above 0, with commas between them.")

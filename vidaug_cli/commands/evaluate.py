@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands.options import CLASSES, ReportOptions, read_scores
-from vidaug_cli.commands.signature import OutPath, option, with_options
+from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 EXISTING = click.Path(path_type=Path, exists=True)
 
 
-@click.command()
-@click.argument("scores", metavar="SCORES", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    scores: Path,
+    scores: Path = argument("SCORES"),
     *,
     train: Path | None = option(
         "What was trained on: adds what its most frequent class and its nearest video by length and size achieve.",
@@ -40,8 +38,7 @@ def command(
     --classes says which number is which class, for a --truth that has numbers.
     """
     from vidaug_cli.data.manifest import read_manifest
-    from vidaug_cli.scores.baselines import baselines
-    from vidaug_cli.scores.evaluation import evaluate, write_confusion
+    from vidaug_cli.scores.evaluation import baselines, evaluate, write_confusion
     from vidaug_cli.scores.truth import read_truth, with_truth
 
     if classes and not truth:
@@ -60,5 +57,4 @@ def command(
         printed["baselines"] = trivial.as_json()
         lines += trivial.lines()
     report.print(printed, *lines)
-    for line in trivial.notes() if trivial else []:
-        report.note(f"{train}: {line}")
+    report.note(*(f"{train}: {line}" for line in (trivial.notes() if trivial else ())))

@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands.options import JsonOption
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option
 
 
-@click.command()
-@click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    folder: Path,
+    folder: Path = argument("OUT"),
     *,
     recipe: bool = option("Print the recipe that made the clips, and nothing else."),
     output: JsonOption,
@@ -29,4 +27,4 @@ def command(
     if recipe:
         click.echo(summary.recipe, nl=False)
     else:
-        output.print(summary.as_json(), summary.text)
+        output.print(summary, summary.text)

@@ -6,7 +6,7 @@ A group's methods make the library's objects from its values; they import what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,8 +70,13 @@ class JsonOption:
 
     def print(self, value: object, *lines: str, indent: int | None = None) -> None:
         """Print a result on stdout: with --json this value, without it these lines."""
-        for line in [dumps(value, ensure_ascii=False, indent=indent)] if self.json else lines:
+        for line in [dumps(value, ensure_ascii=False, indent=indent, default=_plain)] if self.json else lines:
             click.echo(line)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: the fields of a dataclass, the numbers of an array, the text of a path."""
+    return vars(value) if is_dataclass(value) else str(value) if isinstance(value, Path) else value.tolist()
 
 
 @dataclass(frozen=True)
@@ -80,15 +85,10 @@ class MessageOptions:
 
     quiet: bool = option("Nothing on stderr but an error that ends the run.", "-q")
 
-    def note(self, message: str) -> None:
+    def note(self, *messages: str) -> None:
         """Say something to a person, on stderr."""
         if not self.quiet:
-            note(message)
-
-    @property
-    def progress(self) -> bool:
-        """Whether to say how far a job is: with a bar, or in lines where stderr is not a terminal."""
-        return not self.quiet
+            note(*messages)
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,10 @@ class ScanOptions:
     classes: Path | None = CLASSES
 
     @property
-    def links(self) -> Path | bool:
-        """The folder that --follow-links names, or whether it is given at all."""
-        return Path(self.follow_links) if self.follow_links else self.follow_links is not None
+    def finding(self) -> dict[str, Any]:
+        """These options as `scan` and `read_input` take them."""
+        links = Path(self.follow_links) if self.follow_links else self.follow_links is not None
+        return {each.name: getattr(self, each.name) for each in fields(ScanOptions)} | {"follow_links": links}
 
 
 @dataclass(frozen=True)
@@ -191,24 +192,11 @@ class InputOptions(ScanOptions):
     ) -> tuple[list[Row], Input]:
         """Return the chosen videos, and all of INPUT; name the videos that cannot be used. Raises VidaugError."""
         from vidaug_cli.data.inputs import read_input
-        from vidaug_cli.data.selection import select
+        from vidaug_cli.data.manifest import select
 
-        everything = read_input(
-            *sources,
-            layout=self.layout,
-            split=self.split,
-            lists=self.lists,
-            root=self.root,
-            follow_links=self.links,
-            classes=self.classes,
-            workers=workers,
-            progress=messages.progress,
-            limits=limits,
-        )
-        for line in everything.notes:
-            messages.note(line)
-        for video in everything.quarantined:
-            messages.note(f"left out: {printable(video.path)}: {video.reason}")
+        everything = read_input(*sources, **self.finding, workers=workers, progress=not messages.quiet, limits=limits)
+        messages.note(*everything.notes)
+        messages.note(*(f"left out: {printable(video.path)}: {video.reason}" for video in everything.quarantined))
         rows = select(everything.rows, subset=self.subset, limit=self.limit, seed=seed)
         splits = sorted({row.split for row in rows if row.split})
         if len(splits) > 1 and self.subset is None:
@@ -277,8 +265,10 @@ class NetworkOptions:
         if checkpoint.is_dir():
             checkpoint /= "best.safetensors"
         trained = read_checkpoint(checkpoint)
-        return Predictor.of(
-            trained,
+        return Predictor(
+            network=trained.network(device),
+            classes=trained.classes,
+            clip=trained.clip,
             device=device,
             amp=self.amp,
             batch=self.batch_size,
@@ -320,6 +310,7 @@ def write_text(out: Path, text: str) -> None:
         write_text_atomically(out, text)
 
 
-def note(message: str) -> None:
-    """Write a message for a person on stderr."""
-    click.echo(readable(message), err=True)
+def note(*messages: str) -> None:
+    """Write messages for a person on stderr, each on a line of its own."""
+    for message in messages:
+        click.echo(readable(message), err=True)

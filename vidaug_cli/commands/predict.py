@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidaug_cli.commands.options import SEED, SKIPPED, InputOptions, LimitOptions, NetworkOptions, ReportOptions
-from vidaug_cli.commands.signature import option, out_option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 if TYPE_CHECKING:
     from vidaug_cli.predict.views import Views
@@ -16,13 +16,10 @@ if TYPE_CHECKING:
 VIEWS: dict[str, Views] = {"1": 1, "10": 10, "30": 30}
 
 
-@click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("inputs", metavar="INPUT...|SHARDS", nargs=-1, required=True)
-@with_options
+@as_command
 def command(
-    checkpoint: Path,
-    inputs: tuple[str, ...],
+    checkpoint: Path = argument("CHECKPOINT"),
+    inputs: tuple[str, ...] = argument("INPUT...|SHARDS"),
     *,
     out: Path = out_option("File for the scores, HDF5.", example="scores.h5"),
     views: str | None = option("Views of each video of INPUT.  [default: 10]", type=click.Choice(list(VIEWS))),
@@ -66,7 +63,7 @@ def command(
         given = [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]
         if given:
             raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
-        prediction = predict_shards(predictor, shards, per_view=per_view, progress=report.progress)
+        prediction = predict_shards(predictor, shards, per_view=per_view, progress=not report.quiet)
     else:
         rows, everything = choice.videos(inputs, report, seed=seed, workers=predictor.workers, limits=predictor.limits)
         prediction = predict_videos(
@@ -76,11 +73,10 @@ def command(
             crop=crop,
             per_view=per_view,
             quarantined=everything.quarantined,
-            progress=report.progress,
+            progress=not report.quiet,
         )
     write_scores(out, prediction.scores)
-    for line in (*prediction.notes, prediction.text):
-        report.note(line)
+    report.note(*prediction.notes, prediction.text)
     report.print(prediction.as_json())
     if prediction.scores.failures:
         raise SystemExit(SKIPPED)

@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option
 
 
-@click.command()
-@click.argument("source", metavar="OUT|INPUT")
-@with_options
+@as_command
 def command(
-    source: str,
+    source: str = argument("OUT|INPUT"),
     *,
     out: tuple[Path, ...] = options.picture_option("clips", default="preview.png", example="look.png"),
     clip: tuple[int, ...] = option("Number of a clip in OUT; may be repeated.", type=click.IntRange(0)),
@@ -36,7 +34,7 @@ def command(
     """
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.preview import rendered_strips, stored_strips
-    from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
+    from vidaug_cli.draw.clips import check_suffixes, draw_pictures
 
     check_suffixes(out)
     stored = (Path(source) / "plan.json").exists()

@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands.options import DEVICE, ROOT, LimitOptions, ReportOptions
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option
 
 
-@click.command()
-@click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    folder: Path,
+    folder: Path = argument("OUT"),
     *,
     clip: tuple[int, ...] = option("Number of a clip in the plan; may be repeated.", type=click.IntRange(0)),
     count: int = option("Without --clip: how many, evenly spread.", type=click.IntRange(1), default=8),
@@ -35,9 +33,9 @@ def command(
     wanted = None if all else list(clip) or count
     engine = limits.engine(device)
     equal = []
-    for result in replay_clips(folder, wanted, engine, root=root, progress=report.progress):
+    for result in replay_clips(folder, wanted, engine, root=root, progress=not report.quiet):
         equal.append(result.equal)
-        report.print(vars(result), f"clip {result.clip}: {result.what}")
+        report.print(result, f"clip {result.clip}: {result.what}")
     report.note(f"{sum(equal)} of {len(equal)} clips are what their numbers say")
     if False in equal:
         raise SystemExit(1)

@@ -8,14 +8,12 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands.options import SEED, MessageOptions
-from vidaug_cli.commands.signature import OutPath, option, with_options
+from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 
-@click.command("sample")
-@click.argument("folder", metavar="DIR", type=OutPath("sample"))
-@with_options
+@as_command
 def command(
-    folder: Path,
+    folder: Path = argument("DIR", type=OutPath("sample")),
     *,
     per_class: int = option("Videos of each class.", type=click.IntRange(1, 1000), default=8),
     seed: int = SEED,
@@ -32,7 +30,7 @@ def command(
     from vidaug_cli.workers import track
 
     videos = write_synthetic(folder, per_class, seed, overwrite=overwrite)
-    written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=messages.progress))
+    written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=not messages.quiet))
     click.echo(folder)
     following = f"vidaug scan {shlex.quote(str(folder))} -o manifest.jsonl"
     messages.note(f"{len(written)} videos in {len(MOTIONS)} classes; next: {following}")

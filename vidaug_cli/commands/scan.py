@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import suppress
 from json import dumps, loads
 from pathlib import Path
 from typing import Literal
@@ -10,15 +10,13 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands.options import SKIPPED, WORKERS, LimitOptions, ReportOptions, ScanOptions, write_text
-from vidaug_cli.commands.signature import STDOUT, OutPath, option, out_option, with_options
+from vidaug_cli.commands.signature import STDOUT, OutPath, argument, as_command, option, out_option
 from vidaug_cli.errors import VidaugError
 
 
-@click.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    inputs: tuple[Path, ...],
+    inputs: tuple[Path, ...] = argument("INPUT..."),
     *,
     out: Path | None = out_option(
         "Manifest to write; without it, rows go to stdout.", example="manifest.jsonl", stdout=True, required=False
@@ -44,11 +42,9 @@ def command(
     one on stdin. Several become one data set, with classes matched by name. What cannot be used is left out, with the
     reason, and the exit code is then 3.
     """
-    from vidaug_cli.data.classes import read_classes
     from vidaug_cli.data.manifest import rows_text
     from vidaug_cli.data.scan import scan
     from vidaug_cli.data.scan_summary import describe, summarise
-    from vidaug_cli.data.selection import renumber
 
     out = out or STDOUT
     if report.json and out == STDOUT:
@@ -58,24 +54,16 @@ def command(
     for file, keys in ((out, {"path", "frames"}), (quarantine, {"path", "reason"})):
         if file and file != STDOUT:
             _check_place(file, keys)
-    numbers = read_classes(listing.classes) if listing.classes else None
     scanned = scan(
         *inputs,
-        layout=listing.layout,
-        split=listing.split,
-        lists=listing.lists,
-        root=listing.root,
-        follow_links=listing.links,
+        **listing.finding,
         probe=probe,
         workers=workers,
         cache=cache or not no_cache,
-        progress=report.progress,
+        progress=not report.quiet,
         limits=limits.limits(),
     )
-    if numbers is not None:
-        scanned = replace(scanned, rows=renumber(scanned.rows, numbers, listing.classes))
-    for line in describe(scanned, verbose):
-        report.note(line)
+    report.note(*describe(scanned, verbose))
     if quarantine:
         lines = (dumps(entry._asdict(), ensure_ascii=False) + "\n" for entry in scanned.quarantined)
         write_text(quarantine, "".join(lines))
@@ -95,9 +83,7 @@ def _check_place(file: Path, keys: set[str]) -> None:
         return
     with file.open(encoding="utf-8", errors="replace") as lines:
         first = lines.readline(1_000_000)
-    try:
-        ours = keys <= loads(first).keys()
-    except (ValueError, AttributeError):
-        ours = False
-    if not ours:
-        raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name")
+    with suppress(ValueError, AttributeError):  # not JSON, or not an object
+        if keys <= loads(first).keys():
+            return
+    raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name")

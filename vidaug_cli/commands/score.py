@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from vidaug_cli.commands.options import CLASSES, SUBSET, ReportOptions
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option
 
 LISTED = 20  # missing videos that are named
 
 
-@click.command()
-@click.argument("submission", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    submission: Path,
+    submission: Path = argument("SUBMISSION"),
     *,
     annotations: Path = option(
         "The truth: a line 'NAME.avi 100' for each video, or a manifest.",
@@ -41,7 +37,6 @@ def command(
     videos = f"{'videos':18}  {result.videos}, {len(result.missing)} of them missing and wrong"
     report.print(result.as_json(), videos, *(rate_line(name, rate) for name, rate in result.rates.items()))
     report.note(f"class numbers allowed: {source}")
-    for name in result.missing[:LISTED]:
-        report.note(f"missing: {printable(name)}")
+    report.note(*(f"missing: {printable(name)}" for name in result.missing[:LISTED]))
     if len(result.missing) > LISTED:
         report.note(f"... {count(len(result.missing), 'video')} are missing")

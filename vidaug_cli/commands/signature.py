@@ -1,27 +1,29 @@
-"""Click options made from a command's signature, so that mypy sees every option a command uses.
+"""Click options made from a command's signature, so that mypy sees every option a command uses; where values came from.
 
-A parameter or a field of a dataclass is an option when its value is `option(...)`. A parameter whose type is a
-dataclass is a group of options: the command gets one instance of it.
+A parameter is an argument when its value is `argument(...)`, and a parameter or a field of a dataclass is an option
+when it is `option(...)`. A parameter whose type is a dataclass is a group of options: the command gets one instance.
 
-    @click.command()
-    @click.argument("folder", type=click.Path(path_type=Path))
-    @with_options
-    def command(folder: Path, clip: ClipOptions, copies: int = option("Clips made of each video.", default=1)) -> None:
+    @as_command
+    def command(
+        folder: Path = argument("OUT"), *, clip: ClipOptions, copies: int = option("Clips of each video.", default=1)
+    ) -> None:
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
-from vidaug_cli.commands.environment import variables
 from vidaug_cli.errors import VidaugError
 
 _hints = cache(get_type_hints)  # of a group once for all its commands
@@ -45,11 +47,14 @@ class OutPath(click.Path):
         return STDOUT
 
 
-class Option(NamedTuple):
-    """How click is to make an option."""
+def argument(metavar: str, **settings: Any) -> Any:
+    """Return the value that makes a parameter an argument, one or more where its type is `tuple[T, ...]`.
 
-    flags: tuple[str, ...]
-    settings: dict[str, Any]
+    Args:
+        metavar: what the help calls it.
+        settings: of `click.argument`. Where there is no `type`, the annotation is it.
+    """
+    return click.argument, (), {"metavar": metavar, **settings}
 
 
 def option(help: str, *flags: str, **settings: Any) -> Any:  # noqa: A002
@@ -62,7 +67,7 @@ def option(help: str, *flags: str, **settings: Any) -> Any:  # noqa: A002
             flag, `tuple[T, ...]` an option that may be repeated, `tuple[T, T]` one of two values.
     """
     shown = {"show_default": True} if "default" in settings and "[default:" not in help else {}
-    return Option(flags, {"help": help, **shown, **settings})
+    return click.option, flags, {"help": help, **shown, **settings}
 
 
 def out_option(help: str, *, example: str, stdout: bool = False, required: bool = True) -> Any:  # noqa: A002
@@ -71,42 +76,72 @@ def out_option(help: str, *, example: str, stdout: bool = False, required: bool 
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of its signature, in that order in `--help`; its other parameters are arguments."""
+    """Give a command the arguments and options of its signature, in that order in `--help`."""
     groups: dict[str, Any] = {}
-    options: dict[str, tuple[Any, Option]] = {}
+    single: dict[str, tuple[Any, Any]] = {}  # type and value of each argument and option
     hints = _hints(command)
     parameters = signature(command).parameters
     for name, parameter in parameters.items():
         if is_dataclass(hints[name]):
             groups[name] = group = hints[name]
-            options |= {entry.name: (_hints(group)[entry.name], cast(Option, entry.default)) for entry in fields(group)}
-        elif parameter.default is not parameter.empty:
-            options[name] = hints[name], parameter.default
+            single |= {each.name: (_hints(group)[each.name], each.default) for each in fields(group)}
+        else:
+            single[name] = hints[name], parameter.default
 
     @wraps(command)
     def call(**values: Any) -> None:
-        made = {
-            name: kind(**{entry.name: values[entry.name] for entry in fields(kind)}) for name, kind in groups.items()
-        }
+        made = {name: kind(**{each.name: values[each.name] for each in fields(kind)}) for name, kind in groups.items()}
         try:
-            command(**{name: made[name] if name in made else values[name] for name in parameters})
+            command(**{name: (values | made)[name] for name in parameters})
         except VidaugError as error:
             error.add_note(variables(click.get_current_context(), str(error)))
             raise
 
-    for name, (hint, (flags, settings)) in reversed(options.items()):
-        words = *flags, f"--{name.replace('_', '-')}"
-        call = click.option(*words, **_type_of(hint) | settings)(call)
+    for name, (hint, (make, flags, settings)) in reversed(single.items()):
+        if make is click.argument:
+            words, repeated = [name], {"nargs": -1, "required": True}
+        else:
+            words, repeated = [*flags, f"--{name.replace('_', '-')}"], {"multiple": True}
+        call = make(*words, **_type_of(hint, repeated) | settings)(call)
     return call
 
 
-def _type_of(hint: Any) -> dict[str, Any]:
-    """Return the settings of click that an annotation stands for."""
+def as_command(function: Callable[..., None]) -> click.Command:
+    """Return the command that a function is, by its signature and its docstring."""
+    return click.command()(with_options(function))
+
+
+def _type_of(hint: Any, repeated: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of click that an annotation stands for; `repeated` are those of `tuple[T, ...]`."""
     args = get_args(hint)
     if get_origin(hint) in (Union, UnionType):  # an option without a default may be None
-        return _type_of(next(arg for arg in args if arg is not NoneType))
+        return _type_of(next(arg for arg in args if arg is not NoneType), repeated)
     if get_origin(hint) is Literal:
         return {"type": click.Choice(args)}
     if get_origin(hint) is tuple:
-        return ({"multiple": True} if args[-1] is Ellipsis else {"nargs": len(args)}) | _type_of(args[0])
+        return (repeated if args[-1] is Ellipsis else {"nargs": len(args)}) | _type_of(args[0], repeated)
     return {"is_flag": True} if hint is bool else {"type": click.Path(path_type=Path) if hint is Path else hint}
+
+
+def name_variable(error: click.BadParameter) -> None:
+    """Make click's error about a value from the environment name the variable beside the option."""
+    if (context := error.ctx) and (param := error.param) and (variable := _variable(context, param)):
+        error.param_hint = f"{variable} ({param.get_error_hint(context)})"
+
+
+def variables(context: click.Context, message: str) -> str:
+    """Return ` (from VIDAUG_AUGMENT_RECIPE)` where a message is about a value from the environment; else nothing."""
+    named = []
+    for param in context.command.params:
+        if variable := _variable(context, param):
+            words = re.findall(r"\S*[^\W\d]\S*", os.environ[variable])
+            about = "|".join(map(re.escape, [*param.opts, f"{param.name} =", *words]))
+            if re.search(rf"(?<![\w-])({about})(?![\w-])", message):
+                named.append(variable)
+    return f" (from {', '.join(named)})" if named else ""
+
+
+def _variable(context: click.Context, param: click.Parameter) -> str:
+    """Return the variable of the environment that gave a value; empty where something else did."""
+    from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+    return f"{context.auto_envvar_prefix}_{param.name}".upper() if from_environment else ""

@@ -8,14 +8,12 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands.options import CLASSES, SKIPPED, MessageOptions, read_scores, write_text
-from vidaug_cli.commands.signature import STDOUT, option, out_option, with_options
+from vidaug_cli.commands.signature import STDOUT, argument, as_command, option, out_option
 
 
-@click.command()
-@click.argument("scores", metavar="SCORES", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    scores: Path,
+    scores: Path = argument("SCORES"),
     *,
     out: Path = out_option("File to write; - is stdout.", example="submission.txt", stdout=True),
     format: Literal["vipriors2020", "csv", "json"] = option(  # noqa: A002
@@ -46,8 +44,7 @@ def command(
         text = {"csv": as_csv, "json": as_json}[format](scored)
     write_text(out, text)
     messages.note(f"{'stdout' if out == STDOUT else out}: {count(len(scored.videos), 'video')}")
-    for failed in scored.failures:
-        messages.note(f"left out: {printable(failed.video)}: {printable(failed.reason)}")
+    messages.note(*(f"left out: {printable(failed.video)}: {printable(failed.reason)}" for failed in scored.failures))
     if scored.failures:
         messages.note(f"{count(len(scored.failures), 'video')} without scores have no line, and will count as wrong")
         raise SystemExit(SKIPPED)

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions
-from vidaug_cli.commands.signature import option, out_option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,9 @@ class SettingOptions:
     amp: Literal["auto", "bf16", "off"] | None = option("bfloat16 where it is faster, or as told.")
 
 
-@click.command()
-@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    shards: tuple[Path, ...],
+    shards: tuple[Path, ...] = argument("SHARDS..."),
     *,
     val: str | None = option("Clips or videos to test every epoch on.", metavar="SHARDS|VIDEOS"),
     out: Path = out_option("Folder of the run: checkpoints, metrics, curves.", example="run"),
@@ -85,14 +83,12 @@ def command(
 
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import explain_torch_errors, resolve_device
-    from vidaug_cli.train.build import build
-    from vidaug_cli.train.checks import check_run
+    from vidaug_cli.train.build import build, check_run
     from vidaug_cli.train.distributed import join_world
     from vidaug_cli.train.history import MetricsLog
     from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder
+    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder, render_validation
     from vidaug_cli.train.settings import preset_settings
-    from vidaug_cli.train.validation import render_validation
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
     settings = preset_settings(preset, given)
@@ -107,7 +103,7 @@ def command(
         if chosen.warmup is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
             what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
             report.note(f"{what}: {settings.warmup:g} is taken")
-        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders.open(shards), recipe=applied, init=init)
+        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders(shards), recipe=applied, init=init)
         log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=report.note) if world.is_first else None
         if world.is_first:
             prepare_folder(out)
@@ -117,12 +113,12 @@ def command(
             if val is not None and videos:
                 check_run(run, world, overwrite=overwrite, validation_follows=True)
                 rows, _ = choice.videos([val], report, seed=0)
-                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=report.progress)
+                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=not report.quiet)
                 report.note(done.text)
         world.barrier()
         if val is not None:
             folder = run.validation_folder if videos else Path(val)
-            run = replace(run, validation=ShardFolders.open([folder]))
+            run = replace(run, validation=ShardFolders([folder]))
         parts = build(
             run,
             world,
@@ -131,6 +127,6 @@ def command(
             compiled=compile,
             overwrite=overwrite,
         )
-        history = train(parts, log=log, progress=report.progress)
+        history = train(parts, log=log, progress=not report.quiet)
         if world.is_first:
             report.print({"run": str(out), "epochs": len(history), **history[-1]})

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from vidaug_cli.commands.options import WORKERS, ReportOptions, processes
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, as_command, option
 
 
-@click.command()
-@click.argument("folder", metavar="OUT", type=click.Path(path_type=Path))
-@with_options
+@as_command
 def command(
-    folder: Path,
+    folder: Path = argument("OUT"),
     *,
     quick: bool = option("Only what needs no reading of pixels: no hashes, no checksums."),
     workers: int = WORKERS,
@@ -28,9 +24,9 @@ def command(
     from vidaug_cli.augment.verify import verify
     from vidaug_cli.words import count
 
-    faults, shards = verify(folder, deep=not quick, workers=processes(workers, report), progress=report.progress)
+    faults, shards = verify(folder, deep=not quick, workers=processes(workers, report), progress=not report.quiet)
     lines = [f"{fault.path}: {fault.what}" for fault in faults]
-    report.print({"shards": shards, "faults": [vars(fault) for fault in faults]}, *lines)
+    report.print({"shards": shards, "faults": faults}, *lines)
     report.note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}")
     if faults:
         raise SystemExit(1)

@@ -10,24 +10,20 @@ import stat
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import platformdirs
 
 from vidaug_cli.data.listing.tree import IMAGES
-from vidaug_cli.data.video.probe import Probe
+from vidaug_cli.data.manifest import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.schema import parse
 
 VERSION = 3  # of what a probe finds; a new one forgets the old
 
 
-class Stamp(NamedTuple):
-    """What tells an unchanged video from a changed one."""
-
-    files: int  # 1, or the images in a folder
-    bytes: int
-    mtime_ns: int  # the newest
+# What tells an unchanged video from a changed one: files (1, or the images of a folder), bytes, newest change in ns.
+Stamp = tuple[int, int, int]
 
 
 def stamp(file: Path) -> Stamp:
@@ -35,7 +31,7 @@ def stamp(file: Path) -> Stamp:
     try:
         about = file.stat()
         if stat.S_ISREG(about.st_mode):
-            return Stamp(1, about.st_size, about.st_mtime_ns)
+            return 1, about.st_size, about.st_mtime_ns
         if not stat.S_ISDIR(about.st_mode):
             raise VideoError("is neither a file nor a folder", where=file)
         with os.scandir(file) as entries:
@@ -43,8 +39,8 @@ def stamp(file: Path) -> Stamp:
     except OSError as error:
         links = {errno.ENOENT: "is a link to nothing", errno.ELOOP: "is a link to itself"}
         raise VideoError(links.get(error.errno or 0, f"cannot be read: {error.strerror}"), where=file) from error
-    newest = max([about.st_mtime_ns, *(image.st_mtime_ns for image in images)])
-    return Stamp(len(images), sum(image.st_size for image in images), newest)
+    newest = max(each.st_mtime_ns for each in (about, *images))
+    return len(images), sum(image.st_size for image in images), newest
 
 
 def default_file() -> Path:
@@ -89,10 +85,8 @@ class ProbeCache:
 
     def get(self, file: Path, seen: Stamp) -> Probe | VideoError | None:
         """Return what was found in `file` when it had this stamp, or why it cannot be used."""
-        rows = self._run(
-            "SELECT found FROM probes WHERE path = ? AND kind = ? AND stamp = ?",
-            (str(file), self._kind, json.dumps(seen)),
-        )
+        key = (str(file), self._kind, json.dumps(seen))
+        rows = self._run("SELECT found FROM probes WHERE path = ? AND kind = ? AND stamp = ?", key)
         if not rows:
             return None
         content = json.loads(rows[0][0])

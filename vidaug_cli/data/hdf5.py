@@ -128,20 +128,26 @@ def add_dataset(file: Any, name: str, column: Column, rows: Sequence[Any] | NDAr
 
 
 def append_rows(dataset: Any, rows: NDArray[Any]) -> None:
-    """Write more rows behind those that are there."""
+    """Write more rows behind those that are there, of a dataset without a checksum."""
     count = len(dataset)
     dataset.resize(count + len(rows), axis=0)
-    dataset[count:] = rows
+    if rows.shape == dataset.chunks and count % len(rows) == 0:
+        # One whole chunk goes to the file as it lies in memory: the same bytes in about half the time.
+        dataset.id.write_direct_chunk((count, *[0] * (rows.ndim - 1)), rows)
+    else:
+        dataset[count:] = rows
 
 
-def add_attributes(file: Any, kind: Format[Any], attributes: Attributes) -> None:
-    """Write numbers, and texts of fixed length: up to 64 KB these lie in the file's checksummed metadata."""
+def fill(file: Any, kind: Format[Any], attributes: Attributes, columns: Columns, rows: Mapping[str, Any]) -> None:
+    """Add datasets of these rows, and the attributes: numbers, and texts of fixed length.
+
+    Texts up to 64 KB lie in the file's checksummed metadata.
+    """
+    for name, column in columns.items():
+        add_dataset(file, name, column, rows[name])
     for name, value in {"format": kind.name, "version": kind.version, **attributes}.items():
-        if isinstance(value, str):
-            data = value.encode()
-            file.attrs.create(name, data, dtype=text(len(data)))
-        else:
-            file.attrs.create(name, value, dtype="<i8")
+        data, dtype = (value.encode(), text(len(value.encode()))) if isinstance(value, str) else (value, "<i8")
+        file.attrs.create(name, data, dtype=dtype)
 
 
 def open_checked(path: Path, kind: Format[T]) -> tuple[Any, T, dict[str, Any]]:
@@ -187,7 +193,8 @@ def reading(where: object, kind: Format[Any], hint: Callable[[], str]) -> Iterat
     try:
         yield
     except VidaugError as error:
-        raise ShardError(error.what, where=error.where or where, hint=error.hint or hint()) from error
+        fault = error.what.splitlines()[0]  # of a header with several faults the first
+        raise ShardError(fault, where=error.where or where, hint=error.hint or hint()) from error
     except FileNotFoundError as error:
         raise ShardError("does not exist", where=where) from error
     except MemoryError as error:
@@ -240,8 +247,7 @@ def _check_dataset(dataset: Any, name: str, column: Column, count: int, file_byt
     if kind != h5py.h5t.py_create(dtype, logical=True) or dataset.shape != shape:
         raise ShardError(f"{name!r} is {dataset.dtype} {dataset.shape}, should be {dtype} {shape}")
     made = dataset.id.get_create_plist()
-    chunked = made.get_layout() == h5py.h5d.CHUNKED and made.get_chunk() == (column.chunk, *column.row)
-    if not chunked or made.get_external_count():
+    if made.get_layout() != h5py.h5d.CHUNKED or made.get_chunk() != (column.chunk, *column.row):
         each = f"one chunk per {column.per}" if column.chunk == 1 else f"chunks of {column.chunk} {column.per}s"
         raise ShardError(f"{name!r} is not stored in this file with {each}")
     filters = [made.get_filter(number)[0] for number in range(made.get_nfilters())]

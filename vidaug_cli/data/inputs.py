@@ -13,9 +13,8 @@ from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.kinds import Kind, is_manifest, kind_of, starts_manifest
 from vidaug_cli.data.listing.source import Piped, piped_in
 from vidaug_cli.data.listing.tree import Quarantined
-from vidaug_cli.data.manifest import Row, read_rows
+from vidaug_cli.data.manifest import Row, classes_of, read_rows, relocate, renumber
 from vidaug_cli.data.scan import scan
-from vidaug_cli.data.selection import classes_of, relocate, renumber
 from vidaug_cli.errors import VidaugError
 
 WHAT = "INPUT is a folder, a list, a manifest, a video or - for stdin"
@@ -50,8 +49,10 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
     numbers = read_classes(classes) if classes else {}
     if twice := [source for source in sources if sources.count(source) > 1]:
         raise VidaugError("is given twice", where=twice[0], hint="give each video once")
-    parts: dict[str, Input] = {}
+    parts: dict[str, list[Row]] = {}
     scanned: dict[str, Path | Piped] = {}
+    quarantined: list[Quarantined] = []
+    notes: list[str] = []
     for source in sources:
         piped = piped_in(Path(source))
         name = piped.name if piped else source
@@ -65,48 +66,39 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
     if scanned:
         result = scan(*scanned.values(), root=root, **how)
         rows = result.rows if parts else result.usable()  # one input without a good video does not cost the others
-        parts[" and ".join(scanned)] = Input(rows, result.quarantined, result.notes)
+        parts[" and ".join(scanned)] = rows
+        quarantined, notes = result.quarantined, result.notes
     _check_once(parts)
-    rows = [row for part in parts.values() for row in part.rows]
-    return Input(
-        rows=renumber(rows, numbers, classes) if classes else rows,
-        quarantined=[video for part in parts.values() for video in part.quarantined],
-        notes=[note for part in parts.values() for note in part.notes],
-        fixed=tuple(numbers),
-    )
+    rows = [row for part in parts.values() for row in part]
+    return Input(renumber(rows, numbers, classes) if classes else rows, quarantined, notes, tuple(numbers))
 
 
 def _holds_rows(source: str) -> bool:
     """Return whether this is a manifest, by its first byte. Raises VidaugError where it surely holds no video."""
-    path = Path(source)
-    kind = kind_of(path)
-    if kind is Kind.MISSING:
-        raise VidaugError("does not exist", where=source, hint=WHAT)
-    if kind in _NO_VIDEOS:
-        raise VidaugError(f"is {kind.words}", where=source, hint=WHAT)
-    return is_manifest(path)
+    kind = kind_of(Path(source))
+    if kind not in _USABLE:
+        raise VidaugError(kind.finding, where=source, hint=WHAT)
+    return is_manifest(Path(source))
 
 
-# Kinds that surely hold no video to work on; of the others, `scan` says what is wrong.
-_NO_VIDEOS = frozenset({Kind.SHARDS, Kind.RUN, Kind.CHECKPOINT, Kind.SCORES, Kind.SHARD, Kind.HDF5, Kind.ZIP}) | {
-    *(Kind.RECIPE, Kind.PICTURE)
-}
+# Kinds that may hold videos to work on: of them, `scan` says what is wrong.
+_USABLE = {Kind.MANIFEST, Kind.VIDEOS, Kind.VIDEO, Kind.TEXT, Kind.EMPTY, Kind.FOLDER, Kind.OTHER, Kind.UNCLEAR}
 
 
-def _manifest(lines: Iterable[bytes], name: str, root: Path | None, how: dict[str, Any]) -> Input:
+def _manifest(lines: Iterable[bytes], name: str, root: Path | None, how: dict[str, Any]) -> list[Row]:
     for option in ("layout", "split", "lists", "follow_links"):
         if how.get(option):
             hint = "give it to 'vidaug scan'; --subset takes one split of a manifest"
             what = f"--{option.replace('_', '-')} goes with a folder, and this was scanned already"
             raise VidaugError(what, where=name, hint=hint)
-    return Input(relocate(read_rows(lines, name), root))
+    return relocate(read_rows(lines, name), root)
 
 
-def _check_once(parts: Mapping[str, Input]) -> None:
+def _check_once(parts: Mapping[str, Sequence[Row]]) -> None:
     """Raise VidaugError on a video that is in two sources: it could be mixed with itself, and would count twice."""
     first: dict[tuple[str, float | None, float | None], str] = {}
-    for name, part in parts.items():
-        for row in part.rows:
+    for name, rows in parts.items():
+        for row in rows:
             key = (os.path.realpath(f"{row.root}/{row.path}"), row.start, row.end)
             if (other := first.setdefault(key, name)) != name:
                 raise VidaugError(f"{row.name} is in {other} too", where=name, hint="give each video once")

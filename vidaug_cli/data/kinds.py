@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from contextlib import suppress
 from enum import Enum
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -42,6 +41,11 @@ class Kind(Enum):
     def __init__(self, words: str, use: str, origin: str) -> None:
         self.words, self.use, self.origin = words, use, origin
 
+    @property
+    def finding(self) -> str:
+        """What a message says of a path of this kind."""
+        return "does not exist" if self is Kind.MISSING else f"is {self.words}"
+
 
 _FORMATS = {"vidaug": Kind.SHARD, "vidaug-scores": Kind.SCORES, "": Kind.HDF5, None: Kind.UNCLEAR}
 _MARKS = {PLAN: Kind.SHARDS} | dict.fromkeys(("best.safetensors", "last.safetensors", "metrics.jsonl"), Kind.RUN)
@@ -61,7 +65,7 @@ def kind_of(path: Path) -> Kind:
         if not path.exists():
             return Kind.MISSING
         return _file(path) if path.is_file() else Kind.UNCLEAR  # to open a pipe would be to take from it
-    except (OSError, ValueError):
+    except (OSError, ValueError, zipfile.BadZipFile):
         return Kind.UNCLEAR
 
 
@@ -73,10 +77,10 @@ def expect(path: Path, *wanted: Kind, called: str = "") -> None:
     kind = kind_of(path)
     if kind in wanted or kind is Kind.UNCLEAR:
         return
-    what = "does not exist" if kind is Kind.MISSING else f"is {kind.words}"
     origins = " or ".join(dict.fromkeys(each.origin for each in wanted if each.origin))
     hint = f"{called or ' or '.join(each.words for each in wanted)} is wanted here"
-    raise VidaugError(what, where=path, hint=hint + (f": {origins} writes one" if origins and not called else ""))
+    hint += f": {origins} writes one" if origins and not called else ""
+    raise VidaugError(kind.finding, where=path, hint=hint)
 
 
 def starts_manifest(head: bytes) -> bool:
@@ -108,7 +112,9 @@ def _file(path: Path) -> Kind:
     if head.startswith(b"\x80\x02"):
         return Kind.CHECKPOINT  # torch's old format
     if head.startswith(b"PK\x03\x04"):
-        return _zip(path)
+        with zipfile.ZipFile(path) as archive:
+            torch = any(name.partition("/")[2] == "data.pkl" for name in archive.namelist())
+        return Kind.CHECKPOINT if torch else Kind.ZIP
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return Kind.CHECKPOINT  # of safetensors: the length of a header in JSON, and that
     if starts_manifest(head) and b'"path"' in head:
@@ -116,10 +122,3 @@ def _file(path: Path) -> Kind:
     if (suffix := path.suffix.lower()) in _SUFFIXES:
         return _SUFFIXES[suffix]
     return Kind.EMPTY if not head else Kind.OTHER if b"\0" in head else Kind.TEXT
-
-
-def _zip(path: Path) -> Kind:
-    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-        torch = any(name.partition("/")[2] == "data.pkl" for name in archive.namelist())
-        return Kind.CHECKPOINT if torch else Kind.ZIP
-    return Kind.UNCLEAR

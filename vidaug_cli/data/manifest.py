@@ -1,25 +1,37 @@
-"""The manifest: one JSON line per video, self-contained, so that `grep` may pick lines."""
+"""The manifest: one JSON line per video, self-contained, so that `grep` may pick lines.
+
+Here it is read and written, and here stands which of its videos are used, where they lie now, and what they and their
+classes are called.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from unicodedata import normalize
 
 from vidaug_cli.data.kinds import Kind, expect
-from vidaug_cli.data.timing import Runs
+from vidaug_cli.data.lines import is_number
+from vidaug_cli.data.listing.candidates import Candidate
+from vidaug_cli.data.listing.names import SPLITS, split_of
+from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.schema import check, parse
+from vidaug_cli.words import nearest
 
 ProbeMode = Literal["full", "packets", "header"]  # decode every frame, count the packets, or believe the header
 
-_MOST = 2**31 - 1  # a shard stores frame numbers as int32
+MOST = 2**31 - 1  # frames that a video can have: shards store their numbers as int32
 _HINT = "a manifest is what 'vidaug scan' writes: one JSON object a line"
 _BY_SCAN = "a list with start and end makes segments: 'vidaug scan LIST' finds their frames"
+_NO_SPLITS = "none has any: 'vidaug scan --split 1' reads split lists"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +60,7 @@ class Row:
     @property
     def name(self) -> str:
         """What tells this video from all others below `root`: its path, with the segment as W3C's Media Fragments."""
-        return segment_name(self.path, self.start, self.end)
+        return segment_name(self)
 
     @property
     def file(self) -> Path:
@@ -56,11 +68,36 @@ class Row:
         return resolve_inside(Path(self.root), self.path)
 
 
-def segment_name(path: str, start: float | None, end: float | None) -> str:
-    """Return `path`, with `#t=10,20` for the seconds from 10 to 20, `#t=10` from 10 to the end."""
-    if start is None and end is None:
-        return path
-    return f"{path}#t={start or 0:.12g}" + (f",{end:.12g}" if end is not None else "")
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What the fields of `Row` that come from the file itself are made of."""
+
+    frames: int
+    fps: float  # mean rate; 0 where there is none: frame images, a single frame
+    width: int  # as displayed: after rotation. Pixels count as square, whatever aspect the file gives them
+    height: int
+    codec: str
+    rotation: int
+    corrupt: int  # frames the decoder marked as damaged, and packets it could not decode
+    bytes: int
+    probe: ProbeMode  # how `frames` was found: "packets" if asked for, and where the header does not say
+    begin: float = 0.0  # seconds after players begin at which the first frame is shown
+    # When each frame is shown; None where time stamps cannot be trusted: those of packed XviD jump about.
+    runs: Runs | None = None
+
+    @property
+    def clock(self) -> Clock | None:
+        """When the frames are shown: without time stamps they follow each other evenly; None without a rate."""
+        if self.runs:
+            return Clock(self.runs, self.begin)
+        return Clock(((self.frames, 1 / self.fps),)) if self.fps else None
+
+
+def segment_name(video: Candidate | Row) -> str:
+    """Return its path, with `#t=10,20` for the seconds from 10 to 20, `#t=10` from 10 to the end."""
+    if video.start is None and video.end is None:
+        return video.path
+    return f"{video.path}#t={video.start or 0:.12g}" + (f",{video.end:.12g}" if video.end is not None else "")
 
 
 def resolve_inside(root: Path, path: str) -> Path:
@@ -87,23 +124,17 @@ def rows_text(rows: Iterable[Row]) -> str:
 
 def hash_rows(rows: Iterable[Row]) -> str:
     """Return the sha256 of all that the rows say but `root`, so that a moved folder is the same data set."""
-    digest = hashlib.sha256()
-    for row in rows:
-        content = {name: value for name, value in _content(row).items() if name != "root"}
-        digest.update(json.dumps(content, sort_keys=True).encode() + b"\n")
-    return digest.hexdigest()
+    said = ({name: value for name, value in _content(row).items() if name != "root"} for row in rows)
+    text = "".join(json.dumps(content, sort_keys=True) + "\n" for content in said)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_manifest(path: Path) -> list[Row]:
     """Return the rows of a manifest, or of the one in an output folder. Raises VidaugError when there is none."""
     file = manifest_file(path)
     expect(file, Kind.MANIFEST, Kind.SHARDS)
-    try:
-        with file.open("rb") as lines:
-            return read_rows(lines, str(file))
-    except OSError as error:
-        hint = "a manifest is what 'vidaug scan' writes"
-        raise VidaugError(f"cannot be read: {error.strerror}", where=file, hint=hint) from error
+    with file.open("rb") as lines:
+        return read_rows(lines, str(file))
 
 
 def manifest_file(path: Path) -> Path:
@@ -150,10 +181,10 @@ def _parse_row(line: str | bytes, where: str) -> Row:
     rules = {
         "path": (row.path != "" and "\0" not in row.path, "the name of a file"),
         "root": ("\0" not in row.root, "the name of a folder"),
-        "frames": (1 <= row.frames <= _MOST, f"1 to {_MOST}"),
-        "width": (1 <= row.width <= _MOST, f"1 to {_MOST}"),
-        "height": (1 <= row.height <= _MOST, f"1 to {_MOST}"),
-        "first": (0 <= row.first <= max(_MOST - row.frames, 0), f"the number of a frame, 0 to {_MOST} - frames"),
+        "frames": (1 <= row.frames <= MOST, f"1 to {MOST}"),
+        "width": (1 <= row.width <= MOST, f"1 to {MOST}"),
+        "height": (1 <= row.height <= MOST, f"1 to {MOST}"),
+        "first": (0 <= row.first <= max(MOST - row.frames, 0), f"the number of a frame, 0 to {MOST} - frames"),
         "start": ((row.start or 0.0) >= 0, "0 seconds or more"),
         "end": (end > (row.start or 0.0), "seconds, more than start"),
         "fps": (row.fps >= 0, "0 (unknown) or above"),
@@ -171,3 +202,105 @@ def _parse_row(line: str | bytes, where: str) -> Row:
         what = f"frames = {row.frames} take {lasts:.6g} s, more than from start to end"
         raise VidaugError(what, where=where, hint=_BY_SCAN)
     return row
+
+
+def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: int) -> list[Row]:
+    """Return the rows of one split, by any of its names, or `limit` of them drawn by the seed, in their order.
+
+    Raises VidaugError when nothing is left.
+    """
+    if subset is not None:
+        splits = sorted({row.split for row in rows if row.split})
+        rows = [row for row in rows if row.split and split_of(row.split) == split_of(subset)]
+        if not rows:
+            hint = f"there is {', '.join(splits)}" if splits else _NO_SPLITS
+            raise VidaugError(f"no video has split {subset!r}{_advice(subset, splits)}", hint=hint)
+    if limit is not None and limit < len(rows):
+        from vidaug_cli.rng import Step, generator  # only here: it loads numpy
+
+        chosen = generator(seed, 0, 1, Step.SHUFFLE).choice(len(rows), limit, replace=False)
+        rows = [rows[index] for index in sorted(chosen)]
+    return list(rows)
+
+
+def _advice(subset: str, splits: Sequence[str]) -> str:
+    """Return the nearest of the splits, by any of its names."""
+    words = [*splits, *(word for word in SPLITS if SPLITS[word] in map(split_of, splits))]
+    return "" if split_of(subset) in SPLITS.values() else nearest(subset.lower(), words)
+
+
+def relocate(rows: Sequence[Row], root: Path | None) -> list[Row]:
+    """Return the rows, with the folder `root` in place of their own where one is given.
+
+    Raises VidaugError when none of the videos lies there: otherwise a moved data set would look like broken videos.
+    """
+    if root is not None:
+        rows = [replace(row, root=str(root.resolve())) for row in rows]
+    if not any(os.path.exists(f"{row.root}/{row.path}") for row in rows):  # noqa: PTH110 (says no to any odd name)
+        where, hint = rows[0].root, "--root says where the videos lie now"
+        raise VidaugError(f"none of the manifest's {len(rows)} videos is there", where=where, hint=hint)
+    return list(rows)
+
+
+def distinct_names(rows: Sequence[Row]) -> list[str]:
+    """Return a name for each video that no other has: its own, after as much of the path of `root` as tells it apart.
+
+    Two videos of the same root and name keep the same name.
+    """
+    names = [row.name for row in rows]
+    folders = [PurePosixPath(row.root).parts for row in rows]
+    alike: Sequence[int] = range(len(rows))
+    for depth in range(1, max(map(len, folders), default=0) + 1):
+        times = Counter(names)
+        alike = [place for place in alike if times[names[place]] > 1]
+        for place in alike:
+            names[place] = "/".join([*folders[place][-depth:], rows[place].name]).removeprefix("//")
+    return names
+
+
+def classes_of(rows: Iterable[Row]) -> list[str]:
+    """Return class names in label order: by the data set's own number where it has one, else by name.
+
+    Raises VidaugError where two rows give one class two numbers, or one number to two classes.
+    """
+    numbers: dict[str, int] = {}
+    names: dict[int, str] = {}
+    hint = "--classes FILE fixes names and numbers"
+    for row in rows:
+        if row.label is None:
+            continue
+        if row.class_id is None:
+            numbers.setdefault(row.label, -1)
+            continue
+        if numbers.get(row.label, -1) not in (-1, row.class_id):
+            what = f"class {row.label!r} has the number {numbers[row.label]}, and {row.class_id} at {row.name}"
+            raise VidaugError(what, hint=hint)
+        if names.setdefault(row.class_id, row.label) != row.label:
+            what = f"class number {row.class_id} is {names[row.class_id]!r}, and {row.label!r} at {row.name}"
+            raise VidaugError(what, hint=hint)
+        numbers[row.label] = row.class_id
+    return sorted(numbers, key=lambda name: (numbers[name], name))
+
+
+def renumber(rows: Iterable[Row], classes: Mapping[str, int], where: object) -> list[Row]:
+    """Return the rows with the names and numbers of `classes`; a label that is not a name may be one of the numbers.
+
+    `where` is what an error calls the file of classes. Raises VidaugError on a label that is neither.
+    """
+    known = {str(number): name for name, number in classes.items()}
+    known |= {normalize("NFC", name): name for name in classes}  # a name that looks like a number is a name first
+
+    def fit(row: Row) -> Row:
+        if row.label is None:
+            return row
+        label = normalize("NFC", row.label)
+        if label not in known and is_number(label):
+            label = str(int(label))
+        if label not in known:
+            pairs = list(classes.items())
+            ends = " to ".join(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1]))
+            what = f"has no class {row.label!r}, and {row.name} is of it{nearest(row.label, classes)}"
+            raise VidaugError(what, where=where, hint=f"it has {len(classes)}, from {ends}")
+        return replace(row, label=known[label], class_id=classes[known[label]])
+
+    return [fit(row) for row in rows]

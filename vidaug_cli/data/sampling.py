@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.manifest import MOST, Row
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.schema import check, parse
+from vidaug_cli.schema import check
 
 if TYPE_CHECKING:
     from jaxtyping import Int32
 
-MOST = 2**31 - 1  # frames that a video can have; a longer step leads to its end as well
 Short = Literal["repeat", "loop", "stretch"]
 
 
@@ -43,13 +42,8 @@ class ClipSpec:
             "size": (8 <= self.size <= 2048, "8 to 2048"),
             "crop": (0 < low <= high <= 1, "two shares, 0 < low <= high <= 1"),
             "flip": (0 <= self.flip <= 1, "a chance, 0 to 1"),
-            "short": (self.short in get_args(Short), ", ".join(get_args(Short))),
         }
         check(self, rules, where="clip")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as JSON has them."""
-        return asdict(self) | {"crop": list(self.crop)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +63,6 @@ class Sample:
     step: float  # frames of the video from one frame of the clip to the next, of mean length where its rate varies
     crop: Crop
     flip: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON has them."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Sample:
-        """Return what `as_json` gave. Raises VidaugError on anything else."""
-        return parse(cls, stored, where="sample")
 
 
 def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> Int32[np.ndarray, " frames"]:

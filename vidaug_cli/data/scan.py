@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vidaug_cli.data.cache import ProbeCache, Stamp, default_file, stamp
+from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.source import Piped, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
-from vidaug_cli.data.manifest import ProbeMode, Row, resolve_inside, segment_name
+from vidaug_cli.data.manifest import Probe, ProbeMode, Row, renumber, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.limits import LIMITS, Limits
-from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.words import count
 from vidaug_cli.workers import track, worker_count
@@ -24,7 +24,7 @@ from vidaug_cli.workers import track, worker_count
 TAIL = 0.5  # seconds by which a segment may go beyond its video without a word: published times are rounded
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Scan:
     """What a scan found. The rows stand in natural order of their paths, however many workers looked."""
 
@@ -51,6 +51,7 @@ def scan(
     lists: Path | None = None,
     root: Path | None = None,
     follow_links: Path | bool = False,
+    classes: Path | None = None,
     probe: ProbeMode = "full",
     workers: int = 0,
     cache: Path | bool = True,
@@ -67,6 +68,7 @@ def scan(
         root: what paths in a list are relative to, if not to the list's folder.
         follow_links: go into linked folders too, if they lie in this folder or in the input's own (True). Without it
             only links to files in the input's own folder are taken.
+        classes: a file that fixes names and numbers of the classes, whichever of them occur.
         probe: "full" decodes every frame, "packets" counts packets, "header" believes the header.
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
@@ -76,6 +78,7 @@ def scan(
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
     """
+    numbers = read_classes(classes) if classes else {}
     sources = [source_of(path, root, split, lists, follow_links) for path in inputs]
     name, base, listing = list_inputs(sources, layout)
     quarantined, notes = list(listing.quarantined), list(listing.notes)
@@ -87,20 +90,18 @@ def scan(
             stamps[file] = stamp(file)
             files[candidate] = file
         except VideoError as error:
-            quarantined.append(Quarantined(spell(_name(candidate)), error.reason))
+            quarantined.append(Quarantined(spell(segment_name(candidate)), error.reason))
     limits = limits or LIMITS
     # How long a probe may take changes nothing in what it finds: one that was cut short is not kept.
     with closing(_open_cache(cache, f"{probe} {limits.pixels} {limits.frames}", notes)) as kept:
         probes = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
-        cached = len(probes)
         new = [file for file in stamps if file not in probes]
         with closing(_probe_each(new, probe, limits, workers)) as results:
             for file, result in track(results, len(new), "video", "scan", show=progress):
                 probes[file] = result
                 kept.put(file, stamps[file], result)
         notes += [kept.fault] if kept.fault else []
-    rows = []
-    beyond = []
+    rows, beyond = [], []
     for candidate in sorted(files, key=lambda candidate: (natural(candidate.path), candidate.start or 0.0)):
         result = probes[files[candidate]]
         try:
@@ -108,24 +109,13 @@ def scan(
                 raise result
             rows.append(_row(base, candidate, result))
             if (clock := result.clock) and (candidate.end or 0.0) > clock.end + TAIL:
-                beyond.append(_name(candidate))
+                beyond.append(segment_name(candidate))
         except VideoError as error:
-            quarantined.append(Quarantined(_name(candidate), error.reason))
+            quarantined.append(Quarantined(segment_name(candidate), error.reason))
     if beyond:
         notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
-    return Scan(
-        layout=name,
-        root=base,
-        rows=rows,
-        quarantined=quarantined,
-        notes=notes,
-        passed_over=listing.passed_over,
-        cached=cached,
-    )
-
-
-def _name(candidate: Candidate) -> str:
-    return segment_name(candidate.path, candidate.start, candidate.end)
+    rows = renumber(rows, numbers, classes) if classes else rows
+    return Scan(name, base, rows, quarantined, notes, listing.passed_over, len(stamps) - len(new))
 
 
 def _row(root: Path, candidate: Candidate, probe: Probe) -> Row:
@@ -144,8 +134,8 @@ def _row(root: Path, candidate: Candidate, probe: Probe) -> Row:
     shown = Clock(clock.cut(frames))
     if clock.varies and len(frames) < clock.frames:  # the mean of the file is not the rate here
         known["fps"] = shown.frames / shown.seconds
-    known |= {"first": frames.start, "frames": len(frames)}
-    return Row(**known, durations=shown.runs if shown.varies else None)
+    known |= {"first": frames.start, "frames": len(frames), "durations": shown.runs if shown.varies else None}
+    return Row(**known)
 
 
 def _locate(root: Path, candidate: Candidate) -> Path:
@@ -159,11 +149,11 @@ def _locate(root: Path, candidate: Candidate) -> Path:
 
 def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
     """Return the cache; where the user's cache folder cannot be written, none, with a note."""
-    if cache is not True:
-        return ProbeCache(cache or None, kind)
     try:
-        return ProbeCache(default_file(), kind)
+        return ProbeCache(default_file() if cache is True else cache or None, kind)
     except (VidaugError, RuntimeError) as error:  # RuntimeError: a user without a home
+        if cache is not True:
+            raise
         notes.append(f"nothing is kept for the next scan: {error}")
         return ProbeCache(None, kind)
 
@@ -175,13 +165,7 @@ def _probe_each(
     if not files:
         return
     # Only here, so that a scan that finds everything in its cache loads no decoder.
-    from vidaug_cli.data.video.guard import Guard
-    from vidaug_cli.data.video.pool import decode_each
+    from vidaug_cli.data.video.guard import decode_each
 
-    def probe(guard: Guard, file: Path) -> tuple[Path, Probe | VideoError]:
-        try:
-            return file, guard.probe(file, mode)
-        except VideoError as error:
-            return file, error
-
-    yield from decode_each(probe, files, min(worker_count(workers), len(files)), limits, ordered=False)
+    workers = min(worker_count(workers), len(files))
+    yield from decode_each(lambda guard, file: guard.probe(file, mode), files, workers, limits, ordered=False)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from itertools import zip_longest
+from collections.abc import Collection, Iterator
 from shutil import get_terminal_size
 from statistics import median
+from textwrap import wrap
 from typing import Any
 
 from vidaug_cli.data.listing.names import SPLITS
+from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
-from vidaug_cli.data.selection import classes_of
 from vidaug_cli.words import count, cut, printable
 
 SHOWN = 20  # quarantined videos listed one by one
-
-_FRAMES: dict[str, Callable[[list[int]], float]] = {"min": min, "median": median, "max": max, "sum": sum}
 
 
 def summarise(scan: Scan) -> dict[str, Any]:
@@ -33,7 +31,9 @@ def summarise(scan: Scan) -> dict[str, Any]:
         "classes": {name: labels[name] for name in classes_of(rows)},
         "unlabelled": labels[None],
         "splits": {name: splits[name] for name in dict.fromkeys([*SPLITS.values(), *splits]) if name in splits},
-        "frames": {name: of(frames) for name, of in _FRAMES.items()} if rows else {},
+        "frames": {"min": min(frames), "median": median(frames), "max": max(frames), "sum": sum(frames)}
+        if rows
+        else {},
         "estimated": sum(row.probe != "full" for row in rows),
         "sizes": {"count": len(sizes), "smallest": sizes[0], "largest": sizes[-1]} if rows else {},
         "rotated": sum(row.rotation != 0 for row in rows),
@@ -49,14 +49,7 @@ def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
     """Yield lines for the person: the counts, the notes, and each quarantined video with its reason."""
     facts = summarise(scan)
     yield f"{facts['root']} (layout {facts['layout']})"
-    for title, line in _lines(facts).items():
-        if line:
-            yield f"  {title:<12}{line}"
-    yield from _classes(facts["classes"])
-    if verbose:
-        yield f"  cache       {facts['cached']} not opened again"
-    for note in facts["notes"]:
-        yield f"  note        {cut(printable(note), 600)}"
+    yield from (f"  {title:<12}{text}" for title, text in _titled(facts, verbose) if text)
     if not scan.quarantined:
         return
     yield f"quarantined {len(scan.quarantined)}:"
@@ -67,43 +60,35 @@ def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
         yield f"  ... and {more} more: --quarantine FILE writes them all"
 
 
-def _classes(classes: dict[str, int]) -> Iterator[str]:
-    """Yield every class with its videos, as many in a line as fit the terminal; of a single class what may be wrong."""
-    words = [f"{cut(printable(name))}: {number}" for name, number in classes.items()]
-    width = max(get_terminal_size((100, 0)).columns - 14, 40)
-    lines: list[str] = []
-    for word in words:
-        if lines and len(lines[-1]) + len(word) + 3 <= width:
-            lines[-1] += f", {word}"
-        else:
-            lines[-1:] = [f"{lines[-1]},", word] if lines else [word]
-    for title, line in zip_longest(["classes"][: len(lines)], lines, fillvalue=""):
-        yield f"  {title:<12}{line}"
-    if len(classes) == 1:
-        yield f"  note        all videos are of one class, {words[0].rpartition(': ')[0]!r}: is it the one you mean?"
-
-
-def _lines(facts: dict[str, Any]) -> dict[str, str]:
-    """Return what is said of the counts, by its title; empty where there is nothing to say."""
+def _titled(facts: dict[str, Any], verbose: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is said of the counts, each with its title; empty where there is nothing to say."""
     classes, frames, sizes = facts["classes"], facts["frames"], facts["sizes"]
     each = f", {_span(classes.values())} each" if classes else ""
-    labels = f"; {facts['unlabelled']} without label" if facts["unlabelled"] else ""
-    rest = f", median {frames['median']:g}, {frames['sum']:,} in all" if frames else ""
-    estimated = f"; estimated for {facts['estimated']}" if facts["estimated"] else ""
-    ends = [f"{width}x{height}" for width, height in (sizes["smallest"], sizes["largest"])] if sizes else []
-    return {
-        "videos": f"{facts['videos']} in {len(classes)} class{'' if len(classes) == 1 else 'es'}{each}{labels}",
-        "splits": ", ".join(f"{name} {number}" for name, number in facts["splits"].items()),
-        "frames": f"{_span([frames['min'], frames['max']])}{rest}{estimated}" if frames else "",
-        "sizes": f"{sizes['count']} different, {' to '.join(ends)}" if len(set(ends)) > 1 else "".join(ends[:1]),
-        "rotated": count(facts["rotated"], "video") if facts["rotated"] else "",
-        "corrupt": f"{count(facts['corrupt'], 'video')} with frames that the decoder marked as damaged"
-        if facts["corrupt"]
-        else "",
-        "passed over": ", ".join(
-            f"{number} {kind or 'without extension'}" for kind, number in facts["passed_over"].items()
-        ),
-    }
+    unlabelled = f"; {facts['unlabelled']} without label" if facts["unlabelled"] else ""
+    yield "videos", f"{facts['videos']} in {len(classes)} class{'' if len(classes) == 1 else 'es'}{each}{unlabelled}"
+    yield "splits", ", ".join(f"{name} {number}" for name, number in facts["splits"].items())
+    if frames:
+        estimated = f"; estimated for {facts['estimated']}" if facts["estimated"] else ""
+        middle = f"median {frames['median']:g}, {frames['sum']:,} in all"
+        yield "frames", f"{_span([frames['min'], frames['max']])}, {middle}{estimated}"
+        ends = " to ".join("{}x{}".format(*sizes[end]) for end in ("smallest", "largest")[: sizes["count"]])
+        yield "sizes", f"{sizes['count']} different, {ends}" if sizes["count"] > 1 else ends
+    yield "rotated", facts["rotated"] and count(facts["rotated"], "video")
+    damaged = "with frames that the decoder marked as damaged"
+    yield "corrupt", facts["corrupt"] and f"{count(facts['corrupt'], 'video')} {damaged}"
+    passed_over = (f"{number} {kind or 'without extension'}" for kind, number in facts["passed_over"].items())
+    yield "passed over", ", ".join(passed_over)
+    # The blanks of a name are no place to break the line: until then they are what `printable` leaves nowhere.
+    words = (f"{cut(printable(name))}: {number}".replace(" ", "\xa0") for name, number in classes.items())
+    width = max(get_terminal_size((100, 0)).columns - 14, 40)
+    for number, line in enumerate(wrap(", ".join(words), width, break_long_words=False, break_on_hyphens=False)):
+        yield "" if number else "classes", line.replace("\xa0", " ")
+    if len(classes) == 1:
+        name = cut(printable(*classes))
+        yield "note", f"all videos are of one class, {name!r}: is it the one you mean?"
+    yield "cache", f"{facts['cached']} not opened again" if verbose else ""
+    for note in facts["notes"]:
+        yield "note", cut(printable(note), 600)
 
 
 def _span(numbers: Collection[int]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,46 +22,39 @@ NAMED = 150  # classes that are named beside a matrix; more would not be legible
 
 def confusion(matrix: Int64[np.ndarray, "k k"], classes: Sequence[str], path: Path) -> None:
     """Draw a confusion matrix, rows = truth, as shares of each row. Raises VidaugError without matplotlib."""
-    figure = new_figure(width=min(30, 4 + 0.16 * len(classes)), height=min(28, 3 + 0.16 * len(classes)))
-    axes = figure.add_subplot()
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(image, label="share of the class's videos", shrink=0.7)
-    axes.set(xlabel="first choice", ylabel="class")
-    if len(classes) <= NAMED:
-        ticks, names = range(len(classes)), [name[:40] for name in classes]
-        axes.set_xticks(ticks, names, rotation=90, fontsize=7, parse_math=False)
-        axes.set_yticks(ticks, names, fontsize=7, parse_math=False)
-    save(figure, path)
+    with _figure(path, width=min(30, 4 + 0.16 * len(classes)), height=min(28, 3 + 0.16 * len(classes))) as figure:
+        axes = figure.add_subplot()
+        shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+        image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+        figure.colorbar(image, label="share of the class's videos", shrink=0.7)
+        axes.set(xlabel="first choice", ylabel="class")
+        if len(classes) <= NAMED:
+            ticks, names = range(len(classes)), [name[:40] for name in classes]
+            axes.set_xticks(ticks, names, rotation=90, fontsize=7, parse_math=False)
+            axes.set_yticks(ticks, names, fontsize=7, parse_math=False)
 
 
 def curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     """Draw loss and top-1 over the epochs, in training and validation. Raises VidaugError without matplotlib."""
-    figure = new_figure(width=10, height=4)
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "top1"), strict=True):
-        for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            if seen := [row for row in rows if key in row]:
-                axes.plot([row["epoch"] for row in seen], [row[key] for row in seen], marker=".", label=label)
-        axes.set(xlabel="epoch", ylabel={"loss": "loss", "top1": "top-1"}[name])
-        axes.grid(alpha=0.3)
-        axes.legend()
-    save(figure, path)
+    with _figure(path, width=10, height=4) as figure:
+        for axes, name in zip(figure.subplots(1, 2), ("loss", "top1"), strict=True):
+            for key, label in ((name, "training"), (f"val_{name}", "validation")):
+                if seen := [row for row in rows if key in row]:
+                    axes.plot([row["epoch"] for row in seen], [row[key] for row in seen], marker=".", label=label)
+            axes.set(xlabel="epoch", ylabel={"loss": "loss", "top1": "top-1"}[name])
+            axes.grid(alpha=0.3)
+            axes.legend()
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches. Raises VidaugError without matplotlib."""
+@contextmanager
+def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """Yield an empty figure of so many inches, and write it as PNG once it is drawn. Raises VidaugError."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise VidaugError("plots need matplotlib", hint="pip install 'vidaug-cli[plots]'") from error
     figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG. Raises VidaugError when the folder or the disk does not take it."""
+    yield figure
     with atomically(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that the font lacks
         figure.savefig(temporary, format="png", dpi=100)

@@ -9,8 +9,7 @@ from itertools import chain
 
 from PIL import ImageDraw, ImageFont
 
-from vidaug_cli.draw.colours import Colour
-
+Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 # Pillow's own font, always there, has little beyond ASCII. These are common on Linux, macOS and Windows.

@@ -9,11 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Float64, Shaped, UInt8
 from torch import Tensor
 
 from vidaug_cli.errors import ClipsError
@@ -24,7 +24,9 @@ Video = UInt8[Tensor, "clips frames height width channels"]
 Frames = UInt8[Tensor, "frames height width channels"]
 Target = Float32[Tensor, "clips classes"]  # soft labels: rows sum to 1
 FrameWeights = Float32[Tensor, "clips frames"]  # share of the clip's own video in each frame
+Values = Float64[np.ndarray, "frames"]  # a number for each frame of one clip
 Draw = dict[str, Any]  # plain numbers, strings, lists and dicts: what JSON holds
+Drawn = TypeVar("Drawn")
 
 
 class Shape(NamedTuple):
@@ -35,7 +37,6 @@ class Shape(NamedTuple):
     w: int
 
 
-_WEIGHTS_HINT = "leave them out where nothing is mixed in yet"
 CHANNELS = (1, 3)  # what the colour ops are defined for
 TOLERANCE = 1e-3  # of a sum of label shares, and of a weight: those made in half precision are allowed
 
@@ -53,18 +54,17 @@ class Clips:
 
     def __init__(self, video: Video, target: Target, weights: FrameWeights | None = None) -> None:
         """Check types, shapes and devices. Without `weights` nothing is mixed in yet: they are 1."""
-        _check("video", video, torch.uint8, "(B, T, H, W, C) with 3 channels or 1", _is_video, _video_hint)
+        _check("video", video, "uint8 (B, T, H, W, C) with 3 channels or 1", _is_video, _video_hint)
         clips, frames = video.shape[:2]
-        _check("target", target, torch.float32, f"({clips}, classes)", lambda it: _is_target(it, clips), _target_hint)
+        _check("target", target, f"float32 ({clips}, classes)", lambda it: _is_target(it, clips), _target_hint)
         if weights is None:
             weights = torch.ones(clips, frames, device=video.device)
-        shape = (clips, frames)
-        _check("weights", weights, torch.float32, str(shape), lambda it: it.shape == shape, lambda it: _WEIGHTS_HINT)
-        for name, part in (("target", target), ("weights", weights)):
+        wanted = torch.float32, (clips, frames)
+        _check("weights", weights, f"float32 {wanted[1]}", lambda it: (it.dtype, it.shape) == wanted, _weights_hint)
+        for name, part in (("video", video), ("target", target), ("weights", weights)):
             if part.device != video.device:
                 what, hint = f"is on {part.device}, and video on {video.device}", f"try {name}.to(video.device)"
                 raise ClipsError(what, where=name, hint=hint)
-        for name, part in (("video", video), ("target", target), ("weights", weights)):
             object.__setattr__(self, name, part)
 
     def __len__(self) -> int:
@@ -76,43 +76,36 @@ class Clips:
         outside = ~((self.weights >= -TOLERANCE) & (self.weights <= 1 + TOLERANCE)).all(1)
         if not bool((unlike | outside).any()):
             return
-        for name, bad, good, hint in (
-            ("target", unlike, "a soft label is shares from 0 up that sum to 1", _target_hint(self.target)),
-            ("weights", outside, "a weight is a share, 0 to 1", ""),
-        ):
-            if bool(bad.any()):
-                row = int(bad.int().argmax())
-                values = ", ".join(f"{value:g}" for value in getattr(self, name)[row, :6].tolist())
-                raise ClipsError(
-                    f"row {row} is {values:.60}{' ...' * (getattr(self, name).shape[1] > 6)}, and {good}",
-                    where=name,
-                    hint=hint,
-                )
+        name, bad, good, hint = "weights", outside, "a weight is a share, 0 to 1", ""
+        if bool(unlike.any()):
+            name, bad, good = "target", unlike, "a soft label is shares from 0 up that sum to 1"
+            hint = _target_hint(self.target)
+        row = int(bad.int().argmax())
+        values = getattr(self, name)[row]
+        some = ", ".join(f"{value:g}" for value in values[:6].tolist())
+        raise ClipsError(f"row {row} is {some:.60}{' ...' * (len(values) > 6)}, and {good}", where=name, hint=hint)
 
 
 def _check(
-    name: str,
-    given: object,
-    dtype: torch.dtype,
-    shape: str,
-    fits: Callable[[Tensor], bool],
-    hint: Callable[[Tensor], str],
+    name: str, given: object, wanted: str, fits: Callable[[Tensor], bool], hint: Callable[[Tensor], str]
 ) -> None:
-    """Raise ClipsError with what `given` is and should be, unless it is a tensor of this type that `fits`."""
+    """Raise ClipsError with what `given` is and should be, unless it is a tensor that `fits`."""
     if not isinstance(given, Tensor):
         what = f"is a {type(given).__module__}.{type(given).__qualname__}, should be a tensor of torch"
         raise ClipsError(what, where=name, hint=f"try torch.as_tensor({name})")
-    if given.dtype != dtype or not fits(given):
-        came, wanted = (str(kind).removeprefix("torch.") for kind in (given.dtype, dtype))
-        raise ClipsError(f"is {came} {tuple(given.shape)}, should be {wanted} {shape}", where=name, hint=hint(given))
+    if not fits(given):
+        came = f"{given.dtype} {tuple(given.shape)}".removeprefix("torch.")
+        raise ClipsError(f"is {came}, should be {wanted}", where=name, hint=hint(given))
 
 
 def _is_video(video: Tensor) -> bool:
-    return video.ndim == 5 and video.shape[-1] in CHANNELS and min(video.shape[1:]) > 0
+    layout = (video.dtype, video.ndim) == (torch.uint8, 5)
+    return layout and video.shape[-1] in CHANNELS and min(video.shape[1:]) > 0
 
 
 def _is_target(target: Tensor, clips: int) -> bool:
-    return target.ndim == 2 and len(target) == clips and target.shape[1] > 0
+    layout = (target.dtype, target.ndim) == (torch.float32, 2)
+    return layout and len(target) == clips and target.shape[1] > 0
 
 
 def _video_hint(video: Tensor) -> str:
@@ -146,7 +139,11 @@ def _target_hint(target: Tensor) -> str:
     return "try target.float()" if target.dtype != torch.float32 else ""
 
 
-class Op(ABC):
+def _weights_hint(weights: Tensor) -> str:
+    return "leave them out where nothing is mixed in yet"
+
+
+class Op(ABC, Generic[Drawn]):
     """What a table of a recipe names: a frozen dataclass whose fields are its keys; wrong values raise VidaugError."""
 
     def __post_init__(self) -> None:
@@ -157,16 +154,12 @@ class Op(ABC):
         return {}
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator, shape: Shape) -> Any:
+    def draw(self, rng: np.random.Generator, shape: Shape) -> Drawn:
         """Draw the random numbers for one clip."""
 
 
-class ClipOp(Op):
-    """An augmentation of one clip by itself."""
-
-    @abstractmethod
-    def draw(self, rng: np.random.Generator, shape: Shape) -> Draw:
-        """Draw the random numbers for one clip, as JSON can hold them."""
+class ClipOp(Op[Draw]):
+    """An augmentation of one clip by itself; what it draws is as JSON can hold it."""
 
     @abstractmethod
     def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
@@ -174,6 +167,11 @@ class ClipOp(Op):
 
         A clip does not know its batch: the result for one clip is the same alone and among others.
         """
+
+
+def ramp(first: float, last: float, frames: int) -> Values:
+    """Return values that run evenly from `first` to `last` over the frames; a single frame has `first`."""
+    return np.linspace(first, last, frames)
 
 
 # What fits a core's cache, where batch-sized temporaries would go through memory; a GPU wants much at once.

@@ -9,16 +9,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from vidaug_cli.errors import ClipsError
 from vidaug_cli.ops import geometric, photometric
-from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Video, map_frames
+from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Values, Video, map_frames, ramp
 from vidaug_cli.ops.geometric import Interpolation, Sampling
-from vidaug_cli.ops.schedule import Values, ramp
 from vidaug_cli.schema import Rules
 from vidaug_cli.words import nearest
 
@@ -51,18 +50,16 @@ class FrameOp:
     moves: bool = False  # moves pixels, so that interpolation and fill matter
 
 
-def _both(scale: Scale) -> dict[MagnitudeTable, Scale]:
-    return {"official": scale, "monotone": scale}
+def _scales(official: Scale, monotone: Scale | None = None) -> dict[MagnitudeTable, Scale]:
+    """Return the scale of each table; without a second the same for both."""
+    return {"official": official, "monotone": monotone or official}
 
 
-_NO_VALUE = _both(Scale())
-_TURN = _both(Scale(0, 30, signed=True))
-_SLANT = _both(Scale(0, 0.3, signed=True))
-_SHIFT: dict[MagnitudeTable, Scale] = {
-    "official": Scale(0, 100 / 160, signed=True),
-    "monotone": Scale(0, 150 / 331, signed=True),
-}
-_FACTOR: dict[MagnitudeTable, Scale] = {"official": Scale(0.1, 1.9), "monotone": Scale(0, 0.9, signed=True, base=1)}
+_NO_VALUE = _scales(Scale())
+_TURN = _scales(Scale(0, 30, signed=True))
+_SLANT = _scales(Scale(0, 0.3, signed=True))
+_SHIFT = _scales(Scale(0, 100 / 160, signed=True), Scale(0, 150 / 331, signed=True))
+_FACTOR = _scales(Scale(0.1, 1.9), Scale(0, 0.9, signed=True, base=1))
 
 OPS: dict[str, FrameOp] = {
     "identity": FrameOp(photometric.identity, _NO_VALUE),
@@ -74,8 +71,8 @@ OPS: dict[str, FrameOp] = {
     "shear_y": FrameOp(geometric.shear_y, _SLANT, (-2, 2), moves=True),
     "translate_x": FrameOp(geometric.translate_x, _SHIFT, (-1, 1), moves=True),
     "translate_y": FrameOp(geometric.translate_y, _SHIFT, (-1, 1), moves=True),
-    "posterize": FrameOp(photometric.posterize, {"official": Scale(0, 4), "monotone": Scale(8, 4)}, (1, 8)),
-    "solarize": FrameOp(photometric.solarize, {"official": Scale(0, 256), "monotone": Scale(255, 0)}, (0, 256)),
+    "posterize": FrameOp(photometric.posterize, _scales(Scale(0, 4), Scale(8, 4)), (1, 8)),
+    "solarize": FrameOp(photometric.solarize, _scales(Scale(0, 256), Scale(255, 0)), (0, 256)),
     "color": FrameOp(photometric.color, _FACTOR, (0, 10)),
     "contrast": FrameOp(photometric.contrast, _FACTOR, (0, 10)),
     "brightness": FrameOp(photometric.brightness, _FACTOR, (0, 10)),
@@ -104,14 +101,8 @@ class FrameOps(ClipOp):
 
     def rules(self) -> Rules:
         """Return for each key whether its value is good, and in words what is."""
-        levels = self._levels
-        return {
-            "interpolation": (self.interpolation in get_args(Interpolation), " or ".join(get_args(Interpolation))),
-            "fill": (
-                len(levels) in (1, 3) and all(0 <= level <= 255 for level in levels),
-                "0 to 255, one level or three",
-            ),
-        }
+        good = len(self._levels) in (1, 3) and all(0 <= level <= 255 for level in self._levels)
+        return {"fill": (good, "0 to 255, one level or three")}
 
     @abstractmethod
     def layers(self, draw: Draw, frames: int) -> list[Layer]:
@@ -121,20 +112,18 @@ class FrameOps(ClipOp):
         """Return a new batch that went through the drawn ops of each clip, in order."""
         levels, channels = len(self._levels), video.shape[-1]
         if levels not in (1, channels):
-            raise ClipsError(
-                f"has {levels} levels, and the clips have {channels} channel", where="fill", hint="give one level"
-            )
+            what = f"has {levels} levels, and the clips have {channels} channel"
+            raise ClipsError(what, where="fill", hint="give one level")
+        sampling = Sampling(self.interpolation, self._levels)
+        functions = {
+            name: partial(op.function, sampling=sampling) if op.moves else op.function for name, op in OPS.items()
+        }
         out = torch.empty_like(video)
         for clip, made, draw in zip(video, out, draws, strict=True):
             names, values = zip(*self.layers(draw, len(clip)), strict=True)
             # All ops on one block of frames, then on the next, so that a block stays in the cache.
-            map_frames(partial(_chain, [self._bound(name) for name in names]), clip, *values, out=made)
+            map_frames(partial(_chain, [functions[name] for name in names]), clip, *values, out=made)
         return out
-
-    def _bound(self, name: str) -> Callable[..., Frames]:
-        op = OPS[name]
-        sampling = Sampling(self.interpolation, self._levels)
-        return partial(op.function, sampling=sampling) if op.moves else op.function
 
 
 def _chain(ops: Iterable[Callable[..., Frames]], frames: Frames, *values: Values) -> Frames:

@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float32, Float64, Int32, UInt8
 from torch import Tensor
 
-from vidaug_cli.ops.clips import Frames
-from vidaug_cli.ops.schedule import Values
+from vidaug_cli.ops.clips import Frames, Values
 
 Interpolation = Literal["nearest", "bilinear"]
 Maps = Float64[np.ndarray, "frames 2 3"]  # x and y of the input from (x, y, 1) of the output

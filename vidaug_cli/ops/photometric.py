@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float32, Int32, Shaped, UInt8
 from torch import Tensor
 
-from vidaug_cli.ops.clips import Frames
-from vidaug_cli.ops.schedule import Values
+from vidaug_cli.ops.clips import Frames, Values
 
 PerFrame = Shaped[Tensor, "frames 1 1 1"]
 Levels = Shaped[Tensor, "frames height width channels"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from vidaug_cli.ops.clips import ClipOp, Draw, Shape
+from vidaug_cli.ops.clips import ClipOp, Draw, Shape, ramp
 from vidaug_cli.ops.frame_ops import OPS, TOP, FrameOps, Layer, MagnitudeTable, Ramp, op_names, suggestion
-from vidaug_cli.ops.schedule import SCHEDULES, Ends, ramp
 from vidaug_cli.schema import Rules
 
 Variant = Literal["spatial", "temporal_plus", "temporal", "mix", "fixed"]
@@ -37,24 +36,20 @@ class RandAugmentT(FrameOps):
         fixed, swings = self.variant == "fixed", self.variant in ("temporal_plus", "mix")
         names = op_names(self.table)
         unknown = [f"{name!r} is not{suggestion(name, names)}" for name in self.ops if name not in names]
-        ends = f'0 to {TOP} with variant = "fixed"' if fixed else 'left out unless variant = "fixed"'
 
-        def fits(end: float | None) -> bool:
-            return (end is not None and 0 <= end <= TOP) if fixed else end is None
+        def rule(name: str, top: float, used: bool, otherwise: str) -> tuple[bool, str]:
+            # A key that the variant does not look at has to stay as it is, or it would change nothing in silence.
+            value = getattr(self, name)
+            if not used:
+                return value == getattr(RandAugmentT, name), otherwise
+            return value is not None and 0 <= value <= top, f"0 to {top}" + ' with variant = "fixed"' * fixed
 
         return super().rules() | {
             "n": (1 <= self.n <= 32, "1 to 32"),
-            # A key that the variant does not look at has to stay as it is, or it would change nothing in silence.
-            "m": (self.m == RandAugmentT.m, 'left out with variant = "fixed"')
-            if fixed
-            else (0 <= self.m <= TOP, f"0 to {TOP}"),
-            "variant": (self.variant in get_args(Variant), ", ".join(get_args(Variant))),
-            "range": (0 <= self.range <= 2, "0 to 2")
-            if swings
-            else (self.range == RandAugmentT.range, 'left out unless variant = "temporal_plus" or "mix"'),
-            "m1": (fits(self.m1), ends),
-            "m2": (fits(self.m2), ends),
-            "table": (self.table in get_args(MagnitudeTable), " or ".join(get_args(MagnitudeTable))),
+            "m": rule("m", TOP, not fixed, 'left out with variant = "fixed"'),
+            "range": rule("range", 2, swings, 'left out unless variant = "temporal_plus" or "mix"'),
+            "m1": rule("m1", TOP, fixed, 'left out unless variant = "fixed"'),
+            "m2": rule("m2", TOP, fixed, 'left out unless variant = "fixed"'),
             "ops": (not names or not unknown, f"ops of the table: {', '.join(unknown)}"),
         }
 
@@ -70,18 +65,24 @@ class RandAugmentT(FrameOps):
         sign = 1 - 2 * int(rng.integers(2)) if OPS[name].scales[self.table].signed else 1
         return {"op": name, "first": first, "last": last, "sign": sign}
 
-    def _draw_ends(self, rng: np.random.Generator, variant: str) -> Ends:
+    def _draw_ends(self, rng: np.random.Generator, variant: str) -> tuple[float, float]:
+        """Draw the magnitudes of the first and the last frame."""
         if self.m1 is not None and self.m2 is not None:
             return self.m1, self.m2
-        return SCHEDULES[variant](rng, self.m, self.range)
+        if variant == "spatial":  # RandAugment as it was for images
+            return self.m, self.m
+        if variant == "temporal":
+            return rng.uniform(min(0.1, self.m), self.m), self.m
+        swing = 0.5 * self.range * self.m * rng.uniform(-1, 1)  # its sign is the fair coin for the direction
+        return self.m - swing, self.m + swing
 
     def layers(self, draw: Draw, frames: int) -> list[Layer]:
         """Return the drawn ops with the values that their magnitudes stand for."""
-        return [
-            (layer["op"], OPS[layer["op"]].scales[self.table].values(magnitudes, layer["sign"]))
-            for layer in draw["layers"]
-            for magnitudes in [ramp(layer["first"], layer["last"], frames)]
-        ]
+        layers = []
+        for layer in draw["layers"]:
+            magnitudes = ramp(layer["first"], layer["last"], frames)
+            layers.append((layer["op"], OPS[layer["op"]].scales[self.table].values(magnitudes, layer["sign"])))
+        return layers
 
 
 RANDAUGMENT: dict[str, type[ClipOp]] = {"randaugment_t": RandAugmentT, "ramp": Ramp}

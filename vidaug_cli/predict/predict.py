@@ -14,26 +14,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
-from torch import Tensor
+from jaxtyping import Float32, Int64
 
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.data.listing.tree import Quarantined
-from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.data.sampling import check_rates
-from vidaug_cli.data.selection import distinct_names
 from vidaug_cli.data.shard.done import done_path, read_done
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
-from vidaug_cli.predict.decoding import Pixels, Reading, read_ahead, readings
+from vidaug_cli.ops.clips import Frames
 from vidaug_cli.predict.predictor import Predictor, clip_sources
-from vidaug_cli.predict.views import Views
+from vidaug_cli.predict.views import Pixels, Reading, Views, read_ahead, readings
 from vidaug_cli.scores.file import Failed, Scores
 from vidaug_cli.words import count, printable
 from vidaug_cli.workers import Progress
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Prediction:
     """Scores, and what making them took."""
 
@@ -41,7 +39,7 @@ class Prediction:
     views: int  # of each video, on average
     clips: int  # that went through the network: views that are alike go once
     seconds: float
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
     @property
     def top1(self) -> float | None:
@@ -66,7 +64,7 @@ class Prediction:
 
 
 class VideoScores:
-    """The softmaxes of each video's views as they add up."""
+    """The softmaxes of each video's views as they add up, and the reasons why videos have none."""
 
     def __init__(self, predictor: Predictor, rows: Sequence[Row], views: int) -> None:
         self.started = time.monotonic()
@@ -76,6 +74,7 @@ class VideoScores:
         self.sums, self.counts = np.zeros((videos, classes)), np.zeros(videos, np.int64)
         self.views = np.zeros((videos, views, classes), np.float32) if views else None
         self.clips = 0
+        self.failed: dict[int, str] = {}
 
     def add(self, video: int, views: Sequence[int], softmax: Float32[np.ndarray, " k"]) -> None:
         """Add a clip that is one or several of a video's views."""
@@ -85,33 +84,26 @@ class VideoScores:
         if self.views is not None:
             self.views[video, views] = softmax
 
-    def prediction(
-        self, about: dict[str, Any], failed: dict[int, str], quarantined: Sequence[Quarantined], notes: Sequence[str]
-    ) -> Prediction:
-        """Return the scores of all videos but those that `failed`, by number and with the reason."""
+    def prediction(self, about: dict[str, Any], quarantined: Sequence[Quarantined] = ()) -> Prediction:
+        """Return the scores of all videos but those that failed; `about` says how they were made."""
         names = distinct_names(self.rows)
-        done = [video for video in range(len(self.rows)) if video not in failed]
-        failures = [Failed(names[video], int(self.labels[video]), reason) for video, reason in failed.items()]
+        done = [video for video in range(len(self.rows)) if video not in self.failed]
+        failures = [Failed(names[video], int(self.labels[video]), reason) for video, reason in self.failed.items()]
         left_out = [f"left out: {printable(failure.video)}: {failure.reason}" for failure in failures]
         failures += [Failed(video.path, -1, video.reason) for video in quarantined]
-        shape = [(self.rows[video].frames, self.rows[video].width, self.rows[video].height) for video in done]
+        shape = np.array([(row.frames, row.width, row.height) for row in self.rows], np.int32).reshape(-1, 3)
         scores = Scores(
             classes=self.predictor.classes,
             videos=tuple(names[video] for video in done),
             labels=self.labels[done],
             scores=(self.sums[done] / self.counts[done, None]).astype(np.float32),
             views=None if self.views is None else self.views[done],
-            shape=np.array(shape, np.int32).reshape(-1, 3),
+            shape=shape[done],
             failures=tuple(failures),
             source=json.dumps(self.predictor.about | about),
         )
-        return Prediction(
-            scores=scores,
-            views=round(self.counts[done].mean()) if done else 0,
-            clips=self.clips,
-            seconds=time.monotonic() - self.started,
-            notes=(*notes, *self.notes, *left_out),
-        )
+        views = round(self.counts[done].mean()) if done else 0
+        return Prediction(scores, views, self.clips, time.monotonic() - self.started, (*self.notes, *left_out))
 
 
 def predict_videos(
@@ -138,27 +130,26 @@ def predict_videos(
     Raises VidaugError when no label is a class of the network.
     """
     check_rates(predictor.clip, rows)
+    crop = predictor.clip.crop[0] if crop is None else crop
     scores = VideoScores(predictor, rows, views if per_view else 0)
-    failed: dict[int, str] = {}
     wanted = readings(predictor.clip, rows, views, crop)
     with (
         closing(read_ahead(wanted, predictor.clip, predictor.workers, predictor.limits)) as decoded,
         Progress(len(rows), "video", "predict", show=progress) as bar,
     ):
-        clips = _clips(decoded, predictor.device, failed)
+        clips = _clips(decoded, predictor.device, scores.failed)
         while batch := list(islice(clips, predictor.batch)):
             answers = predictor.softmax(torch.stack([clip for *_, clip in batch]))
             for (video, places, _), answer in zip(batch, answers, strict=True):
                 scores.add(video, places, answer)
             bar.update(batch[-1][0] - bar.done)
         bar.update(len(rows) - bar.done)
-    share = predictor.clip.crop[0] if crop is None else crop
-    return scores.prediction({"views": views, "crop": share}, failed, quarantined, ())
+    return scores.prediction({"views": views, "crop": crop}, quarantined)
 
 
 def _clips(
     decoded: Iterable[tuple[Reading, Pixels | VideoError]], device: str, failed: dict[int, str]
-) -> Iterator[tuple[int, Sequence[int], UInt8[Tensor, "t h w 3"]]]:
+) -> Iterator[tuple[int, Sequence[int], Frames]]:
     """Yield for each clip its video's number, which of the video's views it is, and its frames.
 
     The reason why a video cannot be read goes into `failed`.
@@ -167,9 +158,9 @@ def _clips(
         if isinstance(pixels, VideoError):
             failed[reading.video] = pixels.reason
             continue
-        frames = torch.from_numpy(pixels.frames).to(device)
-        for places, numbers in zip(reading.places, torch.from_numpy(pixels.numbers).to(device), strict=True):
-            yield reading.video, places, frames[numbers]
+        frames, cuts = torch.from_numpy(pixels).to(device), torch.from_numpy(reading.cuts).to(device)
+        for places, cut in zip(reading.places, cuts, strict=True):
+            yield reading.video, places, frames[cut]
 
 
 def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, progress: bool = False) -> Prediction:
@@ -183,22 +174,22 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
     if mixed := sum(partner >= 0 for partner in partners):
         hint = "predict videos, or shards made with --recipe none"
         raise ShardError(f"{mixed} of {count(len(own), 'clip')} are mixed from two videos", where=out, hint=hint)
-    views = Counter(own).values()
-    if per_view and len(set(views)) > 1:
-        what = f"videos have {min(views)} to {max(views)} clips"
-        raise ShardError(what, where=out, hint="leave --per-view out")
-    scores = VideoScores(predictor, plan.rows, max(views, default=0) if per_view else 0)
+    views = Counter(own)
+    least, most = min(views.values(), default=0), max(views.values(), default=0)
+    if per_view and least < most:
+        raise ShardError(f"videos have {least} to {most} clips", where=out, hint="leave --per-view out")
+    scores = VideoScores(predictor, plan.rows, most if per_view else 0)
     with explain_torch_errors(out), Progress(len(own), "clip", "predict", show=progress) as bar:
         for clips, *_ in predictor.shard_batches(cuts):
-            batch = own[bar.done : bar.done + len(clips)]
-            for video, answer in zip(batch, predictor.softmax(clips), strict=True):
+            for video, answer in zip(own[bar.done :][: len(clips)], predictor.softmax(clips), strict=True):
                 scores.add(video, [int(scores.counts[video])], answer)
             bar.update(len(clips))
     failures = (failure for path in cuts.shards.paths for failure in read_done(done_path(path)).failures)
     reasons = {failure.path: failure.reason for failure in failures}
-    without = np.flatnonzero(scores.counts == 0).tolist()
-    failed = {video: reasons.get(plan.rows[video].name, "has no clip in the shards") for video in without}
-    return scores.prediction({"shards": out.name}, failed, (), predictor.notes)
+    without = [(video, row) for video, row in enumerate(plan.rows) if video not in views]
+    scores.failed |= {video: reasons.get(row.name, "has no clip in the shards") for video, row in without}
+    scores.notes = (*predictor.notes, *scores.notes)
+    return scores.prediction({"shards": out.name})
 
 
 def match_labels(

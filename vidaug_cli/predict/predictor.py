@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,11 @@ from torch import Tensor
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.data.video.limits import Limits
+from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.device import Amp, autocast, within_memory
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
-from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
 
 
@@ -36,19 +35,8 @@ class Predictor:
     amp: Amp = "auto"
     batch: int = 8  # clips on the device at a time
     workers: int = 1
-    limits: Limits = field(default_factory=Limits)  # what one video may cost
+    limits: Limits = LIMITS  # what one video may cost
     about: dict[str, Any] = field(default_factory=dict)  # where the network comes from, for the scores
-
-    @classmethod
-    def of(cls, checkpoint: Checkpoint, *, device: str = "cpu", **settings: Any) -> Predictor:
-        """Return the network of a checkpoint on a device, run with these `settings`."""
-        network = checkpoint.network(device)
-        return cls(network=network, classes=checkpoint.classes, clip=checkpoint.clip, device=device, **settings)
-
-    @property
-    def shape(self) -> Shape:
-        """Frames, height and width of a clip as the network takes it."""
-        return Shape(self.clip.frames, self.clip.size, self.clip.size)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -62,19 +50,20 @@ class Predictor:
             logits = self.network(video.to(self.device, non_blocking=True))
         return np.asarray(logits.float().softmax(1).cpu().numpy())
 
-    def cuts(self, shards: Path | Sequence[Path]) -> CropDataset:
-        """Return the clips of an output folder, or of some shards, by their middle where the network takes less.
+    def cuts(self, shards: Path) -> CropDataset:
+        """Return the clips of an output folder, or of one shard, by their middle where the network takes less.
 
         Raises ShardError when they are too small for the network.
         """
         data = ShardDataset(shards, with_weights=True)
+        taken = Shape(self.clip.frames, self.clip.size, self.clip.size)
         with Shard(data.paths[0]) as shard:
-            have = Shape(*shard.header.shape[:3])
-        if any(length < wanted for length, wanted in zip(have, self.shape, strict=True)):
-            what = f"has clips of {_spell(have)}, and the network takes {_spell(self.shape)}"
-            hint = f"make shards with --frames {self.shape.t} --size {self.shape.h}"
-            raise ShardError(what, where=data.paths[0], hint=hint)
-        return CropDataset(data, self.shape)
+            given = shard.header.shape[:3]
+        if any(length < wanted for length, wanted in zip(given, taken, strict=True)):
+            there, here = (" x ".join(map(str, shape)) for shape in (given, taken))
+            hint = f"make shards with --frames {taken.t} --size {taken.h}"
+            raise ShardError(f"has clips of {there}, and the network takes {here}", where=data.paths[0], hint=hint)
+        return CropDataset(data, taken)
 
     @property
     def readers(self) -> int:
@@ -84,8 +73,7 @@ class Predictor:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of reading shards."""
-        note = reading_note(self.readers)
-        return (note,) if note else ()
+        return tuple(filter(None, [reading_note(self.readers)]))
 
     def shard_batches(self, cuts: CropDataset) -> Iterator[tuple[Tensor, ...]]:
         """Yield all clips in order, with their labels and weights.
@@ -104,7 +92,3 @@ def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:
         with Shard(path) as shard:
             sources.append(shard.column("sources"))
     return np.concatenate(sources)
-
-
-def _spell(shape: Shape) -> str:
-    return " x ".join(map(str, shape))

@@ -43,4 +43,4 @@ def draw_and_apply(recipe: Recipe, clips: Clips, *, seed: int, epoch: int, first
     if len(clips) < 2 or not any(mixtures):
         return augmented
     partner = Clips(*(torch.roll(part, -1, 0) for part in (video, clips.target, clips.weights)))
-    return mix(augmented, partner, [mixture[1] if mixture else UNMIXED for mixture in mixtures])
+    return mix(augmented, partner, [mixture.blend if mixture else UNMIXED for mixture in mixtures])

@@ -7,22 +7,25 @@ one is chosen for a clip, by weight; `mix_p` at the top is the chance that a cli
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from importlib import resources
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 from vidaug_cli.errors import RecipeError, VidaugError
 from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
-from vidaug_cli.recipe.registry import OPS, TomlTable, aliases, op_name, ops_with
-from vidaug_cli.recipe.tables import merge, override_key
+from vidaug_cli.recipe.registry import KINDS, TomlTable, aliases, op_name, ops_of, ops_with, spelled
 from vidaug_cli.schema import as_tuples, type_fault, type_faults
 from vidaug_cli.words import nearest, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
+_TOP = {"name": str, "summary": str, "reference": str, "mix_p": float, "augment": list, "mix": list}
+_SHARES = {"augment": ("p", 1.0), "mix": ("weight", 1e6)}  # the key beside `op` of each kind of table, and its top
 
 
 def load_recipe(*names: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -62,10 +65,9 @@ def shipped_name(name: str) -> str | None:
 
 def read_recipe(name: str) -> str:
     """Return the TOML text of a shipped recipe or of a file. Raises RecipeError with the nearest name."""
-    if name in shipped_recipes():
-        return (resources.files("vidaug_cli.recipes") / f"{name}.toml").read_text("utf-8")
     if shipped := shipped_name(name):
-        return read_recipe(aliases().get(shipped, shipped))
+        file = shipped if shipped in shipped_recipes() else aliases()[shipped]
+        return (resources.files("vidaug_cli.recipes") / f"{file}.toml").read_text("utf-8")
     path = Path(name)
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -98,35 +100,106 @@ def _parse(text: str, name: str) -> TomlTable:
         raise RecipeError("is nested too deeply", where=name, hint="a recipe has tables of plain values") from error
 
 
-_SHARES = {"augment": ("p", 1.0), "mix": ("weight", 1e6)}  # the key beside `op` of each kind of table, and its top
-
-
 def _build(tables: Sequence[tuple[str, TomlTable]], where: str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe of some tables. Raises RecipeError with every fault of theirs and of the overrides."""
-    table, faults = merge(tables)
-    faults += [fault for override in overrides for fault in override_key(table, override)]
+    table, faults = _merge(tables)
+    faults += [fault for override in overrides for fault in _override(table, override)]
     augment, mix = (
         [_entry(kind, entry, f"{where}: {kind}.{index}", faults) for index, entry in enumerate(table[kind])]
-        for kind in _SHARES
+        for kind in KINDS
     )
     if not faults and mix and not any(weight for *_, weight in mix):
         faults.append(f"{where}: mix: every weight is 0")
     if faults:
         raise RecipeError("\n".join(faults))
-    return Recipe(
-        name=table["name"],
-        summary=table["summary"],
-        reference=table["reference"],
-        augment=tuple(AugmentStep(*entry) for entry in augment),
-        mix=tuple(MixMember(*entry) for entry in mix),
-        mix_p=float(table["mix_p"]),
-    )
+    steps = {"augment": tuple(starmap(AugmentStep, augment)), "mix": tuple(starmap(MixMember, mix))}
+    return Recipe(**table | steps | {"mix_p": float(table["mix_p"])})
+
+
+def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
+    """Yield the outermost keys that are wrong, each with what is wrong with it."""
+    for key, value in table.items():
+        if key not in _TOP:
+            yield key, f"unknown key{nearest(key, _TOP)}"
+        elif isinstance(value, dict) and _TOP[key] is list:
+            yield key, f"should be tables, [[{key}]]"
+        elif fault := type_fault(value, _TOP[key]):
+            yield key, fault
+        elif isinstance(value, list) and not all(isinstance(entry, dict) for entry in value):
+            yield key, f"should be tables, [[{key}]]"
+    if "mix_p" in table and not table.get("mix"):
+        yield "mix_p", "there is no [[mix]] that it could be the chance of"
+    elif not type_fault(chance := table.get("mix_p", 1.0), float) and not 0 <= chance <= 1:
+        yield "mix_p", f"{shown(chance)} should be a chance, 0 to 1"
+
+
+def _merge(named: Sequence[tuple[str, TomlTable]]) -> tuple[TomlTable, list[str]]:
+    """Return one table of all, with what is good of each, and the faults of the rest."""
+    faults = []
+    for name, table in named:
+        for key, fault in list(_shape_faults(table)):
+            faults.append(f"{name}: {shown(key)[1:-1]}: {fault}")
+            table.pop(key, None)
+    chances = {table.get("mix_p", 1.0) for _, table in named if table.get("mix")}
+    if len(chances) > 1:
+        faults.append(f"the recipes have different mix_p: {sorted(chances)}; make them one with a file")
+
+    return {
+        "name": "+".join(str(table.get("name", Path(name).stem)) for name, table in named),
+        **{key: "; ".join(table[key] for _, table in named if table.get(key)) for key in ("summary", "reference")},
+        "mix_p": chances.pop() if chances else 1.0,
+        **{kind: [dict(entry) for _, table in named for entry in table.get(kind, [])] for kind in KINDS},
+    }, faults
+
+
+def _override(table: TomlTable, override: str) -> Iterator[str]:
+    """Put one `--set KEY=VALUE` into the table, and yield what is wrong with it."""
+    keys, value = _key_and_value(override)
+    entries = [(op_name(kind, entry), entry) for kind in KINDS for entry in table[kind]]
+    names = list(dict.fromkeys(name for name, _ in entries))
+    match keys:
+        case []:
+            yield f"--set {shown(override)[1:-1]}: should be KEY=VALUE, such as fademixup.beta=0.4"
+        case ["mix_p"]:
+            table["mix_p"] = value
+            faults = _shape_faults({"mix_p": value, "mix": table["mix"]})
+            yield from (f"--set {key}: {fault}" for key, fault in faults)
+        case [name, key] if named := [entry for op, entry in entries if op == spelled(name, names)]:
+            for entry in named:
+                entry[key] = value
+        case ["augment" | "mix" as kind, index, key] if index in map(str, range(len(table[kind]))):
+            table[kind][int(index)][key] = value
+        case _:
+            places = ["mix_p", *(f"{kind}.{i}" for kind in KINDS for i in range(len(table[kind]))), *names]
+            what = f"the recipe has no such place{nearest('.'.join(keys[:-1]), places)} (it has {', '.join(places)})"
+            owners = ops_with(keys[-1])
+            if near := [name for name in owners if name in names]:
+                what += f"; {keys[-1]} is a key of {near[0]}: try {near[0]}.{keys[-1]}"
+            elif owners:
+                what += f"; {keys[-1]} is a key of {' and '.join(owners)}, which the recipe does not have"
+            yield f"--set {shown('.'.join(keys))[1:-1]}: {what}"
+
+
+def _key_and_value(override: str) -> tuple[list[str], Any]:
+    """Return the parts of the key and the value of `KEY=VALUE`, read as TOML; what is no value of TOML is a string.
+
+    There are no parts where it is something else.
+    """
+    match = re.fullmatch(r"\s*([\w.-]+)\s*=(.*)", override, re.ASCII | re.DOTALL)
+    if match is None:
+        return [], None
+    text = match[2].strip()
+    try:
+        (value,) = tomllib.loads(f"value={text}").values()
+    except (ValueError, RecursionError):
+        value = text
+    return match[1].split("."), text if isinstance(value, dict) else value
 
 
 def _entry(kind: str, entry: TomlTable, place: str, faults: list[str]) -> tuple[str, Any, float]:
     """Return name, op, and chance or weight of one table, and add what is wrong with it to `faults`."""
     key, top = _SHARES[kind]
-    name, share, ops = op_name(kind, entry), entry.get(key, 1.0), OPS[kind]()
+    name, share, ops = op_name(kind, entry), entry.get(key, 1.0), ops_of(kind)
     if fault := type_fault(share, float) or ("" if 0 <= share <= top else f"{shown(share)} should be 0 to {top:g}"):
         faults.append(f"{place}.{key}: {fault}")
         share = 0
@@ -145,25 +218,23 @@ def _op_fault(kind: str, entry: TomlTable) -> str:
         return "is missing"
     if fault := type_fault(entry["op"], str):
         return fault
-    (other,) = OPS.keys() - {kind}
-    known = op_name(other, entry)
-    if known in OPS[other]():
+    other = "mix" if kind == "augment" else "augment"
+    if (known := op_name(other, entry)) in ops_of(other):
         return f"no op {shown(entry['op'])}; {known} stands under [[{other}]]"
-    near = nearest(entry["op"], OPS[kind]())
+    near = nearest(entry["op"], ops_of(kind))
     return f"no op {shown(entry['op'])}{near or '; is the package that offers it installed?'}"
 
 
 def _make_op(cls: type[Any], settings: TomlTable, other_keys: list[str]) -> tuple[Any, list[str]]:
     """Return an op from its settings, and what is wrong with them."""
-    known = [field.name for field in fields(cls)]
+    wrong = dict(type_faults(settings, cls))
+    unknown = {key for key, fault in wrong.items() if fault == "unknown key"}  # and no known one is near
     faults = [
-        f"{shown(key)[1:-1]}: unknown key{nearest(key, [*known, *other_keys]) or _owners(key)}"
-        for key in settings
-        if key not in known
+        f"{key}: {fault}" + ((nearest(key, other_keys) or _owners(key)) if key in unknown else "")
+        for key, fault in wrong.items()
     ]
-    wrong = dict(type_faults(settings, cls, extra=True))
-    faults += [f"{key}: {fault}" for key, fault in wrong.items()]
-    good = {key: as_tuples(value) for key, value in settings.items() if key in known and key not in wrong}
+    known = {field.name for field in fields(cls)} - wrong.keys()
+    good = {key: as_tuples(value) for key, value in settings.items() if key in known}
     try:
         return cls(**good), faults
     except (VidaugError, ValueError, TypeError) as error:

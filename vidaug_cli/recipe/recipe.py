@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
@@ -33,6 +33,13 @@ class MixMember:
     name: str
     op: Mix
     weight: float
+
+
+class Mixture(NamedTuple):
+    """How one clip is mixed: by which op, and with which weights."""
+
+    op: str
+    blend: Blend
 
 
 @dataclass(frozen=True)
@@ -78,15 +85,15 @@ class Recipe:
                 video[chosen] = augmented
         return video
 
-    def draw_mix(self, rng: np.random.Generator, shape: Shape) -> tuple[str, Blend] | None:
-        """Return the op that mixes one clip, by name, and its weights; None where the clip stays unmixed."""
+    def draw_mix(self, rng: np.random.Generator, shape: Shape) -> Mixture | None:
+        """Return how one clip is mixed; None where it stays as it is."""
         if not self.mix or rng.random() >= self.mix_p:
             return None
         import numpy as np  # here, as it takes longer to load than to list the recipes
 
         shares = np.array([member.weight for member in self.mix])
         member = self.mix[int(rng.choice(len(shares), p=shares / shares.sum()))]
-        return member.name, member.op.draw(rng, shape)
+        return Mixture(member.name, member.op.draw(rng, shape))
 
 
 def _settings(op: Any) -> dict[str, Any]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vidaug_cli.errors import RecipeError
 from vidaug_cli.words import same_but_for_spelling, shown
 
-if TYPE_CHECKING:
-    from vidaug_cli.ops.clips import ClipOp
-    from vidaug_cli.ops.mix import Mix
-
 TomlTable = dict[str, Any]
+KINDS = ("augment", "mix")  # of tables in a recipe
 ENTRY_POINTS = "vidaug.ops"  # other packages offer ops in this group
 
 
@@ -26,20 +23,14 @@ def aliases() -> dict[str, str]:
 
 
 @cache
-def augment_ops() -> dict[str, type[ClipOp]]:
-    """Return the ops that may stand under `[[augment]]`, by name: ours and those of other packages."""
+def ops_of(kind: str) -> dict[str, type[Any]]:
+    """Return the ops that may stand under `[[augment]]` or `[[mix]]`, by name: ours and those of other packages."""
     from vidaug_cli.ops.clips import ClipOp
-    from vidaug_cli.ops.mix import CUTOUTS
+    from vidaug_cli.ops.mix import CUTOUTS, MIXES, Mix
     from vidaug_cli.ops.randaugment import RANDAUGMENT
 
-    return {**RANDAUGMENT, **CUTOUTS, **_foreign_ops(ClipOp)}
-
-
-@cache
-def mix_ops() -> dict[str, type[Mix]]:
-    """Return the ops that may stand under `[[mix]]`, by name: ours and those of other packages."""
-    from vidaug_cli.ops.mix import MIXES, Mix
-
+    if kind == "augment":
+        return {**RANDAUGMENT, **CUTOUTS, **_foreign_ops(ClipOp)}
     return {**MIXES, **{alias: MIXES[name] for alias, name in aliases().items()}, **_foreign_ops(Mix)}
 
 
@@ -59,24 +50,18 @@ def _foreign_ops(base: type[Any]) -> dict[str, type[Any]]:
     return ops
 
 
-OPS: dict[str, Callable[[], dict[str, type[Any]]]] = {"augment": augment_ops, "mix": mix_ops}
+def spelled(name: str, names: Collection[str]) -> str:
+    """Return a name as it is spelled among `names`; as it is where it is none of them."""
+    return name if name in names else same_but_for_spelling(name, names) or name
 
 
 def op_name(kind: str, entry: TomlTable) -> str:
     """Return the name of the op of a table, as we spell it where we know it."""
     name = entry.get("op")
-    if not isinstance(name, str):
-        return shown(name)
-    ops = OPS[kind]()
-    return name if name in ops else same_but_for_spelling(name, ops) or name
-
-
-def any_op(name: str) -> str:
-    """Return an op's name of either kind of table, as we spell it."""
-    return next((known for kind in OPS if (known := op_name(kind, {"op": name})) in OPS[kind]()), name)
+    return spelled(name, ops_of(kind)) if isinstance(name, str) else shown(name)
 
 
 def ops_with(key: str) -> list[str]:
     """Return the names of the ops that have this key."""
-    every = {name: op for ops in OPS.values() for name, op in ops().items() if name not in aliases()}
+    every = {name: op for kind in KINDS for name, op in ops_of(kind).items() if name not in aliases()}
     return [name for name, op in every.items() if key in (field.name for field in fields(op))]

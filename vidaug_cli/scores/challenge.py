@@ -104,10 +104,7 @@ def read_submission(path: Path, videos: Numbers, numbers: Container[int]) -> dic
     `videos` or comes twice, and on a class that is not one of `numbers` or comes twice in a line.
     """
     choices: dict[str, list[int]] = {}
-    try:
-        *lines, rest = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
+    *lines, rest = path.read_bytes().split(b"\n")
     for place, data in enumerate(lines, 1):
         line, where = data.decode(errors="replace"), f"{path}:{place}"
         fields = _LINE.fullmatch(line)
@@ -154,12 +151,9 @@ def score(
     """
     known = None if classes is None else read_classes(classes, numbered=True)
     truth = read_numbers(annotations, known, subset)
-    if known is None:
-        lowest, highest = min(truth.values()), max(truth.values())
-        numbers: Container[int] = range(lowest, highest + 1)
-        allowed = f"{lowest} to {highest}, as in {annotations}"
-    else:
-        numbers, allowed = set(known.values()), f"those of {classes}"
+    lowest, highest = min(truth.values()), max(truth.values())
+    numbers: Container[int] = range(lowest, highest + 1) if known is None else set(known.values())
+    allowed = f"{lowest} to {highest}, as in {annotations}" if known is None else f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
             raise VidaugError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)

@@ -38,7 +38,6 @@ def ensemble(members: Sequence[Member], *, allow_missing: bool = False) -> tuple
     for member in members[1:]:
         _check_same(("class", "classes"), first.name, classes, member.name, member.scores.classes)
         _check_same(("video", "videos"), first.name, first.scores.all_videos, member.name, member.scores.all_videos)
-    members = [member._replace(scores=_aligned(member.scores, classes)) for member in members]
     labels = _labels(members)
     scored = {video for member in members for video in member.scores.videos}
     missing: Missing = {}
@@ -56,47 +55,41 @@ def ensemble(members: Sequence[Member], *, allow_missing: bool = False) -> tuple
     shape = np.zeros((len(videos), 3), np.int32)
     for _, scores, weight in members:
         rows = [place[video] for video in scores.videos]
-        total[rows] += weight * scores.scores
+        total[rows] += weight * scores.scores[:, [scores.classes.index(name) for name in classes]]
         weights[rows] += weight
         shape[rows] = np.where(shape[rows] > 0, shape[rows], scores.shape)
     made_of = [{"scores": name, "weight": weight} | json.loads(scores.source) for name, scores, weight in members]
+    lost = (failed for failed in first.scores.failures if failed.video not in scored)
     mean = Scores(
         classes=classes,
         videos=tuple(videos),
-        labels=np.full(len(videos), -1),
+        labels=np.array([labels[video] for video in videos], np.int64),
         scores=(total / weights).astype(np.float32),
         shape=shape,
-        failures=tuple(failed for failed in first.scores.failures if failed.video not in scored),
+        failures=tuple(replace(failed, label=labels[failed.video]) for failed in lost),
         source=json.dumps({"ensemble": made_of}, ensure_ascii=False),
     )
-    return mean.relabelled(np.array([labels[video] for video in mean.all_videos], np.int64)), missing
+    return mean, missing
 
 
 def _check_same(what: tuple[str, str], one: str, names: Sequence[str], two: str, others: Sequence[str]) -> None:
     """Raise VidaugError with the first name, in any order, that only one of the two has."""
     for has, own, lacks, known in ((one, names, two, set(others)), (two, others, one, set(names))):
-        extra = next((name for name in own if name not in known), None)
-        if extra is not None:
+        if extra := [name for name in own if name not in known]:
             hint = f"an ensemble needs the same {what[1]} in all files"
-            raise VidaugError(f"has no {what[0]} {extra!r}, and {has} has", where=lacks, hint=hint)
-
-
-def _aligned(scores: Scores, classes: tuple[str, ...]) -> Scores:
-    """Return the same with classes in this order, without the views."""
-    order = [scores.classes.index(name) for name in classes]
-    place = np.append(np.argsort(order), -1)  # an unknown label, -1, stays one
-    aligned = replace(scores, classes=classes, scores=scores.scores[:, order], views=None)
-    return aligned.relabelled(place[scores.all_labels])
+            raise VidaugError(f"has no {what[0]} {extra[0]!r}, and {has} has", where=lacks, hint=hint)
 
 
 def _labels(members: Sequence[Member]) -> dict[str, int]:
-    """Return the label of each video. Raises VidaugError when two members disagree."""
+    """Return the label of each video among the first member's classes. Raises VidaugError when two members disagree."""
     labels: dict[str, int] = {}
+    classes = members[0].scores.classes
     for name, scores, _ in members:
-        for video, label in zip(scores.all_videos, scores.all_labels.tolist(), strict=True):
+        numbers = np.array([*map(classes.index, scores.classes), -1])  # an unknown label, -1, stays one
+        for video, label in zip(scores.all_videos, numbers[scores.all_labels].tolist(), strict=True):
             known = labels.setdefault(video, label)
             if -1 not in (known, label) and known != label:
-                what = f"{video!r} is {scores.classes[label]!r} here and {scores.classes[known]!r} in another file"
+                what = f"{video!r} is {classes[label]!r} here and {classes[known]!r} in another file"
                 raise VidaugError(what, where=name, hint="the files belong to different lists of videos")
             labels[video] = max(known, label)
     return labels

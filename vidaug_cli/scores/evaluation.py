@@ -1,26 +1,29 @@
-"""How good scores are: accuracies, the confusion matrix, the worst classes."""
+"""How good scores are: accuracies, the confusion matrix, the worst classes; and accuracies without looking at a video.
+
+A split on which those are high is leaky, or lopsided.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
+from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.draw import plots
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import write_text_atomically
-from vidaug_cli.scores.file import Scores
+from vidaug_cli.scores.file import Labels, Scores
 from vidaug_cli.words import count, printable
 
 RANKS = (1, 3, 5)  # the true class counts as found within these
 
-Labels = Int64[np.ndarray, " m"]  # class numbers
 Mask = Bool[np.ndarray, " m"]
 
 
@@ -124,7 +127,7 @@ def ranking(scores: Float32[np.ndarray, "n k"]) -> Int64[np.ndarray, "n k"]:
     return np.argsort(-scores, axis=1, kind="stable")
 
 
-def rates(places: Labels, labels: Labels, depth: int) -> dict[str, float]:
+def rates(places: Int64[np.ndarray, " n"], labels: Labels, depth: int) -> dict[str, float]:
     """Return top-k accuracies and their means over classes, by name: `top1`, `mean_class_top1` and so on.
 
     `places` are those of the true classes in the ranking, from 0; `depth` is how many classes there are to choose from.
@@ -150,3 +153,85 @@ def standard_error(right: Mask) -> float:
 def rate_line(name: str, rate: float) -> str:
     """Return the line for a rate, such as `mean class top-1     71.23 %` for `mean_class_top1`."""
     return f"{name.replace('_', ' ').replace('top', 'top-'):18}  {100 * rate:6.2f} %"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baselines:
+    """Rates `top1` and `mean_class_top1` of each baseline, on the videos that `evaluate` counts, failed ones wrong."""
+
+    rows: int  # of the training manifest that were used
+    shared: tuple[str, ...]  # scored videos that stand in the training manifest, whose rows were left out
+    majority: str  # the most frequent class
+    rates: dict[str, dict[str, float]]  # nearest is missing where the scores do not say how large the videos are
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, with the number of shared videos."""
+        return {"training_rows": self.rows, "shared": len(self.shared), "majority_class": self.majority} | self.rates
+
+    def lines(self) -> Iterator[str]:
+        """Yield lines for a person to compare the network's accuracy with."""
+        names = {"majority": f"always {printable(self.majority)}", "nearest": "nearest by length and size"}
+        for number, (name, rate) in enumerate(self.rates.items()):
+            shares = f"{100 * rate['top1']:6.2f} %, mean class {100 * rate['mean_class_top1']:.2f} %"
+            yield f"{'' if number else 'baselines':18}  {shares}: {names[name]}"
+
+    def notes(self) -> Iterator[str]:
+        """Yield what to know before believing them."""
+        if self.shared:
+            what = f"{count(len(self.shared), 'scored video')} in it, such as {self.shared[0]!r}"
+            yield f"has {what}, left out here; trained on them, a network knows them by heart"
+        if "nearest" not in self.rates:
+            yield "the scores do not say how long and large each video is: no nearest neighbours"
+
+
+def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
+    """Return the rates of two answers: the most frequent class, and that of the nearest training video.
+
+    Training rows of scored videos are left out: they would be nearest to themselves. `where` is what an error calls the
+    training manifest.
+
+    Raises VidaugError when no row is left that has a class of the scores.
+    """
+    numbers = {name: number for number, name in enumerate(scores.classes)}
+    names = [{row.name, name} for row, name in zip(training, distinct_names(training), strict=True)]
+    shared = set(scores.all_videos) & set().union(*names)
+    rows = [row for row, own in zip(training, names, strict=True) if row.label in numbers and shared.isdisjoint(own)]
+    if not rows:
+        hint = f"a training manifest has classes such as {scores.classes[0]!r}"
+        what = f"none of its {len(training)} videos is of a class of the scores and not scored itself"
+        raise VidaugError(what, where=where, hint=hint)
+    classes = np.array([numbers[str(row.label)] for row in rows])
+    majority = int(np.bincount(classes).argmax())
+    answers = {"majority": np.full(len(scores.videos), majority)}
+    if scores.shape.all():
+        sizes = np.array([(row.frames, row.width, row.height) for row in rows])
+        answers["nearest"] = classes[nearest_rows(sizes, scores.shape)]
+    return Baselines(
+        rows=len(rows),
+        shared=tuple(sorted(shared)),
+        majority=scores.classes[majority],
+        rates={name: _rates(scores, answer) for name, answer in answers.items()},
+    )
+
+
+def nearest_rows(training: Int64[np.ndarray, "r f"], videos: Int32[np.ndarray, "n f"]) -> Int64[np.ndarray, " n"]:
+    """Return for each of `videos` the nearest row of `training`, of equally near ones the first.
+
+    Each feature is divided by its standard deviation over `training`; a constant one does not count.
+    """
+    scale = training.std(0)
+    used = scale > 0
+    # Many videos are of one size: each is looked at once. The points stand as their first rows do.
+    points, first = np.unique(training[:, used], axis=0, return_index=True)
+    points, first = points[np.argsort(first)], np.sort(first)
+    sizes, each = np.unique(videos[:, used], axis=0, return_inverse=True)
+    distances = ((((points - size) / scale[used]) ** 2).sum(1) for size in sizes)
+    nearest = np.array([distance.argmin() for distance in distances], np.int64)
+    return np.asarray(first[nearest][each.reshape(-1)])
+
+
+def _rates(scores: Scores, answers: Labels) -> dict[str, float]:
+    """Return the rates of class numbers for the scored videos. A video without scores has no answer either."""
+    known = scores.all_labels >= 0
+    places = np.append(answers != scores.labels, np.ones(len(scores.failures), np.int64))
+    return rates(places[known], scores.all_labels[known], 1)

@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 from vidaug_cli.data.classes import Numbers, read_classes
 from vidaug_cli.data.kinds import Kind, expect, kind_of
 from vidaug_cli.data.lines import is_number, read_lines
-from vidaug_cli.data.manifest import manifest_file, read_manifest
-from vidaug_cli.data.selection import distinct_names, renumber, select
+from vidaug_cli.data.manifest import Row, distinct_names, manifest_file, read_manifest, renumber, select
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.words import nearest
@@ -28,14 +27,11 @@ def read_truth(path: Path, classes: Sequence[str], numbers: Path | None = None) 
 
     Raises VidaugError when it is none of these, and on a number that is not known.
     """
-    annotated = _is_annotations(path)
     known = None if numbers is None else read_classes(numbers)
-    if not annotated:
-        rows = read_manifest(path)
-        if known is not None:
-            rows = renumber(rows, known, numbers)
-        names = {*zip(distinct_names(rows), rows, strict=True), *((row.name, row) for row in rows)}
-        return [(name, row.label) for name, row in names]
+    rows = _rows(path, known, numbers)
+    if rows is not None:
+        pairs = zip(rows, distinct_names(rows), strict=True)
+        return [(name, row.label) for row, distinct in pairs for name in (row.name, distinct)]
     if known is None:
         known = {name: int(name) for name in classes if is_number(name)}
     called = {number: name for name, number in known.items()}
@@ -54,12 +50,9 @@ def read_numbers(path: Path, classes: Numbers | None, subset: str | None) -> Num
 
     Raises VidaugError when it is neither, or a video has no number.
     """
-    if _is_annotations(path):
-        if subset is not None:
-            raise VidaugError("has no splits", where=path, hint="--subset goes with a manifest")
+    rows = _rows(path, classes, "--classes", subset)
+    if rows is None:
         return read_annotations(path)
-    rows = select(read_manifest(path), subset=subset, limit=None, seed=0)
-    rows = rows if classes is None else renumber(rows, classes, "--classes")
     numbers: Numbers = {}
     for row in rows:
         name = PurePosixPath(row.name).name
@@ -75,11 +68,19 @@ def read_numbers(path: Path, classes: Numbers | None, subset: str | None) -> Num
     return numbers
 
 
-def _is_annotations(path: Path) -> bool:
-    """Return whether this is text, and not a manifest or a folder with one. Raises VidaugError when it is neither."""
+def _rows(path: Path, classes: Numbers | None, where: object, subset: str | None = None) -> list[Row] | None:
+    """Return the rows of a manifest, or of a split of it, with the numbers of `classes`; None for annotations.
+
+    `where` is what an error calls the file of classes. Raises VidaugError when the path is neither.
+    """
     text, what = (Kind.TEXT, Kind.EMPTY), "a file of annotations, a manifest or a folder of shards"
     expect(manifest_file(path), *text, Kind.MANIFEST, Kind.SHARDS, called=what)
-    return kind_of(path) in text
+    if kind_of(path) not in text:
+        rows = select(read_manifest(path), subset=subset, limit=None, seed=0)
+        return rows if classes is None else renumber(rows, classes, where)
+    if subset is not None:
+        raise VidaugError("has no splits", where=path, hint="--subset goes with a manifest")
+    return None
 
 
 def read_annotations(path: Path) -> Numbers:
@@ -110,29 +111,25 @@ def with_truth(scores: Scores, truth: Truth, where: str) -> tuple[Scores, int]:
     Raises VidaugError when no video is there, a class is none of the scores', or a video had another label already.
     """
     videos, labels = scores.all_videos, scores.all_labels
+    files = {video: PurePosixPath(video).name for video in videos}
+    times = Counter(files.values())
     paths, names = _agreed(truth), _agreed((PurePosixPath(video).name, label) for video, label in truth)
-    times = Counter(PurePosixPath(video).name for video in videos)
-    numbers = {name: number for number, name in enumerate(scores.classes)}
-    by_path = by_name = 0
-    for i, video in enumerate(videos):
-        name = PurePosixPath(video).name
-        if video in paths:
-            label, by_path = paths[video], by_path + 1
-        elif name in names and times[name] == 1:
-            label, by_name = names[name], by_name + 1
-        else:
-            continue
-        if label not in numbers:
-            what = f"class {label!r} of {video!r} is none of the scores' classes{nearest(label, numbers)}"
-            raise VidaugError(what, where=where)
-        if labels[i] not in (-1, numbers[label]):
-            what = f"{video!r} is {label!r} here, and {scores.classes[labels[i]]!r} in the scores"
-            raise VidaugError(what, where=where)
-        labels[i] = numbers[label]
+    by_path = {video: paths[video] for video in videos if video in paths}
+    alone = {video: file for video, file in files.items() if times[file] == 1 and video not in paths}
+    by_name = {video: names[file] for video, file in alone.items() if file in names}
     if not by_path and not by_name:
         hint = f"its videos should be called like {videos[0]!r}" if videos else ""
         raise VidaugError(f"has no label for any of the {len(videos)} scored videos", where=where, hint=hint)
-    return scores.relabelled(labels), by_name
+    places, numbers = ({name: number for number, name in enumerate(names)} for names in (videos, scores.classes))
+    for video, label in (by_path | by_name).items():
+        if label not in numbers:
+            what = f"class {label!r} of {video!r} is none of the scores' classes{nearest(label, numbers)}"
+            raise VidaugError(what, where=where)
+        if labels[places[video]] not in (-1, numbers[label]):
+            what = f"{video!r} is {label!r} here, and {scores.classes[labels[places[video]]]!r} in the scores"
+            raise VidaugError(what, where=where)
+        labels[places[video]] = numbers[label]
+    return scores.relabelled(labels), len(by_name)
 
 
 def _agreed(truth: Iterable[tuple[str, str | None]]) -> dict[str, str]:

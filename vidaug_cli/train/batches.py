@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from math import prod
+from multiprocessing.reduction import DupFd
 from typing import Any, NamedTuple
 
 import torch
@@ -14,9 +17,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_
 
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.files import nameless_file
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.rng import Step, generator
-from vidaug_cli.train.shared_memory import SharedBatch
 from vidaug_cli.workers import why_alone
 
 MIDDLE = -1  # in place of an epoch: the middle of each clip, unflipped
@@ -144,7 +147,43 @@ def reading_note(workers: int) -> str:
 def _collate(items: list[tuple[Tensor, ...]] | Exception) -> Any:
     if isinstance(items, Exception):
         return items
-    return SharedBatch(items) if get_worker_info() else default_collate(items)
+    return (
+        [SharedTensor(column) for column in zip(*items, strict=True)] if get_worker_info() else default_collate(items)
+    )
+
+
+class SharedTensor:
+    """Tensors of one shape, stacked in memory without a name; the process that unpickles it gets the stack.
+
+    torch would make files in /dev/shm, of which containers have 64 MB: too little for a batch of long clips.
+    """
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self.shape, self.dtype = (len(parts), *parts[0].shape), parts[0].dtype
+        self.file = nameless_file()
+        os.ftruncate(self.file, prod(self.shape) * self.dtype.itemsize)
+        torch.stack(list(parts), out=_map_tensor(self.file, self.shape, self.dtype))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _receive, (DupFd(self.file), self.shape, self.dtype)
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
+def _receive(file: Any, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    try:
+        descriptor = file.detach()  # asks the worker
+    except (OSError, EOFError) as error:
+        raise RuntimeError("a DataLoader worker is gone, and a batch with it") from error  # as torch would soon say
+    try:
+        return _map_tensor(descriptor, shape, dtype)
+    finally:
+        os.close(descriptor)  # the tensor keeps the memory
+
+
+def _map_tensor(file: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    return torch.frombuffer(mmap.mmap(file, 0), dtype=dtype).view(shape)
 
 
 def _become_worker(number: int) -> None:

@@ -1,53 +1,70 @@
-"""The parts of a run: a network, what moves its weights, and the batches; new, or as an earlier run left them."""
+"""Build a run: refuse what cannot work, make its parts new or as an earlier run left them, and note what is odd."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vidaug_cli.device import Amp
+from vidaug_cli.device import Amp, training_amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.rng import Step, generator
-from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset
-from vidaug_cli.train.checkpoint import Checkpoint
-from vidaug_cli.train.checks import check_run, notes, step_size, threads_before
+from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
+from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics
-from vidaug_cli.train.pretrained import initialise
-from vidaug_cli.train.resume import restore
+from vidaug_cli.train.pretrained import Initialised, initialise, read_foreign
 from vidaug_cli.train.run import TrainingRun
 from vidaug_cli.train.slowfast import SlowFast
+from vidaug_cli.train.state import Parts, restore
+from vidaug_cli.words import count
 
+MAX_THREADS = 4096  # more in a checkpoint are not believed
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What the loop works with."""
+def check_run(
+    run: TrainingRun, world: World, *, overwrite: bool, validation_follows: bool = False
+) -> tuple[Checkpoint | None, Amp]:
+    """Return the checkpoint to continue from, None for a new run, and the precision to train in.
 
-    run: TrainingRun
-    world: World
-    amp: Amp
-    network: SlowFast
-    parallel: nn.Module  # the network, with gradients averaged over the processes
-    optimizer: Optimizer
-    average: AveragedModel | None  # of the weights over steps
-    batches: ClipLoader
-    validation: ClipLoader | None
-    history: list[EpochMetrics]  # of the epochs that an earlier run of the same identity has finished
-    threads: int  # that compute
-    notes: list[str]  # what is other than one may think
+    Args:
+        run: what to train, whose own parts fit each other.
+        world: the processes to train it.
+        overwrite: whether a run in the folder is to be replaced.
+        validation_follows: whether the validation clips are yet to be made. As that may take hours, weights to start
+            from are looked at before.
 
-    @property
-    def tested(self) -> SlowFast:
-        """The network that is tested and kept: the average, if there is one."""
-        return self.network if self.average is None else cast(SlowFast, self.average.module)
+    Raises VidaugError, in this order, when these processes cannot train it, when the folder holds another run, and when
+    weights to start from do not fit.
+    """
+    settings = run.settings
+    if settings.batch_size % world.size:
+        what = f"batch_size = {settings.batch_size} cannot be shared among {world.size} processes"
+        raise VidaugError(what, hint=f"take a multiple of {world.size}")
+    if settings.sync_bn and world.size > 1 and torch.device(world.device).type == "cpu":
+        raise VidaugError("--sync-bn needs GPUs: torch has it for nothing else", hint="leave it out")
+    if (clips := len(run.shards.dataset)) < world.size:
+        raise VidaugError(f"{clips} clips are too few for {world.size} processes", where=run.shards.folders[0])
+    amp = training_amp(world.device, settings.amp, frames=run.pathway_frames, size=run.clip.size)
+    if run.last.exists() and not overwrite:
+        checkpoint = read_checkpoint(run.last)
+        same = {name: checkpoint.settings.get(name) == value for name, value in run.identity.items()}
+        if validation_follows:
+            same["validation"] = bool(checkpoint.settings.get("validation"))
+        if all(same.values()):  # else that of the classes would be no news
+            same["the order of classes"] = checkpoint.classes == run.classes
+        if differing := ", ".join(name for name, equal in same.items() if not equal):
+            hint = "choose another folder, or --overwrite"
+            raise VidaugError(f"holds another run, which differs in {differing}", where=run.folder, hint=hint)
+        return checkpoint, amp
+    if run.init is not None and validation_follows:
+        read_foreign(run.init, run.architecture, run.classes)
+    return None, amp
 
 
 def build(
@@ -83,49 +100,86 @@ def build(
     options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
     if settings.optimizer == "sgd":
         options |= {"momentum": settings.momentum, "nesterov": settings.momentum > 0}
+    optimizer = OPTIMIZERS[settings.optimizer](network.parameters(), **options)
     if settings.ema is not None:
         decay = get_ema_multi_avg_fn(settings.ema)
         average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
+    history: list[EpochMetrics] = []
+    threads_before: int | None = None
+    if checkpoint is not None:
+        try:
+            history = restore(checkpoint, network, optimizer, average)
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            hint = "was it best.safetensors? --overwrite starts anew"
+            raise VidaugError("lacks what continuing needs", where=run.last, hint=hint) from error
+        threads_before = checkpoint.state.get("threads")
+        if type(threads_before) is not int or not 0 < threads_before <= MAX_THREADS:
+            threads_before = None
+    clips = len(run.shards.dataset)
+    batch = min(settings.batch_size, clips // world.size * world.size)
 
     def loader(crops: CropDataset, *, shuffle: bool) -> ClipLoader:
-        batch, ranks = step_size(run, world), (world.rank, world.size)
-        sampler = ClipSampler(len(crops), batch, *ranks, seed=settings.seed, shuffle=shuffle)
+        sampler = ClipSampler(len(crops), batch, world.rank, world.size, seed=settings.seed, shuffle=shuffle)
         return ClipLoader(crops, sampler, workers=workers, pin=world.device.startswith("cuda"))
 
     crops = CropDataset(run.shards.dataset, run.shape, flip=settings.flip, seed=settings.seed)
     validation = None
     if run.validation is not None:
         validation = loader(CropDataset(run.validation.dataset, run.shape, classes=run.classes), shuffle=False)
-    parts = Parts(
+    parallel = world.parallel(network)
+    if compiled:
+        network.compile()
+    return Parts(
         run=run,
         world=world,
         amp=amp,
         network=network,
-        parallel=world.parallel(network),
-        optimizer=OPTIMIZERS[settings.optimizer](network.parameters(), **options),
+        parallel=parallel,
+        optimizer=optimizer,
         average=average,
         batches=loader(crops, shuffle=True),
         validation=validation,
-        history=[],
-        threads=threads or threads_before(checkpoint) or world.default_threads,
-        notes=list(notes(run, world, checkpoint, initialised, workers=workers, threads=threads)),
+        history=history,
+        threads=threads or threads_before or world.default_threads,
+        notes=[
+            *_clip_notes(run, world, batch, initialised),
+            *_thread_notes(run, world, threads_before, threads),
+            *filter(None, [reading_note(workers)]),
+        ],
     )
-    if checkpoint is not None:
-        parts = replace(parts, history=_restored(parts, checkpoint))
-    if compiled:
-        network.compile()
-    return parts
-
-
-def _restored(parts: Parts, checkpoint: Checkpoint) -> list[EpochMetrics]:
-    """Put parts into the state of a checkpoint, and return its history. Raises VidaugError when it is incomplete."""
-    try:
-        return restore(checkpoint, parts.network, parts.optimizer, parts.average)
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
-        hint = "was it best.safetensors? --overwrite starts anew"
-        raise VidaugError("lacks what continuing needs", where=parts.run.last, hint=hint) from error
 
 
 def seed_torch(seed: int, epoch: int, stream: int) -> None:
     """Seed torch's own generator, which dropout and new weights draw from, by seed, epoch and process."""
     torch.manual_seed(int(generator(seed, epoch, stream, Step.NETWORK).integers(2**63)))
+
+
+def _clip_notes(run: TrainingRun, world: World, batch: int, initialised: Initialised | None) -> Iterator[str]:
+    """Yield what is other than one may think of the first weights and of steps of `batch` clips, a line each."""
+    clips, parts = len(run.shards.dataset), run.settings.accumulate
+    asked, share = run.settings.batch_size, batch // world.size
+    if initialised:
+        yield f"{run.init}: {initialised}"
+    if batch < asked:
+        among = f", and {world.size} processes share them evenly" if world.size > 1 else ""
+        yield f"--batch-size {asked} is more than the {count(clips, 'clip')} there are{among}: a step takes {batch}"
+    if (left_out := clips % batch) * 10 >= clips:
+        what = f"{left_out} of {count(clips, 'clip')}, others in each epoch, are left out"
+        yield f"{what}, as they fill no batch of {batch}"
+    if (made := len(range(0, share, -(-share // parts)))) < parts:
+        yield f"--accumulate {parts} makes {count(made, 'part')} of the {count(share, 'clip')} of a step"
+    if len(labels := run.shards.labels) == 1:
+        yield f"every clip is of one class, {labels.pop()!r}: there is nothing to tell apart, and the loss says nothing"
+    if initialised:
+        yield from (f"{run.init}: {note}" for note in initialised.notes)
+
+
+def _thread_notes(run: TrainingRun, world: World, before: int | None, threads: int | None) -> Iterator[str]:
+    """Yield how the threads asked for differ from those before, where sums are rounded otherwise with other threads."""
+    if before and torch.device(world.device).type == "cpu":
+        if threads is None and before != (usual := world.default_threads):
+            what = f"goes on with {count(before, 'thread')}, as it began"
+            yield f"{run.folder}: {what}; a new run would take {usual}, which --threads {usual} does here"
+        elif threads is not None and threads != before:
+            what = f"computed with {count(before, 'thread')} so far"
+            yield f"{run.folder}: {what}: with {threads}, weights end a little different from an unbroken run's"

@@ -18,9 +18,9 @@ from torch import Tensor
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import atomically
-from vidaug_cli.schema import check, from_json, parse
+from vidaug_cli.schema import check, parse, parse_json
 from vidaug_cli.train.slowfast import Architecture, SlowFast
-from vidaug_cli.words import cut, printable, shown
+from vidaug_cli.words import printable, shown
 
 MARK = "vidaug-checkpoint"  # the entry of the header's metadata that holds `About` as JSON
 VERSION = 1
@@ -167,15 +167,10 @@ def _check_start(file: BinaryIO) -> None:
 
 def _parse(text: str) -> tuple[dict[str, Any], About]:
     """Return what the header says, as JSON and as what it means. Raises VidaugError."""
-    try:
-        content = from_json(text)
-    except ValueError as error:
-        raise VidaugError(f"its header is not JSON: {cut(str(error))}") from error
-    version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
+    content = parse_json(text, dict, "its header")
+    if (version := content.get("version")) != VERSION:
         raise VidaugError(f"is version {shown(version):.20}, and this vidaug reads {VERSION}", hint="update vidaug-cli")
-    told = {name: value for name, value in content.items() if name not in ("version", "crc32")}
-    return content, parse(About, told)
+    return content, parse(About, {name: content[name] for name in content if name not in ("version", "crc32")})
 
 
 def _check_shapes(found: Mapping[str, tuple[str, list[int]]], about: About) -> None:

@@ -15,12 +15,12 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Clips, Target, Video
 from vidaug_cli.recipe.batch import draw_and_apply
 from vidaug_cli.train.batches import ClipLoader
-from vidaug_cli.train.build import Parts, seed_torch
+from vidaug_cli.train.build import seed_torch
 from vidaug_cli.train.distributed import torch_threads, without_sync
 from vidaug_cli.train.history import EpochMetrics, MetricsLog
 from vidaug_cli.train.run import TrainingRun
-from vidaug_cli.train.saving import CheckpointWriter
 from vidaug_cli.train.settings import lr_share
+from vidaug_cli.train.state import CheckpointWriter, Parts
 from vidaug_cli.workers import Progress
 
 LOSS_INTERVAL = 10  # steps from one look at the loss to the next: looking waits for the device

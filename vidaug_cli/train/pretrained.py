@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.checkpoint import Checkpoint, read_safetensors, skeleton
+from vidaug_cli.train.checkpoint import Checkpoint, read_safetensors, reading, skeleton
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
 from vidaug_cli.train.torch_file import is_torch_file, read_torch_file
 
@@ -64,7 +64,6 @@ NAMINGS: dict[str, dict[str, str]] = {
         "head": "cls_head.fc_cls",
     },
 }
-PARTS = ("stem", "residual", "shortcut", "laterals", "head")
 
 
 @cache
@@ -73,7 +72,7 @@ def _rename(ours: str, source: str) -> str:
     *places, kind = ours.split(".")
     if not NAMINGS[source]:
         return ours
-    part = next(part for part in PARTS if part in places)
+    part = next(part for part in NAMINGS[source] if part in places)
     numbers = [int(place) for place in places if place.isdecimal()]
     stage, block = (*numbers[:-1], 0, 0)[:2]
     layer, norm = divmod(sum(numbers[-1:]), 3)
@@ -173,7 +172,8 @@ def _alike(architecture: Architecture) -> str:
 
 def _state_dict(path: Path) -> tuple[dict[str, Any], Checkpoint | None]:
     """Return what is called like tensors in a file, and the whole of a checkpoint of vidaug."""
-    content = read_torch_file(path, HINT) if is_torch_file(path) else read_safetensors(path, HINT)
+    with reading(path, HINT):
+        content = read_torch_file(path, HINT) if is_torch_file(path) else read_safetensors(path, HINT)
     if isinstance(content, Checkpoint):
         return content.weights, content
     for wrapper in ("state_dict", "model_state"):
@@ -199,21 +199,17 @@ def _faults(tensors: dict[str, Any], architecture: Architecture, source: str, cl
 
     Shapes of the head are those for so many classes; None: it is not looked at, but for what belongs to one.
     """
-    faults, unknown = [], set(tensors)
-    for ours, like in _weights_of(architecture).items():
-        name, shape = _rename(ours, source), (classes, *like.shape[1:]) if ours in HEAD else tuple(like.shape)
-        unknown.discard(name)
-        if ours in HEAD and classes is None:
+    wanted = {_rename(ours, source): like for ours, like in _weights_of(architecture).items()}
+    head, faults = [_rename(ours, source) for ours in HEAD], []
+    for name, like in wanted.items():
+        weight, shape = tensors.get(name), (classes, *like.shape[1:]) if name in head else tuple(like.shape)
+        if name in head and classes is None:
             continue
-        weight = tensors.get(name)
-        if name not in tensors and not name.endswith("num_batches_tracked"):  # which old files do not have
-            faults.append(f"{name} is missing")
-        elif name in tensors and not _is_like(weight, like):
+        if name not in tensors:
+            if not name.endswith("num_batches_tracked"):  # which old files do not have
+                faults.append(f"{name} is missing")
+        elif not isinstance(weight, Tensor) or weight.is_floating_point() != like.is_floating_point():
             faults.append(f"{name} is not a tensor of {like.dtype}")
-        elif isinstance(weight, Tensor) and weight.shape != shape:
+        elif weight.shape != shape:
             faults.append(f"{name} is {tuple(weight.shape)}, not {shape}")
-    return faults + [f"{name!r:.80} is unknown" for name in tensors if name in unknown]
-
-
-def _is_like(weight: Any, like: Tensor) -> bool:
-    return isinstance(weight, Tensor) and weight.is_floating_point() == like.is_floating_point()
+    return faults + [f"{name!r:.80} is unknown" for name in tensors if name not in wanted]

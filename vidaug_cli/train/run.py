@@ -4,48 +4,46 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.augment.render import Engine
+from vidaug_cli.augment.run import Report
+from vidaug_cli.augment.run import run as augment
 from vidaug_cli.data.kinds import is_shards
+from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.done import finished_shards
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
+from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
 from vidaug_cli.words import nearest
+from vidaug_cli.workers import worker_count
 
 
-@dataclass(frozen=True)
 class ShardFolders:
-    """The clips of one or several folders of `vidaug augment`, and how they were made."""
+    """The clips of one or several folders of `vidaug augment`, and how they were made.
 
-    folders: tuple[Path, ...]
-    plans: tuple[Plan, ...]
-    dataset: ShardDataset  # with weights
+    Raises ShardError when a folder is not one of shards, not finished, or unlike the first.
+    """
 
-    @classmethod
-    def open(cls, folders: Sequence[Path]) -> ShardFolders:
-        """Open the clips. Raises ShardError when a folder is not one of shards, not finished, or unlike the first."""
-        plans = tuple(read_plan(folder) for folder in folders)
-        for folder, plan in zip(folders, plans, strict=True):
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders, self.plans = folders, [read_plan(folder) for folder in folders]
+        for folder, plan in zip(folders, self.plans, strict=True):
             there = len(finished_shards(folder).keys() & set(range(len(plan.shards))))
             if there < len(plan.shards):
                 what = f"holds {there} of {len(plan.shards)} shards"
                 raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
-        return cls(tuple(folders), plans, ShardDataset(folders, with_weights=True))
-
-    @property
-    def spec(self) -> ClipSpec:
-        """What a clip is; of the first folder."""
-        return self.plans[0].spec
+        self.spec = self.plans[0].spec  # what a clip is
+        self.dataset = ShardDataset(folders, with_weights=True)
 
     @property
     def labels(self) -> set[str]:
@@ -81,27 +79,23 @@ class TrainingRun:
             hint = f"there is {', '.join(ARCHITECTURES)}"
             raise VidaugError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
         have, want = self.shards.spec, self.clip
-        if want.frames > have.frames or want.size > have.size:
-            what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
-            raise VidaugError(what, where=self.shards.folders[0], hint="make larger ones, or lower --frames and --size")
+        self._check_size(self.shards, "make larger ones, or lower --frames and --size")
         if (want.frames, want.size) != (have.frames, have.size) and self.shards.mixed:
-            raise VidaugError(
-                "has mixed clips, and a cut of one would not show what its label says",
-                where=self.shards.mixed,
-                hint="leave out --frames and --size, or make clips with -r none and mix them here with --recipe",
-            )
+            what = "has mixed clips, and a cut of one would not show what its label says"
+            hint = "leave out --frames and --size, or make clips with -r none and mix them here with --recipe"
+            raise VidaugError(what, where=self.shards.mixed, hint=hint)
         if self.validation is not None:
-            self._check_validation(self.validation)
+            hint = "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
+            if mixed := self.validation.mixed:
+                raise VidaugError("has mixed clips, which have no one right class", where=mixed, hint=hint)
+            self._check_size(self.validation, hint)
+            self.check_classes(self.validation.dataset.classes, self.validation.folders[0])
 
-    def _check_validation(self, validation: ShardFolders) -> None:
-        folder = validation.folders[0]
-        have, hint = validation.spec, "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
-        if validation.mixed:
-            raise VidaugError("has mixed clips, which have no one right class", where=validation.mixed, hint=hint)
-        if have.frames < self.clip.frames or have.size < self.clip.size:
-            what = f"clips have {have.frames} frames of {have.size} pixels, training has {self.clip.frames} of "
-            raise VidaugError(what + f"{self.clip.size}", where=folder, hint=hint)
-        self.check_classes(validation.dataset.classes, folder)
+    def _check_size(self, clips: ShardFolders, hint: str) -> None:
+        have, want = clips.spec, self.clip
+        if have.frames < want.frames or have.size < want.size:
+            what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
+            raise VidaugError(what, where=clips.folders[0], hint=hint)
 
     def check_classes(self, names: Iterable[str], where: object) -> None:
         """Raise VidaugError when clips or videos to test on have classes that training has not."""
@@ -158,7 +152,7 @@ class TrainingRun:
     def identity(self) -> dict[str, Any]:
         """What the weights follow from, as JSON: a run is only continued by one of the same identity."""
         init = self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()
-        return self.settings.as_json() | {
+        return asdict(self.settings) | {
             "shards": self.shards.identity,
             "validation": self.validation and self.validation.identity,
             "recipe": self.recipe and self.recipe.text,
@@ -175,3 +169,21 @@ def prepare_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in leftovers(folder):
         path.unlink(missing_ok=True)
+
+
+def render_validation(
+    run: TrainingRun, rows: Sequence[Row], *, where: object, overwrite: bool, progress: bool
+) -> Report:
+    """Render the middle of each video in time and space into the run's folder; clips that are there already stay.
+
+    The square is as large as the smallest of training, so that things have the size at which the network saw them
+    largest (arXiv:2008.05721's released protocol tests like this).
+
+    Raises VidaugError when the videos, which come from `where`, have classes that training has not, and ShardError when
+    the folder holds other clips.
+    """
+    run.check_classes((row.label for row in rows if row.label is not None), where)  # rendering may take hours
+    spec = replace(run.clip, crop=(run.clip.crop[0], run.clip.crop[0]), flip=0.0)
+    plan = Plan(rows=tuple(rows), recipe=load_recipe("none"), spec=spec, copies=0, keep_original=True)
+    workers = worker_count(0)
+    return augment(plan, run.validation_folder, Engine(), workers=workers, overwrite=overwrite, progress=progress)

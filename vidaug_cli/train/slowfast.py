@@ -6,6 +6,7 @@ without bias) and in the original one. Clips come in as they lie in a shard, cha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -19,13 +20,14 @@ from vidaug_cli.schema import check
 Maps = Float[Tensor, "clips _ frames _ _"]  # channels, frames, rows, columns; channels last in memory
 LastMaps = Float[Tensor, "clips _ _ map_height map_width"]
 Logits = Float32[Tensor, "clips classes"]
+PerStage = tuple[int, int, int, int]  # for each of res2..res5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """What a SlowFast network is, but for its number of classes. The default is arXiv:2008.05721's: R50, 4x16."""
 
-    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)  # residual blocks in res2..res5
+    blocks: PerStage = (3, 4, 6, 3)  # residual blocks
     bottleneck: bool = True  # three convolutions a block with the last four times as wide, or else two
     width: int = 64  # channels of the Slow stem
     beta: int = 8  # Slow channels over Fast channels, 1/beta in the paper
@@ -41,10 +43,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         rules = {
-            "blocks": (
-                len(self.blocks) == 4 and all(1 <= count <= 64 for count in self.blocks),
-                "four counts, 1 to 64",
-            ),
+            "blocks": (len(self.blocks) == 4 and set(self.blocks) <= set(range(1, 65)), "four counts, 1 to 64"),
             "width": (1 <= self.width <= 512, "1 to 512"),
             "beta": (1 <= self.beta <= self.width and self.width % self.beta == 0, "a divisor of width"),
             "alpha": (1 <= self.alpha <= 64, "1 to 64"),
@@ -55,6 +54,11 @@ class Architecture:
             "std": (0 < self.std <= 255, "above 0, at most 255"),
         }
         check(self, rules, where="network")
+
+    @property
+    def growth(self) -> int:
+        """Channels that leave a residual block over those within it."""
+        return 4 if self.bottleneck else 1
 
 
 _PAPER = Architecture()
@@ -85,13 +89,12 @@ class SlowFast(nn.Module):
         super().__init__()
         self.architecture = a = architecture
         fast_width = a.width // a.beta
-        growth = Bottleneck.growth if a.bottleneck else BasicBlock.growth
-        given = [fast_width, *(fast_width * growth * 2**stage for stage in range(3))]  # Fast channels before res2..res5
-        self.slow = Pathway(a, a.width, 1, (1, 1, 3, 3), tuple(2 * width for width in given))
+        given = [fast_width, *(fast_width * a.growth * 2**stage for stage in range(3))]  # by Fast, before res2..res5
+        self.slow = Pathway(a, a.width, 1, (1, 1, 3, 3), [2 * width for width in given])
         self.fast = Pathway(a, fast_width, 5, (3, 3, 3, 3))
         self.laterals = nn.ModuleList(_lateral(a, width) for width in given)
         self.dropout = nn.Dropout(a.dropout)
-        self.head = nn.Linear((a.width + fast_width) * growth * 8, classes, bias=a.head_bias)
+        self.head = nn.Linear((a.width + fast_width) * a.growth * 8, classes, bias=a.head_bias)
         self._initialise()
         self.to(memory_format=torch.channels_last_3d)
 
@@ -144,8 +147,8 @@ class Pathway(nn.Module):
         architecture: Architecture,
         width: int,
         stem_frames: int,
-        block_frames: tuple[int, int, int, int],
-        lateral: tuple[int, int, int, int] = (0, 0, 0, 0),
+        block_frames: PerStage,
+        lateral: Sequence[int] = (0, 0, 0, 0),
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
@@ -154,26 +157,32 @@ class Pathway(nn.Module):
             nn.ReLU(inplace=True),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         )
-        block = Bottleneck if architecture.bottleneck else BasicBlock
         self.stages = nn.ModuleList()
         channels = width
         for stage, count in enumerate(architecture.blocks):
-            blocks, channels = [], channels + lateral[stage]
+            blocks, inner, channels = [], width * 2**stage, channels + lateral[stage]
             for number in range(count):
                 stride = 2 if stage and not number else 1
-                blocks.append(block(channels, width * 2**stage, block_frames[stage], stride))
-                channels = width * 2**stage * block.growth
+                blocks.append(Block(architecture, channels, inner, block_frames[stage], stride))
+                channels = inner * architecture.growth
             self.stages.append(nn.Sequential(*blocks))
 
 
 class Block(nn.Module):
-    """A residual block: convolutions, added to a shortcut. He et al., arXiv:1512.03385, sections 3.2 and 4.1."""
+    """A residual block: convolutions, added to a shortcut. He et al., arXiv:1512.03385, sections 3.2 and 4.1.
 
-    growth = 1  # output channels over inner ones
+    A bottleneck is a narrow 3 x 3 between two of 1 x 1: res2..res5 of R50 and R101. Other blocks are two of 3 x 3,
+    those of R18, for small data. The first convolution sees several frames.
+    """
 
-    def __init__(self, inputs: int, inner: int, stride: int, *convolutions: nn.Conv3d) -> None:
+    def __init__(self, architecture: Architecture, inputs: int, inner: int, frames: int, stride: int) -> None:
         super().__init__()
-        outputs = inner * self.growth
+        outputs = inner * architecture.growth
+        if architecture.bottleneck:
+            first, last = _conv(inputs, inner, (frames, 1, 1)), _conv(inner, outputs, (1, 1, 1))
+            convolutions = [first, _conv(inner, inner, (1, 3, 3), stride), last]
+        else:
+            convolutions = [_conv(inputs, inner, (frames, 3, 3), stride), _conv(inner, outputs, (1, 3, 3))]
         layers: list[nn.Module] = []
         for convolution in convolutions:
             layers += [convolution, nn.BatchNorm3d(convolution.out_channels), nn.ReLU(inplace=True)]
@@ -185,25 +194,6 @@ class Block(nn.Module):
     def forward(self, maps: Maps) -> Maps:
         """Return the block's maps (B, outputs, T, H / stride, W / stride) for maps (B, inputs, T, H, W)."""
         return nn.functional.relu(self.residual(maps).add_(self.shortcut(maps)), inplace=True)
-
-
-class Bottleneck(Block):
-    """A narrow 3 x 3 between two of 1 x 1, of which the first sees several frames: res2..res5 of R50 and R101."""
-
-    growth = 4
-
-    def __init__(self, inputs: int, inner: int, frames: int, stride: int) -> None:
-        first, last = _conv(inputs, inner, (frames, 1, 1)), _conv(inner, inner * self.growth, (1, 1, 1))
-        super().__init__(inputs, inner, stride, first, _conv(inner, inner, (1, 3, 3), stride), last)
-
-
-class BasicBlock(Block):
-    """Two of 3 x 3, of which the first sees several frames: the blocks of R18, for small data."""
-
-    def __init__(self, inputs: int, inner: int, frames: int, stride: int) -> None:
-        super().__init__(
-            inputs, inner, stride, _conv(inputs, inner, (frames, 3, 3), stride), _conv(inner, inner, (1, 3, 3))
-        )
 
 
 def _lateral(architecture: Architecture, width: int) -> nn.Sequential:

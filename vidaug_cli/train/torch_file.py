@@ -13,7 +13,6 @@ import re
 import warnings
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,13 +45,10 @@ _STORAGES = [f"torch {kind}Storage" for kind in _KINDS.split()]
 
 
 def is_torch_file(path: Path) -> bool:
-    """Return whether a file begins like one of torch.save by another program; not where it cannot be read."""
-    with suppress(OSError):
-        if path.is_file():  # to open a pipe would be to wait for ever
-            with path.open("rb") as file:
-                start = file.read(4096)
-            return start[:2] in (b"PK", b"\x80\x02") and MARK.encode() not in start
-    return False
+    """Return whether a file begins like one of torch.save by another program."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    return start[:2] in (b"PK", b"\x80\x02") and MARK.encode() not in start
 
 
 def read_torch_file(path: Path, hint: str) -> Any:

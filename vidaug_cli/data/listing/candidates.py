@@ -107,7 +107,7 @@ def match_tree(
 
 def with_tree(listing: Listing, tree: Tree, used: Iterable[str]) -> Listing:
     """Return `listing` with what the walk met besides files of the extensions that were `used`."""
-    listing.passed_over.update({kind: number for kind, number in tree.seen.items() if kind not in used})
+    listing.passed_over.update({suffix: n for suffix, n in tree.seen.items() if suffix not in used})
     if tree.left_out and ".jpg" in used:
         left_out = f"{tree.left_out.total()} images beside the frames left out"
         listing.notes.append(f"{left_out}: {first_few(tree.left_out)}")
@@ -142,16 +142,13 @@ def with_numbers(listing: Listing) -> Listing:
         listing.notes.append(f"{below[0]} is a class like any other: leave it out of the list if it stands for none")
     if several := sorted(label for label in labels if "|" in label):
         listing.notes.append(f"{several[0]!r} is taken for one class: a video has one label")
-    if numbers and len(numbers) == len(labels):
-        listing.candidates[:] = [
-            video._replace(label=video.label.partition(".")[0], class_id=numbers[video.label])
-            if video.label in numbers and video.class_id is None
-            else video
-            for video in listing.candidates
-        ]
-    elif numbers:
-        listing.notes.append(
-            f"some classes are numbers, as {first_few(numbers, 2)}, and others words, as"
-            f" {first_few(labels - numbers.keys(), 2)}: all are taken for names"
-        )
+    if words := labels - numbers.keys():
+        if numbers:
+            both = f"numbers, as {first_few(numbers, 2)}, and others words, as {first_few(words, 2)}"
+            listing.notes.append(f"some classes are {both}: all are taken for names")
+        return listing
+    for place, video in enumerate(listing.candidates):
+        if video.label is not None and video.class_id is None:
+            name = video.label.partition(".")[0]
+            listing.candidates[place] = video._replace(label=name, class_id=numbers[video.label])
     return listing

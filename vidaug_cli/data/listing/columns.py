@@ -14,7 +14,6 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import cut
 
 Line = tuple[str, str]  # the place, as `list.csv:7`, and what stands there
-Exists = Callable[[str], bool]
 
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "blank"}
 
@@ -38,8 +37,8 @@ ROLES = {name: role for role, names in _ROLES.items() for name in names.split()}
 _RANKS = {name: rank for rank, name in enumerate(ROLES)}
 
 
-class HeaderTable(NamedTuple):
-    """A list with a header."""
+class ListTable(NamedTuple):
+    """A list as a table."""
 
     columns: list[str]  # as `column` spells them
     rows: list[tuple[str, list[str]]]  # the place, and a cell for each column
@@ -67,7 +66,7 @@ def header_of(line: str) -> tuple[str, list[str]] | None:
     return None
 
 
-def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> HeaderTable:
+def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> ListTable:
     """Return the rows below a header. Raises VidaugError where one has more cells than the header."""
     rows = []
     for where, line in lines:
@@ -76,10 +75,10 @@ def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> Hea
             what = f"{cut(line)!r} has {len(cells)} cells, separated by {DELIMITERS[delimiter]}s, of {len(columns)}"
             raise VidaugError(f"{what} columns", where=where, hint='put names that hold the separator in "quotes"')
         rows.append((where, cells + [""] * (len(columns) - len(cells))))
-    return HeaderTable(columns, rows)
+    return ListTable(columns, rows)
 
 
-def place_roles(table: HeaderTable, where: str, exists: Exists) -> tuple[dict[str, int], list[str]]:
+def place_roles(table: ListTable, where: str, find: Callable[[str], list[str]]) -> tuple[dict[str, int], list[str]]:
     """Return the place of the column for each role, and a note where a column's meaning was not plain from its name.
 
     Of several columns that could name the video, the one that names most files that are there counts; then the one with
@@ -91,12 +90,11 @@ def place_roles(table: HeaderTable, where: str, exists: Exists) -> tuple[dict[st
     taken = {role: place for place in reversed(ranked) if (role := roles[place]) and role != "path"}
     free = [place for place in ranked if roles[place] in (None, "path")]
     sample = table.rows[:: max(len(table.rows) // 100, 1)]
-    hits = {place: sum(exists(cells[place]) for _, cells in sample if cells[place]) for place in free}
-    known = [place for place in free if roles[place]]
+    hits = {place: sum(bool(find(cells[place])) for _, cells in sample if cells[place]) for place in free}
     best = max(free, key=lambda place: hits[place], default=None)  # of equals the first, which is the plainest
-    if best is None or not (known or hits[best]):
+    if best is None or not (roles[best] or hits[best]):
         raise VidaugError(f"no column names files that are there: {_spell(table.columns)}", where=where, hint=_WANTED)
-    taken["path"] = best if hits[best] or not known else known[0]
+    taken["path"] = best
     classes = [place for place in ranked if roles[place] == "label"]
     if len(classes) > 1:
         taken |= _of_two(table, classes[:2], where)
@@ -114,7 +112,7 @@ def place_roles(table: HeaderTable, where: str, exists: Exists) -> tuple[dict[st
     return taken, notes
 
 
-def _of_two(table: HeaderTable, classes: list[int], where: str) -> dict[str, int]:
+def _of_two(table: ListTable, classes: list[int], where: str) -> dict[str, int]:
     """Return which of two columns is the class: where one has a number for each name of the other, the names are."""
     first, second = classes
     pairs = {(cells[first], cells[second]) for _, cells in table.rows}
@@ -134,7 +132,7 @@ def _spell(columns: list[str]) -> str:
     return ", ".join(cut(name, 30) or "(no name)" for name in columns[:8]) + (" ..." if len(columns) > 8 else "")
 
 
-def table_entries(table: HeaderTable, places: dict[str, int], list_name: str) -> Iterator[Entry]:
+def table_entries(table: ListTable, places: dict[str, int], list_name: str) -> Iterator[Entry]:
     """Yield an entry for each row. Without a column for it the split is that in the list's name: `train.csv`."""
     by_name = split_in(list_name)
     for where, cells in table.rows:

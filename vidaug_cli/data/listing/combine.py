@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,8 +15,6 @@ from vidaug_cli.data.listing.lists import labelled_by_folder
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import Quarantined, link_reason, spell, text_link
 from vidaug_cli.errors import VidaugError
-
-Key = tuple[object, float | None, float | None]  # a file and its segment
 
 
 def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[str, Path, Listing]:
@@ -43,9 +41,8 @@ def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[s
             target = text_link(file) if file else None
             file = target or file
             if file and not (any(map(file.is_relative_to, allowed)) and (source.within or not target)):
-                reason = (
-                    link_reason(target, own, "is a text in place of a link") if target else _outside(own, video.path)
-                )
+                linked = target and link_reason(target, own, "is a text in place of a link")
+                reason = linked or _outside(own, video.path)
                 joined.quarantined.append(Quarantined(spell(video.path), reason))
                 continue
             # A text cannot be opened in place of what it stands for. And if links may lead to a place beside the root,
@@ -89,16 +86,13 @@ def _outside(root: Path, path: str) -> str:
     parts = Path(path).parts
     links = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
     link = next((link for link in links if link.is_symlink() and not link.resolve().is_relative_to(root)), None)
-    return (
-        link_reason(link.resolve(), root)
-        if link
-        else f"lies outside the data set's folder; --root names one around it and {root}"
-    )
+    elsewhere = f"lies outside the data set's folder; --root names one around it and {root}"
+    return link_reason(link.resolve(), root) if link else elsewhere
 
 
 def _settle(listing: Listing, file_of: Callable[[Candidate], object]) -> None:
     """Leave out files that come with different labels, by links or in several inputs, and rows that come again."""
-    same: dict[Key, list[Candidate]] = defaultdict(list)
+    same: dict[tuple[object, float | None, float | None], list[Candidate]] = defaultdict(list)  # by file and segment
     for video in listing.candidates:
         same[file_of(video), video.start, video.end].append(video)
     refused: set[Candidate] = set()
@@ -114,16 +108,13 @@ def _settle(listing: Listing, file_of: Callable[[Candidate], object]) -> None:
     listing.candidates[:] = [video for video in reversed(kept.values()) if video not in refused]
 
 
-def _with_one_number(candidates: Iterable[Candidate]) -> list[Candidate]:
+def _with_one_number(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates with the number that any of the inputs gives a class."""
-    candidates = list(candidates)
     numbers: dict[str | None, Candidate] = {}
     for video in candidates:
         first = numbers.setdefault(video.label, video) if video.class_id is not None else video
         if first.class_id != video.class_id:
-            numbered = f"number {first.class_id} at {first.path} and {video.class_id} at {video.path}"
-            raise VidaugError(
-                f"class {video.label!r} has {numbered}",
-                hint="give the inputs one after the other, to manifests of their own",
-            )
+            numbers_at = f"number {first.class_id} at {first.path} and {video.class_id} at {video.path}"
+            hint = "give the inputs one after the other, to manifests of their own"
+            raise VidaugError(f"class {video.label!r} has {numbers_at}", hint=hint)
     return [video._replace(class_id=numbers.get(video.label, video).class_id) for video in candidates]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing, with_numbers, with_tree
-from vidaug_cli.data.listing.names import as_splits, first_few, is_media, is_series, nfc, numbered, split_in, words
+from vidaug_cli.data.listing.names import are_splits, first_few, is_media, is_series, nfc, numbered, split_in, words
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import VidaugError
@@ -24,8 +23,6 @@ CLASS, SPLIT, THROUGH = "CLASS", "SPLIT", "*"
 Pattern = tuple[str, ...]  # the role of each level of folders, from the top down to the last that says something
 
 _FOR_CLASSES = frozenset(["action", "activity", "category", "class", "cls", "label"])  # `class1` is no group
-
-
 NO_CLASS = "in no class folder: label null"
 
 
@@ -95,8 +92,7 @@ def _folders(path: str, inner: bool) -> tuple[str, ...]:
 
 
 def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing) -> Iterable[str]:
-    bare = sum(candidate.label is None for candidate in listing.candidates)
-    if bare:
+    if bare := sum(candidate.label is None for candidate in listing.candidates):
         yield f"{count(bare, 'video')} {NO_CLASS}"
     if CLASS not in roles:
         return
@@ -105,7 +101,7 @@ def _notes(videos: dict[str, tuple[str, ...]], roles: Pattern, listing: Listing)
         around = {"/".join(folders[:depth]) + "/" for folders in videos.values() if len(folders) > depth}
         yield f"classes are the folders in {first_few(around)}"
     tops = {folders[depth] for folders in videos.values() if len(folders) > depth}
-    if as_classes := {name for name in tops if as_splits([name])}:
+    if as_classes := {name for name in tops if are_splits([name])}:
         others = sorted(tops - as_classes) or ["--layout"]
         yield f"{', '.join(sorted(as_classes))} taken for classes, not splits: {others[0]} lies beside them"
     if deeper := sorted({"/".join(folders[: depth + 2]) for folders in videos.values() if len(folders) > len(roles)}):
@@ -125,39 +121,33 @@ def _with_several(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     return {key: each for key, each in values.items() if len(each) > 1}
 
 
-@dataclass(frozen=True)
 class Level:
     """The folders at one depth, whatever lies above them, and what is in them."""
 
-    videos: Counter[str]  # videos right in the folders of each name
-    inner: dict[str, set[str]]  # names of the folders in the folders of each name, if videos lie anywhere below them
-    deep: bool  # there are folders in the inner folders
-    loose: bool  # there are videos beside the folders
-
-    @property
-    def names(self) -> set[str]:
-        """Names of the folders."""
-        return set(self.inner)
-
-    @property
-    def below(self) -> set[str]:
-        """Names of the folders in them."""
-        return set().union(*self.inner.values())
+    def __init__(self, folders: Iterable[tuple[str, ...]], depth: int) -> None:
+        """Look at the folders at `depth` of those that videos lie in."""
+        self.with_videos = {names[depth] for names in folders if len(names) == depth + 1}  # right in them
+        self.inner: dict[str, set[str]] = defaultdict(set)  # the folders in those of each name
+        for names in folders:
+            if len(names) > depth:
+                self.inner[names[depth]].update(names[depth + 1 : depth + 2])
+        self.names = set(self.inner)
+        self.below = set[str]().union(*self.inner.values())
+        self.deep = any(len(names) > depth + 2 for names in folders)  # there are folders in the inner folders
+        self.loose = any(len(names) == depth for names in folders)  # there are videos beside the folders
 
 
-def find_pattern(folders: Iterable[Sequence[str]]) -> Pattern:
+def find_pattern(folders: Iterable[Sequence[str]], roles: Pattern = ()) -> Pattern:
     """Return the roles of the levels, from the folders that each video lies in, as names from the top.
 
-    Raises UnclearError with what was seen and the patterns that could be meant.
+    The first levels are known to have `roles`. Raises UnclearError with what was seen and the patterns that could be
+    meant.
     """
-    return _continue(Counter(tuple(names) for names in folders), ())
-
-
-def _continue(folders: Counter[tuple[str, ...]], roles: Pattern) -> Pattern:
-    while (level := _level(folders, len(roles))).names:
-        role = next(role for fits, role in _SIGNS if fits(level, roles))
+    around = {tuple(names) for names in folders}
+    while (level := Level(around, len(roles))).names:
+        role = _role(level, roles)
         if role is None:
-            raise _unclear(folders, level, roles)
+            raise _unclear(around, level, roles)
         roles = (*roles, role)
         if CLASS in roles and (SPLIT in roles or not _splits_inside(level)):
             break
@@ -166,29 +156,14 @@ def _continue(folders: Counter[tuple[str, ...]], roles: Pattern) -> Pattern:
     return roles
 
 
-def _level(folders: Counter[tuple[str, ...]], depth: int) -> Level:
-    videos: Counter[str] = Counter()
-    inner: dict[str, set[str]] = defaultdict(set)
-    for names, number in folders.items():
-        if len(names) > depth:
-            inner[names[depth]].update(names[depth + 1 : depth + 2])
-            videos[names[depth]] += number * (len(names) == depth + 1)
-    return Level(
-        videos,
-        dict(inner),
-        deep=any(len(names) > depth + 2 for names in folders),
-        loose=any(len(names) == depth for names in folders),
-    )
-
-
 def _splits_inside(level: Level) -> bool:
     """Return whether each folder in the classes is a split without folders: `CLASS/train/video.avi`."""
-    return len(level.below) > 1 and not level.deep and as_splits(level.below) is not None
+    return len(level.below) > 1 and not level.deep and are_splits(level.below)
 
 
 def _is_wrapper(level: Level) -> bool:
     """Return whether it is one folder that holds folders only."""
-    return len(level.names) == 1 and not level.videos.total() and not (level.loose and len(level.below) == 1)
+    return len(level.names) == 1 and not level.with_videos and not (level.loose and len(level.below) == 1)
 
 
 def _are_classes(level: Level) -> bool:
@@ -199,36 +174,34 @@ def _are_classes(level: Level) -> bool:
     even = not level.deep or all(level.inner.values())
     if even and (len(level.below) < 2 or all(map(is_media, level.below)) or _splits_inside(level)):
         return True
-    if all(
-        level.videos[name] or inner == {name} for name, inner in level.inner.items()
-    ):  # or archives in their folders
-        return True
-    return numbered(level.below) and not numbered(level.names)
+    # Or in folders of their own name, as archives unpack.
+    unpacked = all(name in level.with_videos or inner == {name} for name, inner in level.inner.items())
+    return unpacked or (numbered(level.below) and not numbered(level.names))
 
 
 def _are_groups(level: Level) -> bool:
     """Return whether they are numbered, as `subject1`, around others that are neither numbered nor splits."""
-    around = is_series(level.names) and not level.videos.total() and not level.loose
-    plain = not numbered(level.below) and as_splits(level.below) is None
+    around = is_series(level.names) and not level.with_videos and not level.loose
+    plain = not numbered(level.below) and not are_splits(level.below)
     return around and plain and not any(_FOR_CLASSES.intersection(words(name)) for name in level.names)
 
 
-# In this order; None where there are several ways to read it.
-_SIGNS: list[tuple[Callable[[Level, Pattern], bool], str | None]] = [
-    (lambda level, roles: SPLIT not in roles and as_splits(level.names) is not None, SPLIT),
-    (lambda level, roles: all(map(is_media, level.names)), THROUGH),
-    (lambda level, roles: _is_wrapper(level), THROUGH),
-    (lambda level, roles: _are_classes(level), CLASS),
-    (lambda level, roles: _are_groups(level), THROUGH),
-    (lambda level, roles: True, None),
-]
+def _role(level: Level, roles: Pattern) -> str | None:
+    """Return the role of a level below those of `roles`; None where it can be read in several ways."""
+    if SPLIT not in roles and are_splits(level.names):
+        return SPLIT
+    if all(map(is_media, level.names)) or _is_wrapper(level):
+        return THROUGH
+    if _are_classes(level):
+        return CLASS
+    return THROUGH if _are_groups(level) else None
 
 
-def _unclear(folders: Counter[tuple[str, ...]], level: Level, roles: Pattern) -> UnclearError:
-    inside = (SPLIT,) if SPLIT not in roles and as_splits(level.below) else ()
-    around = SPLIT if SPLIT not in roles and any(as_splits([name]) for name in level.names) else THROUGH
+def _unclear(folders: Iterable[tuple[str, ...]], level: Level, roles: Pattern) -> UnclearError:
+    inside = (SPLIT,) if SPLIT not in roles and are_splits(level.below) else ()
+    around = SPLIT if SPLIT not in roles and any(are_splits([name]) for name in level.names) else THROUGH
     try:
-        way = _continue(folders, (*roles, around))
+        way = find_pattern(folders, (*roles, around))
     except UnclearError:
         way = (*roles, around, CLASS)
     place = way.index(CLASS) if CLASS in way else len(roles) + 1

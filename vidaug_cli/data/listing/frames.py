@@ -40,19 +40,20 @@ def frame_files(names: Iterable[str]) -> Frames:
     Raises:
         VideoError: nothing but flow is there, or several series, and the names do not say which one is meant.
     """
-    found: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}  # by series
     for name in names:
-        found.setdefault(series(name), []).append(name)
-    clips = [key for key in found if not (is_flow(key) or ("#" in key and _has_sibling(key, found)))]
-    if found and not clips:
-        raise VideoError(f"holds flow and no pictures: {_spell(found, found)}", hint="name a folder of its frames")
+        names_of.setdefault(series(name), []).append(name)
+    clips = [key for key in names_of if not (is_flow(key) or ("#" in key and _has_sibling(key, names_of)))]
+    if names_of and not clips:
+        raise VideoError(f"holds flow and no pictures: {_spell(names_of)}", hint="name a folder of its frames")
     numbered = [key for key in clips if "#" in key]
     chosen = [key for key in numbered if not _words(key) & _ASIDE] or numbered or clips
     if numbered and len(chosen) > 1:
+        several = _spell({key: names_of[key] for key in chosen})
         hint = "leave one in the folder, and the frames of another clip in a folder of their own"
-        raise VideoError(f"holds several series of pictures: {_spell(chosen, found)}", hint=hint)
-    left_out = {key: len(names) for key, names in found.items() if key not in chosen}
-    return Frames([name for key in chosen for name in found[key]], left_out)
+        raise VideoError(f"holds several series of pictures: {several}", hint=hint)
+    left_out = {key: len(names) for key, names in names_of.items() if key not in chosen}
+    return Frames([name for key in chosen for name in names_of[key]], left_out)
 
 
 def series(name: str) -> str:
@@ -79,6 +80,6 @@ def _has_sibling(key: str, keys: Iterable[str]) -> bool:
     return False
 
 
-def _spell(keys: Iterable[str], found: dict[str, list[str]]) -> str:
-    each = [f"{key} ({len(found[key])})" for key in keys]
+def _spell(names_of: dict[str, list[str]]) -> str:
+    each = [f"{key} ({len(names)})" for key, names in names_of.items()]
     return ", ".join(each[:4]) + (f" and {len(each) - 4} more" if len(each) > 4 else "")

@@ -8,27 +8,22 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.names import nfc
-from vidaug_cli.data.listing.tree import VIDEOS
+from vidaug_cli.data.listing.tree import LONGEST_PATH, stem_of
 from vidaug_cli.words import cut
-
-LONGEST = 4096  # characters of a path
 
 
 class Lookup:
-    """What the names in a list stand for: `find` gives the paths."""
+    """What the names in a list stand for."""
 
     dropped = 0  # folders at the beginning of each path that are not there
 
     def __init__(self, find: Callable[[str], list[str]]) -> None:
-        self._find = find
+        """Look names up by `find`, which returns the paths of what a name may mean."""
+        self.find = find
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of just this name."""
         return bool(self.find(name))
-
-    def find(self, name: str) -> list[str]:
-        """Return the paths of what `name` may mean; none where it is not there."""
-        return self._find(name)
 
     def drop_missing_folders(self, names: Sequence[str]) -> None:
         """Do nothing: where `find` looks at the end of a path, its first folders do not count."""
@@ -40,8 +35,8 @@ class FolderLookup(Lookup):
     def __init__(self, root: Path) -> None:
         super().__init__(self._look)
         self.root = root
-        self._example = ""
-        self._known: dict[tuple[int, str], str | None] = {}
+        self.notes: list[str] = []  # what the user should know of how files were looked up
+        self._known: dict[tuple[int, str], list[str]] = {}
         self._names = lru_cache(maxsize=256)(_names_in)
 
     def exists(self, name: str) -> bool:
@@ -55,22 +50,20 @@ class FolderLookup(Lookup):
         for drop in range(deepest + 1):
             self.dropped = drop
             if any(self.find(name) for name in sample):
-                self._example = "/".join(sample[0].split("/")[:drop]) + "/"
+                if drop:
+                    beginning = cut("/".join(sample[0].split("/")[:drop]) + "/")
+                    what = f"{beginning} at the beginning of the list's paths is not there"
+                    self.notes.append(f"{what}: {self.root} is taken for it")
                 return
         self.dropped = 0
-
-    def notes(self) -> list[str]:
-        """Return what the user should know of how files were found."""
-        note = f"{cut(self._example)} at the beginning of the list's paths is not there: {self.root} is taken for it"
-        return [note] if self.dropped else []
 
     def _look(self, name: str) -> list[str]:
         """Look by the very name; or else folder by folder in any Unicode form, and without the file's extension."""
         key = self.dropped, name
         if key not in self._known:
-            self._known[key] = self._exact(name) or self._loose(name)
-        path = self._known[key]
-        return [path] if path else []
+            path = self._exact(name) or self._loose(name)
+            self._known[key] = [path] if path else []
+        return self._known[key]
 
     def _exact(self, name: str) -> str | None:
         for form in dict.fromkeys([name, name.replace("\\", "/")]):
@@ -101,14 +94,13 @@ class FolderLookup(Lookup):
 
 def _can_be(name: str) -> bool:
     """Return whether a system would take this for a path."""
-    return 0 < len(name) <= LONGEST and "\0" not in name
+    return 0 < len(name) <= LONGEST_PATH and "\0" not in name
 
 
 def _names_in(folder: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what lies in a folder, by name in normal form, and the videos by name without extension."""
+    """Return what lies in a folder, by name in normal form, and by name without a video's extension."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (names, not paths)
     except OSError:
         return {}, {}
-    videos = [name for name in names if PurePosixPath(name).suffix.lower() in VIDEOS]
-    return {nfc(name): name for name in names}, {nfc(PurePosixPath(name).stem): name for name in videos}
+    return {nfc(name): name for name in names}, {stem_of(name): name for name in names}

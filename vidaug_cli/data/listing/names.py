@@ -67,21 +67,14 @@ def is_media(name: str) -> bool:
     return name.casefold() in _MEDIA or (bool(parts) and _MEDIA.issuperset(parts) and not numbered([name]))
 
 
-def as_splits(names: Collection[str]) -> dict[str, str] | None:
-    """Return the split of each name where all are names of splits: `train`, `videos_val`, `kinetics400_test_256`.
+def are_splits(names: Collection[str]) -> bool:
+    """Return whether all are names of splits: `train`, `videos_val`, `kinetics400_test_256`.
 
     Other words may stand beside the split's, the same in all names: `toy_train` and `fast_train` are no splits.
     """
-    splits: dict[str, str] = {}
-    others = set()
-    for name in names:
-        named = [word for word in words(name) if word in SPLITS]
-        others.add(tuple(word for word in words(name) if word not in SPLITS and word not in _FILLING))
-        if len(named) != 1 or len(others) > 1:
-            return None
-        splits[name] = SPLITS[named[0]]
-    alone = len(names) == 1 and others != {()}  # `test_tube`
-    return None if alone or not splits else splits
+    named = all(sum(word in SPLITS for word in words(name)) == 1 for name in names)
+    others = {tuple(word for word in words(name) if word not in SPLITS and word not in _FILLING) for name in names}
+    return named and len(others) == 1 and (len(names) > 1 or others == {()})  # `test_tube` alone is none
 
 
 def numbered(names: Collection[str]) -> bool:

@@ -74,8 +74,7 @@ def source_of(
 
     Raises VidaugError when a path is not what it should be.
     """
-    piped = input if isinstance(input, Piped) else piped_in(input)
-    place = Path(input.name) if isinstance(input, Piped) else input
+    piped, place = (input, Path(input.name)) if isinstance(input, Piped) else (piped_in(input), input)
     within = follow_links if isinstance(follow_links, Path) else None
     for path in (None if piped else place, root, lists, within):
         if path is not None and not path.exists():

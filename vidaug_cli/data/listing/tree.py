@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-
-from natsort import natsort_keygen
 
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
 from vidaug_cli.errors import VidaugError, VideoError
 
-_VIDEOS = (
-    "3g2 3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv y4m"  # what av can open
-)
-VIDEOS = frozenset(f".{kind}" for kind in _VIDEOS.split())
+# What av can open.
+_VIDEOS = "3g2 3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv y4m"
+VIDEOS = frozenset(f".{suffix}" for suffix in _VIDEOS.split())
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 TEXTS = frozenset({".csv", ".lst", ".tsv", ".txt"})
 DEEPEST_LIST = 3  # folders around a list; below lie what goes with single videos
@@ -70,7 +68,7 @@ class VideoIndex:
         self.paths = paths
         self._near: dict[str, list[str]] = defaultdict(list)
         for path in sorted(paths, key=lambda path: (path.count("/"), path)):
-            self._near[_without_kind(nfc(path.rpartition("/")[2])).casefold()].append(path)
+            self._near[stem_of(path).casefold()].append(path)
 
     def find(self, name: str) -> list[str]:
         """Return videos whose path ends in `name`, nearest the root first, by the first of these that gives any.
@@ -81,8 +79,8 @@ class VideoIndex:
         UCF101's lists say `HandstandPushups/v_HandStandPushups_g01_c01.avi`, and copies differ in what they made of it.
         """
         wanted = nfc(str(PurePosixPath(name)))
-        near = self._near.get(_without_kind(wanted.rpartition("/")[2]).casefold(), [])
-        for alike in (str, str.casefold, _without_kind, lambda path: _without_kind(path).casefold()):
+        near = self._near.get(stem_of(wanted).casefold(), [])
+        for alike in (str, str.casefold, _without_suffix, lambda path: _without_suffix(path).casefold()):
             tail = alike("/" + wanted)
             if paths := [path for path in near if alike("/" + nfc(path)).endswith(tail)]:
                 return paths
@@ -90,13 +88,17 @@ class VideoIndex:
 
     def find_stem(self, stem: str) -> list[str]:
         """Return videos named `stem` but for the extension, nearest the root first."""
-        near = self._near.get(nfc(stem).casefold(), [])
-        return [path for path in near if _without_kind(nfc(path.rpartition("/")[2])) == nfc(stem)]
+        return [path for path in self._near.get(nfc(stem).casefold(), []) if stem_of(path) == nfc(stem)]
 
 
-def _without_kind(path: str) -> str:
-    stem, dot, kind = path.rpartition(".")
-    return stem if dot and f".{kind.lower()}" in VIDEOS else path
+def stem_of(path: str) -> str:
+    """Return the name of a file or folder without a video's extension, in the normal form of labels."""
+    return _without_suffix(nfc(path.rstrip("/").rpartition("/")[2]))
+
+
+def _without_suffix(path: str) -> str:
+    stem, dot, suffix = path.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in VIDEOS else path
 
 
 def walk(root: Path, within: Path | None = None) -> Tree:
@@ -134,13 +136,13 @@ def walk(root: Path, within: Path | None = None) -> Tree:
                 reason = "the name is not UTF-8, so no manifest can hold it; rename it"
                 tree.faults.append(Quarantined(spell(path), reason))
             elif not _is_folder(entry):
-                kind = PurePosixPath(entry.name).suffix.lower()
-                tree.seen[kind] += 1
-                if kind in VIDEOS:
+                suffix = PurePosixPath(entry.name).suffix.lower()
+                tree.seen[suffix] += 1
+                if suffix in VIDEOS:
                     tree.videos.append(path)
-                elif kind in IMAGES:
+                elif suffix in IMAGES:
                     images.append(entry.name)
-                elif kind in TEXTS and path.count("/") <= DEEPEST_LIST and len(tree.texts) < MOST_LISTS:
+                elif suffix in TEXTS and path.count("/") <= DEEPEST_LIST and len(tree.texts) < MOST_LISTS:
                     tree.texts.append(path)
             elif not entry.is_symlink():
                 waiting.append((path, f"{folder}/{entry.name}"))
@@ -216,11 +218,7 @@ def text_link(file: Path) -> Path | None:
 
 def is_utf8(name: str) -> bool:
     """Return whether a file name can stand in JSON: the system hands other bytes over as lone surrogates."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return name.encode(errors="ignore").decode() == name
 
 
 def spell(path: str) -> str:
@@ -230,7 +228,11 @@ def spell(path: str) -> str:
 
 def natural(path: str) -> tuple[Any, str]:
     """Return a sorting key that puts clip2 before clip10; rows stand in this order, and plans follow it."""
-    return _natural(path), path
+    return _natural_key()(path), path
 
 
-_natural = natsort_keygen()
+@cache
+def _natural_key() -> Callable[[str], Any]:
+    from natsort import natsort_keygen  # only here: decoding processes import this module, and few of them sort
+
+    return natsort_keygen()

@@ -7,7 +7,7 @@ import zlib
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from vidaug_cli.schema import parse_json
 PIXELS_PER_BYTE = 256  # a flat baseline JPEG has 64; one with more than this is a bomb
 
 
-class Shard:
+class Shard(AbstractContextManager["Shard"]):
     """A shard open for reading. Every method raises ShardError where the file is damaged or foreign.
 
     `check=False` leaves out the CRC-32 of the pixels, which takes a millisecond for 4 MB; all else is checked always.
@@ -31,9 +31,6 @@ class Shard:
         self.path, self.check = path, check
         with _reading(path):
             self._file, self.header, self._datasets = open_checked(path, SHARD)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from vidaug_cli.data.hdf5 import MAX_TEXT, add_attributes, add_dataset, append_rows, creating
+from vidaug_cli.data.hdf5 import MAX_TEXT, add_dataset, append_rows, creating, fill
 from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
 from vidaug_cli.data.shard.header import SHARD, Record, ShardHeader
 from vidaug_cli.data.shard.reader import Shard
@@ -76,9 +76,8 @@ class ShardWriter:
         with suppress(_AbandonedError), self._stack:
             if kind and error is not self._sink.error:
                 raise _AbandonedError
-            for name, column in self._columns.items():
-                add_dataset(self._file, name, column, [row[name] for row in self._rows])
-            add_attributes(self._file, SHARD, self.header.as_attributes())
+            rows = {name: [row[name] for row in self._rows] for name in self._columns}
+            fill(self._file, SHARD, self.header.as_attributes(), self._columns, rows)
         if self.done:
             self.done.write(done_path(self.path))
 

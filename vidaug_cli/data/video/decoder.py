@@ -129,33 +129,42 @@ class OpenVideo:
 
 @contextmanager
 def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
-    """Yield the video of a file or a folder of frame images, closed at the end. Raises VideoError on none."""
-    with _reading(path):  # its name may be too long for the file system
-        folder, other = path.is_dir(), path.exists() and not path.is_file()
-    if folder:
-        yield _images(path, limits)
-        return
-    if other:  # opening a named pipe would wait for its other end
-        raise VideoError("is not a regular file", where=path)
-    with _reading(path), path.open("rb") as file:
-        head = file.read(256)
-    if not head:
-        raise VideoError("is empty", where=path)
-    with _opened(path, limits, head) as container:
-        stream = _best(path, limits, container)
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
-        yield OpenVideo(
-            path,
-            limits,
-            source=container.demux(stream),
-            decoder=stream.codec_context,
-            bytes=_size(path),
-            rate=rate,
-            tick=float(stream.time_base or 0),
-            origin=None if container.start_time is None else container.start_time / av.time_base,
-            announced=stream.frames or round((container.duration or 0) / av.time_base * rate),
-            encrypted="enc_key_id" in stream.metadata or stream.codec_context.codec_tag == "encv",
-        )
+    """Yield the video of a file or a folder of frame images, closed at the end.
+
+    Raises VideoError on none, and in place of errors of the system: those may pass, as the next try may find the file.
+    """
+    try:
+        if path.is_dir():
+            yield _images(path, limits)
+            return
+        if path.exists() and not path.is_file():  # opening a named pipe would wait for its other end
+            raise VideoError("is not a regular file", where=path)
+        with path.open("rb") as file:
+            head = file.read(256)
+        if not head:
+            raise VideoError("is empty", where=path)
+        with _opened(path, limits, head) as container:
+            yield _film(path, limits, container)
+    except OSError as error:
+        where = path if isinstance(error, av.FFmpegError) else error.filename or path  # of a folder, its image
+        raise VideoError(f"cannot be read: {error.strerror}", where=where, passing=True) from error
+
+
+def _film(path: Path, limits: Limits, container: InputContainer) -> OpenVideo:
+    stream = _best(path, limits, container)
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return OpenVideo(
+        path,
+        limits,
+        source=container.demux(stream),
+        decoder=stream.codec_context,
+        bytes=path.stat().st_size,
+        rate=rate,
+        tick=float(stream.time_base or 0),
+        origin=None if container.start_time is None else container.start_time / av.time_base,
+        announced=stream.frames or round((container.duration or 0) / av.time_base * rate),
+        encrypted="enc_key_id" in stream.metadata or stream.codec_context.codec_tag == "encv",
+    )
 
 
 def _opened(path: Path, limits: Limits, head: bytes = b"") -> InputContainer:
@@ -202,18 +211,16 @@ def _blame(path: Path, error: av.FFmpegError) -> None:
         except OSError:
             raise VideoError("there is not enough memory to decode it", where=path, passing=True) from error
     elif isinstance(error, OSError):
-        with _reading(path):
-            if error.errno != errno.EIO:
-                raise error
-            with path.open("rb") as file:
-                while file.read(2**20):
-                    pass
+        if error.errno != errno.EIO:
+            raise error
+        with path.open("rb") as file:
+            while file.read(2**20):
+                pass
 
 
 def _images(folder: Path, limits: Limits) -> OpenVideo:
     """Return a folder of images as a video. They go to their decoder as they are: no demuxer looks at their names."""
-    with _reading(folder):
-        images = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
+    images = [file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
     try:
         names, _ = frame_files(images)
     except VideoError as error:
@@ -227,14 +234,13 @@ def _images(folder: Path, limits: Limits) -> OpenVideo:
         limits,
         source=map(_image_packet, files),
         decoder=cast(VideoCodecContext, VideoCodecContext.create(codecs.pop(), "r")),
-        bytes=sum(map(_size, files)),
+        bytes=sum(file.stat().st_size for file in files),
         announced=len(files),
     )
 
 
 def _image_packet(file: Path) -> Packet[Any]:
-    with _reading(file):
-        packet: Packet[Any] = Packet(file.read_bytes() or b"?")  # an empty one would mean the end
+    packet: Packet[Any] = Packet(file.read_bytes() or b"?")  # an empty one would mean the end
     packet.is_keyframe = True  # otherwise the PNG decoder adds the picture to the one before
     return packet
 
@@ -242,17 +248,3 @@ def _image_packet(file: Path) -> Packet[Any]:
 def _allocated(limits: Limits) -> int:
     """Pixels a decoder may allocate for a frame: some put a border around it."""
     return 2 * limits.pixels + 2**16
-
-
-def _size(file: Path) -> int:
-    with _reading(file):
-        return file.stat().st_size
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn an error of the system into a VideoError that may pass: another try may find the file there and readable."""
-    try:
-        yield
-    except OSError as error:
-        raise VideoError(f"cannot be read: {error.strerror}", where=path, passing=True) from error

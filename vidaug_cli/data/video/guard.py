@@ -1,4 +1,4 @@
-"""A process of its own for decoding: broken and hostile files hang and crash decoders, and that must not end the job.
+"""Processes only for decoding: broken and hostile files hang and crash decoders, and that must not end the job.
 
 The child is a bare Python with av and numpy, not a copy of the caller's `__main__`: it starts in a quarter of a second,
 needs no `if __name__ == "__main__"` and works inside any worker. Pixels come back in memory that both map. POSIX only.
@@ -16,29 +16,31 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
 from functools import lru_cache
+from itertools import islice
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import ProbeMode, Row
+from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.limits import LIMITS, Limits
-from vidaug_cli.data.video.probe import Probe
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.files import nameless_file
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Task = TypeVar("Task")
 
 _CHILD = "import sys; from vidaug_cli.data.video.guard import serve; serve(int(sys.argv[1]), *map(float, sys.argv[2:]))"
-
 
 _SLOW = "--time-limit gives it longer"
 _DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and what to try
@@ -85,7 +87,7 @@ class Guard(AbstractContextManager["Guard"]):
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Return what `reader.read_clip` does; without `out`, the clip is memory that the next call writes over.
+        """Return what `reader.read_clip` does.
 
         Raises VideoError too when the decoder crashes or takes more than `limits` allows, and where the video of a
         manifest ends before frames that a full probe found, or before its segment begins.
@@ -100,8 +102,7 @@ class Guard(AbstractContextManager["Guard"]):
             if short or taken.min() < video.first:
                 what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
                 raise VideoError(what, where=video.name, hint="scan it again")
-        if out is None:
-            return clip, taken
+        out = np.empty_like(clip) if out is None else out
         out[...] = clip
         return out, taken
 
@@ -128,9 +129,8 @@ class Guard(AbstractContextManager["Guard"]):
 
     def _death(self, status: int, where: object) -> VideoError:
         """Return why the child is gone. Even a crash may pass: decoders crash where memory is short."""
-        what, hint = _DEATHS.get(-status, (f"the decoder crashed (signal {-status})", ""))
-        if status >= 0:
-            what = f"the decoder crashed (exit status {status})"
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        what, hint = _DEATHS.get(-status, (f"the decoder crashed ({how})", ""))
         return VideoError(what.format(seconds=self.limits.seconds), where=where, hint=hint, passing=True)
 
     def _start(self) -> None:
@@ -156,6 +156,51 @@ class Guard(AbstractContextManager["Guard"]):
         except OSError as error:
             what = f"the decoding process cannot be started: {error.strerror}"
             raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
+
+
+def decode_each(
+    call: Callable[[Guard, Task], T], tasks: Iterable[Task], workers: int, limits: Limits, *, ordered: bool
+) -> Generator[tuple[Task, T | VideoError], None, None]:
+    """Yield each task with what `call(guard, task)` returns, or with the VideoError that it raises.
+
+    Each thread has a guard of its own, and hands it to `call`.
+
+    At most `workers` + 1 tasks are begun whose results are not yet taken. Whatever ends the iteration early (another
+    error of `call`, Ctrl-C, `close`) ends the decoding processes too.
+
+    Args:
+        call: what to do; it runs in a thread.
+        tasks: taken from the iterable one by one, when there is room.
+        workers: threads, and decoding processes, at least 1.
+        limits: what one video may cost.
+        ordered: results in the order of the tasks, and not as they come.
+    """
+    guards: SimpleQueue[Guard] = SimpleQueue()
+
+    def run(task: Task) -> tuple[Task, T | VideoError]:
+        guard = guards.get()
+        try:
+            return task, call(guard, task)
+        except VideoError as error:
+            return task, error
+        finally:
+            guards.put(guard)
+
+    with ExitStack() as stack:
+        for _ in range(workers):
+            guards.put(stack.enter_context(Guard(limits)))
+        pool = ThreadPoolExecutor(workers)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # what still runs ends with its guard's process
+        waiting = iter(tasks)
+        running: list[Future[tuple[Task, T | VideoError]]] = []
+        while True:
+            running += [pool.submit(run, task) for task in islice(waiting, workers + 1 - len(running))]
+            if not running:
+                return
+            done = running[:1] if ordered else wait(running, return_when=FIRST_COMPLETED).done
+            running = [future for future in running if future not in done]
+            for future in done:
+                yield future.result()
 
 
 def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _Pixels) -> None:
@@ -203,12 +248,11 @@ def _end_with(parent: int) -> None:
 def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Exception | None, T | None]:
     try:
         return None, function(*args, **kwargs)
-    except VidaugError as error:
-        return error, None
     except MemoryError:
         return VideoError("there is not enough memory to decode it", where=args[0], passing=True), None
-    except Exception as error:  # a bug: its traceback would end here
-        error.add_note(traceback.format_exc())
+    except Exception as error:
+        if not isinstance(error, VidaugError):  # a bug, whose traceback would end here
+            error.add_note(traceback.format_exc())
         return error, None
 
 
