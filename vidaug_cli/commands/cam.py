@@ -8,16 +8,14 @@ from typing import Any
 import click
 
 from vidaug_cli.commands.options import THUMB, NetworkOptions, ReportOptions, picture_option
-from vidaug_cli.commands.signature import option, with_options
+from vidaug_cli.commands.signature import argument, option, with_options
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("shards", type=click.Path(path_type=Path))
 @with_options
 def command(
-    checkpoint: Path,
-    shards: Path,
+    checkpoint: Path = argument("CHECKPOINT"),
+    shards: Path = argument("SHARDS"),
     *,
     clip: int | None = option("Number of a clip to draw.", type=click.IntRange(0)),
     out: tuple[Path, ...] = picture_option("the clip", default="cam.png", example="cam.png"),
