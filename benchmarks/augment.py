@@ -66,7 +66,9 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--recipes", nargs="*", default=RECIPES)
-    parser.add_argument("--yardsticks", nargs="*", default=list(YARDSTICKS), help="none: only one worker against two")
+    parser.add_argument(
+        "--yardsticks", nargs="*", default=list(YARDSTICKS), help="give no name to measure only one worker against two"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -25,13 +26,14 @@ def write_video(
     fps: int = 30,
     codec: str = "mpeg4",
     pix_fmt: str = "yuv420p",
-    level: Callable[[int], int] = lambda number: 20 + 8 * (number % 28),
+    level: Callable[..., int] = lambda number: 20 + 8 * (number % 28),
 ) -> Path:
     """A video of (width, height) `size` whose frame n is flat grey `level(n)`, so that a test can tell frames apart."""
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = size
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(fps))
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         for number in range(frames):
             picture = np.full((height, width, 3), level(number), np.uint8)
@@ -44,8 +46,8 @@ def write_video(
 def make_video(tmp_path: Path) -> MakeVideo:
     """`write_video` with paths below the test's own folder."""
 
-    def make(name: str = "video.mp4", **options: object) -> Path:
-        return write_video(tmp_path / name, **options)  # type: ignore[arg-type]
+    def make(name: str = "video.mp4", **options: Any) -> Path:
+        return write_video(tmp_path / name, **options)
 
     return make
 

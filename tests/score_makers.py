@@ -35,5 +35,5 @@ def shares(*rows: list[float]) -> Any:
 def row_of(path: str, label: str | None, size: tuple[int, int, int] = (10, 64, 48), **values: Any) -> Row:
     """A row of a manifest; `size` is frames, width, height."""
     frames, width, height = size
-    base = {"root": "/videos", "fps": 25.0, "codec": "h264"}
+    base: dict[str, Any] = {"root": "/videos", "fps": 25.0, "codec": "h264"}
     return Row(path=path, label=label, frames=frames, width=width, height=height, **base | values)

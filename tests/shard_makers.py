@@ -15,7 +15,8 @@ from vidaug_cli.data.shard.writer import ShardWriter
 
 def header_of(**values: Any) -> ShardHeader:
     """Two classes, clips of 4 x 16 x 16."""
-    base = {"classes": ("walk", "run"), "recipe": 'summary = "x"\n', "seed": 5, "shard": 0, "plan_sha256": "0" * 64}
+    given: dict[str, Any] = {"classes": ("walk", "run"), "recipe": 'summary = "x"\n', "plan_sha256": "0" * 64}
+    base = given | {"seed": 5, "shard": 0}
     return ShardHeader(**base | {"frames": 4, "size": 16, "codec": "raw", "quality": 95, "device": "cpu"} | values)
 
 

@@ -59,7 +59,7 @@ def test_the_network_is_the_one_that_was_trained(tmp_path: Path, device: torch.d
     found = read_checkpoint(tmp_path / "x.safetensors").network(str(device))
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(module.training for module in found.modules())
-    assert found.slow.stem[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert found.get_parameter("slow.stem.0.weight").is_contiguous(memory_format=torch.channels_last_3d)
     with torch.no_grad():
         assert torch.allclose(found(VIDEO.to(device)).cpu(), network(VIDEO), atol=1e-3 if device.type == "cuda" else 0)
 
@@ -402,7 +402,8 @@ def test_a_head_for_other_classes_is_left_as_it_was(tmp_path: Path, source: str)
     assert not report.head
     assert str(report).endswith(", new head")
     assert torch.equal(network.head.weight, before)
-    assert torch.equal(network.slow.stem[0].weight, network_of(FORMS[source], 400).slow.stem[0].weight)
+    first = "slow.stem.0.weight"
+    assert torch.equal(network.get_parameter(first), network_of(FORMS[source], 400).get_parameter(first))
 
 
 def test_a_head_of_other_class_names_is_left_as_it_was(tmp_path: Path) -> None:
@@ -437,7 +438,7 @@ def test_what_is_taken_for_granted_of_a_head_is_noted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", TELLING)
 def test_a_checkpoint_of_another_network_of_the_same_shapes_is_refused(tmp_path: Path, name: str) -> None:
-    value = {"alpha": 2, "fast_frames": 16, "mean": 100.0, "std": 58.5}[name]
+    value: Any = {"alpha": 2, "fast_frames": 16, "mean": 100.0, "std": 58.5}[name]
     made(tmp_path / "x.pt")
     with pytest.raises(VidaugError) as caught:
         initialise(SlowFast(replace(TINY, **{name: value}), 3), tmp_path / "x.pt", CLASSES)
@@ -492,7 +493,7 @@ def test_shapes_do_not_tell_those_fields_and_tell_the_others() -> None:
         ):
             assert shapes(replace(group, **change)) == shapes(group)
     base = ARCHITECTURES["r18-small"]
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"blocks": (2, 2, 2, 1)},
         {"bottleneck": True},
         {"width": 16},
@@ -500,7 +501,8 @@ def test_shapes_do_not_tell_those_fields_and_tell_the_others() -> None:
         {"lateral_kernel": 7},
         {"lateral_norm": True},
         {"head_bias": True},
-    ):
+    )
+    for change in changes:
         assert shapes(replace(base, **change)) != shapes(base)
 
 
@@ -566,7 +568,8 @@ def normed(convolution: str, norm: str, *shape: int) -> Shapes:
 
 def published(program: str, blocks: Sequence[int], fusion: int, classes: int = 400, temporal: int = 99) -> Shapes:
     """What SLOWFAST_*.yaml of PySlowFast (`temporal`: NUM_BLOCK_TEMP_KERNEL) or slowfast_r*.py of MMAction2 builds."""
-    mm, shapes, fast_out = program == "MMAction2", {}, (8, 32, 64, 128)
+    shapes: Shapes = {}
+    mm, fast_out = program == "MMAction2", (8, 32, 64, 128)
     for way, (stem, width, kernel) in enumerate([("slow", 64, 1), ("fast", 8, 5)]):
         name = f"backbone.{stem}_path.conv1" if mm else f"s1.pathway{way}_stem"
         shapes |= normed(f"{name}.conv", f"{name}.bn", width, 3, kernel, 7, 7)

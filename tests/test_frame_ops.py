@@ -16,13 +16,13 @@ from PIL import Image, ImageEnhance, ImageOps
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops import geometric
 from vidaug_cli.ops.clips import Shape
-from vidaug_cli.ops.frame_ops import OPS, Ramp, op_names
+from vidaug_cli.ops.frame_ops import OPS, MagnitudeTable, Ramp, op_names
 from vidaug_cli.ops.geometric import Sampling
 
 Picture = Image.Image
 FACTORS = ("color", "contrast", "brightness", "sharpness")
 MOVING = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-TABLES = ("official", "monotone")
+TABLES: tuple[MagnitudeTable, ...] = ("official", "monotone")
 ROWS = [(table, name) for table in TABLES for name in op_names(table)]
 MAGNITUDES = (0.0, 3.7, 11.0, 15.0, 22.5, 30.0)
 
@@ -43,7 +43,7 @@ PILLOW: dict[str, Callable[[Picture, float], Picture]] = {
     "translate_x": lambda picture, value: affine(picture, 1, 0, value * picture.width, 0, 1, 0),
     "translate_y": lambda picture, value: affine(picture, 1, 0, 0, 0, 1, value * picture.height),
     "posterize": lambda picture, value: ImageOps.posterize(picture, max(1, int(value))),
-    "solarize": ImageOps.solarize,  # type: ignore[arg-type]
+    "solarize": lambda picture, value: ImageOps.solarize(picture, int(value)),
     "color": lambda picture, value: ImageEnhance.Color(picture).enhance(value),
     "contrast": lambda picture, value: ImageEnhance.Contrast(picture).enhance(value),
     "brightness": lambda picture, value: ImageEnhance.Brightness(picture).enhance(value),

@@ -301,11 +301,11 @@ def without(ending: str) -> Callable[[Path], None]:
     return change
 
 
-def content(data: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(data) and None
+def content(data: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(data)
 
 
-ZIPS: dict[str, tuple[Callable[[Path], None], str]] = {
+ZIPS: dict[str, tuple[Callable[[Path], object], str]] = {
     "compressed": (compressed, "is compressed, which torch.save never does"),
     "bomb": (bomb, "is compressed, which torch.save never does"),
     "huge sizes": (declare(packed=(20, 2**31), size=(24, 2**31)), "declares more bytes than it has"),
@@ -452,7 +452,7 @@ def cut(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def noise(data: bytes, rng: np.random.Generator) -> bytes:
-    return data[: rng.integers(0, 64)] + rng.bytes(rng.integers(0, 4096))
+    return data[: rng.integers(0, 64)] + rng.bytes(int(rng.integers(0, 4096)))
 
 
 def rezipped(data: bytes, change: Callable[[Records], Any]) -> bytes:
@@ -498,7 +498,8 @@ def other_names(data: bytes, rng: np.random.Generator) -> bytes:
 def other_content(data: bytes, rng: np.random.Generator) -> bytes:
     """One value anywhere in the contents replaced, in a file that torch itself wrote."""
     content = torch.load(io.BytesIO(data))
-    odd = [None, -1, 0.5, 2**200, "x", [], {}, True, float("nan"), torch.ones(2), torch.ones(1).expand(9, 9), (1,)]
+    odd: list[Any] = [None, -1, 0.5, 2**200, "x", [], {}, True, float("nan"), (1,)]
+    odd += [torch.ones(2), torch.ones(1).expand(9, 9)]
     replace_one(content, odd, rng)
     changed = io.BytesIO()
     torch.save(content, changed)

@@ -245,7 +245,7 @@ LINES = "".join(
 def mutated(text: str, rng: np.random.Generator) -> bytes:
     """Lines changed, repeated, dropped, moved; words and letters too; or damaged bytes; or no text at all."""
     if rng.random() < 0.1:
-        return rng.bytes(rng.integers(1, 500))
+        return rng.bytes(int(rng.integers(1, 500)))
     if rng.random() < 0.2:
         return damage(text.encode(), rng)
     lines = text.splitlines(keepends=True)

@@ -391,12 +391,12 @@ def test_a_shard_of_before_the_first_release_is_refused(tmp_path: Path, codec: s
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "sum": ({"label": np.float32([0.4, 0.4])}, "does not sum to 1"),
-    "not a number": ({"label": np.float32([np.nan, 1])}, "does not sum to 1"),
-    "negative": ({"label": np.float32([-0.1, 1.1])}, "label outside 0 to 1"),
-    "weight": ({"weights": np.float32([0.2, 0.2, 0.2, 1.1])}, "weight outside 0 to 1"),
-    "share": ({"label": np.float32([0.5, 0.5])}, "does not agree with the weights"),
-    "turned round": ({"label": np.float32([0.6, 0.4])}, "does not agree with the weights"),
+    "sum": ({"label": np.array([0.4, 0.4], np.float32)}, "does not sum to 1"),
+    "not a number": ({"label": np.array([np.nan, 1], np.float32)}, "does not sum to 1"),
+    "negative": ({"label": np.array([-0.1, 1.1], np.float32)}, "label outside 0 to 1"),
+    "weight": ({"weights": np.array([0.2, 0.2, 0.2, 1.1], np.float32)}, "weight outside 0 to 1"),
+    "share": ({"label": np.array([0.5, 0.5], np.float32)}, "does not agree with the weights"),
+    "turned round": ({"label": np.array([0.6, 0.4], np.float32)}, "does not agree with the weights"),
     "row": ({"sources": (0, 4)}, "not a row of the manifest"),
     "own row": ({"sources": (-1, 0)}, "not a row of the manifest"),
     "frame": ({"frames": np.full((2, 4), -1, np.int32)}, "frame number below 0"),
@@ -419,10 +419,9 @@ def test_labels_of_repeated_classes_and_of_clips_without_a_partner(tmp_path: Pat
     mixed = record_of(header)
     frames = mixed.frames.copy()
     frames[1] = -1
-    same = replace(mixed, sources=(1, 2), label=np.float32([0, 1]), clip=1)
-    alone = replace(
-        mixed, sources=(0, -1), label=np.float32([1, 0]), weights=np.ones(4, np.float32), frames=frames, clip=2, copy=-1
-    )
+    same = replace(mixed, sources=(1, 2), label=np.array([0, 1], np.float32), clip=1)
+    label = np.array([1, 0], np.float32)
+    alone = replace(mixed, sources=(0, -1), label=label, weights=np.ones(4, np.float32), frames=frames, clip=2, copy=-1)
     write_shard(path, header, [mixed, same, alone])
     assert check_shard(path, row_labels=[0, 1, 1]) == []
     assert check_shard(path) == []

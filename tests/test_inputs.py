@@ -101,7 +101,7 @@ def test_a_file_fixes_the_classes(six: Path, tmp_path: Path) -> None:
     listed.write_text("jump/1.avi 9\nwalk/5.avi 05\n")
     manifest = tmp_path / "cut.jsonl"
     manifest.write_text("".join(line for line in vidaug("scan", six).out.splitlines(True) if "run" in line))
-    sources = {"cut": [manifest], "one": [six / "run"], "listed": [listed, "--root", six], "all": [six]}
+    sources: dict[str, list[Any]] = {"cut": [manifest], "listed": [listed, "--root", six], "all": [six]}
     sources["one"] = [six, "--limit", 1]
     for name, words in sources.items():
         done = augment(*words, "-o", tmp_path / name, "--classes", file)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -184,11 +185,11 @@ def test_a_disk_that_does_not_answer_is_no_reason_to_delete(
 
 def test_class_names_cannot_write_on_the_terminal() -> None:
     names = {"two\nlines": 1.0, "red \x1b[31m %s": 2.0, "l" * 300: 3.0}
-    texts = {"source": "o", "codec": "raw", "devices": {"cpu": 1}, "recipe": "", "label_mass": names, "ops": {}}
-    numbers = dict.fromkeys(
+    fields: dict[str, Any] = {"source": "o", "codec": "raw", "devices": {"cpu": 1}, "recipe": "", "ops": {}}
+    fields |= dict.fromkeys(
         ("shards", "planned_shards", "clips", "originals", "bytes", "frames", "size", "seed"), 1
     ) | {"mixed": 0}
-    lines = Summary(**texts, **numbers, own_weight=[0] * 10).text.splitlines()
+    lines = Summary(**fields, label_mass=names, own_weight=[0] * 10).text.splitlines()
     assert [line.strip().rsplit("  ", 2)[0].strip() for line in lines[4:7]] == [
         "l" * 300, r"red \x1b[31m %s", r"two\nlines",
     ]  # fmt: skip

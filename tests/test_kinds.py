@@ -82,4 +82,4 @@ def test_each_kind_is_known(zoo: Path) -> None:
     assert {name: kind_of(zoo / name) for name in KINDS} == KINDS
     assert set(KINDS.values()) == set(Kind)
     assert kind_of(zoo / ("x" * 5000)) is Kind.UNCLEAR
-    assert (shard_format.FORMAT, scores_format.FORMAT) == ("vidaug", "vidaug-scores")  # as _FORMATS has them
+    assert (shard_format.FORMAT, scores_format.SCORES.name) == ("vidaug", "vidaug-scores")  # as _FORMATS has them

@@ -50,7 +50,7 @@ def found(listing: Listing) -> set[tuple[str, str | None, int | None, str | None
     return {candidate[:4] for candidate in listing.candidates}
 
 
-FOLDERS = {
+FOLDERS: dict[str, tuple[list[str], set[tuple[str, str | None, str | None]]]] = {
     "class folders": (["wave/a.avi", "run/b.MP4"], {("wave/a.avi", "wave", None), ("run/b.MP4", "run", None)}),
     "deeper ones": (["wave/s1/x/a.avi", "run/b.avi"], {("wave/s1/x/a.avi", "wave", None), ("run/b.avi", "run", None)}),
     "splits": (

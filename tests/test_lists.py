@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
+from collections.abc import Sequence
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -42,9 +44,9 @@ def read(folder: Path, text: str | bytes, name: str = "l.txt", root: Path | None
     return list_videos(source_of(path, root, None, None))[1]
 
 
-def plain(listing: Listing) -> list[tuple[object, ...]]:
+def plain(listing: Listing) -> list[Any]:
     """Path, label, split and segment as far as they are given."""
-    kept = [(c.path, c.label, c.split, c.start, c.end) for c in listing.candidates]
+    kept: list[Any] = [(c.path, c.label, c.split, c.start, c.end) for c in listing.candidates]
     while kept and all(row[-1] is None for row in kept):
         kept = [row[:-1] for row in kept]
     return kept
@@ -53,7 +55,7 @@ def plain(listing: Listing) -> list[tuple[object, ...]]:
 TWO = [("v/00.mp4", "wave"), ("v/01.mp4", "run")]
 SPLIT = [("v/00.mp4", "wave", "train"), ("v/01.mp4", "run", "test")]
 PARTS = [("v/00.mp4", "wave", None, 1.5, 3.0), ("v/00.mp4", "run", None, 3.0, 65.0)]
-READ: dict[str, tuple[str, list[tuple[object, ...]]]] = {
+READ: dict[str, tuple[str, Sequence[tuple[object, ...]]]] = {
     "blanks": ("v/00.mp4 wave\nv/01.mp4 run\n", TWO),
     "tabs": ("v/00.mp4\twave\nv/01.mp4\trun\n", TWO),
     "commas": ("v/00.mp4,wave\nv/01.mp4,run\n", TWO),
@@ -121,7 +123,7 @@ def test_lists_are_read(data: Path, case: str) -> None:
     assert not listing.quarantined
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "several labels": (
         "v/00.mp4 0 3\nv/01.mp4 1\n",
         r"l\.txt:1: 'v/00\.mp4 0 3' has several numbers .*: 0 3; a video has one label",

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from console import vidaug
@@ -44,7 +45,7 @@ def plan_of(folder: Path, copies: int = 4, recipe: str = "fademixup") -> Plan:
     return Plan(rows=rows, recipe=load_recipe(recipe), spec=SPEC, copies=copies, clips_per_shard=32)
 
 
-def rendered(plan: Plan, out: Path, part: str = "0/1", **how: object) -> Report:
+def rendered(plan: Plan, out: Path, part: str = "0/1", **how: Any) -> Report:
     return run(plan, out, Engine(), part=Part.parse(part), **how)
 
 
@@ -111,6 +112,7 @@ def test_the_same_command_twice_at_once(video_folder: Path, tmp_path: Path) -> N
     out = tmp_path / "out"
     words = ["augment", str(video_folder), "-o", str(out), *WORDS, "--copies", "12"]
     first = subprocess.Popen([sys.executable, "-m", "vidaug_cli", *words], stderr=subprocess.PIPE, text=True)
+    assert first.stderr is not None
     while not list(out.glob("shards/*.json")):
         assert first.poll() is None, first.stderr.read()
         time.sleep(0.01)
@@ -211,7 +213,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     path = holder(tmp_path, HOST, NOBODY)
     with (
         lock_file(path),
@@ -232,6 +234,7 @@ def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
         "with lock_file(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     with pytest.raises(VidaugError, match=f"is being written by process {process.pid}, since"), lock_file(path):
         pass
@@ -364,7 +367,7 @@ def test_a_decoder_killed_once_is_as_if_it_had_not_been(
     plan, out, calls = plan_of(video_folder, copies=1), tmp_path / "out", []
     read = Guard.read_clip
 
-    def killed_once(self: Guard, *args: object, **how: object) -> object:
+    def killed_once(self: Guard, *args: Any, **how: Any) -> object:
         calls.append(1)
         if len(calls) == 9:
             self._process.kill()

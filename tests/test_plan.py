@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from vidaug_cli.recipe.loading import load_recipe
 
 
 def rows_of(count: int, classes: int = 3) -> tuple[Row, ...]:
-    size = {"width": 64, "height": 48, "frames": 70, "fps": 30.0}
+    size: dict[str, Any] = {"width": 64, "height": 48, "frames": 70, "fps": 30.0}
     names = [(f"c{i % classes}", "train" if i % 4 else "test") for i in range(count)]
     return tuple(
         Row(path=f"{label}/{i}.mp4", root="/data", label=label, codec="mpeg4", split=split, **size)
@@ -30,12 +31,13 @@ def rows_of(count: int, classes: int = 3) -> tuple[Row, ...]:
     )
 
 
-def plan_of(count: int = 40, **settings: object) -> Plan:
-    return Plan(**{"rows": rows_of(count), "recipe": load_recipe("fademixup"), "spec": ClipSpec()} | settings)
+def plan_of(count: int = 40, **settings: Any) -> Plan:
+    base = {"rows": rows_of(count), "recipe": load_recipe("fademixup"), "spec": ClipSpec()}
+    return Plan(**dict[str, Any](base | settings))
 
 
 def slots(plan: Plan) -> list[tuple[int, int, int]]:
-    return [tuple(slot) for shard in plan.shards for group in shard for slot in group]
+    return [(*slot,) for shard in plan.shards for group in shard for slot in group]
 
 
 @given(videos=st.integers(2, 200), copies=st.integers(1, 3), original=st.booleans(), seed=st.integers(0, 2**32 - 1))
@@ -92,7 +94,7 @@ def test_the_hash_knows_everything_but_where_the_videos_lie() -> None:
         "recipe": load_recipe("cutmix"), "spec": ClipSpec(flip=0.4), "rows": rows_of(41), "draws": 2,
     }  # fmt: skip
     for name, value in changes.items():
-        other = replace(plan, **{name: value})
+        other = replace(plan, **dict[str, Any]({name: value}))
         assert other.sha256 != plan.sha256, name
         assert len(other.header.differences(plan.header)) == 1, name
 
@@ -179,7 +181,7 @@ def test_draws_are_those_of_their_format() -> None:
         plan = plan_of(copies=2, keep_original=True, recipe=load_recipe(recipe), seed=3)
         for slot in (slot for shard in plan.shards for group in shard for slot in group):
             cut, mixture = draw_cut(plan, slot), draw_mixture(plan, slot)
-            crop, mixed = vars(cut.sample.crop), mixture and [mixture.op, mixture.blend.as_json()]
+            crop, mixed = vars(cut.sample.crop), mixture and [mixture.op, asdict(mixture.blend)]
             clips.append([slot, cut.frames.tolist(), crop, cut.sample.flip, cut.augment, mixed])
     text = json.dumps(drawn(clips), sort_keys=True)
     assert (DRAWS, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "6d6dce11cb6d79eb")
@@ -216,7 +218,7 @@ def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
         ({"rows": (replace(rows_of(1)[0], label=None), *rows_of(3))}, "1 of 4 videos have no label, such as c0/0.mp4"),
     ],
 )
-def test_plans_that_cannot_be(settings: dict[str, object], message: str) -> None:
+def test_plans_that_cannot_be(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(VidaugError, match=message):
         plan_of(**settings)
 

@@ -78,6 +78,8 @@ def test_batches_and_workers_change_nothing(rows: list[Row]) -> None:
     for batch, workers in ((1, 1), (7, 3), (1000, 2)):
         other = predict_videos(predictor_of(batch=batch, workers=workers), rows, per_view=True).scores
         assert other.videos == base.videos
+        assert other.views is not None
+        assert base.views is not None
         assert np.allclose(other.views, base.views, atol=1e-5)
     assert predict_videos(predictor_of(), rows).scores.views is None
 

@@ -10,6 +10,7 @@ import pytest
 from conftest import MakeVideo
 from console import vidaug
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
 from score_makers import row_of
 
 from vidaug_cli.augment.plan import Plan, read_plan
@@ -41,7 +42,8 @@ def test_every_kind_of_picture(out: Path, tmp_path: Path) -> None:
         assert sheet.format == "PNG"
         assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 10
     with Image.open(paths[1]) as animation:
-        assert (animation.format, animation.n_frames) == ("GIF", 8)
+        assert isinstance(animation, GifImageFile)
+        assert animation.n_frames == 8
     with av.open(str(paths[2])) as video:
         assert sum(1 for _ in video.decode(video=0)) == 8
 
@@ -75,6 +77,7 @@ def test_strips_name_their_sources(out: Path) -> None:
 def rates(path: Path) -> tuple[float, float]:
     """Frames per second of `path`.gif and `path`.mp4."""
     with Image.open(path.with_suffix(".gif")) as gif:
+        assert isinstance(gif, GifImageFile)
         milliseconds = 0
         for number in range(gif.n_frames):
             gif.seek(number)

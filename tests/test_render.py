@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,7 +30,7 @@ from vidaug_cli.augment.run import Report, run
 from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shard.done import done_path, shard_path
+from vidaug_cli.data.shard.done import Failure, done_path, shard_path
 from vidaug_cli.data.shard.header import Record
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import resolve_device
@@ -39,7 +40,7 @@ from vidaug_cli.recipe.loading import load_recipe
 SPEC = ClipSpec(frames=8, size=32)
 
 
-def make_plan(folder: Path, *recipes: str, **settings: object) -> Plan:
+def make_plan(folder: Path, *recipes: str, **settings: Any) -> Plan:
     rows = tuple(read_input(str(folder)).rows)
     return Plan(rows=rows, recipe=load_recipe(*recipes), spec=SPEC, clips_per_shard=32, **settings)
 
@@ -48,7 +49,7 @@ def shard_bytes(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((out / "shards").iterdir())}
 
 
-def rendered(plan: Plan, out: Path, **how: object) -> Report:
+def rendered(plan: Plan, out: Path, **how: Any) -> Report:
     engine = Engine(batch=how.pop("batch", 8))
     return run(plan, out, engine, **how)
 
@@ -148,13 +149,13 @@ def test_replay_across_devices_allows_a_level(
     say_device(shard_path(out, 0), b"cuda")
     assert all(result.what == "equal bytes" for result in replay_clips(out, 2, Engine()))
 
-    def a_little_otherwise(*args: object) -> Record:
+    def a_little_otherwise(*args: Any) -> Record:
         record = exact(*args)
         video = record.video.copy()
         video[:, :16, :16] += np.uint8(off)
         return replace(record, video=video, weights=record.weights * np.float32(1 + 1e-7))
 
-    exact = replaying.replay
+    exact = render.replay
     monkeypatch.setattr(replaying, "replay", a_little_otherwise)
     (result,) = replay_clips(out, [0], Engine())
     assert result.equal == allowed
@@ -173,7 +174,7 @@ def test_a_device_without_memory_says_so_in_a_line(
     words = ["--frames", "8", "--size", "32", "-r", "fademixup"]
     assert vidaug("augment", video_folder, "-o", out, *words, "-q").code == 0
 
-    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     def full(*_: object) -> None:
         raise error
@@ -206,10 +207,11 @@ def test_records_say_what_was_drawn(video_folder: Path, mixed: Path) -> None:
         assert (record.clip, record.copy) == (slot.clip, slot.copy)
         assert record.sources == (slot.row, partner.row)
         mixture = draw_mixture(plan, slot)
+        assert mixture is not None
         assert record.params["mix"]["op"] == mixture.op
         for params, drawn, numbers in (("own", slot, 0), ("partner", partner, 1)):
             cut = draw_cut(plan, drawn)
-            assert record.params[params]["sample"] == cut.sample.as_json()
+            assert record.params[params]["sample"] == json.loads(json.dumps(asdict(cut.sample)))
             assert [step["draw"] for step in record.params[params]["augment"]] == json.loads(json.dumps(cut.augment))
             assert record.frames[numbers].tolist() == cut.frames.tolist()
         own = float(record.weights.astype(np.float64).mean())
@@ -264,7 +266,9 @@ def broken_folder(video_folder: Path, tmp_path: Path) -> tuple[Path, Plan]:
     return folder, plan
 
 
-def test_a_broken_video_leaves_its_clip_out_and_the_ring_closes(broken_folder, tmp_path: Path) -> None:
+def test_a_broken_video_leaves_its_clip_out_and_the_ring_closes(
+    broken_folder: tuple[Path, Plan], tmp_path: Path
+) -> None:
     _, plan = broken_folder
     report = rendered(plan, tmp_path / "out")
     assert report.clips == 34
@@ -279,18 +283,18 @@ def test_a_broken_video_leaves_its_clip_out_and_the_ring_closes(broken_folder, t
     assert shard_bytes(tmp_path / "again") == shard_bytes(tmp_path / "out")
 
 
-def test_on_error_fail_stops_at_the_first(broken_folder, tmp_path: Path) -> None:
+def test_on_error_fail_stops_at_the_first(broken_folder: tuple[Path, Plan], tmp_path: Path) -> None:
     _, plan = broken_folder
     with pytest.raises(VideoError, match=r"class_\d/video_0[48]\.avi: .*--on-error skip leaves it out"):
         rendered(plan, tmp_path / "out", on_error="fail")
     assert not list((tmp_path / "out" / "shards").iterdir())
 
 
-def test_a_group_with_one_good_video_is_not_mixed_with_itself(broken_folder, tmp_path: Path) -> None:
+def test_a_group_with_one_good_video_is_not_mixed_with_itself(broken_folder: tuple[Path, Plan], tmp_path: Path) -> None:
     _, plan = broken_folder
     bad = next(slot for slot in plan.shards[0][0] if plan.rows[slot.row].path == "class_1/video_04.avi")
     good = next(slot for slot in plan.shards[0][0] if plan.rows[slot.row].path == "class_0/video_00.avi")
-    failures: list = []
+    failures: list[Failure] = []
     (record,) = render_group(plan, Engine(), (good, bad), failures)
     assert len(failures) == 1
     assert record.sources == (good.row, -1)
@@ -393,6 +397,7 @@ def test_killed_in_the_middle_and_continued(
     out = tmp_path / "out"
     command = [sys.executable, "-m", "vidaug_cli", "augment", str(video_folder), "-o", str(out), *LONG]
     process = subprocess.Popen([*command, "-j", str(workers)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
     while len(list(out.glob("shards/*.json"))) < 2:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
@@ -410,7 +415,7 @@ def test_killed_in_the_middle_and_continued(
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == "cpu"
     with pytest.raises(VidaugError, match="no device 'cuda:999") as error:
         resolve_device("cuda:" + "9" * 5000)
@@ -418,6 +423,6 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cuda", "cuda:0", "cuda:x", "tpu", "cpu:0", "cuda:²", "cuda:٣", "cuda:", "cuda:-1"):
         with pytest.raises(VidaugError, match=f"no device '{name}'"):
             resolve_device(name)
-    monkeypatch.setattr(render.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(render.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [resolve_device(name) for name in ("auto", "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]

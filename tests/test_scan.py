@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import MakeVideo, write_video
@@ -404,7 +405,7 @@ def test_every_odd_file_is_used_or_has_a_reason(real_data: Path) -> None:
 @pytest.mark.parametrize("number", [1, 3, 101, 700])
 def test_every_class_is_printed_with_its_count(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    row = {"root": "/", "frames": 7, "fps": 1.0, "width": 8, "height": 8, "codec": "h264"}
+    row: dict[str, Any] = {"root": "/", "frames": 7, "fps": 1.0, "width": 8, "height": 8, "codec": "h264"}
     names = [f"riding a bike {n}" for n in range(number)]
     rows = [
         Row(path=f"{name}/{n}", label=name, **row) for place, name in enumerate(names) for n in range(place % 3 + 1)

@@ -23,7 +23,7 @@ def scene(seed: int, width: int = 160, height: int = 120) -> Scene:
 
 def things(of: Scene, motion: str, seconds: float) -> NDArray[np.float64]:
     """How far each pixel is from the bare background, (H, W)."""
-    return np.abs(render_frame(of, motion, seconds) - np.asarray(of.background, float)).sum(2)
+    return np.asarray(np.abs(render_frame(of, motion, seconds) - np.asarray(of.background, float)).sum(2))
 
 
 def read(path: Path) -> tuple[NDArray[np.uint8], float, str]:
@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[NDArray[np.uint8], float, str]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(stream)])
-        return frames, float(stream.average_rate), stream.codec_context.name
+        return frames.astype(np.uint8), float(stream.average_rate or 0), stream.codec_context.name
 
 
 @pytest.fixture(scope="module")

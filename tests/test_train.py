@@ -698,7 +698,7 @@ def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, sha
     kept = read_checkpoint(parts.run.last)
     training = kept.training
     momentum = next(name for name in training if name.startswith("optimizer.fast.stem.0.weight."))
-    broken: dict[str, Any] = {
+    faults: dict[str, dict[str, Any]] = {
         "best": {"training": {}, "state": {}},
         "no history": {"state": {}},
         "history": {"state": kept.state | {"history": []}},
@@ -708,8 +708,8 @@ def test_a_checkpoint_that_cannot_be_continued_is_said_in_a_line(fault: str, sha
         "network": {"training": without(training, "network.slow.")},
         "averaged": {"training": without(training, "averaged")},
         "more": {"training": training | {"averages": torch.ones(1)}},
-    }[fault]
-    write_checkpoint(parts.run.last, replace(kept, **broken))
+    }
+    write_checkpoint(parts.run.last, replace(kept, **faults[fault]))
     with pytest.raises(VidaugError, match=r"last\.safetensors: lacks what continuing needs; was it best\."):
         build(parts.run, CPU)
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -108,7 +108,7 @@ def test_where_joblib_is_told_to(video_folder: Path, whole: dict[str, bytes], tm
         words = ["verify", out]
     for more, said in ([], 1), (["-q"], 0):
         done = subprocess.run(
-            [SCRIPT, *words, "-j", "2", *more],
+            [SCRIPT, *map(str, words), "-j", "2", *more],
             env=os.environ | {"JOBLIB_MULTIPROCESSING": "0"},
             capture_output=True,
             text=True,
@@ -153,7 +153,7 @@ def test_no_semaphores(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(38, "Function not implemented")
 
     assert why_alone() == ""
-    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda kind: type("", (), {"Lock": refuse}))
+    monkeypatch.setattr("multiprocessing.get_context", lambda kind: type("", (), {"Lock": refuse}))
     assert why_alone().startswith("the system gives no semaphores ([Errno 38] Function not implemented)")
 
 
@@ -192,6 +192,7 @@ def test_closing_ends_workers_in_the_middle_of_their_work() -> None:
     results = in_processes(slow, [(i, 0 if i == 0 else 600) for i in range(4)], 2)
     pid, _ = next(results)
     started = time.monotonic()
+    assert isinstance(results, Generator)
     results.close()
     assert time.monotonic() - started < 20
     assert gone({pid})
@@ -221,7 +222,7 @@ def test_workers_end_with_the_main_process(tmp_path: Path, number: int) -> None:
     """Ctrl-C goes to all of a terminal's processes at once, and only the main one says something."""
     (tmp_path / "job.py").write_text(JOB)
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, tmp_path / "job.py"]
+    command = [sys.executable, str(tmp_path / "job.py")]
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -248,4 +249,5 @@ def test_tasks_are_taken_as_they_are_needed() -> None:
     results = in_processes(double, Tasks([(i,) for i in range(50)]), 2)
     next(results)
     assert len(taken) <= 8
+    assert isinstance(results, Generator)
     results.close()

@@ -31,6 +31,7 @@ def write(
     """Encode pictures given as `source`; `tags` are colour properties of the frames and the stream."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options)
+        assert isinstance(stream, av.VideoStream)
         first = av.VideoFrame.from_ndarray(pictures[0], format=source)
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, pix_fmt
         stream.bit_rate = 8_000_000
@@ -50,6 +51,7 @@ def write_at(path: Path, times: list[float], *, codec: str = "libx264", size: tu
     """A video whose frames are shown at these seconds, up to 10, and tell them: frame t is flat, its luma 16 + 20 t."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=1000, options={"bf": "2", "crf": "4"} if codec == "libx264" else {})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.time_base = Fraction(1, 1000)
         stream.codec_context.time_base = Fraction(1, 1000)
@@ -84,7 +86,7 @@ def write_sound(path: Path, cover: bool = False) -> Path:
         picture = container.add_stream("mjpeg", rate=1) if cover else None
         if picture is not None:
             picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
-            picture.disposition = av.stream.Disposition.attached_pic.value
+            picture.disposition = av.stream.Disposition.attached_pic
             container.mux(picture.encode(av.VideoFrame.from_ndarray(paint(64, 48)).reformat(format="yuvj420p")))
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 16000

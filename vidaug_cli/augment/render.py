@@ -139,7 +139,7 @@ def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
 
 @lru_cache(maxsize=1)
 def _pixels(clips: int, shape: Shape, thread: int) -> Pixels:
-    """Return this thread's memory for a group, kept: new memory is slow at first touch, page by page."""
+    """Return this thread's memory for a group, which is kept: new memory is slow at first touch, page by page."""
     return np.empty((clips, *shape, 3), np.uint8)
 
 

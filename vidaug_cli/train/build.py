@@ -95,14 +95,14 @@ def build(
         initialised = initialise(network, run.init, run.classes)
     network.to(world.device)
     if settings.sync_bn and world.size > 1:
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     # Fused: one by one, the dozen passes over the weights take over a third of a step of R50 on the CPU.
     options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": True}
     if settings.optimizer == "sgd":
         options |= {"momentum": settings.momentum, "nesterov": settings.momentum > 0}
     optimizer = OPTIMIZERS[settings.optimizer](network.parameters(), **options)
     if settings.ema is not None:
-        decay = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
+        decay = get_ema_multi_avg_fn(settings.ema)
         average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
     history: list[EpochMetrics] = []
     threads_before: int | None = None

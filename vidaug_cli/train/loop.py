@@ -102,7 +102,7 @@ def train_step(parts: Parts, video: Video, target: Target, lr: float) -> Tensor:
             with autocast(device, parts.amp):
                 logits = parts.parallel(clips)
             loss = cross_entropy(logits, labels, label_smoothing=settings.smoothing)
-            (loss * (len(clips) / len(video))).backward()  # type: ignore[no-untyped-call]
+            (loss * (len(clips) / len(video))).backward()
         hits = (logits.argmax(1) == labels.argmax(1)).sum()
         sums += torch.stack([loss.detach() * len(clips), hits])
     if settings.clip_norm is not None:
