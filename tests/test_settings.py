@@ -21,7 +21,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("batch_size", 0, "1 to 65536"),
     ("accumulate", 0, "1 to batch_size"),
     ("accumulate", 17, "1 to batch_size"),
-    ("optimizer", "adamax", "sgd, adam, adamw"),
+    ("optimizer", "adamax", "sgd, adam or adamw"),
     ("lr", 0.0, "a number above 0"),
     ("lr", -1.0, "a number above 0"),
     ("lr", math.nan, "a number above 0"),
@@ -42,7 +42,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("frames", 0, "1 to 4096"),
     ("size", 7, "8 to 2048"),
     ("flip", 1.1, "a chance, 0 to 1"),
-    ("amp", "fp16", "auto, bf16, off"),
+    ("amp", "fp16", "auto, bf16 or off"),
     ("seed", -1, f"0 to {2**32 - 1}"),
     ("seed", 2**32, f"0 to {2**32 - 1}"),
 ]
