@@ -15,9 +15,6 @@ from vidaug_cli.words import count
 
 Amp = Literal["auto", "bf16", "off"]
 
-# One of these makes bfloat16 the faster one on a CPU; the last is ARM's.
-_BF16_INSTRUCTIONS = "avx512_bf16", "amx_bf16", "bf16"
-
 
 def resolve_device(name: str) -> str:
     """Return `auto`, `cpu`, `cuda` or `cuda:N` as a device that is there. Raises VidaugError if it is not."""
@@ -51,7 +48,8 @@ def _has_bf16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch has no such call
-    return any(capabilities.get(name) for name in _BF16_INSTRUCTIONS)
+    # One of these makes bfloat16 the faster one on a CPU; the last is ARM's.
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -> Amp:
@@ -82,7 +80,6 @@ Messages = Mapping[str, tuple[str, str]]  # some of torch's words: what is wrong
 
 _OUT_OF_MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
 _WORKER = "DataLoader worker"
-_PROCESS_ENDED = "another process of this run ended", "see what it said"
 _MESSAGES: Messages = {
     _WORKER: (
         "a process that reads clips was killed, perhaps because memory ran out",
@@ -96,8 +93,7 @@ _MESSAGES: Messages = {
         "one clip at a time is too few to normalise by",
         "raise --batch-size or lower --accumulate",
     ),
-    "closed by peer": _PROCESS_ENDED,
-    "reset by peer": _PROCESS_ENDED,
+    **dict.fromkeys(("closed by peer", "reset by peer"), ("another process of this run ended", "see what it said")),
 }
 
 

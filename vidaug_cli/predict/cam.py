@@ -159,8 +159,7 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
                 correlations.append((follows[own] - follows[partner]) / 2)  # the partner's weight is 1 - the own one
                 others = np.delete(follows, [own, partner])
                 chance += [float(others.mean())] if others.size else []
-    clips_measured = len(correlations)
-    return Localisation(*_mean(correlations), *_mean(chance), 2 * clips_measured, clips_measured, dict(left_out))
+    return Localisation(*_mean(correlations), *_mean(chance), 2 * len(correlations), len(correlations), dict(left_out))
 
 
 def _reason(own: int, partner: int, weights: Float32[np.ndarray, " t"]) -> str:

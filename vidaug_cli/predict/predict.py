@@ -184,8 +184,7 @@ def predict_shards(predictor: Predictor, out: Path, *, per_view: bool = False, p
             for video, answer in zip(own[bar.done :][: len(clips)], predictor.softmax(clips), strict=True):
                 scores.add(video, [int(scores.counts[video])], answer)
             bar.update(len(clips))
-    failures = (failure for path in cuts.shards.paths for failure in read_done(done_path(path)).failures)
-    reasons = {failure.path: failure.reason for failure in failures}
+    reasons = {fault.path: fault.reason for path in cuts.shards.paths for fault in read_done(done_path(path)).failures}
     without = [(video, row) for video, row in enumerate(plan.rows) if video not in views]
     scores.failed |= {video: reasons.get(row.name, "has no clip in the shards") for video, row in without}
     scores.notes = (*predictor.notes, *scores.notes)

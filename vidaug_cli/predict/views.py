@@ -49,14 +49,10 @@ def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = No
     starts = [start_frame(spec, video, place) for place in _spread(last_start(spec, video, step), clips)]
     side = max(1, round(min(video.width, video.height) * share))
     room = video.width - side, video.height - side
-    offsets = _spread(max(room), crops)
     wide = video.width >= video.height
-    corners = [(offset, room[1] // 2) if wide else (room[0] // 2, offset) for offset in offsets]
-    return [
-        Sample(start=start, step=step, crop=Crop(x=x, y=y, side=side), flip=False)
-        for x, y in corners
-        for start in starts
-    ]
+    corners = [(offset, room[1] // 2) if wide else (room[0] // 2, offset) for offset in _spread(max(room), crops)]
+    squares = [Crop(x=x, y=y, side=side) for x, y in corners]
+    return [Sample(start=start, step=step, crop=square, flip=False) for square in squares for start in starts]
 
 
 def _spread(last: int, count: int) -> list[int]:

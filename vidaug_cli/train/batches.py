@@ -41,16 +41,10 @@ class CropDataset(Dataset[tuple[Tensor, ...]]):
     """
 
     def __init__(
-        self,
-        shards: ShardDataset,
-        shape: Shape,
-        *,
-        flip: float = 0.0,
-        seed: int = 0,
-        classes: Sequence[str] | None = None,
+        self, shards: ShardDataset, shape: Shape, *, flip: float = 0.0, seed: int = 0, classes: Sequence[str] = ()
     ) -> None:
         self.shards, self.shape, self.flip, self.seed = shards, shape, flip, seed
-        self.classes = shards.classes if classes is None else tuple(classes)
+        self.classes = tuple(classes) or shards.classes
         self._columns = torch.tensor([self.classes.index(name) for name in shards.classes])
 
     def __len__(self) -> int:
@@ -147,9 +141,7 @@ def reading_note(workers: int) -> str:
 def _collate(items: list[tuple[Tensor, ...]] | Exception) -> Any:
     if isinstance(items, Exception):
         return items
-    return (
-        [SharedTensor(column) for column in zip(*items, strict=True)] if get_worker_info() else default_collate(items)
-    )
+    return [SharedTensor(parts) for parts in zip(*items, strict=True)] if get_worker_info() else default_collate(items)
 
 
 class SharedTensor:
@@ -176,10 +168,8 @@ def _receive(file: Any, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         descriptor = file.detach()  # asks the worker
     except (OSError, EOFError) as error:
         raise RuntimeError("a DataLoader worker is gone, and a batch with it") from error  # as torch would soon say
-    try:
+    with os.fdopen(descriptor, "rb"):  # closes it; the tensor keeps the memory
         return _map_tensor(descriptor, shape, dtype)
-    finally:
-        os.close(descriptor)  # the tensor keeps the memory
 
 
 def _map_tensor(file: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -102,8 +102,7 @@ def build(
         options |= {"momentum": settings.momentum, "nesterov": settings.momentum > 0}
     optimizer = OPTIMIZERS[settings.optimizer](network.parameters(), **options)
     if settings.ema is not None:
-        decay = get_ema_multi_avg_fn(settings.ema)
-        average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
     history: list[EpochMetrics] = []
     threads_before: int | None = None
     if checkpoint is not None:
@@ -112,11 +111,9 @@ def build(
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
             hint = "was it best.safetensors? --overwrite starts anew"
             raise VidaugError("lacks what continuing needs", where=run.last, hint=hint) from error
-        threads_before = checkpoint.state.get("threads")
-        if type(threads_before) is not int or not 0 < threads_before <= MAX_THREADS:
-            threads_before = None
-    clips = len(run.shards.dataset)
-    batch = min(settings.batch_size, clips // world.size * world.size)
+        stated = checkpoint.state.get("threads")
+        threads_before = stated if type(stated) is int and 0 < stated <= MAX_THREADS else None
+    batch = min(settings.batch_size, len(run.shards.dataset) // world.size * world.size)
 
     def loader(crops: CropDataset, *, shuffle: bool) -> ClipLoader:
         sampler = ClipSampler(len(crops), batch, world.rank, world.size, seed=settings.seed, shuffle=shuffle)
@@ -126,7 +123,6 @@ def build(
     validation = None
     if run.validation is not None:
         validation = loader(CropDataset(run.validation.dataset, run.shape, classes=run.classes), shuffle=False)
-    parallel = world.parallel(network)
     if compiled:
         network.compile()
     return Parts(
@@ -134,7 +130,7 @@ def build(
         world=world,
         amp=amp,
         network=network,
-        parallel=parallel,
+        parallel=world.parallel(network),
         optimizer=optimizer,
         average=average,
         batches=loader(crops, shuffle=True),
@@ -159,7 +155,7 @@ def _clip_notes(run: TrainingRun, world: World, batch: int, initialised: Initial
     clips, parts = len(run.shards.dataset), run.settings.accumulate
     asked, share = run.settings.batch_size, batch // world.size
     if initialised:
-        yield f"{run.init}: {initialised}"
+        yield from (f"{run.init}: {note}" for note in (initialised, *initialised.notes))
     if batch < asked:
         among = f", and {world.size} processes share them evenly" if world.size > 1 else ""
         yield f"--batch-size {asked} is more than the {count(clips, 'clip')} there are{among}: a step takes {batch}"
@@ -170,8 +166,6 @@ def _clip_notes(run: TrainingRun, world: World, batch: int, initialised: Initial
         yield f"--accumulate {parts} makes {count(made, 'part')} of the {count(share, 'clip')} of a step"
     if len(labels := run.shards.labels) == 1:
         yield f"every clip is of one class, {labels.pop()!r}: there is nothing to tell apart, and the loss says nothing"
-    if initialised:
-        yield from (f"{run.init}: {note}" for note in initialised.notes)
 
 
 def _thread_notes(run: TrainingRun, world: World, before: int | None, threads: int | None) -> Iterator[str]:

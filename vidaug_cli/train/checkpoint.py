@@ -45,11 +45,8 @@ class About:
     state: dict[str, Any] = field(default_factory=dict)  # what only continuing needs, as JSON holds it
 
     def __post_init__(self) -> None:
-        rules = {
-            "classes": (0 < len(self.classes) == len(set(self.classes)), "distinct names, at least one"),
-            "epoch": (self.epoch >= 0, "0 or more"),
-        }
-        check(self, rules)
+        distinct = 0 < len(self.classes) == len(set(self.classes))
+        check(self, {"classes": (distinct, "distinct names, at least one"), "epoch": (self.epoch >= 0, "0 or more")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +78,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     training = {TRAINING + name: tensor for name, tensor in checkpoint.training.items()}
     tensors = {name: tensor.contiguous() for name, tensor in (checkpoint.weights | training).items()}
     about = {"version": VERSION} | {field.name: getattr(checkpoint, field.name) for field in fields(About)}
-    data = save(tensors, {MARK: _as_text(about | {"crc32": checksum(about, tensors)})})
     with atomically(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(save(tensors, {MARK: _as_text(about | {"crc32": checksum(about, tensors)})}))
 
 
 def checksum(about: dict[str, Any], tensors: Mapping[str, Tensor]) -> int:

@@ -99,8 +99,7 @@ def join_world(device: str) -> Iterator[World]:
         torch.cuda.set_device(gpu)
     distributed.init_process_group("nccl" if gpu else "gloo", timeout=TIMEOUT, device_id=gpu)
     try:
-        local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        yield World(device, distributed.get_rank(), distributed.get_world_size(), local_size)
+        yield World(device, distributed.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     finally:
         distributed.destroy_process_group()
 

@@ -50,8 +50,7 @@ class MetricsLog:
 
     def write_files(self, history: Sequence[EpochMetrics]) -> None:
         """Write all epochs, whole files each time: a run that was cut off has no half line, and none twice."""
-        lines = "".join(json.dumps(metrics) + "\n" for metrics in history)
-        write_text_atomically(self.folder / "metrics.jsonl", lines)
+        write_text_atomically(self.folder / "metrics.jsonl", "".join(json.dumps(metrics) + "\n" for metrics in history))
         table = io.StringIO()
         writer = csv.DictWriter(table, list(history[0]), lineterminator="\n")
         writer.writeheader()

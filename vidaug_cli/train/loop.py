@@ -60,8 +60,7 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
                 if run.recipe is not None:
                     first = step * batch + world.rank * len(clips)
                     clips = draw_and_apply(run.recipe, clips, seed=settings.seed, epoch=epoch, first_clip=first)
-                number = epoch * steps + step
-                lr = settings.lr * lr_share(number, epochs * steps, settings.warmup * steps)
+                lr = settings.lr * lr_share(epoch * steps + step, epochs * steps, settings.warmup * steps)
                 sums += train_step(parts, clips.video, clips.target, lr)
                 if step % LOSS_INTERVAL == LOSS_INTERVAL - 1 or step == steps - 1:
                     loss, seconds = float(sums[0]), time.perf_counter() - began

@@ -155,10 +155,8 @@ def _networks(architecture: Architecture, but: Sequence[str]) -> list[str]:
 
 def _check_same(trained: Architecture, wanted: Architecture, path: Path) -> None:
     """Raise VidaugError when weights of one network would be taken for the other's, whose shapes are the same."""
-    if other := [name for name in TELLING if getattr(trained, name) != getattr(wanted, name)]:
-        one, two = (
-            ", ".join(f"{name} = {getattr(network, name):g}" for name in other) for network in (trained, wanted)
-        )
+    if odd := [name for name in TELLING if getattr(trained, name) != getattr(wanted, name)]:
+        one, two = (", ".join(f"{name} = {getattr(network, name):g}" for name in odd) for network in (trained, wanted))
         raise _misfit(f"was trained with {one}, and this network has {two}", path, _networks(trained, SILENT))
 
 

@@ -151,12 +151,11 @@ class TrainingRun:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the weights follow from, as JSON: a run is only continued by one of the same identity."""
-        init = self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()
         return asdict(self.settings) | {
             "shards": self.shards.identity,
             "validation": self.validation and self.validation.identity,
             "recipe": self.recipe and self.recipe.text,
-            "init": init,
+            "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
         }
 
 

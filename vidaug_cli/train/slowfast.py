@@ -91,7 +91,7 @@ class SlowFast(nn.Module):
         fast_width = a.width // a.beta
         given = [fast_width, *(fast_width * a.growth * 2**stage for stage in range(3))]  # by Fast, before res2..res5
         self.slow = Pathway(a, a.width, 1, (1, 1, 3, 3), [2 * width for width in given])
-        self.fast = Pathway(a, fast_width, 5, (3, 3, 3, 3))
+        self.fast = Pathway(a, fast_width, 5, (3, 3, 3, 3), (0, 0, 0, 0))
         self.laterals = nn.ModuleList(_lateral(a, width) for width in given)
         self.dropout = nn.Dropout(a.dropout)
         self.head = nn.Linear((a.width + fast_width) * a.growth * 8, classes, bias=a.head_bias)
@@ -118,8 +118,7 @@ class SlowFast(nn.Module):
         """Return floats (B, C, T, H, W), a view: convolutions want the channels last in memory, as clips have them."""
         kind = video.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.head.weight.dtype
-        scale = 1 / self.architecture.std
-        return video.to(dtype, copy=True).sub_(self.architecture.mean).mul_(scale).permute(0, 4, 1, 2, 3)
+        return video.to(dtype, copy=True).sub_(self.architecture.mean).mul_(1 / self.architecture.std).movedim(-1, 1)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -143,12 +142,7 @@ class Pathway(nn.Module):
     """
 
     def __init__(
-        self,
-        architecture: Architecture,
-        width: int,
-        stem_frames: int,
-        block_frames: PerStage,
-        lateral: Sequence[int] = (0, 0, 0, 0),
+        self, architecture: Architecture, width: int, stem_frames: int, block_frames: PerStage, lateral: Sequence[int]
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
@@ -206,6 +200,5 @@ def _lateral(architecture: Architecture, width: int) -> nn.Sequential:
 
 def _conv(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: int = 1) -> nn.Conv3d:
     """Return a convolution that keeps the number of frames, and divides rows and columns by its stride."""
-    frames, rows, columns = kernel
-    padding = (frames // 2, rows // 2, columns // 2)
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding, bias=False)

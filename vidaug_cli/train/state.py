@@ -114,13 +114,12 @@ class CheckpointWriter:
     def save(self, history: list[EpochMetrics]) -> None:
         """Write the checkpoints after the last epoch of the history, if they are due. Raises VidaugError."""
         run, metrics = self.parts.run, history[-1]
-        # Copies, as the best may be written epochs later, and training goes on with the same tensors.
-        weights = {name: value.to("cpu", copy=True) for name, value in self.parts.tested.state_dict().items()}
         last = Checkpoint(
             architecture=run.architecture,
             classes=run.classes,
             clip=run.clip,
-            weights=weights,
+            # Copies, as the best may be written epochs later, and training goes on with the same tensors.
+            weights={name: value.to("cpu", copy=True) for name, value in self.parts.tested.state_dict().items()},
             epoch=len(history),
             settings=run.identity,
             metrics=metrics,

@@ -33,14 +33,12 @@ class _Global(str):
 
 _DICT = object()  # stands for a dict
 _PLAIN = "PROTO STOP NONE NEWTRUE NEWFALSE EMPTY_LIST APPEND APPENDS BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE"
-_KINDS = "Byte Char Bool Half BFloat16 Short Float Int Double Long"
 _CALLS = {  # the functions that torch.save has called, and how many arguments it gives them
     "collections OrderedDict": 0,
     "torch._utils _rebuild_tensor_v2": 6,
     "torch._utils _rebuild_parameter": 3,
 }
-
-
+_KINDS = "Byte Char Bool Half BFloat16 Short Float Int Double Long"
 _STORAGES = [f"torch {kind}Storage" for kind in _KINDS.split()]
 
 
@@ -111,8 +109,7 @@ def _check_pickle(pickled: bytes) -> None:
         else:
             marked = pickletools.markobject in before
             start = marks.pop() - before.index(pickletools.markobject) if marked else len(stack) - len(before)
-            taken = stack[start:]
-            stack[start:] = [_made(name, argument, taken)] * len(opcode.stack_after)
+            stack[start:] = [_made(name, argument, stack[start:])] * len(opcode.stack_after)
 
 
 def _made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
@@ -138,8 +135,7 @@ def _made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
         case "REDUCE", [_Global() as function, tuple() as arguments] if _CALLS.get(function) == len(arguments):
             return None if arguments else _DICT
         case "REDUCE", [_Global() as function, _] if function not in _CALLS:
-            shown = function.replace(" ", ".")
-            raise VidaugError(f"holds {shown!r:.80}, and only tensors and plain values are read")
+            raise VidaugError(f"holds {function.replace(' ', '.')!r:.80}, and only tensors and plain values are read")
         case name, _ if name not in _PLAIN.split():
             raise VidaugError(f"holds more than tensors and plain values (pickle's {name})")
     return argument if isinstance(argument, str | int) else None
