@@ -18,9 +18,9 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from vidaug_cli.data.kinds import Kind, expect
-from vidaug_cli.data.lines import is_number
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.names import SPLITS, split_of
+from vidaug_cli.data.textfiles import is_number
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.schema import check, parse

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.shard.done import DoneRecord, file_sha256
+from vidaug_cli.data.shard.format import DoneRecord, file_sha256
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 

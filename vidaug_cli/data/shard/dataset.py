@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidaug_cli.data.shard.done import finished_shards
+from vidaug_cli.data.shard.format import finished_shards
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.hdf5 import format_of, open_checked, reading
-from vidaug_cli.data.shard.done import done_path
-from vidaug_cli.data.shard.header import FORMAT, SHARD, Record
+from vidaug_cli.data.shard.format import FORMAT, SHARD, Record, done_path
 from vidaug_cli.errors import ShardError
 from vidaug_cli.schema import parse_json
 
