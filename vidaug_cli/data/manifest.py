@@ -111,8 +111,7 @@ def resolve_inside(root: Path, path: str) -> Path:
 
 def _content(row: Row) -> dict[str, Any]:
     """Return what a manifest says of a row: most rows have no keys for segments and varying rates."""
-    whole = (row.start, row.end, row.first) == (None, None, 0)
-    absent = {"start", "end", "first"} if whole else set()
+    absent = {"start", "end", "first"} if (row.start, row.end, row.first) == (None, None, 0) else set()
     absent |= {"durations"} if row.durations is None else set()
     return {name: value for name, value in asdict(row).items() if name not in absent}
 

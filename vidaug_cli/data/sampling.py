@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import MOST, Row
 from vidaug_cli.data.timing import Clock
@@ -70,16 +69,14 @@ class Sample:
 def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> Int32[np.ndarray, " frames"]:
     """Return the decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
     offsets = np.minimum(np.arange(spec.frames) * sample.step, MOST)
-    numbers: NDArray[np.int64]
-    clock = _clock(spec, video)
-    if clock is None:
+    if (clock := _clock(spec, video)) is None:
         wanted = sample.start + np.floor(offsets + 1e-6).astype(np.int64)
         numbers = wanted % video.frames if spec.short == "loop" else np.minimum(wanted, video.frames - 1)
     else:
         times = clock.time_of(sample.start) + offsets / _rate(video)
         times = times % clock.seconds if spec.short == "loop" else times
         numbers = np.array([clock.frame_at(time) for time in times.tolist()])
-    return (video.first + numbers).astype(np.int32)
+    return np.asarray(video.first + numbers, np.int32)
 
 
 def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
@@ -121,14 +118,10 @@ def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = No
     starts = [start_frame(spec, video, place) for place in _spread(last_start(spec, video, step), clips)]
     side = max(1, round(min(video.width, video.height) * share))
     room = video.width - side, video.height - side
-    offsets = _spread(max(room), crops)
     wide = video.width >= video.height
-    corners = [(offset, room[1] // 2) if wide else (room[0] // 2, offset) for offset in offsets]
-    return [
-        Sample(start=start, step=step, crop=Crop(x=x, y=y, side=side), flip=False)
-        for x, y in corners
-        for start in starts
-    ]
+    corners = [(offset, room[1] // 2) if wide else (room[0] // 2, offset) for offset in _spread(max(room), crops)]
+    squares = [Crop(x=x, y=y, side=side) for x, y in corners]
+    return [Sample(start=start, step=step, crop=square, flip=False) for square in squares for start in starts]
 
 
 def _spread(last: int, count: int) -> list[int]:

@@ -79,8 +79,7 @@ def scan(
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
     """
     numbers = read_classes(classes) if classes else {}
-    sources = [source_of(path, root, split, lists, follow_links) for path in inputs]
-    name, base, listing = list_inputs(sources, layout)
+    name, base, listing = list_inputs([source_of(path, root, split, lists, follow_links) for path in inputs], layout)
     quarantined, notes = list(listing.quarantined), list(listing.notes)
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}

@@ -109,5 +109,4 @@ def _unreadable(shard: Shard, deep: bool) -> Iterator[str]:
 
 
 def _phrase(what: str, bad: Mask) -> str:
-    first = int(np.flatnonzero(bad)[0])
-    return f"clip {first}: {what}" + (f" (and {bad.sum() - 1} more)" if bad.sum() > 1 else "")
+    return f"clip {np.flatnonzero(bad)[0]}: {what}" + (f" (and {bad.sum() - 1} more)" if bad.sum() > 1 else "")
