@@ -20,7 +20,7 @@ from vidaug_cli.augment.plan import Plan, write_plan
 from vidaug_cli.augment.render import Engine, clip_shape, decode, draw_cut, draw_mixture, render_shard
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shard.done import shard_path
+from vidaug_cli.data.shard.format import shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.device import resolve_device

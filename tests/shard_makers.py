@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vidaug_cli.data.shard.done import DoneRecord
-from vidaug_cli.data.shard.header import Record, ShardHeader
+from vidaug_cli.data.shard.format import DoneRecord, Record, ShardHeader
 from vidaug_cli.data.shard.writer import ShardWriter
 
 

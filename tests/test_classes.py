@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from score_makers import row_of
 
-from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.manifest import classes_of, renumber
+from vidaug_cli.data.textfiles import read_classes
 from vidaug_cli.errors import VidaugError
 
 FILES = {

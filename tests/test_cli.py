@@ -18,7 +18,7 @@ import pytest
 from console import vidaug
 
 from vidaug_cli.data.manifest import read_rows
-from vidaug_cli.data.shard.done import shard_path
+from vidaug_cli.data.shard.format import shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.main import COMMANDS, cli
 

@@ -21,7 +21,7 @@ from shard_makers import header_of, record_of, write_shard
 
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.done import done_path, file_sha256, read_done
+from vidaug_cli.data.shard.format import done_path, file_sha256, read_done
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 

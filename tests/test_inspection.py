@@ -20,7 +20,7 @@ from score_makers import scores_of
 from shard_makers import header_of, write_shard
 
 from vidaug_cli.augment.inspect import BARS, Summary, summarise
-from vidaug_cli.data.shard.done import done_path, shard_path
+from vidaug_cli.data.shard.format import done_path, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.scores.file import write_scores
 

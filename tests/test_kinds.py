@@ -15,7 +15,7 @@ from shard_makers import header_of, record_of, write_shard
 
 from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.data.manifest import rows_text
-from vidaug_cli.data.shard import header as shard_format
+from vidaug_cli.data.shard import format as shard_format
 from vidaug_cli.scores import file as scores_format
 from vidaug_cli.scores.file import write_scores
 

@@ -28,7 +28,7 @@ from vidaug_cli.augment.run import Report, run
 from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
+from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.files import HOST, abandoned, leftovers, temporary_beside

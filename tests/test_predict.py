@@ -16,7 +16,7 @@ from network_makers import random_network, save
 
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.manifest import Row, rows_text
-from vidaug_cli.data.sampling import ClipSpec, frame_numbers
+from vidaug_cli.data.sampling import ClipSpec, Views, frame_numbers, views
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.guard import Guard
@@ -25,7 +25,7 @@ from vidaug_cli.device import autocast
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.predict.predict import match_labels, predict_shards, predict_videos
 from vidaug_cli.predict.predictor import Predictor
-from vidaug_cli.predict.views import Reading, Views, read_ahead, readings, views
+from vidaug_cli.predict.views import Reading, read_ahead, readings
 from vidaug_cli.scores.file import Failed, read_scores
 
 CLASSES = ("class_0", "class_1", "class_2")

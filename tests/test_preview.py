@@ -18,7 +18,7 @@ from vidaug_cli.augment.preview import rendered_strips, stored_strips
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec, clip_fps
-from vidaug_cli.data.shard.done import shard_path
+from vidaug_cli.data.shard.format import shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.loading import load_recipe

@@ -30,8 +30,7 @@ from vidaug_cli.augment.run import Report, run
 from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shard.done import Failure, done_path, shard_path
-from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.format import Failure, Record, done_path, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import resolve_device
 from vidaug_cli.errors import ShardError, VidaugError, VideoError

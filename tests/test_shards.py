@@ -24,8 +24,7 @@ from torch.utils.data import DataLoader
 
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.done import Failure, done_path, read_done, shard_path
-from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.format import Failure, Record, done_path, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.errors import ShardError

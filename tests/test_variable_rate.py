@@ -19,13 +19,13 @@ from video_makers import seconds_of, write_at
 
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.manifest import Row, rows_text
-from vidaug_cli.data.sampling import ClipSpec, Short, check_rates, clean_sample, draw_sample, frame_numbers
+from vidaug_cli.data.sampling import ClipSpec, Short, check_rates, clean_sample, draw_sample, frame_numbers, views
 from vidaug_cli.data.scan import scan
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.data.video.reader import probe, read_clip
 from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.predict.views import read_ahead, readings, views
+from vidaug_cli.predict.views import read_ahead, readings
 
 TEN_THEN_SIXTY: Runs = ((20, 0.1), (120, 1 / 60))  # four seconds
 ROW = Row(path="v.mp4", root="/", label="a", frames=140, fps=35.0, width=64, height=48, codec="h264")

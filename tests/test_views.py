@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.data.sampling import ClipSpec, frame_numbers
+from vidaug_cli.data.sampling import ClipSpec, Views, frame_numbers, views
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.predict.views import Views, views
 
 
 def video_of(frames: int = 154, width: int = 320, height: int = 240, fps: float = 30.0) -> Row:

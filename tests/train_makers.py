@@ -14,8 +14,7 @@ from torch import Tensor
 from vidaug_cli.augment.plan import Plan, write_plan
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shard.done import shard_path
-from vidaug_cli.data.shard.header import Record, ShardHeader
+from vidaug_cli.data.shard.format import Record, ShardHeader, shard_path
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.train.build import build

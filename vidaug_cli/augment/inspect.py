@@ -12,7 +12,7 @@ import numpy as np
 from vidaug_cli.augment.output import shard_files
 from vidaug_cli.augment.plan import read_header, read_planned_rows
 from vidaug_cli.data.manifest import hash_rows
-from vidaug_cli.data.shard.header import ShardHeader
+from vidaug_cli.data.shard.format import ShardHeader
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.words import count, human_bytes, printable

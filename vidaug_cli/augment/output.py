@@ -16,7 +16,7 @@ import numpy as np
 from vidaug_cli.augment.lock import lock_file, lock_folder
 from vidaug_cli.augment.plan import Plan, read_header, write_plan
 from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
-from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, finished_shards, read_done, shard_path
+from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import abandoned, leftovers, write_text_atomically

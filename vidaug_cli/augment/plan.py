@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from vidaug_cli.data.kinds import PLAN
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec, check_rates
-from vidaug_cli.data.shard.header import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
+from vidaug_cli.data.shard.format import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import parse_recipe

@@ -10,8 +10,7 @@ from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.sampling import clip_fps
-from vidaug_cli.data.shard.done import Failure
-from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.format import Failure, Record
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.clips import Strip
 from vidaug_cli.errors import VidaugError

@@ -16,8 +16,7 @@ from jaxtyping import Int32, UInt8
 from vidaug_cli.augment.output import to_retry
 from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, shared_plan
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
-from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, read_done, shard_path
-from vidaug_cli.data.shard.header import DeviceKind, Record
+from vidaug_cli.data.shard.format import DeviceKind, DoneRecord, Failure, Record, done_path, read_done, shard_path
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits

@@ -14,7 +14,7 @@ from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine, replay
 from vidaug_cli.data.manifest import relocate
 from vidaug_cli.data.shard.check import TOLERANCE
-from vidaug_cli.data.shard.header import Record
+from vidaug_cli.data.shard.format import Record
 from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import VideoError

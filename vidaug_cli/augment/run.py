@@ -11,7 +11,7 @@ from vidaug_cli.augment import output
 from vidaug_cli.augment.output import WHOLE, Part
 from vidaug_cli.augment.plan import Plan, shared_plan
 from vidaug_cli.augment.render import Engine, OnError, finish_shard, render_group
-from vidaug_cli.data.shard.done import Failure
+from vidaug_cli.data.shard.format import Failure
 from vidaug_cli.words import count, duration, human_bytes, printable
 from vidaug_cli.workers import Progress, in_processes
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidaug_cli.augment.plan import Plan, read_header, read_plan, shared_plan
 from vidaug_cli.data.shard.check import check_shard
-from vidaug_cli.data.shard.done import done_path, read_done, shard_path
+from vidaug_cli.data.shard.format import done_path, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 from vidaug_cli.workers import in_processes, track

@@ -11,7 +11,7 @@ from vidaug_cli.commands.options import SEED, SKIPPED, InputOptions, LimitOption
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 if TYPE_CHECKING:
-    from vidaug_cli.predict.views import Views
+    from vidaug_cli.data.sampling import Views
 
 VIEWS: dict[str, Views] = {"1": 1, "10": 10, "30": 30}
 

@@ -39,8 +39,7 @@ def stamp(file: Path) -> Stamp:
     except OSError as error:
         links = {errno.ENOENT: "is a link to nothing", errno.ELOOP: "is a link to itself"}
         raise VideoError(links.get(error.errno or 0, f"cannot be read: {error.strerror}"), where=file) from error
-    newest = max(each.st_mtime_ns for each in (about, *images))
-    return len(images), sum(image.st_size for image in images), newest
+    return len(images), sum(image.st_size for image in images), max(each.st_mtime_ns for each in (about, *images))
 
 
 def default_file() -> Path:

@@ -163,8 +163,7 @@ def open_checked(path: Path, kind: Format[T]) -> tuple[Any, T, dict[str, Any]]:
         if attributes.pop("format", None) != kind.name:
             raise ShardError(f"is HDF5, but not a {kind.called} of vidaug")
         if (version := attributes.pop("version", None)) != kind.version:
-            what = f"is version {version}, and this vidaug reads {kind.version}"
-            raise ShardError(what, hint="update vidaug-cli")
+            raise ShardError(f"is version {version}, and this vidaug reads {kind.version}", hint="update vidaug-cli")
         header = kind.header(attributes)
         return file, header, _datasets(file, kind.columns(header))
     except BaseException:

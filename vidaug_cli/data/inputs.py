@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.kinds import Kind, is_manifest, kind_of, starts_manifest
 from vidaug_cli.data.listing.source import Piped, piped_in
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, classes_of, read_rows, relocate, renumber
 from vidaug_cli.data.scan import scan
+from vidaug_cli.data.textfiles import read_classes
 from vidaug_cli.errors import VidaugError
 
 WHAT = "INPUT is a folder, a list, a manifest, a video or - for stdin"

@@ -18,9 +18,9 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from vidaug_cli.data.kinds import Kind, expect
-from vidaug_cli.data.lines import is_number
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.names import SPLITS, split_of
+from vidaug_cli.data.textfiles import is_number
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.schema import check, parse
@@ -111,8 +111,7 @@ def resolve_inside(root: Path, path: str) -> Path:
 
 def _content(row: Row) -> dict[str, Any]:
     """Return what a manifest says of a row: most rows have no keys for segments and varying rates."""
-    whole = (row.start, row.end, row.first) == (None, None, 0)
-    absent = {"start", "end", "first"} if whole else set()
+    absent = {"start", "end", "first"} if (row.start, row.end, row.first) == (None, None, 0) else set()
     absent |= {"durations"} if row.durations is None else set()
     return {name: value for name, value in asdict(row).items() if name not in absent}
 

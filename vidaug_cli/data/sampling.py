@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import MOST, Row
 from vidaug_cli.data.timing import Clock
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from jaxtyping import Int32
 
 Short = Literal["repeat", "loop", "stretch"]
+Views = Literal[1, 10, 30]
+SPREAD: dict[Views, tuple[int, int]] = {1: (1, 1), 10: (10, 1), 30: (10, 3)}  # clips over time, crops over the width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,35 +69,64 @@ class Sample:
 def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> Int32[np.ndarray, " frames"]:
     """Return the decoded frame numbers of a clip, int32 (T,): all of them within the video, or its segment."""
     offsets = np.minimum(np.arange(spec.frames) * sample.step, MOST)
-    numbers: NDArray[np.int64]
-    clock = _clock(spec, video)
-    if clock is None:
+    if (clock := _clock(spec, video)) is None:
         wanted = sample.start + np.floor(offsets + 1e-6).astype(np.int64)
         numbers = wanted % video.frames if spec.short == "loop" else np.minimum(wanted, video.frames - 1)
     else:
         times = clock.time_of(sample.start) + offsets / _rate(video)
         times = times % clock.seconds if spec.short == "loop" else times
         numbers = np.array([clock.frame_at(time) for time in times.tolist()])
-    return (video.first + numbers).astype(np.int32)
+    return np.asarray(video.first + numbers, np.int32)
 
 
 def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
     """Draw a stretch, a square and a flip of a video."""
     step = step_frames(spec, video)
     start = start_frame(spec, video, int(rng.integers(0, last_start(spec, video, step) + 1)))
-    short = min(video.width, video.height)
-    side = max(1, round(short * rng.uniform(*spec.crop)))
+    side = max(1, round(min(video.width, video.height) * rng.uniform(*spec.crop)))
     x, y = (int(rng.integers(0, length - side + 1)) for length in (video.width, video.height))
-    crop = Crop(x=x, y=y, side=side)
-    return Sample(start=start, step=step, crop=crop, flip=bool(rng.random() < spec.flip))
+    return Sample(start=start, step=step, crop=Crop(x=x, y=y, side=side), flip=bool(rng.random() < spec.flip))
 
 
 def clean_sample(spec: ClipSpec, video: Row) -> Sample:
     """Return the middle of the video in time and space, at the largest side `spec.crop` allows, unflipped."""
+    return views(spec, video, 1, spec.crop[1])[0]
+
+
+def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = None) -> list[Sample]:
+    """Return the views of one video, crop by crop and in each from the first frame to the last; nothing is flipped.
+
+    One view is the middle of the video. Ten start evenly from its first frame to where the last one ends with the
+    video; thirty are these at the start, middle and end of the longer side. In a video no longer than a clip all start
+    at its first frame.
+
+    Args:
+        spec: what a clip is.
+        video: its length and size.
+        count: 1, 10 or 30.
+        crop: side of the square, as a share of the short side; None: the least that `spec` trains with.
+
+    Raises VidaugError for another count or share.
+    """
+    share = spec.crop[0] if crop is None else crop
+    if count not in get_args(Views):
+        raise VidaugError(f"views = {count} should be 1, 10 or 30")
+    if not 0 < share <= 1:
+        raise VidaugError(f"crop = {share:g} should be above 0, at most 1")
+    clips, crops = SPREAD[count]
     step = step_frames(spec, video)
-    side = max(1, round(min(video.width, video.height) * spec.crop[1]))
-    crop = Crop(x=(video.width - side) // 2, y=(video.height - side) // 2, side=side)
-    return Sample(start=start_frame(spec, video, last_start(spec, video, step) // 2), step=step, crop=crop, flip=False)
+    starts = [start_frame(spec, video, place) for place in _spread(last_start(spec, video, step), clips)]
+    side = max(1, round(min(video.width, video.height) * share))
+    room = video.width - side, video.height - side
+    wide = video.width >= video.height
+    corners = [(offset, room[1] // 2) if wide else (room[0] // 2, offset) for offset in _spread(max(room), crops)]
+    squares = [Crop(x=x, y=y, side=side) for x, y in corners]
+    return [Sample(start=start, step=step, crop=square, flip=False) for square in squares for start in starts]
+
+
+def _spread(last: int, count: int) -> list[int]:
+    """Return `count` places from 0 to `last`, evenly; one alone lies in the middle."""
+    return [last // 2] if count == 1 else [last * number // (count - 1) for number in range(count)]
 
 
 def step_frames(spec: ClipSpec, video: Row) -> float:

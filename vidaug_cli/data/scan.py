@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vidaug_cli.data.cache import ProbeCache, Stamp, default_file, stamp
-from vidaug_cli.data.classes import read_classes
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.source import Piped, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Probe, ProbeMode, Row, renumber, resolve_inside, segment_name
+from vidaug_cli.data.textfiles import read_classes
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.errors import VidaugError, VideoError
@@ -79,8 +79,7 @@ def scan(
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
     """
     numbers = read_classes(classes) if classes else {}
-    sources = [source_of(path, root, split, lists, follow_links) for path in inputs]
-    name, base, listing = list_inputs(sources, layout)
+    name, base, listing = list_inputs([source_of(path, root, split, lists, follow_links) for path in inputs], layout)
     quarantined, notes = list(listing.quarantined), list(listing.notes)
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}

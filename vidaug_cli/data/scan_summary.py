@@ -84,8 +84,7 @@ def _titled(facts: dict[str, Any], verbose: bool) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(wrap(", ".join(words), width, break_long_words=False, break_on_hyphens=False)):
         yield "" if number else "classes", line.replace("\xa0", " ")
     if len(classes) == 1:
-        name = cut(printable(*classes))
-        yield "note", f"all videos are of one class, {name!r}: is it the one you mean?"
+        yield "note", f"all videos are of one class, {cut(printable(*classes))!r}: is it the one you mean?"
     yield "cache", f"{facts['cached']} not opened again" if verbose else ""
     for note in facts["notes"]:
         yield "note", cut(printable(note), 600)

@@ -19,13 +19,13 @@ from jaxtyping import Float32, Int64
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, distinct_names
-from vidaug_cli.data.sampling import check_rates
-from vidaug_cli.data.shard.done import done_path, read_done
+from vidaug_cli.data.sampling import Views, check_rates
+from vidaug_cli.data.shard.format import done_path, read_done
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
 from vidaug_cli.ops.clips import Frames
 from vidaug_cli.predict.predictor import Predictor, clip_sources
-from vidaug_cli.predict.views import Pixels, Reading, Views, read_ahead, readings
+from vidaug_cli.predict.views import Pixels, Reading, read_ahead, readings
 from vidaug_cli.scores.file import Failed, Scores
 from vidaug_cli.words import count, printable
 from vidaug_cli.workers import Progress

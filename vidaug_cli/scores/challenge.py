@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from vidaug_cli.data.classes import Numbers, read_classes
-from vidaug_cli.data.lines import is_number
+from vidaug_cli.data.textfiles import Numbers, is_number, read_classes
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.evaluation import ranking, rates
 from vidaug_cli.scores.file import Scores

@@ -6,10 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from vidaug_cli.data.classes import Numbers, read_classes
 from vidaug_cli.data.kinds import Kind, expect, kind_of
-from vidaug_cli.data.lines import is_number, read_lines
 from vidaug_cli.data.manifest import Row, distinct_names, manifest_file, read_manifest, renumber, select
+from vidaug_cli.data.textfiles import Numbers, is_number, read_classes, read_lines
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.words import nearest

@@ -17,7 +17,7 @@ from vidaug_cli.data.kinds import is_shards
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.done import finished_shards
+from vidaug_cli.data.shard.format import finished_shards
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape

@@ -6,7 +6,6 @@ import os
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from vidaug_cli.data.lines import read_lines, split_lines
 from vidaug_cli.data.listing.candidates import Listing, match, with_numbers
 from vidaug_cli.data.listing.columns import Line
 from vidaug_cli.data.listing.entries import read_entries
@@ -14,6 +13,7 @@ from vidaug_cli.data.listing.folders import UnclearError, by_folder
 from vidaug_cli.data.listing.lookup import FolderLookup
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
+from vidaug_cli.data.textfiles import read_lines, split_lines
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from vidaug_cli.data.classes import Numbers, read_classes
-from vidaug_cli.data.lines import is_number, read_lines
 from vidaug_cli.data.listing.candidates import Candidate, Entry, Listing, match_tree, with_numbers
 from vidaug_cli.data.listing.columns import ROLES, cells_of, column, header_of
 from vidaug_cli.data.listing.entries import read_entries
@@ -16,6 +14,7 @@ from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import first_few, nfc, split_in
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import Tree, stem_of
+from vidaug_cli.data.textfiles import Numbers, is_number, read_classes, read_lines
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count
 

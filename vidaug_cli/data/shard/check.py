@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.shard.done import DoneRecord, file_sha256
+from vidaug_cli.data.shard.format import DoneRecord, file_sha256
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 
@@ -109,5 +109,4 @@ def _unreadable(shard: Shard, deep: bool) -> Iterator[str]:
 
 
 def _phrase(what: str, bad: Mask) -> str:
-    first = int(np.flatnonzero(bad)[0])
-    return f"clip {first}: {what}" + (f" (and {bad.sum() - 1} more)" if bad.sum() > 1 else "")
+    return f"clip {np.flatnonzero(bad)[0]}: {what}" + (f" (and {bad.sum() - 1} more)" if bad.sum() > 1 else "")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidaug_cli.data.shard.done import finished_shards
+from vidaug_cli.data.shard.format import finished_shards
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 
@@ -35,9 +35,8 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         self, shards: Path | str | Iterable[Path | str], *, with_weights: bool = False, check: bool = True
     ) -> None:
         given = [Path(path) for path in ([shards] if isinstance(shards, Path | str) else shards)]
-        self.paths = [
-            path for place in given for path in (finished_shards(place).values() if place.is_dir() else [place])
-        ]
+        found = (finished_shards(path).values() if path.is_dir() else [path] for path in given)
+        self.paths = list(itertools.chain.from_iterable(found))
         self.with_weights, self.check = with_weights, check
         if not self.paths:
             raise ShardError("holds no finished shard", where=shards, hint="make some with 'vidaug augment'")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidaug_cli.data.shard.header import ShardHeader
+from vidaug_cli.data.shard.format import ShardHeader
 from vidaug_cli.errors import ShardError
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.hdf5 import format_of, open_checked, reading
-from vidaug_cli.data.shard.done import done_path
-from vidaug_cli.data.shard.header import FORMAT, SHARD, Record
+from vidaug_cli.data.shard.format import FORMAT, SHARD, Record, done_path
 from vidaug_cli.errors import ShardError
 from vidaug_cli.schema import parse_json
 
@@ -53,8 +52,8 @@ class Shard(AbstractContextManager["Shard"]):
                 return np.asarray(data)
             from vidaug_cli.data.shard.jpeg import decode_frames  # loads Pillow
 
-            stretches = pairwise(offsets - offsets[0])
-            return decode_frames([data[start:end].tobytes() for start, end in stretches], self.header)
+            pictures = [data[start:end].tobytes() for start, end in pairwise(offsets - offsets[0])]
+            return decode_frames(pictures, self.header)
 
     def offsets(self, i: int) -> NDArray[np.int64]:
         """Return where in `data` the pictures of clip i begin, int64 (T + 1,): each ends where the next one begins."""
@@ -100,8 +99,7 @@ class Shard(AbstractContextManager["Shard"]):
 
 
 def _reading(path: Path, clip: int | None = None) -> AbstractContextManager[None]:
-    where = path if clip is None else f"{path}, clip {clip}"
-    return reading(where, SHARD, lambda: _way_out(path))
+    return reading(path if clip is None else f"{path}, clip {clip}", SHARD, lambda: _way_out(path))
 
 
 def _way_out(path: Path) -> str:

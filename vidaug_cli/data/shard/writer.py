@@ -12,8 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from vidaug_cli.data.hdf5 import MAX_TEXT, add_dataset, append_rows, creating, fill
-from vidaug_cli.data.shard.done import DoneRecord, Failure, done_path, file_sha256
-from vidaug_cli.data.shard.header import SHARD, Record, ShardHeader
+from vidaug_cli.data.shard.format import SHARD, DoneRecord, Failure, Record, ShardHeader, done_path, file_sha256
 from vidaug_cli.data.shard.reader import Shard
 
 

@@ -18,7 +18,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import lru_cache
 from itertools import islice
 from multiprocessing.connection import Connection, Pipe
@@ -224,7 +224,7 @@ def serve(link: int, seconds: float, patience: float) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     calls: Connection[Any, Any] = Connection(link)
-    try:
+    with suppress(EOFError, ConnectionError):
         calls.send("ready")
         while True:
             function, args, kwargs = calls.recv()
@@ -234,8 +234,6 @@ def serve(link: int, seconds: float, patience: float) -> None:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
             calls.send(answer)
-    except (EOFError, ConnectionError):
-        return
 
 
 def _end_with(parent: int) -> None:
@@ -272,9 +270,7 @@ class _Pixels:
         return np.frombuffer(self.memory, np.uint8, size).reshape(shape)
 
 
-@lru_cache(maxsize=1)
-def _child_pixels(file: int) -> _Pixels:
-    return _Pixels(file)
+_child_pixels = lru_cache(maxsize=1)(_Pixels)
 
 
 def _read_clip(

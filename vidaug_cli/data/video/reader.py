@@ -48,7 +48,6 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
         rotation, turn = orientation(first)
         if how == "header" and not video.announced:
             how = "packets"
-        count, rate = video.announced, video.rate
         stamps: list[float | None] = []
         if how == "full":
             stamps = [first.time, *(frame.time for frame in frames)]
@@ -57,8 +56,7 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
             ticks = sorted(video.stamps, key=lambda stamp: stamp or 0)  # packets come in coding order
             stamps = [None if stamp is None else stamp * video.tick for stamp in ticks]
         times = [stamp for stamp in stamps if stamp is not None]
-        if stamps:
-            count, rate = len(stamps), _mean_rate(times, rate)
+        count, rate = len(stamps) or video.announced, _mean_rate(times, video.rate)
         if how == "full" and video.marked == count:
             raise VideoError("is damaged: not one frame is whole", where=path)
         begin, runs = _timing(video, times) if len(times) == len(stamps) else (0.0, None)
