@@ -67,8 +67,7 @@ _quoting.maxstring = _quoting.maxother = SHOWN
 
 def same_but_for_spelling(name: str, names: Iterable[str]) -> str | None:
     """Return the one of `names` that is `name` but for case, hyphens, underscores and blanks, as in FadeMixUp."""
-    known = {_folded(other): other for other in names}
-    return known.get(_folded(name))
+    return {_folded(other): other for other in names}.get(_folded(name))
 
 
 def _folded(name: str) -> str:

@@ -103,10 +103,8 @@ class PlanHeader(PlanSettings):
         """In words that this release would draw other clips for this plan; empty if it would not."""
         if self.draws == DRAWS:
             return ""
-        return (
-            f"was drawn by vidaug-cli {self.tool_version} in format {self.draws}, "
-            f"and vidaug-cli {version('vidaug-cli')} draws in format {DRAWS}"
-        )
+        now = f"vidaug-cli {version('vidaug-cli')} draws in format {DRAWS}"
+        return f"was drawn by vidaug-cli {self.tool_version} in format {self.draws}, and {now}"
 
 
 _UNHASHED = ("plan_sha256", "tool_version")  # keys of a header that follow from the others, or decide nothing
@@ -133,8 +131,8 @@ class Plan(PlanSettings):
             hint = "folders named after classes or a list give labels; --subset train leaves a test split out"
             raise VidaugError(what, hint=hint)
         if self.recipe.mix and len(self.rows) == 1 and self.copies:
-            what = f"recipe {self.recipe.name} mixes two videos and there is only one"
-            raise VidaugError(what, hint="use a recipe without [[mix]]")
+            hint = "use a recipe without [[mix]]"
+            raise VidaugError(f"recipe {self.recipe.name} mixes two videos and there is only one", hint=hint)
         if not self.classes:
             object.__setattr__(self, "classes", tuple(classes_of(self.rows)))
         known = set(self.classes)
@@ -225,8 +223,7 @@ def write_plan(plan: Plan, out: Path) -> None:
     if not manifest.exists() or manifest.read_bytes() != rows.encode():  # its rows say where the videos lie now
         write_text_atomically(manifest, rows)
     if not (out / PLAN).exists() or replace(read_header(out), tool_version=plan.header.tool_version) != plan.header:
-        text = json.dumps(plan.header.as_json(), indent=2, ensure_ascii=False)
-        write_text_atomically(out / PLAN, text + "\n")
+        write_text_atomically(out / PLAN, json.dumps(plan.header.as_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_header(out: Path) -> PlanHeader:
@@ -263,8 +260,7 @@ def read_plan(out: Path) -> Plan:
     header, rows = read_header(out), read_planned_rows(out)
     recipe = parse_recipe(header.recipe, str(out / PLAN))
     try:
-        settings = _settings_of(header)
-        plan = Plan(rows=tuple(rows), classes=header.classes, recipe=recipe, spec=header.clip, **settings)
+        plan = Plan(**_settings_of(header), rows=tuple(rows), classes=header.classes, recipe=recipe, spec=header.clip)
         if plan.sha256 != header.plan_sha256:
             raise VidaugError(", ".join(plan.header.differences(header)) or "plan_sha256")
     except VidaugError as error:
