@@ -32,8 +32,7 @@ def cut(text: str, most: int = SHOWN) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return `1 video`, `2 videos`, `3 classes`."""
-    plural = "es" if noun.endswith("s") else "s"
-    return f"{number} {noun}{'' if number == 1 else plural}"
+    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def human_bytes(size: float) -> str:

@@ -131,8 +131,8 @@ class Plan(PlanSettings):
             hint = "folders named after classes or a list give labels; --subset train leaves a test split out"
             raise VidaugError(what, hint=hint)
         if self.recipe.mix and len(self.rows) == 1 and self.copies:
-            hint = "use a recipe without [[mix]]"
-            raise VidaugError(f"recipe {self.recipe.name} mixes two videos and there is only one", hint=hint)
+            what = f"recipe {self.recipe.name} mixes two videos and there is only one"
+            raise VidaugError(what, hint="use a recipe without [[mix]]")
         if not self.classes:
             object.__setattr__(self, "classes", tuple(classes_of(self.rows)))
         known = set(self.classes)

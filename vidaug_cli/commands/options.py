@@ -178,8 +178,7 @@ class InputOptions(ScanOptions):
     @property
     def given(self) -> list[str]:
         """The options that were given, as the user writes them."""
-        names = (field.name for field in fields(self) if getattr(self, field.name) is not None)
-        return [f"--{name.replace('_', '-')}" for name in names]
+        return [f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) is not None]
 
     def videos(
         self, inputs: Sequence[str], messages: MessageOptions, *, seed: int, workers: int, limits: Limits | None = None
