@@ -58,11 +58,12 @@ class PlanSettings:
 
     def __post_init__(self) -> None:
         whole_groups = self.clips_per_shard > 0 and self.clips_per_shard % GROUP == 0
+        multiple = f"a multiple of {GROUP}, the number of clips that are mixed among each other"
         rules = {
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
-            "clips_per_shard": (whole_groups, f"a multiple of {GROUP}, the number of clips mixed among each other"),
+            "clips_per_shard": (whole_groups, multiple),
         }
         check(self, rules)
 
