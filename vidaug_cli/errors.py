@@ -58,6 +58,7 @@ class ClipsError(VidaugError, ValueError):
     """A batch in memory whose tensors are not what an op takes; it is a ValueError, too."""
 
 
+_LATER = "try the same command again later"
 _PATH_HINTS = {  # what to try where the system's error is about a path
     errno.ENOENT: "is the name right?",
     errno.ENOTDIR: "a part of this path is a file: name another",
@@ -73,17 +74,14 @@ _PATH_HINTS = {  # what to try where the system's error is about a path
 _MACHINE_HINTS = {  # ... and where it is about the machine, with a path or without
     errno.EFBIG: "write to a disk that takes large files",
     errno.EROFS: "write to another disk",
-    errno.EIO: "the disk or the network does not answer: try the same command again later",
-    errno.ESTALE: "the network disk was lost: try the same command again later",
+    errno.EIO: f"the disk or the network does not answer: {_LATER}",
+    errno.ESTALE: f"the network disk was lost: {_LATER}",
     errno.EMFILE: "raise the limit with 'ulimit -n 4096', or take fewer with -j",
     errno.ENFILE: "too many files are open on this machine: close other programs",
     errno.ENOMEM: "close other programs, or take fewer with -j",
     errno.EAGAIN: "raise the limit with 'ulimit -u', or take fewer with -j",
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or write to another disk"),
-    **dict.fromkeys(
-        (errno.ETIMEDOUT, errno.EREMOTEIO, errno.EHOSTDOWN),
-        "the network does not answer: try the same command again later",
-    ),
+    **dict.fromkeys((errno.ETIMEDOUT, errno.EREMOTEIO, errno.EHOSTDOWN), f"the network does not answer: {_LATER}"),
 }
 
 
@@ -91,10 +89,8 @@ def system_error(error: OSError) -> VidaugError | None:
     """Return an error of the operating system as one that a user can fix; None for one that only a bug causes."""
     number, path = error.errno or 0, error.filename
     hint = _MACHINE_HINTS.get(number) or (_PATH_HINTS.get(number) if path is not None else None)
-    if hint is None:
-        return None
     where = "" if path is None or isinstance(path, int) else os.fsdecode(path)
-    return VidaugError(os.strerror(number), where=where, hint=hint)
+    return VidaugError(os.strerror(number), where=where, hint=hint) if hint else None
 
 
 def terminal_text(error: VidaugError) -> str:

@@ -32,8 +32,7 @@ def cut(text: str, most: int = SHOWN) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return `1 video`, `2 videos`, `3 classes`."""
-    plural = "es" if noun.endswith("s") else "s"
-    return f"{number} {noun}{'' if number == 1 else plural}"
+    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def human_bytes(size: float) -> str:
@@ -67,8 +66,7 @@ _quoting.maxstring = _quoting.maxother = SHOWN
 
 def same_but_for_spelling(name: str, names: Iterable[str]) -> str | None:
     """Return the one of `names` that is `name` but for case, hyphens, underscores and blanks, as in FadeMixUp."""
-    known = {_folded(other): other for other in names}
-    return known.get(_folded(name))
+    return {_folded(other): other for other in names}.get(_folded(name))
 
 
 def _folded(name: str) -> str:

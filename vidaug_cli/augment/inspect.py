@@ -51,8 +51,7 @@ class Summary:
             shards = f"{self.shards} of {shards}"
         each = [f"{name} ({count(number, 'shard')})" for name, number in self.devices.items()]
         devices = " and ".join(each if len(each) > 1 else self.devices)
-        heaviest = sorted(self.label_mass.items(), key=lambda item: -item[1])
-        mass = [(printable(name), amount) for name, amount in heaviest]
+        mass = sorted(((printable(name), mass) for name, mass in self.label_mass.items()), key=lambda item: -item[1])
         width = min(WIDEST, max(len(name) for name in [*dict(mass), *self.ops, "own weight"]))
         tallest = max(1, *self.own_weight)
         bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
@@ -125,9 +124,6 @@ def _planned_shards(source: Path) -> int | None:
 
 def op_names(params: dict[str, Any]) -> list[str]:
     """Return the names of the ops a clip went through, as its stored numbers say: its augment ops, then its mix."""
-    names = []
-    for step in params["own"]["augment"]:
-        if step["draw"] is not None:
-            layers = step["draw"].get("layers")
-            names += [layer["op"] for layer in layers] if layers else [step["op"]]
-    return names + ([params["mix"]["op"]] if params["mix"] else [])
+    drawn = [step for step in params["own"]["augment"] if step["draw"] is not None]
+    layers = [layer for step in drawn for layer in step["draw"].get("layers") or [step]]
+    return [each["op"] for each in (*layers, params["mix"]) if each]

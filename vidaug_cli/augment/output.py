@@ -40,8 +40,7 @@ class Part:
         """Return the part that `I/N` means, with I from 0. Raises VidaugError."""
         numbers = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
         if numbers is None or int(numbers[1]) >= int(numbers[2]):
-            what = f"--part {text:.40} should be I/N, with I from 0 to N - 1"
-            raise VidaugError(what, hint="such as --part 0/4")
+            raise VidaugError(f"--part {text:.40} should be I/N, with I from 0 to N - 1", hint="such as --part 0/4")
         return cls(int(numbers[1]), int(numbers[2]))
 
     def shards(self, plan: Plan) -> range:
@@ -97,11 +96,9 @@ def check_start(
         todo = to_do(plan, part, done, retry_failed=retry_failed)
     needed, free = plan.bytes * clips_in(plan, todo) // plan.clips - freed, free_bytes(out)
     if todo and needed + RESERVE > free:
-        raise VidaugError(
-            f"needs about {human_bytes(needed)} and {human_bytes(RESERVE)} to spare, and {human_bytes(free)} are free",
-            where=out,
-            hint="--codec jpeg takes far less, so do fewer --copies; --force tries anyway",
-        )
+        about, spare, left = map(human_bytes, (needed, RESERVE, free))
+        hint = "--codec jpeg takes far less, so do fewer --copies; --force tries anyway"
+        raise VidaugError(f"needs about {about} and {spare} to spare, and {left} are free", where=out, hint=hint)
 
 
 @contextmanager
@@ -126,11 +123,9 @@ def lock_shards(plan: Plan, out: Path, part: Part, *, overwrite: bool) -> Iterat
             write_plan(plan, out)
             (out / "shards").mkdir(exist_ok=True)
             _remove(abandoned(out))
-        try:
-            _remove_leftovers(plan, out, part)
-            yield
-        finally:
-            _remove_leftovers(plan, out, part)
+        _remove_leftovers(plan, out, part)
+        stack.callback(_remove_leftovers, plan, out, part)  # before others get the shards
+        yield
 
 
 def remove_written(out: Path) -> None:
@@ -158,10 +153,9 @@ def finished(plan: Plan, out: Path, part: Part = WHOLE) -> dict[int, DoneRecord]
 
     Raises ShardError for a damaged record.
     """
-    mine, records = part.shards(plan), {}
-    for index, shard in finished_shards(out).items():
-        if index not in mine:
-            continue
+    mine = {index: shard for index, shard in finished_shards(out).items() if index in part.shards(plan)}
+    records = {}
+    for index, shard in mine.items():
         try:
             record = read_done(done_path(shard))
             if record.bytes == shard.stat().st_size:

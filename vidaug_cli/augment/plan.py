@@ -58,11 +58,12 @@ class PlanSettings:
 
     def __post_init__(self) -> None:
         whole_groups = self.clips_per_shard > 0 and self.clips_per_shard % GROUP == 0
+        multiple = f"a multiple of {GROUP}, the number of clips that are mixed among each other"
         rules = {
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
-            "clips_per_shard": (whole_groups, f"a multiple of {GROUP}, the number of clips mixed among each other"),
+            "clips_per_shard": (whole_groups, multiple),
         }
         check(self, rules)
 
@@ -103,10 +104,8 @@ class PlanHeader(PlanSettings):
         """In words that this release would draw other clips for this plan; empty if it would not."""
         if self.draws == DRAWS:
             return ""
-        return (
-            f"was drawn by vidaug-cli {self.tool_version} in format {self.draws}, "
-            f"and vidaug-cli {version('vidaug-cli')} draws in format {DRAWS}"
-        )
+        now = f"vidaug-cli {version('vidaug-cli')} draws in format {DRAWS}"
+        return f"was drawn by vidaug-cli {self.tool_version} in format {self.draws}, and {now}"
 
 
 _UNHASHED = ("plan_sha256", "tool_version")  # keys of a header that follow from the others, or decide nothing
@@ -225,8 +224,7 @@ def write_plan(plan: Plan, out: Path) -> None:
     if not manifest.exists() or manifest.read_bytes() != rows.encode():  # its rows say where the videos lie now
         write_text_atomically(manifest, rows)
     if not (out / PLAN).exists() or replace(read_header(out), tool_version=plan.header.tool_version) != plan.header:
-        text = json.dumps(plan.header.as_json(), indent=2, ensure_ascii=False)
-        write_text_atomically(out / PLAN, text + "\n")
+        write_text_atomically(out / PLAN, json.dumps(plan.header.as_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_header(out: Path) -> PlanHeader:
@@ -263,8 +261,7 @@ def read_plan(out: Path) -> Plan:
     header, rows = read_header(out), read_planned_rows(out)
     recipe = parse_recipe(header.recipe, str(out / PLAN))
     try:
-        settings = _settings_of(header)
-        plan = Plan(rows=tuple(rows), classes=header.classes, recipe=recipe, spec=header.clip, **settings)
+        plan = Plan(**_settings_of(header), rows=tuple(rows), classes=header.classes, recipe=recipe, spec=header.clip)
         if plan.sha256 != header.plan_sha256:
             raise VidaugError(", ".join(plan.header.differences(header)) or "plan_sha256")
     except VidaugError as error:

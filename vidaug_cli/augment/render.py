@@ -230,13 +230,12 @@ def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: boo
     slots = {slot.clip: slot for group in plan.shards[done.shard] for slot in group}
     pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[0]
     failures = {failure.clip: failure for failure in done.failures}
-    for clip in [failure.clip for failure in to_retry(done, every)]:
+    for failure in to_retry(done, every):
         try:
-            decode(plan, engine, draw_cut(plan, slots[clip]), pixels)
-        except VideoError as error:
-            failures[clip] = _failure(plan, slots[clip], error)
-        else:
+            decode(plan, engine, draw_cut(plan, slots[failure.clip]), pixels)
             return None
+        except VideoError as error:
+            failures[failure.clip] = _failure(plan, slots[failure.clip], error)
     again = replace(done, failures=tuple(failures.values()))
     if again != done:
         again.write(done_path(shard_path(out, done.shard)))

@@ -71,9 +71,8 @@ def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Rep
     what = f"pixels differ by up to {off.max()} of 255" if off.any() else "label or weights differ"
     if shard.header.device == engine.kind:
         return Replayed(stored.clip, False, what)
-    allowed = drift <= TOLERANCE and (
-        _largest_mean(off) <= JPEG_LEVELS if shard.header.codec == "jpeg" else off.max() <= 1
-    )
+    near = _largest_mean(off) <= JPEG_LEVELS if shard.header.codec == "jpeg" else bool(off.max() <= 1)
+    allowed = near and drift <= TOLERANCE
     devices = f"{shard.header.device}, which rendered it, and {engine.kind}"
     return Replayed(stored.clip, allowed, f"{what}, {'no more' if allowed else 'more'} than {devices} may")
 

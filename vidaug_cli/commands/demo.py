@@ -20,12 +20,10 @@ def command(folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default=
     it, to be copied and changed. DIR is vidaug-demo unless given.
     """
     videos, manifest, shards = folder / "videos", folder / "manifest.jsonl", folder / "shards"
+    made = shlex.split("--recipe fademixup --flip 0 --copies 2 --codec jpeg")
     steps: list[tuple[click.Command, list[object]]] = [
         (scan.command, [videos, "-o", manifest]),
-        (
-            augment.command,
-            [manifest, "-o", shards, "--recipe", "fademixup", "--flip", "0", "--copies", "2", "--codec", "jpeg"],
-        ),
+        (augment.command, [manifest, "-o", shards, *made]),
         (inspect.command, [shards]),
         (preview.command, [shards, "-o", folder / "preview.png", "-o", folder / "preview.gif"]),
     ]

@@ -178,23 +178,16 @@ class InputOptions(ScanOptions):
     @property
     def given(self) -> list[str]:
         """The options that were given, as the user writes them."""
-        names = (field.name for field in fields(self) if getattr(self, field.name) is not None)
-        return [f"--{name.replace('_', '-')}" for name in names]
+        return [f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) is not None]
 
     def videos(
-        self,
-        sources: Sequence[str],
-        messages: MessageOptions,
-        *,
-        seed: int,
-        workers: int = 0,
-        limits: Limits | None = None,
+        self, inputs: Sequence[str], messages: MessageOptions, *, seed: int, workers: int, limits: Limits | None = None
     ) -> tuple[list[Row], Input]:
         """Return the chosen videos, and all of INPUT; name the videos that cannot be used. Raises VidaugError."""
         from vidaug_cli.data.inputs import read_input
         from vidaug_cli.data.manifest import select
 
-        everything = read_input(*sources, **self.finding, workers=workers, progress=not messages.quiet, limits=limits)
+        everything = read_input(*inputs, **self.finding, workers=workers, progress=not messages.quiet, limits=limits)
         messages.note(*everything.notes)
         messages.note(*(f"left out: {printable(video.path)}: {video.reason}" for video in everything.quarantined))
         rows = select(everything.rows, subset=self.subset, limit=self.limit, seed=seed)
@@ -204,13 +197,13 @@ class InputOptions(ScanOptions):
         return rows, everything
 
     def fill(
-        self, plan: Plan, sources: Sequence[str], messages: MessageOptions, *, limits: Limits, workers: int = 0
+        self, plan: Plan, inputs: Sequence[str], messages: MessageOptions, *, limits: Limits, workers: int = 0
     ) -> tuple[Plan, Sequence[Quarantined]]:
         """Return a plan with the videos of INPUT, and the videos that cannot be used.
 
         What is wrong with a plan is known before hours of scanning, so it is made without videos first.
         """
-        rows, everything = self.videos(sources, messages, seed=plan.seed, workers=workers, limits=limits)
+        rows, everything = self.videos(inputs, messages, seed=plan.seed, workers=workers, limits=limits)
         plan = replace(plan, rows=tuple(rows), classes=everything.classes)
         if absent := len(plan.classes) - len(set(plan.labels)):
             what = f"{absent} of the {len(plan.classes)} classes have no video here"

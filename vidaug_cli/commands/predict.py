@@ -60,8 +60,7 @@ def command(
     check_place(out)
     predictor = network.predictor(checkpoint, limits)
     if shards:
-        given = [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]
-        if given:
+        if given := [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]:
             raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
         prediction = predict_shards(predictor, shards, per_view=per_view, progress=not report.quiet)
     else:

@@ -26,14 +26,9 @@ def command(output: JsonOption) -> None:
 
     tables = {name: tomllib.loads(read_recipe(name)) for name in shipped_recipes()}
     keys, width = ("summary", "reference"), max(map(len, tables))
-    output.print(
-        [{"name": name, **{key: table.get(key, "") for key in keys}} for name, table in tables.items()],
-        *(
-            f"{name:{width}}  {table['summary']}" + (f"  [{table['reference']}]" if "reference" in table else "")
-            for name, table in tables.items()
-        ),
-        indent=2,
-    )
+    rows = [{"name": name, **{key: table.get(key, "") for key in keys}} for name, table in tables.items()]
+    lines = [f"{row['name']:{width}}  {row['summary']}  [{row['reference']}]".removesuffix("  []") for row in rows]
+    output.print(rows, *lines, indent=2)
 
 
 @command.command()

@@ -15,9 +15,7 @@ def command(
     submission: Path = argument("SUBMISSION"),
     *,
     annotations: Path = option(
-        "The truth: a line 'NAME.avi 100' for each video, or a manifest.",
-        metavar="FILE|MANIFEST|OUT",
-        required=True,
+        "The truth: a line 'NAME.avi 100' for each video, or a manifest.", metavar="FILE|MANIFEST|OUT", required=True
     ),
     subset: str | None = SUBSET,
     classes: Path | None = CLASSES,

@@ -16,9 +16,7 @@ def command(
     scores: Path = argument("SCORES"),
     *,
     out: Path = out_option("File to write; - is stdout.", example="submission.txt", stdout=True),
-    format: Literal["vipriors2020", "csv", "json"] = option(  # noqa: A002
-        "What the file looks like.", default="vipriors2020"
-    ),
+    format: Literal["vipriors2020", "csv", "json"] = option("What the file looks like.", default="vipriors2020"),  # noqa: A002
     classes: Path | None = CLASSES,
     messages: MessageOptions,
 ) -> None:

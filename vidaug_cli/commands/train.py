@@ -112,20 +112,14 @@ def command(
                 report.note(advice)
             if val is not None and videos:
                 check_run(run, world, overwrite=overwrite, validation_follows=True)
-                rows, _ = choice.videos([val], report, seed=0)
+                rows, _ = choice.videos([val], report, seed=0, workers=0)
                 done = render_validation(run, rows, where=val, overwrite=overwrite, progress=not report.quiet)
                 report.note(done.text)
         world.barrier()
         if val is not None:
-            folder = run.validation_folder if videos else Path(val)
-            run = replace(run, validation=ShardFolders([folder]))
+            run = replace(run, validation=ShardFolders([run.validation_folder if videos else Path(val)]))
         parts = build(
-            run,
-            world,
-            workers=workers or world.default_workers,
-            threads=threads,
-            compiled=compile,
-            overwrite=overwrite,
+            run, world, workers=workers or world.default_workers, threads=threads, compiled=compile, overwrite=overwrite
         )
         history = train(parts, log=log, progress=not report.quiet)
         if world.is_first:

@@ -25,8 +25,7 @@ def command(
     from vidaug_cli.words import count
 
     faults, shards = verify(folder, deep=not quick, workers=processes(workers, report), progress=not report.quiet)
-    lines = [f"{fault.path}: {fault.what}" for fault in faults]
-    report.print({"shards": shards, "faults": faults}, *lines)
+    report.print({"shards": shards, "faults": faults}, *(f"{fault.path}: {fault.what}" for fault in faults))
     report.note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}")
     if faults:
         raise SystemExit(1)

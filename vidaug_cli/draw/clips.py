@@ -129,10 +129,9 @@ def draw_key(draw: ImageDraw.ImageDraw, left: float, top: float, name: str, colo
 
 def check_suffixes(paths: Sequence[Path]) -> None:
     """Raise VidaugError, before anything is rendered, when the suffix of a path is not one of `SUFFIXES`."""
-    for path in paths:
-        if path.suffix.lower() not in SUFFIXES:
-            hint = f"end it in {' or '.join(SUFFIXES)}"
-            raise VidaugError("is not a picture that can be drawn", where=path, hint=hint)
+    if strange := [path for path in paths if path.suffix.lower() not in SUFFIXES]:
+        hint = f"end it in {' or '.join(SUFFIXES)}"
+        raise VidaugError("is not a picture that can be drawn", where=strange[0], hint=hint)
 
 
 def draw_pictures(
@@ -280,8 +279,7 @@ def _write_gif(path: Path, picture: Callable[[float], Image.Image], fps: float, 
     starts = np.array([start for _, start in shown])
     end = max(starts[-1] + HUNDREDTHS, round(100 * seconds))
     few = frames[:: math.ceil(len(frames) / 8)]
-    montage = Image.fromarray(np.concatenate([np.asarray(frame) for frame in few]))
-    palette = montage.quantize(252)
+    palette = Image.fromarray(np.concatenate([np.asarray(frame) for frame in few])).quantize(252)
     palette.putpalette([*OWN, *PARTNER, *INK, *PAPER, *(palette.getpalette() or [])])
     first, *others = (frame.quantize(palette=palette) for frame in frames)
     durations = (10 * np.diff(starts, append=end)).tolist()

@@ -10,6 +10,7 @@ from itertools import chain
 from PIL import ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
+Point = tuple[float, float]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 # Pillow's own font, always there, has little beyond ASCII. These are common on Linux, macOS and Windows.
@@ -17,14 +18,7 @@ WIDER_FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf",
 
 
 def write(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[float, float],
-    text: str,
-    *,
-    size: int,
-    colour: Colour,
-    width: float,
-    anchor: str = "la",
+    draw: ImageDraw.ImageDraw, place: Point, text: str, *, size: int, colour: Colour, width: float, anchor: str = "la"
 ) -> int:
     """Draw one line of text, shortened in the middle to `width` pixels; return the pixels it takes.
 

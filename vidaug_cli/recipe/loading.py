@@ -119,14 +119,13 @@ def _build(tables: Sequence[tuple[str, TomlTable]], where: str, overrides: Seque
 def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
     """Yield the outermost keys that are wrong, each with what is wrong with it."""
     for key, value in table.items():
+        tables = isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
         if key not in _TOP:
             yield key, f"unknown key{nearest(key, _TOP)}"
-        elif isinstance(value, dict) and _TOP[key] is list:
+        elif _TOP[key] is list and isinstance(value, dict | list) and not tables:
             yield key, f"should be tables, [[{key}]]"
         elif fault := type_fault(value, _TOP[key]):
             yield key, fault
-        elif isinstance(value, list) and not all(isinstance(entry, dict) for entry in value):
-            yield key, f"should be tables, [[{key}]]"
     if "mix_p" in table and not table.get("mix"):
         yield "mix_p", "there is no [[mix]] that it could be the chance of"
     elif not type_fault(chance := table.get("mix_p", 1.0), float) and not 0 <= chance <= 1:
@@ -162,8 +161,7 @@ def _override(table: TomlTable, override: str) -> Iterator[str]:
             yield f"--set {shown(override)[1:-1]}: should be KEY=VALUE, such as fademixup.beta=0.4"
         case ["mix_p"]:
             table["mix_p"] = value
-            faults = _shape_faults({"mix_p": value, "mix": table["mix"]})
-            yield from (f"--set {key}: {fault}" for key, fault in faults)
+            yield from (f"--set {key}: {fault}" for key, fault in _shape_faults({"mix_p": value, "mix": table["mix"]}))
         case [name, key] if named := [entry for op, entry in entries if op == spelled(name, names)]:
             for entry in named:
                 entry[key] = value
@@ -228,11 +226,9 @@ def _op_fault(kind: str, entry: TomlTable) -> str:
 def _make_op(cls: type[Any], settings: TomlTable, other_keys: list[str]) -> tuple[Any, list[str]]:
     """Return an op from its settings, and what is wrong with them."""
     wrong = dict(type_faults(settings, cls))
-    unknown = {key for key, fault in wrong.items() if fault == "unknown key"}  # and no known one is near
-    faults = [
-        f"{key}: {fault}" + ((nearest(key, other_keys) or _owners(key)) if key in unknown else "")
-        for key, fault in wrong.items()
-    ]
+    unknown = [key for key, fault in wrong.items() if fault == "unknown key"]  # and no known one is near
+    advice = {key: nearest(key, other_keys) or _owners(key) for key in unknown}
+    faults = [f"{key}: {fault}{advice.get(key, '')}" for key, fault in wrong.items()]
     known = {field.name for field in fields(cls)} - wrong.keys()
     good = {key: as_tuples(value) for key, value in settings.items() if key in known}
     try:

@@ -66,12 +66,8 @@ class Recipe:
 
     def draw_augment(self, rng_of: Callable[[int], np.random.Generator], shape: Shape) -> list[Draw | None]:
         """Return the draws of one clip, one per step; None where chance skips the step. `rng_of(i)` is for step i."""
-
-        def draw(index: int, step: AugmentStep) -> Draw | None:
-            rng = rng_of(index)
-            return step.op.draw(rng, shape) if rng.random() < step.p else None
-
-        return [draw(index, step) for index, step in enumerate(self.augment)]
+        steps = [(step, rng_of(index)) for index, step in enumerate(self.augment)]
+        return [step.op.draw(rng, shape) if rng.random() < step.p else None for step, rng in steps]
 
     def apply_augment(self, video: Video, draws: Sequence[Sequence[Draw | None]]) -> Video:
         """Return a new batch, uint8 (B, T, H, W, C): clip i augmented as `draws[i]` says, an entry for each step."""

@@ -42,9 +42,8 @@ def _foreign_ops(base: type[Any]) -> dict[str, type[Any]]:
         try:
             op = entry.load()
         except Exception as error:  # whatever another package's import raises, the user should read whose it was
-            raise RecipeError(
-                f"op {entry.name!r} cannot be loaded: {error}", where=entry.value, hint="mend or uninstall its package"
-            ) from error
+            what = f"op {entry.name!r} cannot be loaded: {error}"
+            raise RecipeError(what, where=entry.value, hint="mend or uninstall its package") from error
         if isinstance(op, type) and issubclass(op, base):
             ops[entry.name] = op
     return ops
