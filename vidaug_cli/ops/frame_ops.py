@@ -6,7 +6,7 @@ A new frame op is one function and one row of `OPS`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -105,8 +105,8 @@ class FrameOps(ClipOp):
         return {"fill": (good, "0 to 255, one level or three")}
 
     @abstractmethod
-    def layers(self, draw: Draw, frames: int) -> list[Layer]:
-        """Return the drawn ops of a clip of so many frames, in order."""
+    def layers(self, draw: Draw, frames: int) -> Iterator[Layer]:
+        """Yield the drawn ops of a clip of so many frames, in order."""
 
     def apply(self, video: Video, draws: Sequence[Draw]) -> Video:
         """Return a new batch that went through the drawn ops of each clip, in order."""
@@ -115,14 +115,12 @@ class FrameOps(ClipOp):
             what = f"has {levels} levels, and the clips have {channels} channel"
             raise ClipsError(what, where="fill", hint="give one level")
         sampling = Sampling(self.interpolation, self._levels)
-        functions = {
-            name: partial(op.function, sampling=sampling) if op.moves else op.function for name, op in OPS.items()
-        }
+        ops = {name: partial(op.function, sampling=sampling) if op.moves else op.function for name, op in OPS.items()}
         out = torch.empty_like(video)
         for clip, made, draw in zip(video, out, draws, strict=True):
             names, values = zip(*self.layers(draw, len(clip)), strict=True)
             # All ops on one block of frames, then on the next, so that a block stays in the cache.
-            map_frames(partial(_chain, [functions[name] for name in names]), clip, *values, out=made)
+            map_frames(partial(_chain, [ops[name] for name in names]), clip, *values, out=made)
         return out
 
 
@@ -153,9 +151,9 @@ class Ramp(FrameOps):
         """Return `{"op", "first", "last"}`: nothing is left to chance."""
         return {"op": self.name, "first": self.first, "last": self.last}
 
-    def layers(self, draw: Draw, frames: int) -> list[Layer]:
-        """Return the one op with its values over the frames."""
-        return [(draw["op"], ramp(draw["first"], draw["last"], frames))]
+    def layers(self, draw: Draw, frames: int) -> Iterator[Layer]:
+        """Yield the one op with its values over the frames."""
+        yield draw["op"], ramp(draw["first"], draw["last"], frames)
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:

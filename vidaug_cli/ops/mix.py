@@ -13,7 +13,6 @@ from vidaug_cli.ops.clips import ClipOp, Draw, Op, Shape, Video
 from vidaug_cli.schema import Rules
 
 BoxRule = Literal["clip", "inside"]
-Blended = Literal["outside", "inside"]
 
 
 class Mix(Op[Blend]):
@@ -45,16 +44,22 @@ def _draw_box(rng: np.random.Generator, shape: Shape, axes: str, share: float, r
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutMix(Mix):
-    """A box of all frames shows the partner. Yun et al. 2019, arXiv:1905.04899."""
+class _BetaMix(Mix):
+    """A mix whose ratio is drawn from Beta(beta, beta)."""
 
     beta: float = 1.0
-    box: BoxRule = "clip"
-    axes: ClassVar[str] = "yx"
 
     def rules(self) -> Rules:
         """Return for each key whether its value is good, and in words what is."""
         return {"beta": _above_zero(self.beta)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutMix(_BetaMix):
+    """A box of all frames shows the partner. Yun et al. 2019, arXiv:1905.04899."""
+
+    box: BoxRule = "clip"
+    axes: ClassVar[str] = "yx"
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         """Draw lambda ~ Beta(beta, beta), and a box that takes up 1 - lambda of the clip."""
@@ -74,15 +79,8 @@ class CubeCutMix(CutMix):
     axes = "tyx"
 
 
-@dataclass(frozen=True, kw_only=True)
-class MixUp(Mix):
+class MixUp(_BetaMix):
     """Both videos, transparent. Zhang et al. 2018, arXiv:1710.09412."""
-
-    beta: float = 1.0
-
-    def rules(self) -> Rules:
-        """Return for each key whether its value is good, and in words what is."""
-        return {"beta": _above_zero(self.beta)}
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         """Draw lambda ~ Beta(beta, beta), the same in all frames."""
@@ -106,7 +104,7 @@ class CutMixUp(CutMix):
 
     mixup_beta: float = 2.0
     mixup_p: float = 0.5  # chance of plain MixUp
-    blend: Blended = "outside"  # inside: blended in the box, the own video pure around it
+    blend: Literal["outside", "inside"] = "outside"  # inside: blended in the box, the own video pure around it
 
     def rules(self) -> Rules:
         """Return for each key whether its value is good, and in words what is."""

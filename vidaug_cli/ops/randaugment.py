@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,13 +77,11 @@ class RandAugmentT(FrameOps):
         swing = 0.5 * self.range * self.m * rng.uniform(-1, 1)  # its sign is the fair coin for the direction
         return self.m - swing, self.m + swing
 
-    def layers(self, draw: Draw, frames: int) -> list[Layer]:
-        """Return the drawn ops with the values that their magnitudes stand for."""
-        layers = []
+    def layers(self, draw: Draw, frames: int) -> Iterator[Layer]:
+        """Yield the drawn ops with the values that their magnitudes stand for."""
         for layer in draw["layers"]:
             magnitudes = ramp(layer["first"], layer["last"], frames)
-            layers.append((layer["op"], OPS[layer["op"]].scales[self.table].values(magnitudes, layer["sign"])))
-        return layers
+            yield layer["op"], OPS[layer["op"]].scales[self.table].values(magnitudes, layer["sign"])
 
 
 RANDAUGMENT: dict[str, type[ClipOp]] = {"randaugment_t": RandAugmentT, "ramp": Ramp}

@@ -106,8 +106,7 @@ def read_submission(path: Path, videos: Numbers, numbers: Container[int]) -> dic
     *lines, rest = path.read_bytes().split(b"\n")
     for place, data in enumerate(lines, 1):
         line, where = data.decode(errors="replace"), f"{path}:{place}"
-        fields = _LINE.fullmatch(line)
-        if not fields:
+        if not (fields := _LINE.fullmatch(line)):
             what = f"{line[:60]!r} should be 'NAME c1 c2 c3 c4 c5', with single blanks and nothing else"
             raise VidaugError(what, where=where)
         name, given = fields[1], [int(number) for number in fields[2].split()]

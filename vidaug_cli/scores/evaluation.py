@@ -197,9 +197,8 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
     shared = set(scores.all_videos) & set().union(*names)
     rows = [row for row, own in zip(training, names, strict=True) if row.label in numbers and shared.isdisjoint(own)]
     if not rows:
-        hint = f"a training manifest has classes such as {scores.classes[0]!r}"
         what = f"none of its {len(training)} videos is of a class of the scores and not scored itself"
-        raise VidaugError(what, where=where, hint=hint)
+        raise VidaugError(what, where=where, hint=f"a training manifest has classes such as {scores.classes[0]!r}")
     classes = np.array([numbers[str(row.label)] for row in rows])
     majority = int(np.bincount(classes).argmax())
     answers = {"majority": np.full(len(scores.videos), majority)}

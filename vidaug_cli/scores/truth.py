@@ -27,8 +27,7 @@ def read_truth(path: Path, classes: Sequence[str], numbers: Path | None = None) 
     Raises VidaugError when it is none of these, and on a number that is not known.
     """
     known = None if numbers is None else read_classes(numbers)
-    rows = _rows(path, known, numbers)
-    if rows is not None:
+    if (rows := _rows(path, known, numbers)) is not None:
         pairs = zip(rows, distinct_names(rows), strict=True)
         return [(name, row.label) for row, distinct in pairs for name in (row.name, distinct)]
     if known is None:
@@ -49,8 +48,7 @@ def read_numbers(path: Path, classes: Numbers | None, subset: str | None) -> Num
 
     Raises VidaugError when it is neither, or a video has no number.
     """
-    rows = _rows(path, classes, "--classes", subset)
-    if rows is None:
+    if (rows := _rows(path, classes, "--classes", subset)) is None:
         return read_annotations(path)
     numbers: Numbers = {}
     for row in (row for row in rows if row.label is not None):

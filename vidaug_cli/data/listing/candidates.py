@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidaug_cli.data.listing.names import first_few
-from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, Quarantined, Tree, spell
 from vidaug_cli.words import count, cut
 
@@ -52,9 +51,10 @@ class Entry(NamedTuple):
     end: float | None = None
 
 
-def match(
-    entries: Iterable[Entry], find: Callable[[Entry], list[str]], *, aside: Iterable[Entry] = ()
-) -> tuple[Listing, set[str]]:
+Find = Callable[[Entry], list[str]]  # the paths of the files that a line may mean, the likeliest first
+
+
+def match(entries: Iterable[Entry], find: Find, aside: Iterable[Entry] = ()) -> tuple[Listing, set[str]]:
     """Return candidates for the listed videos that `find` finds, and the paths of all that are listed.
 
     A listed video that is not there is quarantined, and so is one with two labels; of two lines that agree on the label
@@ -65,14 +65,13 @@ def match(
     lines: dict[tuple[str, float | None, float | None], list[Entry]] = defaultdict(list)
     several: list[str] = []
     for entry in entries:
-        paths = find(entry)
-        if not paths:
+        if paths := find(entry):
+            lines[paths[0], entry.start, entry.end].append(entry)
+        else:
             reason = f"listed in {entry.where} but not found"
             listing.quarantined.append(Quarantined(spell(cut(entry.name, 400)), reason))
-            continue
         if len(paths) > 1:
             several.append(f"{entry.where} took {paths[0]}, not {paths[1]}")
-        lines[paths[0], entry.start, entry.end].append(entry)
     again: list[str] = []
     for (path, start, end), (first, *others) in lines.items():
         labels = {entry.label: entry.where for entry in reversed([first, *others]) if entry.label is not None}
@@ -90,16 +89,9 @@ def match(
     return listing, {path for path, _, _ in lines}.union(*map(find, aside))
 
 
-def match_tree(
-    entries: Iterable[Entry],
-    source: Source,
-    find: Callable[[Entry], list[str]] | None = None,
-    *,
-    aside: Iterable[Entry] = (),
-) -> Listing:
+def match_tree(entries: Iterable[Entry], tree: Tree, find: Find | None = None, aside: Iterable[Entry] = ()) -> Listing:
     """Return what `match` finds among the videos, or else the folders of frames, below the root, and count the rest."""
-    tree = source.tree
-    listing, taken = match(entries, find or (lambda entry: tree.index.find(entry.name)), aside=aside)
+    listing, taken = match(entries, find or (lambda entry: tree.index.find(entry.name)), aside)
     if left := sum(path not in taken for path in tree.index.paths):
         listing.notes.append(f"{count(left, 'video')} in no list: left out")
     return with_tree(listing, tree, IMAGES if tree.of_frames else VIDEOS)
@@ -109,8 +101,7 @@ def with_tree(listing: Listing, tree: Tree, used: Iterable[str]) -> Listing:
     """Return `listing` with what the walk met besides files of the extensions that were `used`."""
     listing.passed_over.update({suffix: n for suffix, n in tree.seen.items() if suffix not in used})
     if tree.left_out and ".jpg" in used:
-        left_out = f"{tree.left_out.total()} images beside the frames left out"
-        listing.notes.append(f"{left_out}: {first_few(tree.left_out)}")
+        listing.notes.append(f"{tree.left_out.total()} images beside the frames left out: {first_few(tree.left_out)}")
     if tree.linked:
         links = count(len(tree.linked), "link")
         listing.notes.append(f"{links} to folders inside the data set not followed: {_example(tree.linked)}")

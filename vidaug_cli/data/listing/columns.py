@@ -142,10 +142,9 @@ def table_entries(table: ListTable, places: dict[str, int], list_name: str) -> I
             end = start + lasts
         if start is not None and end is not None and not start < end:
             raise VidaugError(f"the segment from {start:g} to {end:g} s has no length", where=where)
-        number = row.get("number", "")
         split = split_of(row["split"]) if "split" in row else by_name
-        label = row.get("label") or number or None
-        yield Entry(row["path"], where, label, number_of(number), split or None, start, end)
+        label = row.get("label") or row.get("number") or None
+        yield Entry(row["path"], where, label, number_of(row.get("number")), split or None, start, end)
 
 
 def _seconds(cell: str, where: str) -> float | None:

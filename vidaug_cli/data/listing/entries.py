@@ -11,18 +11,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from vidaug_cli.data.listing import columns
 from vidaug_cli.data.listing.candidates import Entry, number_of
-from vidaug_cli.data.listing.columns import (
-    DELIMITERS,
-    Line,
-    ListTable,
-    cells_of,
-    column,
-    header_of,
-    place_roles,
-    read_table,
-    table_entries,
-)
+from vidaug_cli.data.listing.columns import Line, ListTable, cells_of
 from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, spell
@@ -55,9 +46,9 @@ def read_entries(lines: list[Line], list_name: str, places: Lookup) -> tuple[lis
         table, notes = _headerless(lines, places)
         roles = {role: place for place, role in enumerate(table.columns)}
     else:
-        roles, notes = place_roles(table, list_name, places.find)
+        roles, notes = columns.place_roles(table, list_name, places.find)
         places.drop_missing_folders([cells[roles["path"]] for _, cells in table.rows])
-    entries = list(table_entries(table, roles, list_name))
+    entries = list(columns.table_entries(table, roles, list_name))
     _check_labels(entries)
     return entries, notes
 
@@ -70,7 +61,7 @@ def _is_comment(line: str, places: Lookup) -> bool:
 def _table(lines: list[Line], places: Lookup) -> ListTable | None:
     """Return the list as a table, if its first line is a header: by its words, or because only it names no file."""
     first, rest = lines[0][1], lines[1:]
-    known = header_of(first)
+    known = columns.header_of(first)
     if places.find(first.strip()) or (known and not rest and places.find(_split_line(first, places).name)):
         return None
     if known and known[0] == " " and len(known[1]) == 2:  # either may hold blanks
@@ -78,7 +69,7 @@ def _table(lines: list[Line], places: Lookup) -> ListTable | None:
         parts = [(where, _split_line(line, places)) for where, line in rest]
         return ListTable(known[1], [(where, [part.name, " ".join(part.rest)][::order]) for where, part in parts])
     if known:
-        return read_table(rest, *known)
+        return columns.read_table(rest, *known)
     for delimiter in "\t,;|":
         heads = cells_of(first, delimiter)
         sample = [cells_of(line, delimiter) for _, line in rest[:100]]
@@ -87,7 +78,7 @@ def _table(lines: list[Line], places: Lookup) -> ListTable | None:
         for place, head in enumerate(heads):
             hits = sum(bool(places.find(cells[place])) for cells in sample)
             if hits * 2 > len(sample) and not places.find(head) and not ENDS.search(head):
-                return read_table(rest, delimiter, [column(cell) for cell in heads])
+                return columns.read_table(rest, delimiter, [columns.column(cell) for cell in heads])
     return None
 
 
@@ -123,9 +114,9 @@ def _headerless(lines: list[Line], places: Lookup) -> tuple[ListTable, list[str]
         parts = [part if hit else _split_at(line, usual) for part, hit, (_, line) in each]
     splits = _take_splits(lines, parts)
     labels, notes = _labels(lines, parts)
-    columns = {"path": [part.name for part in parts], "label": labels} | ({"split": splits} if splits else {})
-    rows = [(where, cells) for (where, _), *cells in zip(lines, *columns.values(), strict=True)]
-    return ListTable(list(columns), rows), notes
+    cells_in = {"path": [part.name for part in parts], "label": labels} | ({"split": splits} if splits else {})
+    rows = [(where, cells) for (where, _), *cells in zip(lines, *cells_in.values(), strict=True)]
+    return ListTable(list(cells_in), rows), notes
 
 
 def _split_line(line: str, places: Lookup) -> Parts:
@@ -159,18 +150,17 @@ def _split_at(line: str, delimiter: str) -> Parts:
 
 def _parts(name: str, rest: str, delimiter: str) -> Parts:
     if delimiter in (" ", ""):
-        inner = next((sign for sign in "\t,;" if sign in rest), "")
-        if not inner:
+        delimiter = next((sign for sign in "\t,;" if sign in rest), "")
+        if not delimiter:
             return Parts(name.strip(), rest.split(), " " if rest.strip() else "")
-        delimiter = inner
-        rest = rest.strip().removeprefix(inner)
+        rest = rest.strip().removeprefix(delimiter)
     cells = [cell for cell in cells_of(rest, delimiter) if cell] if rest.strip() else []
     return Parts(name.strip().strip('"'), cells, delimiter if cells else "")
 
 
 def _behind(lines: list[Line], places: Lookup) -> list[Parts] | None:
     """Return the lines with the path last: `label path`."""
-    for delimiter in DELIMITERS:
+    for delimiter in columns.DELIMITERS:
         rows = [cells_of(line, delimiter) for _, line in lines]
         named = sum(bool(places.find(cells[-1])) for cells in rows if len(cells) > 1)
         if all(len(cells) > 1 for cells in rows) and named * 2 > len(rows):
@@ -186,11 +176,8 @@ def _take_splits(lines: list[Line], parts: list[Parts]) -> list[str]:
     words = all(part.delimiter == " " for part in parts)
     if words and len(set(map(split_of, last))) == 1 and any(number_of(part.rest[0]) is None for part in parts):
         (where, line), rest = lines[0], parts[0].rest
-        raise VidaugError(
-            f"{cut(line.strip())!r} reads two ways: class {' '.join(rest)!r}, or {rest[0]!r} in {last[0]}",
-            where=where,
-            hint="separate path, label and split by tabs or commas",
-        )
+        what = f"{cut(line.strip())!r} reads two ways: class {' '.join(rest)!r}, or {rest[0]!r} in {last[0]}"
+        raise VidaugError(what, where=where, hint="separate path, label and split by tabs or commas")
     for part in parts:
         part.rest.pop()
     return last
@@ -199,13 +186,11 @@ def _take_splits(lines: list[Line], parts: list[Parts]) -> list[str]:
 def _labels(lines: list[Line], parts: list[Parts]) -> tuple[list[str], list[str]]:
     """Return the label of each line, and a note where the lines have more than that."""
     longer = [(line, part) for line, part in zip(lines, parts, strict=True) if len(part.rest) > 1]
-    if not longer:
-        return [" ".join(part.rest) for part in parts], []
-    if all(number_of(word) is not None for part in parts for word in part.rest):
+    if longer and all(number_of(word) is not None for part in parts for word in part.rest):
         return _labels_after_frames(lines, parts)
-    (where, line), part = longer[0]
     numbers_last = all(number_of(part.rest[-1]) is not None for part in parts if part.rest)
-    if numbers_last or any(part.delimiter != " " for _, part in longer):
+    if longer and (numbers_last or any(part.delimiter != " " for _, part in longer)):
+        (where, line), part = longer[0]
         what = f"{cut(line.strip())!r} has {len(part.rest)} values behind the path: {cut(', '.join(part.rest))}"
         raise VidaugError(what, where=where, hint="keep 'path label', or say with a header what the columns are")
     return [" ".join(part.rest) for part in parts], []
@@ -229,7 +214,6 @@ def _labels_after_frames(lines: list[Line], parts: list[Parts]) -> tuple[list[st
 def _check_separator(lines: list[Line]) -> None:
     """Refuse a list whose lines have another separator than those that are read."""
     where, line = lines[0]
-    odd = _ODD.match(line.strip())
-    if odd and all(_ODD.match(line.strip()) for _, line in lines):
+    if (odd := _ODD.match(line.strip())) and all(_ODD.match(line.strip()) for _, line in lines):
         what = f"{cut(line.strip())!r}: path and label seem to be separated by {odd[3]!r}"
         raise VidaugError(what, where=where, hint="separate them by a tab, comma, semicolon or blank")

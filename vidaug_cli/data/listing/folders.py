@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from vidaug_cli.data.listing.candidates import Candidate, Listing, with_numbers, with_tree
@@ -56,14 +56,13 @@ def parse_pattern(text: str) -> Pattern | None:
     return roles if known and roles.count(CLASS) == 1 and roles.count(SPLIT) <= 1 else None
 
 
-def by_folder(paths: Iterable[str], pattern: Pattern | None = None) -> Listing:
+def by_folder(paths: Collection[str], pattern: Pattern | None = None) -> Listing:
     """List each video with class and split from the folders it lies in, as `pattern` has them, or else by looking.
 
     Class names are folder names, in Unicode's normal form C.
 
     Raises UnclearError with what was seen and the patterns that could be meant.
     """
-    paths = list(paths)
     inner = all(map(_in_media, paths))
     videos = {path: _folders(path, inner) for path in paths}
     roles = find_pattern(videos.values()) if pattern is None else pattern
@@ -208,7 +207,5 @@ def _unclear(folders: Iterable[tuple[str, ...]], level: Level, roles: Pattern) -
     below = {names[place] for names in folders if len(names) > place}
     ways = {(*roles, CLASS, *inside): level.names, (*way[:place], CLASS, *way[place + 1 :]): below}
     seen = " or ".join(f"{first_few(names)} ({len(names)})" for names in ways.values())
-    return UnclearError(
-        f"it is unclear which folders are the classes: {seen}",
-        hint="say " + " or ".join(f"--layout {shlex.quote('/'.join(pattern))}" for pattern in ways),
-    )
+    hint = "say " + " or ".join(f"--layout {shlex.quote('/'.join(pattern))}" for pattern in ways)
+    return UnclearError(f"it is unclear which folders are the classes: {seen}", hint=hint)

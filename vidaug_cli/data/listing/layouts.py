@@ -81,11 +81,8 @@ def list_videos(source: Source, name: str | None = None) -> tuple[str, Listing]:
     name, layout, signs = _recognise(source) if name is None else _named(source, name)
     for option in ("lists", "split"):
         if getattr(source, option) is not None and option not in layout.options:
-            raise VidaugError(
-                f"layout {name} takes no --{option}",
-                where=source.lists or source.input,
-                hint=f"looked for {_looked_for(_SPLITS)}; --lists DIR says where they lie",
-            )
+            hint = f"looked for {_looked_for(_SPLITS)}; --lists DIR says where they lie"
+            raise VidaugError(f"layout {name} takes no --{option}", where=source.lists or source.input, hint=hint)
     try:
         return name, layout.list(source, signs)
     except UnclearError as error:

@@ -44,11 +44,8 @@ def list_list(source: Source) -> Listing:
 
 def _pass_over_folders(listing: Listing, root: Path) -> None:
     """Drop what `find DIR` prints besides files: folders, if they are no clips of frames."""
-    bare = {
-        video
-        for video in listing.candidates
-        if video.label is None and (root / video.path).is_dir() and not _holds_images(root / video.path)
-    }
+    folders = [video for video in listing.candidates if video.label is None and (root / video.path).is_dir()]
+    bare = {video for video in folders if not _holds_images(root / video.path)}
     if bare and len(bare) < len(listing.candidates):
         listing.candidates[:] = [video for video in listing.candidates if video not in bare]
         listing.notes.append(f"{count(len(bare), 'folder')} in the list passed over: no frames lie in them")
@@ -83,11 +80,9 @@ def labelled_by_folder(listing: Listing, source: Source) -> Listing:
         listing.notes.append("no classes are named: they are those of the folders")
     listing.notes.extend(by_names.notes)
     named = {video.path: video for video in by_names.candidates}
-    listing.candidates[:] = [
-        video._replace(label=folder.label, class_id=folder.class_id, split=video.split or folder.split)
-        for video in listing.candidates
-        for folder in [named[video.path]]
-    ]
+    for place, video in enumerate(listing.candidates):
+        folder = named[video.path]
+        listing.candidates[place] = folder._replace(split=video.split or folder.split, start=video.start, end=video.end)
     return listing
 
 

@@ -44,7 +44,7 @@ def list_ucf101(source: Source, files: list[Path]) -> Listing:
             if number is not None and numbers.setdefault(folder, number) != number:
                 raise VidaugError(f"says class {number}, but {folder!r} was {numbers[folder]} before", where=where)
             entries.append(Entry(name, where, label, numbers.get(folder), chosen[path]))
-    return _in_class_folders(entries, source)
+    return _in_class_folders(entries, source.tree)
 
 
 def list_hmdb51(source: Source, files: list[Path]) -> Listing:
@@ -60,7 +60,7 @@ def list_hmdb51(source: Source, files: list[Path]) -> Listing:
                 raise VidaugError(f"{line.strip()!r} should be a file name and 0, 1 or 2", where=where)
             split = {"1": "train", "2": "test"}.get(flag)
             flags[flag].append(Entry(f"{label}/{name.strip()}", where, label, None, split))
-    listing = _in_class_folders(flags["1"] + flags["2"], source, aside=flags["0"])
+    listing = _in_class_folders(flags["1"] + flags["2"], source.tree, flags["0"])
     if flags["0"]:
         listing.notes.append(f"{count(len(flags['0']), 'video')} marked as unused in split {source.split}: left out")
     return listing
@@ -80,7 +80,7 @@ def list_vipriors2020(source: Source, files: list[Path]) -> Listing:
             if number and class_id not in names:
                 raise VidaugError(f"class {number} is not in {lists['classInd'].name}", where=where)
             entries.append(Entry(name, where, names[class_id] if class_id is not None else None, class_id, split))
-    return match_tree(entries, source)
+    return match_tree(entries, source.tree)
 
 
 def _unsplit(source: Source, files: list[Path]) -> Listing:
@@ -102,24 +102,22 @@ def _of_split(source: Source, files: list[Path], pattern: str) -> dict[Path, str
     return chosen
 
 
-def _in_class_folders(entries: list[Entry], source: Source, aside: Sequence[Entry] = ()) -> Listing:
+def _in_class_folders(entries: list[Entry], tree: Tree, aside: Sequence[Entry] = ()) -> Listing:
     """Match `CLASS/NAME`, or only `NAME` where it lies elsewhere and is the only one.
 
     Class names are as the folders on disk spell them, whatever case the lists use.
     """
-    find = source.tree.index.find
+    find = tree.index.find
 
     def look(entry: Entry) -> list[str]:
-        if paths := find(entry.name):
-            return paths
-        paths = find(entry.name.rpartition("/")[2])
-        return paths if len(paths) == 1 else []
+        elsewhere = find(entry.name.rpartition("/")[2])
+        return find(entry.name) or (elsewhere if len(elsewhere) == 1 else [])
 
     def spelled(video: Candidate) -> str | None:
         folder = nfc(PurePosixPath(video.path).parent.name)
         return folder if video.label and folder.casefold() == nfc(video.label).casefold() else video.label
 
-    listing = match_tree(entries, source, look, aside=aside)
+    listing = match_tree(entries, tree, look, aside)
     listing.candidates[:] = [video._replace(label=spelled(video)) for video in listing.candidates]
     return listing
 
@@ -220,7 +218,7 @@ def list_tables(source: Source, files: list[Path]) -> Listing:
                     entry = entry._replace(name=_trimmed(entry)[0])
                 entry = entry._replace(start=None, end=None)
             entries.append(entry._replace(class_id=numbers.get(entry.label or "", entry.class_id)))
-    listing = match_tree(entries, source, lambda entry: paths[entry.where])
+    listing = match_tree(entries, source.tree, lambda entry: paths[entry.where])
     if segments := sum(video.start is not None or video.end is not None for video in listing.candidates):
         listing.notes.append(f"{count(segments, 'listed video')} taken as segments of whole videos, by their times")
     return with_numbers(listing)

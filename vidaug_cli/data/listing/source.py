@@ -64,17 +64,13 @@ class Source:
 
 
 def source_of(
-    input: Path | Piped,  # noqa: A002
-    root: Path | None,
-    split: int | None,
-    lists: Path | None,
-    follow_links: Path | bool = False,
+    given: Path | Piped, root: Path | None, split: int | None, lists: Path | None, follow_links: Path | bool = False
 ) -> Source:
     """Return the source that the user named, checked; `-` is a list on stdin.
 
     Raises VidaugError when a path is not what it should be.
     """
-    piped, place = (input, Path(input.name)) if isinstance(input, Piped) else (piped_in(input), input)
+    piped, place = (given, Path(given.name)) if isinstance(given, Piped) else (piped_in(given), given)
     within = follow_links if isinstance(follow_links, Path) else None
     for path in (None if piped else place, root, lists, within):
         if path is not None and not path.exists():
