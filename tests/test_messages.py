@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from console import Done, vidaug
 
-from vidaug_cli.data.shard.done import done_path, shard_path
+from vidaug_cli.data.shard.format import done_path, shard_path
 
 SMALL = ["--frames", "8", "--size", "32", "-j", "1"]
 FADE = [*SMALL, "-r", "fademixup"]
