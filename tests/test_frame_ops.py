@@ -43,7 +43,7 @@ PILLOW: dict[str, Callable[[Picture, float], Picture]] = {
     "translate_x": lambda picture, value: affine(picture, 1, 0, value * picture.width, 0, 1, 0),
     "translate_y": lambda picture, value: affine(picture, 1, 0, 0, 0, 1, value * picture.height),
     "posterize": lambda picture, value: ImageOps.posterize(picture, max(1, int(value))),
-    "solarize": lambda picture, value: ImageOps.solarize(picture, int(value)),
+    "solarize": lambda picture, value: ImageOps.solarize(picture, int(np.ceil(value))),
     "color": lambda picture, value: ImageEnhance.Color(picture).enhance(value),
     "contrast": lambda picture, value: ImageEnhance.Contrast(picture).enhance(value),
     "brightness": lambda picture, value: ImageEnhance.Brightness(picture).enhance(value),
