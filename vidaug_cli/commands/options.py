@@ -246,28 +246,18 @@ class NetworkOptions:
 
     def predictor(self, checkpoint: Path, limits: LimitOptions | None = None) -> Predictor:
         """Return the network of a checkpoint, a file or a run, on its device. Raises VidaugError."""
-        from vidaug_cli.data.kinds import Kind, expect
         from vidaug_cli.data.video.limits import Limits
         from vidaug_cli.device import resolve_device
-        from vidaug_cli.predict.predictor import Predictor
-        from vidaug_cli.train.checkpoint import read_checkpoint
+        from vidaug_cli.predict.predictor import read_predictor
         from vidaug_cli.workers import worker_count
 
-        device = resolve_device(self.device)
-        expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
-        if checkpoint.is_dir():
-            checkpoint /= "best.safetensors"
-        trained = read_checkpoint(checkpoint)
-        return Predictor(
-            network=trained.network(device),
-            classes=trained.classes,
-            clip=trained.clip,
-            device=device,
+        return read_predictor(
+            checkpoint,
+            device=resolve_device(self.device),
             amp=self.amp,
             batch=self.batch_size,
             workers=worker_count(self.workers),
             limits=limits.limits() if limits else Limits(),
-            about={"checkpoint": checkpoint.name, "epoch": trained.epoch},
         )
 
 

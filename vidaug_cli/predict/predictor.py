@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from vidaug_cli.data.kinds import Kind, expect
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
@@ -21,6 +22,7 @@ from vidaug_cli.device import Amp, autocast, within_memory
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
+from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.slowfast import SlowFast
 
 
@@ -83,6 +85,30 @@ class Predictor:
         """
         sampler = ClipSampler(len(cuts.shards), self.batch, shuffle=False)
         yield from ClipLoader(cuts, sampler, workers=self.readers, pin=self.device.startswith("cuda"))
+
+
+def read_predictor(
+    checkpoint: Path, *, device: str, amp: Amp = "auto", batch: int = 8, workers: int = 1, limits: Limits = LIMITS
+) -> Predictor:
+    """Return the network of a checkpoint, a file or a run, whose best one it takes. Raises VidaugError.
+
+    The device is one that is there; the other arguments are fields of `Predictor`.
+    """
+    expect(checkpoint, Kind.CHECKPOINT, Kind.RUN)
+    if checkpoint.is_dir():
+        checkpoint /= "best.safetensors"
+    trained = read_checkpoint(checkpoint)
+    return Predictor(
+        network=trained.network(device),
+        classes=trained.classes,
+        clip=trained.clip,
+        device=device,
+        amp=amp,
+        batch=batch,
+        workers=workers,
+        limits=limits,
+        about={"checkpoint": checkpoint.name, "epoch": trained.epoch},
+    )
 
 
 def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:
