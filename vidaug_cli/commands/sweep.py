@@ -1,0 +1,120 @@
+"""`vidaug sweep`: a grid of trainings, and which point of it is best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions, processes
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
+from vidaug_cli.commands.train import SettingOptions
+
+
+@as_command
+def command(
+    shards: tuple[str, ...] = argument("SHARDS..."),
+    *,
+    out: Path = out_option("Folder of the sweep: its runs, its table, the best recipe.", example="sweep"),
+    grid: tuple[str, ...] = option(
+        "A key and its values, from simple to strong: a key of the recipe, as --set takes it, or recipe, preset or a"
+        " setting of the training; may be repeated.",
+        metavar="KEY=VALUE,VALUE...",
+    ),
+    seeds: int = option("Runs of each configuration, with seeds that count up.", type=click.IntRange(1), default=1),
+    splits: str | None = option("Put each into SHARDS in place of {split}.", metavar="N,N..."),
+    hold_out: float | None = option(
+        "Share of the training videos to choose on, in whole groups.  [default: 0.25]", metavar="SHARE"
+    ),
+    folds: int = option("Hold out so many parts in turn.", type=click.IntRange(1), default=1),
+    val: str = option("Choose on these instead.", metavar="SHARDS|VIDEOS|none", default="none"),
+    halving: bool = option("Successive halving: a small budget for all, more for the better ones."),
+    eta: int = option("With --halving: 1/ETA go on, with ETA times the budget.", type=click.IntRange(2), default=2),
+    preset: str = option("Where settings start.", default="small", metavar="small|vipriors2020"),
+    chosen: SettingOptions,
+    recipe: RecipeOptions,
+    init: Path | None = option("Weights to start from: a checkpoint, or a release."),
+    seed: int | None = option("The first one.  [default: 0]", type=click.IntRange(0, 2**32 - 1)),
+    choice: InputOptions,
+    workers: int = option(
+        "Runs side by side.  [default: one per core on the CPU, 1 with a GPU]", "-j", type=click.IntRange(0), default=0
+    ),
+    threads: int | None = option(
+        "Threads that compute, in each run.  [default: each its share of the cores; or as the sweep began]",
+        type=click.IntRange(1, 4096),
+    ),
+    device: str = DEVICE,
+    dry_run: bool = option("Only print the runs, and about how long they take."),
+    overwrite: bool = option("Replace another sweep in the folder."),
+    report: ReportOptions,
+) -> None:
+    """Train every point of a grid on SHARDS, and tell which is best.
+
+    Each run is a folder as 'vidaug train' and 'predict' leave it, below SWEEP/runs. What is best is chosen on a part of
+    the training videos, which the runs do not train on: never on test videos. The recipe is applied to each batch, so
+    SHARDS are usually made with the recipe none. The same command again continues where it stopped. Writes table.txt,
+    .csv and .json, and best.toml, a recipe for --recipe.
+
+    \b
+    vidaug sweep clean -r randaugment_t --grid randaugment_t.n=1,2,3 --grid randaugment_t.m=3,6,9 --seeds 3 -o sweep
+    vidaug sweep clean --grid recipe=none,fademixup,framecutmix --grid lr=1e-3,3e-3 --halving -o sweep
+    vidaug sweep 'clips-{split}' --splits 1,2,3 -r mixup --grid mixup.alpha=0.2,1 -o sweep
+    """
+    from vidaug_cli.data.kinds import is_shards
+    from vidaug_cli.device import resolve_device
+    from vidaug_cli.sweep.estimate import estimate_seconds
+    from vidaug_cli.sweep.grid import Base, parse_axis
+    from vidaug_cli.sweep.plan import Sweep
+    from vidaug_cli.sweep.result import result_of
+    from vidaug_cli.sweep.run import render_videos, run_sweep
+    from vidaug_cli.sweep.state import begin, hold_folder
+    from vidaug_cli.words import duration
+    from vidaug_cli.workers import worker_count
+
+    given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
+    videos = val != "none" and not is_shards(Path(val))
+    if val != "none" and hold_out is not None:
+        raise click.UsageError("--hold-out and --val both say what to choose on: give one.")
+    if not videos and choice.given:
+        raise click.UsageError(f"input options such as {choice.given[0]} are for the videos of --val.")
+    sweep = Sweep(
+        folder=out,
+        shards=shards,
+        axes=tuple(map(parse_axis, grid)),
+        base=Base(preset, tuple(given.items()), recipe.recipe, recipe.set),
+        seeds=seeds,
+        splits=tuple(splits.split(",")) if splits else (),
+        hold_out=0.25 if hold_out is None else hold_out,
+        folds=folds,
+        val=None if val == "none" else out / "validation" if videos else Path(val),
+        init=init,
+        eta=eta if halving else None,
+    )
+    device = resolve_device(device)
+    sweep.trainings()  # what does not fit is known before hours of work
+    side_by_side = processes(workers or int(device != "cpu"), report)
+    usual = max(1, worker_count(0) // side_by_side)
+    if dry_run:
+        seconds = estimate_seconds(sweep, workers=side_by_side, threads=threads or usual, device=device)
+        names = [run.name for run in sweep.runs(0, sweep.configurations)]
+        report.note(f"about {duration(seconds)} with {side_by_side} side by side, by a few steps on this machine")
+        report.print({"runs": names, "schedule": sweep.lines, "seconds": seconds}, *names, *sweep.lines)
+        return
+    with hold_folder(out, overwrite=overwrite):
+        if videos:
+            rows, _ = choice.videos([val], report, seed=0, workers=0)
+            report.note(render_videos(sweep, rows, where=val, progress=not report.quiet))
+        state = begin(sweep, threads, usual)
+        report.note(*sweep.lines)
+        standings = run_sweep(
+            sweep,
+            workers=side_by_side,
+            threads=state.threads,
+            device=device,
+            say=report.note,
+            progress=not report.quiet,
+        )
+        result = result_of(sweep, standings)
+        result.write()
+    report.note(*result.notes)
+    report.print(result.as_json(), *result.lines, str(out / "best.toml"))

@@ -1,0 +1,226 @@
+"""What a sweep is made of: its runs, in which folder each lies, and what tells it from every other sweep."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vidaug_cli.errors import VidaugError
+from vidaug_cli.recipe.recipe import Recipe
+from vidaug_cli.rng import MAX_SEED
+from vidaug_cli.schema import check
+from vidaug_cli.sweep.grid import Axis, Base, Configuration, configurations
+from vidaug_cli.sweep.halving import Rung, schedule
+from vidaug_cli.train.run import ShardFolders, TrainingRun
+from vidaug_cli.train.settings import Settings
+from vidaug_cli.words import count
+
+SPLIT = "{split}"  # in a path of shards
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the runs of one seed differ in beside their configuration: the split they train on, and what is held out."""
+
+    split: str  # empty: the shards are the same for all
+    fold: int | None  # None: nothing is held out
+
+    @property
+    def name(self) -> str:
+        """Its folder's part of a name."""
+        return ",".join([*[f"split={self.split}"] * bool(self.split), *[f"fold={self.fold}"] * (self.fold is not None)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRun:
+    """One run of training among those of a sweep."""
+
+    configuration: Configuration
+    rung: int
+    settings: Settings
+    part: Part
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What it is, for a person."""
+        return f"{self.configuration.name} seed={self.settings.seed} {self.part.name}".strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run as it goes to another process: paths and numbers, from which that one reads the clips."""
+
+    folder: Path
+    shards: tuple[Path, ...]
+    settings: Settings
+    recipe: Recipe | None
+    init: Path | None
+    val: Path | None
+    hold_out: float | None
+    fold: int
+
+    @property
+    def training(self) -> TrainingRun:
+        """The run as `vidaug train` knows it. Raises VidaugError where its parts do not fit each other."""
+        return TrainingRun(
+            folder=self.folder,
+            settings=self.settings,
+            shards=ShardFolders(self.shards),
+            validation=None if self.val is None else ShardFolders([self.val]),
+            recipe=self.recipe,
+            init=self.init,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A grid of configurations, the seeds and parts of each, and what they are trained on.
+
+    Raises VidaugError on values that make no sense, and where the grid does not.
+    """
+
+    folder: Path
+    shards: tuple[str, ...]  # folders, with `{split}` where splits are given
+    axes: tuple[Axis, ...] = ()
+    base: Base = Base()  # noqa: RUF009 (frozen)
+    seeds: int = 1
+    splits: tuple[str, ...] = ()
+    hold_out: float = 0.25
+    folds: int = 1
+    val: Path | None = None  # shards to choose on, in place of what is held out
+    init: Path | None = None
+    eta: int | None = None  # of successive halving; None: every configuration gets the whole budget
+
+    def __post_init__(self) -> None:
+        first = self.first_seed
+        rules = {
+            "seeds": (1 <= self.seeds <= 1000 and first + self.seeds - 1 <= MAX_SEED, "1 to 1000"),
+            "hold_out": (0 < self.hold_out <= 0.5, "a share above 0, and 0.5 at most"),
+            "folds": (1 <= self.folds <= round(1 / max(self.hold_out, 1e-3)), "1 to 1 / hold_out"),
+            "splits": (len(set(self.splits)) == len(self.splits), "different from each other"),
+        }
+        check(self, rules, where="sweep")
+        named = any(SPLIT in path for path in self.shards)
+        if named != bool(self.splits):
+            what = f"SHARDS has {SPLIT}, and --splits is not given" if named else f"--splits needs {SPLIT} in SHARDS"
+            raise VidaugError(what, hint=f"such as 'clips-{SPLIT}' --splits 1,2,3")
+        if self.val is not None and self.folds > 1:
+            raise VidaugError("--folds parts what is held out, and with --val nothing is", hint="give one of them")
+
+    @property
+    def first_seed(self) -> int:
+        """The seed of the first run of each configuration; the next ones count up from it."""
+        return int(dict(self.base.given).get("seed", 0))
+
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """All points of the grid."""
+        return configurations(self.axes, self.base)
+
+    @cached_property
+    def rungs(self) -> list[Rung]:
+        """Which budgets so many configurations get: without halving all of them the whole."""
+        points = len(self.configurations)
+        if self.eta is None:
+            return [Rung(points, 1.0)]
+        return schedule(points, min(each.settings.epochs for each in self.configurations), self.eta)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What each seed of a configuration is trained on, one run for each."""
+        folds = range(self.folds) if self.val is None else [None]
+        return [Part(split, fold) for split in self.splits or [""] for fold in folds]
+
+    @property
+    def total(self) -> int:
+        """How many runs there are, over all rungs."""
+        return sum(rung.configurations for rung in self.rungs) * len(self.parts) * self.seeds
+
+    def runs(self, rung: int, chosen: Sequence[Configuration]) -> list[SweepRun]:
+        """Return the runs of some configurations with the budget of a rung."""
+        return [run for configuration in chosen for run in self._runs(rung, configuration)]
+
+    def _runs(self, rung: int, configuration: Configuration) -> Iterator[SweepRun]:
+        settings = self.rungs[rung].settings(configuration.settings)
+        words = re.sub(r"[^\w.+=-]+", ",", configuration.name)[:100]
+        folder = self.runs_folder / f"{configuration.number:0{len(str(len(self.configurations)))}d}-{words}"
+        budget = f"epochs={settings.epochs}," if self.eta else ""
+        for part in self.parts:
+            for seed in range(self.first_seed, self.first_seed + self.seeds):
+                name = ",".join(filter(None, [f"{budget}seed={seed}", part.name]))
+                seeded = replace(settings, seed=seed)
+                yield SweepRun(configuration=configuration, rung=rung, settings=seeded, part=part, folder=folder / name)
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where the runs lie."""
+        return self.folder / "runs"
+
+    def shards_of(self, split: str) -> tuple[Path, ...]:
+        """Return the folders of shards of a split."""
+        return tuple(Path(path.replace(SPLIT, split)) for path in self.shards)
+
+    def job(self, run: SweepRun) -> Job:
+        """Return what a process needs to know to do a run."""
+        return Job(
+            folder=run.folder,
+            shards=self.shards_of(run.part.split),
+            settings=run.settings,
+            recipe=run.configuration.recipe,
+            init=self.init,
+            val=self.val,
+            hold_out=None if run.part.fold is None else self.hold_out,
+            fold=run.part.fold or 0,
+        )
+
+    @cached_property
+    def clips(self) -> dict[str, ShardFolders]:
+        """The clips of each split. Raises ShardError where a folder is not one of shards, or not finished."""
+        return {split: ShardFolders(self.shards_of(split)) for split in self.splits or ("",)}
+
+    def trainings(self) -> list[TrainingRun]:
+        """Return every configuration on the shards of every split, without the clips to choose on.
+
+        Raises VidaugError where one does not fit, before the first run is begun.
+        """
+        return [
+            TrainingRun(folder=self.folder, settings=each.settings, shards=clips, recipe=each.recipe, init=self.init)
+            for clips in self.clips.values()
+            for each in self.configurations
+        ]
+
+    @property
+    def lines(self) -> list[str]:
+        """How many runs there are, in words, a line for each rung."""
+        runs = len(self.parts) * self.seeds
+        each = f"{count(runs, 'run')} of each ({count(self.seeds, 'seed')}, {count(len(self.parts), 'part')})"
+        epochs = [{rung.settings(one.settings).epochs for one in self.configurations} for rung in self.rungs]
+        budgets = ["-".join(map(str, sorted({min(few), max(few)}))) + " epochs" for few in epochs]
+        lines = [
+            f"{count(rung.configurations, 'configuration')}, {each}, {budget}"
+            for rung, budget in zip(self.rungs, budgets, strict=True)
+        ]
+        return [lines[0], *(f"the best {line}" for line in lines[1:])]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the table follows from, as JSON: only a sweep of the same identity is continued."""
+        points = self.configurations
+        return {
+            "grid": {axis.key: axis.values for axis in self.axes},
+            "settings": [asdict(each.settings) for each in points],
+            "recipe": [each.recipe and each.recipe.text for each in points],
+            "seeds": self.seeds,
+            "splits": self.splits,
+            "shards": [clips.identity for clips in self.clips.values()],
+            "hold_out": None if self.val else self.hold_out,
+            "folds": self.folds,
+            "val": self.val and ShardFolders([self.val]).identity,
+            "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
+            "halving": self.eta,
+        }
