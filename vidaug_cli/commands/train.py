@@ -83,11 +83,9 @@ def command(
 
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import explain_torch_errors, resolve_device
-    from vidaug_cli.train.build import build, check_run
     from vidaug_cli.train.distributed import join_world
-    from vidaug_cli.train.history import MetricsLog
-    from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder, render_validation
+    from vidaug_cli.train.job import train_run
+    from vidaug_cli.train.run import ShardFolders, TrainingRun
     from vidaug_cli.train.settings import preset_settings
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
@@ -104,23 +102,23 @@ def command(
             what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
             report.note(f"{what}: {settings.warmup:g} is taken")
         run = TrainingRun(folder=out, settings=settings, shards=ShardFolders(shards), recipe=applied, init=init)
-        log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=report.note) if world.is_first else None
-        if world.is_first:
-            prepare_folder(out)
-            new = overwrite or not run.last.exists()
-            if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
-                report.note(advice)
-            if val is not None and videos:
-                check_run(run, world, overwrite=overwrite, validation_follows=True)
-                rows, _ = choice.videos([val], report, seed=0, workers=0)
-                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=not report.quiet)
-                report.note(done.text)
-        world.barrier()
-        if val is not None:
-            run = replace(run, validation=ShardFolders([run.validation_folder if videos else Path(val)]))
-        parts = build(
-            run, world, workers=workers or world.default_workers, threads=threads, compiled=compile, overwrite=overwrite
+        new = overwrite or not run.last.exists()
+        if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
+            report.note(advice)
+        if val is not None and not videos:
+            run = replace(run, validation=ShardFolders([Path(val)]))
+        history = train_run(
+            run,
+            world,
+            videos=(lambda: choice.videos([str(val)], report, seed=0, workers=0)[0]) if videos else None,
+            where=val,
+            workers=workers or None,
+            threads=threads,
+            compiled=compile,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+            say=report.note,
+            progress=not report.quiet,
         )
-        history = train(parts, log=log, progress=not report.quiet)
         if world.is_first:
             report.print({"run": str(out), "epochs": len(history), **history[-1]})
