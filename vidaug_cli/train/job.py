@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.train.build import build, check_run
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics, MetricsLog
 from vidaug_cli.train.loop import train
-from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder, render_validation
+from vidaug_cli.train.run import ShardFolders, TrainingRun, held_videos, prepare_folder, render_validation
 
 
 def train_run(
@@ -33,7 +34,7 @@ def train_run(
         run: what to train.
         world: this process among those that train together; each of them calls this.
         videos: finds the videos to validate on, in place of the clips of `run.validation`. It is called when all else
-            was checked, as it may take long.
+            was checked, as it may take long. None where videos are held out: those.
         where: what an error calls their origin.
         workers: processes that read ahead; None: `World.default_workers`.
         threads: that compute, as `build` takes them.
@@ -45,11 +46,15 @@ def train_run(
 
     Raises VidaugError as `check_run`, `render_validation`, `build` and `train` do.
     """
+    if videos is None and run.shards.hold_out is not None:
+        videos = partial(held_videos, run)
     log = MetricsLog(run.folder, run.settings.epochs, tensorboard=tensorboard, say=say) if world.is_first else None
     if world.is_first:
         prepare_folder(run.folder)
         if videos is not None:
             check_run(run, world, overwrite=overwrite, validation_follows=True)
+            for note in run.shards.notes:
+                say(note)
             say(render_validation(run, videos(), where=where, overwrite=overwrite, progress=progress).text)
     world.barrier()
     if videos is not None:
