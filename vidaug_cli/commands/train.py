@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
+
+if TYPE_CHECKING:
+    from vidaug_cli.data.manifest import Row
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,12 @@ class SettingOptions:
 def command(
     shards: tuple[Path, ...] = argument("SHARDS..."),
     *,
-    val: str | None = option("Clips or videos to test every epoch on.", metavar="SHARDS|VIDEOS"),
+    hold_out: float | None = option(
+        "Test every epoch on this part of the videos in SHARDS, in whole groups, and train without them: 0.2.",
+        metavar="SHARE",
+    ),
+    fold: int | None = option("Which part is held out.  [default: 0]", type=click.IntRange(0), metavar="K"),
+    val: str | None = option("Test every epoch on these clips or videos instead.", metavar="SHARDS|VIDEOS"),
     out: Path = out_option("Folder of the run: checkpoints, metrics, curves.", example="run"),
     preset: str = option("Where settings start.", default="small", metavar="small|vipriors2020"),
     chosen: SettingOptions,
@@ -69,11 +78,14 @@ def command(
     SHARDS are folders written by 'vidaug augment', and RUN gets the checkpoints best.safetensors and last.safetensors,
     and the metrics. The same command again continues where it stopped. Settings that are not given are the preset's:
     'small' is for a few hundred clips on any machine, 'vipriors2020' the protocol of arXiv:2008.05721. A --recipe is
-    applied to each batch on the device, usually to clips made with the recipe none. Input options are those of --val
-    VIDEOS.
+    applied to each batch on the device, usually to clips made with the recipe none.
+
+    The best epoch is the one that does best on the videos of --hold-out or --val. Do not give --val those that you will
+    test on: the accuracy there would be that of a network chosen on them. Input options are those of --val VIDEOS;
+    --root also says where the videos of --hold-out lie now.
 
     \b
-    vidaug train shards --val videos --subset test -o run
+    vidaug train shards --hold-out 0.2 -o run
     vidaug train clean -r randaugment_t -r fademixup -o run
     torchrun --nproc-per-node 4 -m vidaug_cli train shards -o run
     """
@@ -81,13 +93,12 @@ def command(
 
     monitor = CpuMonitor()  # while torch is loaded
 
+    from vidaug_cli.data.holdout import HoldOut
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import explain_torch_errors, resolve_device
-    from vidaug_cli.train.build import build, check_run
     from vidaug_cli.train.distributed import join_world
-    from vidaug_cli.train.history import MetricsLog
-    from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder, render_validation
+    from vidaug_cli.train.job import train_run
+    from vidaug_cli.train.run import ShardFolders, TrainingRun, held_videos
     from vidaug_cli.train.settings import preset_settings
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
@@ -95,32 +106,45 @@ def command(
     if recipe.set and not recipe.recipe:
         raise click.UsageError("--set changes a recipe: give one with --recipe.")
     videos = val is not None and not is_shards(Path(val))
-    if not videos and choice.given:
-        raise click.UsageError(f"input options such as {choice.given[0]} are for the videos of --val.")
+    if hold_out is not None and val is not None:
+        raise click.UsageError("--hold-out and --val both say what to test on: give one of them.")
+    if fold is not None and hold_out is None:
+        raise click.UsageError("--fold is a part that --hold-out leaves out: give that too.")
+    strange = [name for name in choice.given if name != "--root" or hold_out is None]
+    if not videos and strange:
+        raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
     applied = recipe.load() if recipe.recipe else None
     with join_world(resolve_device(device)) as world, explain_torch_errors(out):
         report = replace(report, quiet=report.quiet or not world.is_first)
         if chosen.warmup is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
             what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
             report.note(f"{what}: {settings.warmup:g} is taken")
-        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders(shards), recipe=applied, init=init)
-        log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=report.note) if world.is_first else None
-        if world.is_first:
-            prepare_folder(out)
-            new = overwrite or not run.last.exists()
-            if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
-                report.note(advice)
-            if val is not None and videos:
-                check_run(run, world, overwrite=overwrite, validation_follows=True)
-                rows, _ = choice.videos([val], report, seed=0, workers=0)
-                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=not report.quiet)
-                report.note(done.text)
-        world.barrier()
-        if val is not None:
-            run = replace(run, validation=ShardFolders([run.validation_folder if videos else Path(val)]))
-        parts = build(
-            run, world, workers=workers or world.default_workers, threads=threads, compiled=compile, overwrite=overwrite
+        clips = ShardFolders(shards, None if hold_out is None else HoldOut(hold_out, fold or 0))
+        run = TrainingRun(folder=out, settings=settings, shards=clips, recipe=applied, init=init)
+        new = overwrite or not run.last.exists()
+        if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
+            report.note(advice)
+        if val is not None and not videos:
+            run = replace(run, validation=ShardFolders([Path(val)]))
+        find = partial(held_videos, run, choice.root) if hold_out is not None else None
+        if videos:
+            find = partial(_videos, choice, str(val), report)
+        history = train_run(
+            run,
+            world,
+            videos=find,
+            where=val,
+            workers=workers or None,
+            threads=threads,
+            compiled=compile,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+            say=report.note,
+            progress=not report.quiet,
         )
-        history = train(parts, log=log, progress=not report.quiet)
         if world.is_first:
             report.print({"run": str(out), "epochs": len(history), **history[-1]})
+
+
+def _videos(choice: InputOptions, val: str, report: ReportOptions) -> list[Row]:
+    return choice.videos([val], report, seed=0, workers=0)[0]

@@ -26,6 +26,14 @@ _MARKS = "actor|group|person|rec|recording|scene|seq|sequence|session|speaker|su
 
 
 @dataclass(frozen=True)
+class HoldOut:
+    """Which part of the videos is held out."""
+
+    share: float
+    fold: int = 0
+
+
+@dataclass(frozen=True)
 class Groups:
     """The group of each video, by names that mean nothing else."""
 
