@@ -66,7 +66,7 @@ def command(
     from vidaug_cli.sweep.grid import Base, parse_axis
     from vidaug_cli.sweep.plan import Sweep
     from vidaug_cli.sweep.result import result_of
-    from vidaug_cli.sweep.run import render_videos, run_sweep
+    from vidaug_cli.sweep.run import render_clips, run_sweep
     from vidaug_cli.sweep.state import begin, hold_folder
     from vidaug_cli.words import duration
     from vidaug_cli.workers import worker_count
@@ -75,8 +75,9 @@ def command(
     videos = val != "none" and not is_shards(Path(val))
     if val != "none" and hold_out is not None:
         raise click.UsageError("--hold-out and --val both say what to choose on: give one.")
-    if not videos and choice.given:
-        raise click.UsageError(f"input options such as {choice.given[0]} are for the videos of --val.")
+    if not videos and (strange := [name for name in choice.given if name != "--root" or val != "none"]):
+        raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
+    rows = tuple(choice.videos([val], report, seed=0, workers=0)[0]) if videos else None
     sweep = Sweep(
         folder=out,
         shards=shards,
@@ -86,12 +87,13 @@ def command(
         splits=tuple(splits.split(",")) if splits else (),
         hold_out=0.25 if hold_out is None else hold_out,
         folds=folds,
-        val=None if val == "none" else out / "validation" if videos else Path(val),
+        val=None if val == "none" or videos else Path(val),
+        videos=rows,
         init=init,
         eta=eta if halving else None,
     )
     device = resolve_device(device)
-    sweep.trainings()  # what does not fit is known before hours of work
+    sweep.trainings  # noqa: B018 (what does not fit is known before hours of work)
     side_by_side = processes(workers or int(device != "cpu"), report)
     usual = max(1, worker_count(0) // side_by_side)
     if dry_run:
@@ -101,9 +103,9 @@ def command(
         report.print({"runs": names, "schedule": sweep.lines, "seconds": seconds}, *names, *sweep.lines)
         return
     with hold_folder(out, overwrite=overwrite):
-        if videos:
-            rows, _ = choice.videos([val], report, seed=0, workers=0)
-            report.note(render_videos(sweep, rows, where=val, progress=not report.quiet))
+        if sweep.val is None:
+            for line in render_clips(sweep, root=choice.root, where=val, progress=not report.quiet):
+                report.note(line)
         state = begin(sweep, threads, usual)
         report.note(*sweep.lines)
         standings = run_sweep(
@@ -111,6 +113,7 @@ def command(
             workers=side_by_side,
             threads=state.threads,
             device=device,
+            readers=min(8, usual) if device != "cpu" else 0,  # on the CPU the networks need the cores
             say=report.note,
             progress=not report.quiet,
         )

@@ -27,8 +27,7 @@ def estimate_seconds(sweep: Sweep, *, workers: int, threads: int, device: str) -
     A step of each configuration is timed by itself: runs side by side on a busy machine take longer. Reading clips and
     validation are not counted. Raises VidaugError as `build` does.
     """
-    runs = sweep.trainings()[: len(sweep.configurations)]
-    clips = len(runs[0].shards.dataset) * (1.0 if sweep.val else 1 - sweep.hold_out)
+    runs = [sweep.trainings[each.number, sweep.parts[0]] for each in sweep.configurations]
     costs: dict[object, float] = {}
     total = 0.0
     for run in runs:
@@ -37,7 +36,7 @@ def estimate_seconds(sweep: Sweep, *, workers: int, threads: int, device: str) -
             costs[kind] = _seconds_per_clip(run, World(device), threads)
         for rung in sweep.rungs:
             share = rung.configurations / len(runs)  # of the configurations, any of which may be in it
-            total += share * (START + rung.settings(run.settings).epochs * clips * costs[kind])
+            total += share * (START + rung.settings(run.settings).epochs * len(run.shards.dataset) * costs[kind])
     return total * sweep.seeds * len(sweep.parts) / workers
 
 

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vidaug_cli.data.holdout import HoldOut
+from vidaug_cli.data.manifest import Row, hash_rows
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED
@@ -61,9 +63,8 @@ class Job:
     settings: Settings
     recipe: Recipe | None
     init: Path | None
-    val: Path | None
-    hold_out: float | None
-    fold: int
+    hold_out: HoldOut | None
+    validation: Path  # shards: rendered from what is held out, or given
 
     @property
     def training(self) -> TrainingRun:
@@ -71,8 +72,8 @@ class Job:
         return TrainingRun(
             folder=self.folder,
             settings=self.settings,
-            shards=ShardFolders(self.shards),
-            validation=None if self.val is None else ShardFolders([self.val]),
+            shards=ShardFolders(self.shards, self.hold_out),
+            validation=None if self.hold_out else ShardFolders([self.validation]),
             recipe=self.recipe,
             init=self.init,
         )
@@ -94,6 +95,7 @@ class Sweep:
     hold_out: float = 0.25
     folds: int = 1
     val: Path | None = None  # shards to choose on, in place of what is held out
+    videos: tuple[Row, ...] | None = None  # ... or videos
     init: Path | None = None
     eta: int | None = None  # of successive halving; None: every configuration gets the whole budget
 
@@ -110,8 +112,13 @@ class Sweep:
         if named != bool(self.splits):
             what = f"SHARDS has {SPLIT}, and --splits is not given" if named else f"--splits needs {SPLIT} in SHARDS"
             raise VidaugError(what, hint=f"such as 'clips-{SPLIT}' --splits 1,2,3")
-        if self.val is not None and self.folds > 1:
+        if self.is_given and self.folds > 1:
             raise VidaugError("--folds parts what is held out, and with --val nothing is", hint="give one of them")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether what to choose on is given, and nothing held out."""
+        return self.val is not None or self.videos is not None
 
     @property
     def first_seed(self) -> int:
@@ -134,7 +141,7 @@ class Sweep:
     @property
     def parts(self) -> list[Part]:
         """What each seed of a configuration is trained on, one run for each."""
-        folds = range(self.folds) if self.val is None else [None]
+        folds = [None] if self.is_given else range(self.folds)
         return [Part(split, fold) for split in self.splits or [""] for fold in folds]
 
     @property
@@ -166,6 +173,10 @@ class Sweep:
         """Return the folders of shards of a split."""
         return tuple(Path(path.replace(SPLIT, split)) for path in self.shards)
 
+    def hold_out_of(self, part: Part) -> HoldOut | None:
+        """Return what a part leaves out of training."""
+        return None if part.fold is None else HoldOut(self.hold_out, part.fold)
+
     def job(self, run: SweepRun) -> Job:
         """Return what a process needs to know to do a run."""
         return Job(
@@ -174,26 +185,31 @@ class Sweep:
             settings=run.settings,
             recipe=run.configuration.recipe,
             init=self.init,
-            val=self.val,
-            hold_out=None if run.part.fold is None else self.hold_out,
-            fold=run.part.fold or 0,
+            hold_out=self.hold_out_of(run.part),
+            validation=self.val or self.rendered(run.configuration, run.part).validation_folder,
         )
 
     @cached_property
-    def clips(self) -> dict[str, ShardFolders]:
-        """The clips of each split. Raises ShardError where a folder is not one of shards, or not finished."""
-        return {split: ShardFolders(self.shards_of(split)) for split in self.splits or ("",)}
+    def trainings(self) -> dict[tuple[int, Part], TrainingRun]:
+        """Every configuration, by its number, on the shards of every part; without the clips to choose on.
 
-    def trainings(self) -> list[TrainingRun]:
-        """Return every configuration on the shards of every split, without the clips to choose on.
-
-        Raises VidaugError where one does not fit, before the first run is begun.
+        Raises VidaugError where one does not fit its shards, and where these are not there, not finished, or cannot be
+        parted.
         """
-        return [
-            TrainingRun(folder=self.folder, settings=each.settings, shards=clips, recipe=each.recipe, init=self.init)
-            for clips in self.clips.values()
-            for each in self.configurations
-        ]
+        runs = {}
+        for part in self.parts:
+            shards = ShardFolders(self.shards_of(part.split), self.hold_out_of(part))
+            for each in self.configurations:
+                runs[each.number, part] = TrainingRun(
+                    folder=self.folder, settings=each.settings, shards=shards, recipe=each.recipe, init=self.init
+                )
+        return runs
+
+    def rendered(self, configuration: Configuration, part: Part) -> TrainingRun:
+        """Return a run into whose folder the clips to choose on are rendered, once for all runs that take the same."""
+        run = self.trainings[configuration.number, part]
+        name = ",".join(filter(None, [part.name, f"frames={run.clip.frames},size={run.clip.size}"]))
+        return replace(run, folder=self.folder / "clips" / name)
 
     @property
     def lines(self) -> list[str]:
@@ -217,10 +233,10 @@ class Sweep:
             "recipe": [each.recipe and each.recipe.text for each in points],
             "seeds": self.seeds,
             "splits": self.splits,
-            "shards": [clips.identity for clips in self.clips.values()],
-            "hold_out": None if self.val else self.hold_out,
+            "shards": [self.trainings[0, part].shards.identity for part in self.parts],
+            "hold_out": None if self.is_given else self.hold_out,
             "folds": self.folds,
-            "val": self.val and ShardFolders([self.val]).identity,
+            "val": ShardFolders([self.val]).identity if self.val else self.videos and hash_rows(self.videos),
             "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
             "halving": self.eta,
         }

@@ -42,14 +42,14 @@ class Result:
         yield from self.comparison.notes
         yield from (f"left out, as a run failed: {name}: {reason}" for name, reason in self.failed.items())
         best, others = self.comparison.rows[0], self.comparison.rows[1:]
-        top1, where = best.top1, "the videos of --val" if self.sweep.val else "videos held out of training"
+        top1, where = best.top1, "of --val" if self.sweep.is_given else "held out of training"
         interval = f"{top1.value:.1%}, 95 % interval {top1.low:.1%} to {top1.high:.1%}"
-        yield f"best: {best.name}: {interval}, {count(best.runs, 'run')} on {best.videos} {where}"
+        yield f"best: {best.name}: {interval}, {count(best.runs, 'run')} on {count(best.videos, 'video')} {where}"
         if others:
             near = sum(row.difference is not None and row.difference.high >= 0 for row in others)
             yield f"the difference from the best may be chance for {near} of the {count(len(others), 'other')}"
             yield f"the highest of {len(self.comparison.rows)} is optimistic: on new videos expect less"
-        if self.sweep.val:
+        if self.sweep.is_given:
             yield "the choice was made on the videos of --val: test it on others"
 
     def as_json(self) -> dict[str, Any]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidaug_cli.data.manifest import Row
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.predict.held_out import predict_validation
+from vidaug_cli.predict.predict import predict_shards
+from vidaug_cli.predict.predictor import read_predictor
 from vidaug_cli.scores.file import Scores, read_scores, write_scores
 from vidaug_cli.sweep.grid import Configuration
 from vidaug_cli.sweep.plan import Job, Sweep, SweepRun
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.job import train_run
-from vidaug_cli.train.run import render_validation
+from vidaug_cli.train.run import held_videos, render_validation
 from vidaug_cli.words import count
 from vidaug_cli.workers import Progress, in_processes
 
@@ -51,15 +53,23 @@ def share_right(scores: Scores) -> float:
     return right / len(scores.all_videos)
 
 
-def render_videos(sweep: Sweep, rows: Sequence[Row], *, where: object, progress: bool) -> str:
-    """Render the videos to choose on, once for all runs, as large as the largest clip of any; return a line about it.
+def render_clips(sweep: Sweep, *, root: Path | None, where: object, progress: bool) -> Iterator[str]:
+    """Render the clips to choose on, for each kind and part once for all runs; yield a line about each that is new.
 
-    Raises VidaugError as `render_validation`.
+    Args:
+        sweep: which videos are held out, or given.
+        root: where the videos held out lie now, if they were moved.
+        where: what an error calls the origin of the videos.
+        progress: whether to draw a bar.
+
+    Raises VidaugError as `held_videos` and `render_validation`.
     """
-    runs = sweep.trainings()
-    frames, size = (max(getattr(run.clip, name) for run in runs) for name in ("frames", "size"))
-    largest = replace(runs[0], settings=replace(runs[0].settings, frames=frames, size=size))
-    return render_validation(largest, rows, where=where, overwrite=False, progress=progress).text
+    runs = [sweep.rendered(each, part) for part in sweep.parts for each in sweep.configurations]
+    for run in {run.folder: run for run in runs}.values():
+        run.folder.mkdir(parents=True, exist_ok=True)
+        rows = held_videos(run, root) if sweep.videos is None else sweep.videos
+        report = render_validation(run, rows, where=where, overwrite=False, progress=progress)
+        yield from (f"{run.folder.name}: {note}" for note in [*run.shards.notes, report.text])
 
 
 def run_sweep(
@@ -68,6 +78,7 @@ def run_sweep(
     workers: int,
     threads: int,
     device: str,
+    readers: int,
     say: Callable[[str], None],
     progress: bool,
 ) -> Standings:
@@ -78,6 +89,7 @@ def run_sweep(
         workers: runs side by side.
         threads: that compute, in each.
         device: where.
+        readers: processes that read clips, for each.
         say: takes lines for a person.
         progress: whether to show how far it is.
 
@@ -97,7 +109,7 @@ def run_sweep(
             standings.scores |= {run.folder: read_scores(run.folder / SCORES) for run in done}
             bar.update(len(done))
             left = [(index, run) for index, run in enumerate(runs) if run.folder not in standings.scores]
-            tasks = [(index, sweep.job(run), device, threads) for index, run in left]
+            tasks = [(index, sweep.job(run), device, threads, readers) for index, run in left]
             for index, fault in in_processes(do_run, tasks, workers):
                 run = runs[index]
                 if fault:
@@ -115,8 +127,11 @@ def run_sweep(
     return standings
 
 
-def do_run(index: int, job: Job, device: str, threads: int) -> tuple[int, str]:
-    """Train, from where an earlier try stopped, and score the validation part; return the index, and why it failed."""
+def do_run(index: int, job: Job, device: str, threads: int, readers: int) -> tuple[int, str]:
+    """Train, from where an earlier try stopped, and score the validation clips.
+
+    Returns the index, and why the run failed; empty if it did not.
+    """
     job.folder.mkdir(parents=True, exist_ok=True)
     with (job.folder / LOG).open("a", encoding="utf-8") as log:
 
@@ -126,11 +141,25 @@ def do_run(index: int, job: Job, device: str, threads: int) -> tuple[int, str]:
         try:
             with explain_torch_errors(job.folder):
                 run = job.training
-                train_run(run, World(device), threads=threads, say=say)
-                prediction = predict_validation(run, device)
+                if job.hold_out is not None and not run.validation_folder.exists():
+                    _link(job.validation, run.validation_folder)
+                train_run(run, World(device), threads=threads, workers=readers, say=say)
+                clips = job.validation if job.hold_out is None else run.validation_folder
+                prediction = predict_shards(read_predictor(run.folder, device=device, amp=run.settings.amp), clips)
         except VidaugError as error:
             say(f"error: {error}")
             return index, str(error)
         say(prediction.text)
     write_scores(job.folder / SCORES, prediction.scores)
     return index, ""
+
+
+def _link(folder: Path, place: Path) -> None:
+    """Put rendered clips where `train_run` finds them and renders none, without a copy of their bytes."""
+    beside = place.with_name(f".{place.name}")
+    shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed here
+    try:
+        shutil.copytree(folder, beside, copy_function=os.link)
+    except shutil.Error:  # a file system without links
+        shutil.copytree(folder, beside, dirs_exist_ok=True)
+    beside.rename(place)

@@ -18,7 +18,7 @@ from vidaug_cli.sweep.plan import Sweep
 
 FORMAT, VERSION = "vidaug-sweep", 1
 STATE, LOCK = "sweep.json", ".sweep.lock"
-BEFORE_THE_STATE = {LOCK, "validation"}  # what may be there when a sweep was cut off before its state was written
+BEFORE_THE_STATE = {LOCK, "clips"}  # what may be there when a sweep was cut off before its state was written
 HINT = "choose another folder, or --overwrite"
 
 
@@ -48,7 +48,7 @@ def hold_folder(folder: Path, *, overwrite: bool) -> Iterator[None]:
     with lock_file(folder / LOCK):
         if overwrite:
             (folder / STATE).unlink(missing_ok=True)
-            for name in ("runs", "validation"):
+            for name in ("runs", "clips"):
                 if (folder / name).exists():
                     shutil.rmtree(folder / name)
         yield
