@@ -28,6 +28,11 @@ def command(
         type=click.FloatRange(0, 1, min_open=True),
         metavar="SHARE",
     ),
+    perturb: tuple[str, ...] = option(
+        "Score the videos also as they are disturbed while they play; 'all', or such as rotation, ramped,"
+        " rotation-ramped=3; may be repeated. docs/robustness.md has the table.",
+        metavar="NAME[=SEVERITY]",
+    ),
     per_view: bool = option("Keep the scores of each view, too."),
     seed: int = SEED,
     choice: InputOptions,
@@ -50,19 +55,23 @@ def command(
     find . -name '*.mp4' | vidaug predict run - -o scores.h5
     """
     from vidaug_cli.data.kinds import is_shards
+    from vidaug_cli.ops.disturbances import choose
     from vidaug_cli.predict.predict import predict_shards, predict_videos
     from vidaug_cli.scores.file import check_place, write_scores
 
     shards = next((Path(source) for source in inputs if is_shards(Path(source))), None)
     if shards and len(inputs) > 1:
         raise click.UsageError(f"{shards} holds shards: give nothing beside them.")
+    disturbances = choose(perturb)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_place(out)
     predictor = network.predictor(checkpoint, limits)
     if shards:
         if given := [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]:
             raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
-        prediction = predict_shards(predictor, shards, per_view=per_view, progress=not report.quiet)
+        prediction = predict_shards(
+            predictor, shards, disturbances=disturbances, per_view=per_view, progress=not report.quiet
+        )
     else:
         rows, everything = choice.videos(inputs, report, seed=seed, workers=predictor.workers, limits=predictor.limits)
         prediction = predict_videos(
@@ -70,6 +79,7 @@ def command(
             rows,
             views=VIEWS[views or "10"],
             crop=crop,
+            disturbances=disturbances,
             per_view=per_view,
             quarantined=everything.quarantined,
             progress=not report.quiet,
