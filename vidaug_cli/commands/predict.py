@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidaug_cli.commands.options import SEED, SKIPPED, InputOptions, LimitOptions, NetworkOptions, ReportOptions
+from vidaug_cli.commands.options import (
+    PERTURB,
+    SEED,
+    SKIPPED,
+    InputOptions,
+    LimitOptions,
+    NetworkOptions,
+    ReportOptions,
+)
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 if TYPE_CHECKING:
@@ -28,11 +36,7 @@ def command(
         type=click.FloatRange(0, 1, min_open=True),
         metavar="SHARE",
     ),
-    perturb: tuple[str, ...] = option(
-        "Score the videos also as they are disturbed while they play; 'all', or such as rotation, ramped,"
-        " rotation-ramped=3; may be repeated. docs/robustness.md has the table.",
-        metavar="NAME[=SEVERITY]",
-    ),
+    perturb: tuple[str, ...] = PERTURB,
     per_view: bool = option("Keep the scores of each view, too."),
     seed: int = SEED,
     choice: InputOptions,
@@ -47,6 +51,8 @@ def command(
     view is the middle of a video, ten are spread over its length, thirty are these at three places across; a video's
     scores are the mean of their softmax. SHARDS is a folder written by 'vidaug augment': there a video's clips are its
     views.
+    With --perturb each clip is also scored as it is disturbed while it plays: turned, dimmed and so on, held over the
+    clip or ramped, by draws that are fixed. 'vidaug evaluate' then says how much of the accuracy is kept.
     Exits with 3 when some videos had to be left out; they are listed with the scores.
 
     \b

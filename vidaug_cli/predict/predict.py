@@ -179,7 +179,7 @@ def predict_videos(
 
 def _progress(steps: int, unit: str, trials: Trials, *, show: bool) -> Progress:
     """Return a bar that counts each step as often as it is tested."""
-    return Progress(steps * len(trials), unit if len(trials) == 1 else f"test of a {unit}", "predict", show=show)
+    return Progress(steps * len(trials), unit if len(trials) == 1 else "test", "predict", show=show)
 
 
 def _keys(tested: Sequence[Tested], rows: Sequence[Row]) -> tuple[list[ClipKey], list[str]]:

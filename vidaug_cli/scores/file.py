@@ -17,6 +17,7 @@ from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION
 from vidaug_cli.schema import parse, parse_json
+from vidaug_cli.words import shown
 
 TOLERANCE = 1e-3  # of a sum of scores: bfloat16 networks are allowed
 MAX_SOURCE = 60_000  # bytes: longer attributes lie outside HDF5's checksummed metadata
@@ -72,6 +73,11 @@ class Scores:
         parse_json(self.source, dict, "source", error=ShardError)
 
     def _check_disturbed(self) -> None:
+        """Raise ShardError where the scores of disturbed videos are none of this vidaug's table, or impossible."""
+        table = parse_json(self.source, dict, "source", error=ShardError).get("disturbances", VERSION)
+        if table != VERSION:
+            what = f"its videos were disturbed by the table {shown(table)}, and this vidaug has {VERSION}"
+            raise ShardError(what, hint="predict anew, or evaluate with the vidaug that predicted")
         _check_names("disturbance", self.disturbances)
         if unknown := [name for name in self.disturbances if name not in DISTURBANCES]:
             what = f"has the disturbance {unknown[0]!r}, which {VERSION}, the table of this vidaug, has not"
