@@ -43,7 +43,8 @@ def command(
 ) -> None:
     """Say how good SCORES are.
 
-    Top-k accuracies, their means over classes, the worst classes. Videos that could not be read count as wrong, those
+    Top-k accuracies, their means over classes, the worst classes; what is left of top-1 on disturbed videos, where
+    'vidaug predict --perturb' made SCORES. Videos that could not be read count as wrong, those
     without a label are left out. Where the baselines of --train come near, the split is leaky or lopsided.
     --classes says which number is which class, for a --truth that has numbers.
 
@@ -52,6 +53,7 @@ def command(
     """
     from vidaug_cli.data.manifest import read_manifest
     from vidaug_cli.scores.evaluation import baselines, evaluate, write_confusion
+    from vidaug_cli.scores.robustness import robustness
     from vidaug_cli.scores.source import source_of
     from vidaug_cli.scores.truth import read_truth, with_truth
     from vidaug_cli.scores.verdict import chosen_note, judge
@@ -74,6 +76,9 @@ def command(
     if trivial:
         printed["baselines"] = trivial.as_json()
         lines += trivial.lines()
+    if disturbed := robustness(scored):
+        printed["robustness"] = disturbed.as_json()
+        lines += disturbed.lines()
     lines += verdict.lines()
     report.print(printed, *lines)
     report.note(*(f"{train}: {line}" for line in (trivial.notes() if trivial else ())))

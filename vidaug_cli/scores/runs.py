@@ -11,15 +11,17 @@ from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from natsort import natsorted
 
 from vidaug_cli.data.kinds import Kind, expect, kind_of
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.disturbances import DISTURBANCES
 from vidaug_cli.schema import parse, parse_json
 from vidaug_cli.scores.compare import Run
 from vidaug_cli.scores.evaluation import ranking
 from vidaug_cli.scores.file import Scores, read_scores
+from vidaug_cli.scores.robustness import matched
 from vidaug_cli.scores.source import source_of
 from vidaug_cli.scores.truth import Truth, with_truth
 
@@ -82,7 +84,8 @@ def read_runs(
 
     Runs whose training differs by its seed alone, whatever the videos, are one row, named by what their names have in
     common. Runs that have half of their videos in common are of one split. Where a run's folder has what `vidaug cam
-    --measure --json` printed, its rank correlation is the number `localised`.
+    --measure --json` printed, its rank correlation is the number `localised`; scores of disturbed videos give the measures
+    `held` and `ramped`.
 
     Raises VidaugError where a file is damaged or has no label.
     """
@@ -103,10 +106,24 @@ def read_runs(
                 correct=right(scores)[known],
                 seed=source_of(scores).seed,
                 split=split,
+                measures={name: values[known] for name, values in disturbed(scores).items()},
                 numbers=_localisation(one.file.parent / LOCALISATION) if one.file.name == SCORES else {},
             )
         )
     return runs
+
+
+def disturbed(scores: Scores) -> dict[str, Float64[np.ndarray, " m"]]:
+    """Return for each of `all_videos` the share of the held disturbances, and of the ramped ones, that leave it right.
+
+    Both are of the same kinds and severities; nothing is returned where there are none of both courses.
+    """
+    if scores.disturbed is None:
+        return {}
+    first = np.stack([ranking(each)[:, 0] for each in scores.disturbed]) == scores.labels
+    correct = np.pad(first.astype(np.float64), [(0, 0), (0, len(scores.failures))])
+    held, ramped = matched([DISTURBANCES[name] for name in scores.disturbances])
+    return {"held": correct[held].mean(0), "ramped": correct[ramped].mean(0)} if held else {}
 
 
 def right(scores: Scores) -> Bool[np.ndarray, " m"]:
