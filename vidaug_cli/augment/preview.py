@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vidaug_cli.augment.inspect import op_names
@@ -14,6 +15,8 @@ from vidaug_cli.data.shard.format import Failure, Record
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.clips import Strip
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.disturb import ClipKey, disturb_clip
+from vidaug_cli.ops.disturbances import KINDS, Disturbance, draw, strengths
 
 
 def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
@@ -34,6 +37,27 @@ def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
     if not records:
         raise VidaugError(failures[0].reason, where=failures[0].path)
     return [_strip(plan, record) for record in records]
+
+
+def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance]) -> Iterator[Strip]:
+    """Yield each clip as it is and under each disturbance, whose strength over time is a line over the bar.
+
+    A cut shows the next clip, and after the last the first. Raises VidaugError where there is no other clip.
+    """
+    if len(strips) < 2 and any(one.kind == "cut" for one in disturbances):
+        raise VidaugError("a cut shows frames of another clip: two are needed", where="--perturb cut", hint="--count 2")
+    for number, strip in enumerate(strips):
+        yield strip
+        other, key = strips[(number + 1) % len(strips)].video, ClipKey(strip.own)
+        for one in disturbances:
+            drawn = draw(one.kind, *key, len(strip.video))
+            most = max(KINDS[one.kind].strongest, default=1)
+            yield replace(
+                strip,
+                video=disturb_clip(strip.video, one, key, other),
+                note=one.name,
+                curve=abs(strengths(one, drawn)) / most if one.course else None,
+            )
 
 
 def _strip(plan: Plan, record: Record) -> Strip:

@@ -46,6 +46,10 @@ CLASSES = option(
     metavar="FILE",
 )
 SUBSET = option("Only the videos of this split: train, validation, test.", metavar="NAME")
+PERTURB = option(
+    "Also as disturbed while it plays: 'all', or such as rotation, ramped, rotation-ramped=3; may be repeated.",
+    metavar="NAME[=SEVERITY]",
+)
 THUMB = option("Width of a frame in pixels.", type=click.IntRange(32, 1024), default=128)
 
 

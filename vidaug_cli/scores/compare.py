@@ -133,14 +133,14 @@ def _plain(row: ComparedRow) -> dict[str, Any]:
 
 
 def compare(runs: Sequence[Run], baseline: str | None = None, *, draws: int = DRAWS) -> Comparison:
-    """Return the rows of the runs in the order they come in, each against `baseline`, the name of one (None: the first).
+    """Return the rows of the runs in their order, each against `baseline`, the name of one (None: the first).
 
     Where a row and the baseline have runs of the same seed on a split, these are paired, and the others do not go into
     the difference; where they have none, all runs of the one are held against all of the other. Videos are always
     paired, and those that only one of the two has do not go in.
 
-    Raises VidaugError where there is no such row, where a row has a seed twice for a split, where two runs differ in the
-    class of a video, or where a row and the baseline have no video in common.
+    Raises VidaugError where there is no such row, where a row has a seed twice for a split, where two runs differ in
+    the class of a video, or where a row and the baseline have no video in common.
     """
     rows: dict[str, _Splits] = {}
     for run in runs:
@@ -153,7 +153,9 @@ def compare(runs: Sequence[Run], baseline: str | None = None, *, draws: int = DR
         raise VidaugError(what, hint=f"there is {', '.join(rows)}")
     _check(runs)
     notes: list[str] = []
-    compared = [_row(name, splits, None if name == first else rows[first], draws, notes) for name, splits in rows.items()]
+    compared = [
+        _row(name, splits, None if name == first else rows[first], draws, notes) for name, splits in rows.items()
+    ]
     return Comparison(baseline=first, rows=tuple(compared), notes=tuple(notes))
 
 
@@ -181,7 +183,9 @@ def _row(name: str, splits: _Splits, base: _Splits | None, draws: int, notes: li
     if shorter := [split for split, own in splits.items() if any(len(run.videos) > len(videos[split]) for run in own)]:
         notes.append(f"{name}: its runs are of different videos{_of(shorter[0])}; only those that all have count")
     measures = {
-        measure: bootstrap([[Block(_matrix(own, measure, videos[split]))] for split, own in splits.items()], draws=draws)
+        measure: bootstrap(
+            [[Block(_matrix(own, measure, videos[split]))] for split, own in splits.items()], draws=draws
+        )
         for measure in _shared(runs, "values")
     }
     accuracies = [float(run.correct.mean()) for run in runs]
@@ -205,8 +209,8 @@ def _row(name: str, splits: _Splits, base: _Splits | None, draws: int, notes: li
     differences = {}
     for measure in shared:
         estimate = bootstrap([pair.blocks(measure) for pair in pairs], draws=draws)
-        exact = (sign_flip(sums), better, worse) if measure == TOP1 else (None, None, None)
-        differences[measure] = Difference(*estimate, *exact, videos=len(sums))
+        p, more, less = (sign_flip(sums), better, worse) if measure == TOP1 else (None, None, None)
+        differences[measure] = Difference(*estimate, p, more, less, len(sums))
     return replace(row, differences=differences, classes=_classes(pairs), pairs=_words(pairs))
 
 
@@ -232,7 +236,7 @@ class _Pair:
 
     @property
     def sums(self) -> Int64[np.ndarray, " n"]:
-        """For each video how many more of the row's runs have it right, as a whole number: times both counts of runs."""
+        """For each video how many more of the row's runs have it right, in whole numbers."""
         own, base = self.shares
         scale = len(self.own) if self.by_seed else len(self.own) * len(self.base)
         return np.asarray(((own - base) * scale).round(), np.int64)
@@ -259,7 +263,9 @@ def _paired(name: str, splits: _Splits, base: _Splits, notes: list[str]) -> list
             pairs.append(_Pair(own=own, base=other, videos=videos, by_seed=bool(seeds)))
         left = max(len(run.videos) for run in (*own, *other)) - len(videos)
         if videos and left:
-            notes.append(f"{name}: compared on the {len(videos)} videos{_of(split)} that both have; {left} are left out")
+            notes.append(
+                f"{name}: compared on the {len(videos)} videos{_of(split)} that both have; {left} are left out"
+            )
     if not pairs:
         hint = "score both on the same videos with 'vidaug predict'"
         raise VidaugError("has no video in common with the baseline", where=name, hint=hint)

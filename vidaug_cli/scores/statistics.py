@@ -57,8 +57,8 @@ def bootstrap(splits: Sequence[Split], *, draws: int = DRAWS, level: float = LEV
 def sign_flip(differences: Int64[np.ndarray, " n"]) -> float:
     """Return the two-sided p of a sum of differences, one a video, where the sign of each were up to chance.
 
-    Exact. With differences of -1, 0 and 1, of one run each, it is McNemar's exact test; with sums over several runs, its
-    generalisation: a video's runs stand or fall together, as their mistakes are alike.
+    Exact. With differences of -1, 0 and 1, of one run each, it is McNemar's exact test; with sums over several runs,
+    its general form: a video's runs stand or fall together, as their mistakes are alike.
     """
     sizes, times = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     law = np.ones(1)  # of the sum, from its lowest value on

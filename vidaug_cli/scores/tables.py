@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vidaug_cli.scores.compare import TOP1, Comparison, ComparedRow, Difference
+from vidaug_cli.draw import plots
+from vidaug_cli.scores.compare import TOP1, ComparedRow, Comparison, Difference
 from vidaug_cli.scores.statistics import Estimate
 from vidaug_cli.words import printable
 
@@ -84,7 +85,15 @@ def as_latex(made: Table) -> str:
     rows = [" & ".join(map(_latex, line)) + r" \\" for line in made.rows]
     head = " & ".join(map(_latex, made.header)) + r" \\"
     columns = "l" + "r" * (len(made.header) - 1)
-    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+    lines = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -112,6 +121,20 @@ def as_csv(comparison: Comparison) -> str:
         cells += [more.p, more.better, more.worse] if more else [""] * 3
         writer.writerow([*cells, *(row.numbers.get(number, "") for number in numbers)])
     return out.getvalue()
+
+
+def panels(comparison: Comparison) -> dict[str, list[plots.Bar]]:
+    """Return what `plots.intervals` draws: each measure, and what each row has more of it than the baseline."""
+    drawn: dict[str, list[plots.Bar]] = {}
+    for measure in _names(comparison.rows, "measures"):
+        for row in comparison.rows:
+            if (own := row.measures.get(measure)) is not None:
+                drawn.setdefault(f"{measure}, %", []).append(plots.Bar(row.name, *(100 * part for part in own)))
+            if (more := row.differences.get(measure)) is not None:
+                ends = (100 * part for part in (more.value, more.low, more.high))
+                title = f"{measure}, points more than {comparison.baseline}"
+                drawn.setdefault(title, []).append(plots.Bar(row.name, *ends))
+    return drawn
 
 
 def _names(rows: Sequence[ComparedRow], what: str) -> list[str]:
