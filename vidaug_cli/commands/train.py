@@ -21,14 +21,15 @@ class SettingOptions:
     """Settings of the training in place of the preset's; None where one is not given."""
 
     network: str | None = option("Such as r18-small, r50-4x16, r101-8x8-original.", metavar="NAME")
-    epochs: int | None = option("Passes over the shards.")
+    clips_seen: int | None = option("Clips to train on in all, over as many passes as that takes.", metavar="N")
+    epochs: int | None = option("Passes over the shards, in place of --clips-seen.")
     batch_size: int | None = option("Clips in a step, over all processes.")
     accumulate: int | None = option("Parts to work a batch off in, to save memory.")
     optimizer: Literal["sgd", "adam", "adamw"] | None = option("SGD is with Nesterov's momentum.")
     lr: float | None = option("Learning rate at its highest: after the warm-up, before the cosine.")
     weight_decay: float | None = option("Of all weights; with AdamW apart from the gradient.")
     momentum: float | None = option("Of SGD.")
-    warmup: float | None = option("Epochs in which the rate rises.")
+    warmup: float | None = option("Epochs in which the rate rises.  [default: a tenth of them]")
     dropout: float | None = option("Before the last layer.")
     smoothing: float | None = option("Share of a label spread over all classes.")
     clip_norm: float | None = option("Cut gradients that are longer.")
@@ -102,6 +103,8 @@ def command(
     from vidaug_cli.train.settings import preset_settings
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
+    if chosen.epochs is not None and chosen.clips_seen is not None:
+        raise click.UsageError("--epochs and --clips-seen both say how long to train: give one of them.")
     settings = preset_settings(preset, given)
     if recipe.set and not recipe.recipe:
         raise click.UsageError("--set changes a recipe: give one with --recipe.")
@@ -116,9 +119,6 @@ def command(
     applied = recipe.load() if recipe.recipe else None
     with join_world(resolve_device(device)) as world, explain_torch_errors(out):
         report = replace(report, quiet=report.quiet or not world.is_first)
-        if chosen.warmup is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
-            what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
-            report.note(f"{what}: {settings.warmup:g} is taken")
         clips = ShardFolders(shards, None if hold_out is None else HoldOut(hold_out, fold or 0))
         run = TrainingRun(folder=out, settings=settings, shards=clips, recipe=applied, init=init)
         new = overwrite or not run.last.exists()
@@ -132,6 +132,7 @@ def command(
         history = train_run(
             run,
             world,
+            preset=preset,
             videos=find,
             where=val,
             workers=workers or None,

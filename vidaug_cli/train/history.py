@@ -21,19 +21,18 @@ class MetricsLog:
     Raises VidaugError when TensorBoard is asked for and not installed.
     """
 
-    def __init__(
-        self, folder: Path, epochs: int, *, say: Callable[[str], None] = print, tensorboard: bool = False
-    ) -> None:
-        self.folder, self.epochs, self.say, self.tensorboard = folder, epochs, say, tensorboard
+    def __init__(self, folder: Path, *, say: Callable[[str], None] = print, tensorboard: bool = False) -> None:
+        self.folder, self.epochs, self.say, self.tensorboard = folder, 0, say, tensorboard
         if tensorboard and not find_spec("tensorboard"):
             raise VidaugError("TensorBoard is not installed", hint="pip install 'vidaug-cli[tensorboard]'")
 
-    def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str]) -> None:
-        """Say what is done already, and the notes if anything is left to do."""
+    def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str], epochs: int) -> None:
+        """Say what of so many epochs is done already, and the notes if anything is left to do."""
+        self.epochs = epochs
         if history:
-            self.say(f"{self.folder}: {len(history)} of {self.epochs} epochs are done")
+            self.say(f"{self.folder}: {len(history)} of {epochs} epochs are done")
             self.write_files(history)  # a run may have been cut off after its checkpoint
-        for note in notes if len(history) < self.epochs else ():
+        for note in notes if len(history) < epochs else ():
             self.say(note)
 
     def add_epoch(self, history: Sequence[EpochMetrics]) -> None:

@@ -19,6 +19,7 @@ from vidaug_cli.train.checkpoint import Checkpoint, write_checkpoint
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics
 from vidaug_cli.train.run import TrainingRun
+from vidaug_cli.train.settings import Budget
 from vidaug_cli.train.slowfast import SlowFast
 
 SLOW_SECONDS = 1.0  # checkpoints that take longer to write ...
@@ -30,6 +31,7 @@ class Parts:
     """What the loop works with."""
 
     run: TrainingRun
+    budget: Budget
     world: World
     amp: Amp
     network: SlowFast
@@ -128,12 +130,12 @@ class CheckpointWriter:
             self._best = last
         began = time.perf_counter()
         spared = self._cost > SLOW_SECONDS and began - self._written < INTERVAL * self._cost
-        if spared and len(history) < run.settings.epochs:
+        if spared and len(history) < self.parts.budget.epochs:
             return
         if self._best is not None:
             write_checkpoint(run.best, self._best)
         tensors = training_tensors(self.parts.network, self.parts.optimizer, self.parts.average)
-        state = {"history": history, "threads": torch.get_num_threads()}
+        state = {"history": history, "threads": torch.get_num_threads(), "steps": self.parts.budget.steps}
         write_checkpoint(run.last, replace(last, training=tensors, state=state))
         self._best, self._written = None, time.perf_counter()
         self._cost = self._written - began
