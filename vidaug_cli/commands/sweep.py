@@ -58,7 +58,7 @@ def command(
     \b
     vidaug sweep clean -r randaugment_t --grid randaugment_t.n=1,2,3 --grid randaugment_t.m=3,6,9 --seeds 3 -o sweep
     vidaug sweep clean --grid recipe=none,fademixup,framecutmix --grid lr=1e-3,3e-3 --halving -o sweep
-    vidaug sweep 'clips-{split}' --splits 1,2,3 -r mixup --grid mixup.alpha=0.2,1 -o sweep
+    vidaug sweep 'clips-{split}' --splits 1,2,3 -r mixup --grid mixup.beta=0.2,1 -o sweep
     """
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import resolve_device
@@ -66,10 +66,9 @@ def command(
     from vidaug_cli.sweep.grid import Base, parse_axis
     from vidaug_cli.sweep.plan import Sweep
     from vidaug_cli.sweep.result import result_of
-    from vidaug_cli.sweep.run import render_clips, run_sweep
+    from vidaug_cli.sweep.run import render_clips, run_sweep, thread_share
     from vidaug_cli.sweep.state import begin, hold_folder
     from vidaug_cli.words import duration
-    from vidaug_cli.workers import worker_count
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
     videos = val != "none" and not is_shards(Path(val))
@@ -95,7 +94,7 @@ def command(
     device = resolve_device(device)
     sweep.trainings  # noqa: B018 (what does not fit is known before hours of work)
     side_by_side = processes(workers or int(device != "cpu"), report)
-    usual = max(1, worker_count(0) // side_by_side)
+    usual = thread_share(device, side_by_side)
     if dry_run:
         seconds = estimate_seconds(sweep, workers=side_by_side, threads=threads or usual, device=device)
         names = [run.name for run in sweep.runs(0, sweep.configurations)]

@@ -16,6 +16,7 @@ from vidaug_cli.train.build import build
 from vidaug_cli.train.distributed import World, torch_threads
 from vidaug_cli.train.loop import train_step
 from vidaug_cli.train.run import TrainingRun
+from vidaug_cli.train.settings import budget_of
 
 STEPS = 2  # that are timed; one before them is not
 START = 4.0  # seconds that a run takes beside its steps: a process, files, scores
@@ -36,7 +37,8 @@ def estimate_seconds(sweep: Sweep, *, workers: int, threads: int, device: str) -
             costs[kind] = _seconds_per_clip(run, World(device), threads)
         for rung in sweep.rungs:
             share = rung.configurations / len(runs)  # of the configurations, any of which may be in it
-            total += share * (START + rung.settings(run.settings).epochs * len(run.shards.dataset) * costs[kind])
+            budget = budget_of(rung.settings(run.settings), len(run.shards.dataset))
+            total += share * (START + budget.clips_seen * costs[kind])
     return total * sweep.seeds * len(sweep.parts) / workers
 
 

@@ -21,6 +21,9 @@ RECIPE, PRESET = "recipe", "preset"  # the keys that name a whole recipe or pres
 MOST = 10_000  # configurations: more are a slip of the hand
 
 
+_VALUE = r"""(?:^|,)((?:\[[^]]*\]|"[^"]*"|'[^']*'|[^,])*)"""  # up to a comma outside of brackets and quotes
+
+
 @dataclass(frozen=True)
 class Axis:
     """One key of the grid and its values, as they were written."""
@@ -55,8 +58,10 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """Its keys and values, for a person: `randaugment_t.n=1 randaugment_t.m=3`."""
-        return " ".join(f"{key}={value}" for key, value in self.values) or "as given"
+        """Its keys and values, for a person: `n=1 m=3`, without what stands before a dot where that is enough."""
+        ends = [key.rpartition(".")[2] for key, _ in self.values]
+        named = zip(ends, self.values, strict=True)
+        return " ".join(f"{end if ends.count(end) == 1 else key}={value}" for end, (key, value) in named) or "as given"
 
     @property
     def simplicity(self) -> tuple[int, int]:
@@ -72,9 +77,7 @@ def parse_axis(text: str) -> Axis:
     a value is given twice.
     """
     match = re.fullmatch(r"\s*([\w.-]+)\s*=(.+)", text, re.ASCII | re.DOTALL)
-    values = (
-        [part.strip() for part in re.findall(r"""(?:\[[^]]*\]|"[^"]*"|'[^']*'|[^,])+""", match[2])] if match else []
-    )
+    values = [part.strip() for part in re.findall(_VALUE, match[2])] if match else []
     if match is None or not all(values):
         raise VidaugError(f"--grid {text}: should be KEY=VALUE,VALUE...", hint="such as randaugment_t.m=3,6,9")
     axis = Axis(match[1] if "." in match[1] else match[1].replace("-", "_"), tuple(values))

@@ -17,12 +17,18 @@ from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check
 from vidaug_cli.sweep.grid import Axis, Base, Configuration, configurations
-from vidaug_cli.sweep.halving import Rung, schedule
+from vidaug_cli.sweep.halving import Rung, length_of, schedule
 from vidaug_cli.train.run import ShardFolders, TrainingRun
-from vidaug_cli.train.settings import Settings
+from vidaug_cli.train.settings import Settings, budget_of
 from vidaug_cli.words import count
 
 SPLIT = "{split}"  # in a path of shards
+
+
+def length_text(settings: Settings) -> str:
+    """Return how long a run is, for a person: `10 epochs`."""
+    name = length_of(settings)
+    return f"{getattr(settings, name):,} {name.replace('_', ' ')}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ class Sweep:
         points = len(self.configurations)
         if self.eta is None:
             return [Rung(points, 1.0)]
-        return schedule(points, min(each.settings.epochs for each in self.configurations), self.eta)
+        budgets = [budget_of(run.settings, len(run.shards.dataset)) for run in self.trainings.values()]
+        return schedule(points, min(budget.epochs for budget in budgets), self.eta)
 
     @property
     def parts(self) -> list[Part]:
@@ -157,7 +164,8 @@ class Sweep:
         settings = self.rungs[rung].settings(configuration.settings)
         words = re.sub(r"[^\w.+=-]+", ",", configuration.name)[:100]
         folder = self.runs_folder / f"{configuration.number:0{len(str(len(self.configurations)))}d}-{words}"
-        budget = f"epochs={settings.epochs}," if self.eta else ""
+        length = length_of(settings)
+        budget = f"{length}={getattr(settings, length)}," if self.eta else ""
         for part in self.parts:
             for seed in range(self.first_seed, self.first_seed + self.seeds):
                 name = ",".join(filter(None, [f"{budget}seed={seed}", part.name]))
@@ -216,12 +224,11 @@ class Sweep:
         """How many runs there are, in words, a line for each rung."""
         runs = len(self.parts) * self.seeds
         each = f"{count(runs, 'run')} of each ({count(self.seeds, 'seed')}, {count(len(self.parts), 'part')})"
-        epochs = [{rung.settings(one.settings).epochs for one in self.configurations} for rung in self.rungs]
-        budgets = ["-".join(map(str, sorted({min(few), max(few)}))) + " epochs" for few in epochs]
-        lines = [
-            f"{count(rung.configurations, 'configuration')}, {each}, {budget}"
-            for rung, budget in zip(self.rungs, budgets, strict=True)
-        ]
+        lines = []
+        for rung in self.rungs:
+            settings = [rung.settings(configuration.settings) for configuration in self.configurations]
+            lengths = dict.fromkeys(length_text(one) for one in settings)
+            lines.append(f"{count(rung.configurations, 'configuration')}, {each}, {' or '.join(lengths)}")
         return [lines[0], *(f"the best {line}" for line in lines[1:])]
 
     def identity(self) -> dict[str, Any]:

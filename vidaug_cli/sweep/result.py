@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import Any
-
-import numpy as np
 
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.scores.compare import Comparison, Run, compare
 from vidaug_cli.scores.file import Scores
+from vidaug_cli.scores.runs import right
 from vidaug_cli.scores.tables import as_csv, as_text, table
-from vidaug_cli.sweep.grid import Configuration
-from vidaug_cli.sweep.plan import Sweep, SweepRun
+from vidaug_cli.sweep.grid import PRESET, SETTINGS, Configuration
+from vidaug_cli.sweep.plan import Sweep, SweepRun, length_text
 from vidaug_cli.sweep.run import Standings
 from vidaug_cli.words import count
 
@@ -47,10 +48,25 @@ class Result:
         yield f"best: {best.name}: {interval}, {count(best.runs, 'run')} on {count(best.videos, 'video')} {where}"
         if others:
             near = sum(row.difference is not None and row.difference.high >= 0 for row in others)
-            yield f"the difference from the best may be chance for {near} of the {count(len(others), 'other')}"
+            yield f"for {near} of the {count(len(others), 'other')} the difference from it may be chance"
             yield f"the highest of {len(self.comparison.rows)} is optimistic: on new videos expect less"
         if self.sweep.is_given:
             yield "the choice was made on the videos of --val: test it on others"
+        yield f"train it on all of {' '.join(self.sweep.shards)}: {self.next_command}"
+
+    @property
+    def next_command(self) -> str:
+        """How to train the best configuration, but for what it is tested on."""
+        values = dict(self.sweep.base.given) | {key: value for key, value in self.best.values if key in SETTINGS}
+        preset = dict(self.best.values).get(PRESET, self.sweep.base.preset)
+        words = ["vidaug", "train", *self.sweep.shards, "--preset", preset]
+        words += ["--recipe", str(self.sweep.folder / BEST)] if self.best.recipe else []
+        for key, value in values.items():
+            flag = f"--{key.replace('_', '-')}"
+            if value not in (False, "false"):
+                words += [flag] if value in (True, "true") else [flag, str(value)]
+        words += ["--init", str(self.sweep.init)] if self.sweep.init else []
+        return shlex.join(words)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it."""
@@ -71,35 +87,34 @@ class Result:
 
 
 def result_of(sweep: Sweep, standings: Standings) -> Result:
-    """Return the table and the best of the configurations that got the whole budget."""
-    finalists = sweep.rungs[-1].settings
-    whole = [each for each in sweep.configurations if _budget(standings, each) == finalists(each.settings).epochs]
-    best = standings.ranked(whole)[0]
-    rest = [each for each in standings.ranked(sweep.configurations) if each is not best]
-    order = [best, *sorted(rest, key=lambda each: -_budget(standings, each))]  # stable: within a rung the better first
+    """Return the table, and the best of the configurations that got the whole budget."""
+
+    def rung(configuration: Configuration) -> int:
+        return standings.last[configuration.number][0].rung
+
+    ranked = sorted(standings.ranked(sweep.configurations), key=rung, reverse=True)  # within a rung the better first
     runs = [
-        _compared(_row(sweep, standings, each), run, standings.scores[run.folder])
-        for each in order
+        _compared(_row(sweep, run), run, standings.scores[run.folder])
+        for each in ranked
         for run in standings.last[each.number]
     ]
-    return Result(sweep, best, compare(runs), standings.failed)
+    return Result(sweep, ranked[0], compare(runs), standings.failed)
 
 
-def _budget(standings: Standings, configuration: Configuration) -> int:
-    """Return the epochs of a configuration's last runs."""
-    return standings.last[configuration.number][0].settings.epochs
-
-
-def _row(sweep: Sweep, standings: Standings, configuration: Configuration) -> str:
-    """Return the name of a configuration's row: those that dropped out say when."""
-    epochs = _budget(standings, configuration)
-    return configuration.name if sweep.eta is None else f"{configuration.name} ({count(epochs, 'epoch')})"
+def _row(sweep: Sweep, run: SweepRun) -> str:
+    """Return the name of a configuration's row, with its budget where they differ."""
+    name = run.configuration.name
+    return name if sweep.eta is None else f"{name} ({length_text(run.settings)})"
 
 
 def _compared(row: str, run: SweepRun, scores: Scores) -> Run:
-    """Return a run as `compare` takes it; a video without scores counts as wrong."""
-    right = np.zeros(len(scores.all_videos), bool)
-    right[: len(scores.videos)] = scores.scores.argmax(1) == scores.labels
-    names = tuple(scores.classes[label] if label >= 0 else "" for label in scores.all_labels.tolist())
-    seed = run.settings.seed
-    return Run(row=row, videos=scores.all_videos, classes=names, correct=right, seed=seed, split=run.part.name)
+    """Return a run as `compare` takes it."""
+    known = scores.all_labels >= 0
+    return Run(
+        row=row,
+        videos=tuple(compress(scores.all_videos, known)),
+        classes=tuple(scores.classes[label] for label in scores.all_labels[known]),
+        correct=right(scores)[known],
+        seed=run.settings.seed,
+        split=run.part.name,
+    )

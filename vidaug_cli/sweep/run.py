@@ -13,6 +13,7 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.predict.predict import predict_shards
 from vidaug_cli.predict.predictor import read_predictor
 from vidaug_cli.scores.file import Scores, read_scores, write_scores
+from vidaug_cli.scores.runs import SCORES, right
 from vidaug_cli.sweep.grid import Configuration
 from vidaug_cli.sweep.plan import Job, Sweep, SweepRun
 from vidaug_cli.train.distributed import World
@@ -21,7 +22,6 @@ from vidaug_cli.train.run import held_videos, render_validation
 from vidaug_cli.words import count
 from vidaug_cli.workers import Progress, in_processes
 
-SCORES = "scores.h5"  # of a run, written last: where it is there, the run is finished
 LOG = "log.txt"  # what a run said
 
 
@@ -48,9 +48,8 @@ class Standings:
 
 
 def share_right(scores: Scores) -> float:
-    """Return the share of the videos whose best class is theirs; one without scores counts as wrong."""
-    right = int((scores.scores.argmax(1) == scores.labels).sum())
-    return right / len(scores.all_videos)
+    """Return the share of the labelled videos whose best class is theirs; one without scores counts as wrong."""
+    return float(right(scores)[scores.all_labels >= 0].mean())
 
 
 def render_clips(sweep: Sweep, *, root: Path | None, where: object, progress: bool) -> Iterator[str]:
@@ -70,6 +69,11 @@ def render_clips(sweep: Sweep, *, root: Path | None, where: object, progress: bo
         rows = held_videos(run, root) if sweep.videos is None else sweep.videos
         report = render_validation(run, rows, where=where, overwrite=False, progress=progress)
         yield from (f"{run.folder.name}: {note}" for note in [*run.shards.notes, report.text])
+
+
+def thread_share(device: str, workers: int) -> int:
+    """Return how many threads each of so many runs side by side takes, where nobody says it."""
+    return max(1, World(device).default_threads // workers)
 
 
 def run_sweep(
@@ -121,9 +125,8 @@ def run_sweep(
                 bar.update()
             chosen = standings.ranked(chosen)
             if not chosen:
-                raise VidaugError(
-                    "every configuration failed", where=sweep.folder, hint=next(iter(standings.failed.values()))
-                )
+                name, reason = next(iter(standings.failed.items()))
+                raise VidaugError(f"a run of every configuration failed; {name}: {reason}", where=sweep.folder)
     return standings
 
 
@@ -148,9 +151,9 @@ def do_run(index: int, job: Job, device: str, threads: int, readers: int) -> tup
                 prediction = predict_shards(read_predictor(run.folder, device=device, amp=run.settings.amp), clips)
         except VidaugError as error:
             say(f"error: {error}")
-            return index, str(error)
+            return index, error.reason if error.where == str(job.folder) else str(error)
         say(prediction.text)
-    write_scores(job.folder / SCORES, prediction.scores)
+    write_scores(job.folder / SCORES, prediction.scores)  # last: where they are there, the run is finished
     return index, ""
 
 
