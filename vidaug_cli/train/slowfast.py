@@ -18,6 +18,7 @@ from vidaug_cli.ops.clips import Video
 from vidaug_cli.schema import check
 
 Maps = Float[Tensor, "clips _ frames _ _"]  # channels, frames, rows, columns; channels last in memory
+Seen = Float[Tensor, "clips _ _ _ _"]  # every so many frames of a clip
 LastMaps = Float[Tensor, "clips _ _ map_height map_width"]
 Logits = Float32[Tensor, "clips classes"]
 PerStage = tuple[int, int, int, int]  # for each of res2..res5
@@ -138,7 +139,7 @@ class SlowFast(nn.Module):
             fast = fast_stage(fast)
         return slow, fast
 
-    def _see(self, video: Video, step: int, seen: Sequence[str]) -> Maps:
+    def _see(self, video: Video, step: int, seen: Sequence[str]) -> Seen:
         """Return every `step`-th frame as floats (B, C, T, H, W), a view of channels last: as convolutions want them.
 
         A difference is from a frame to the next of the clip, whatever the step; after the last frame nothing moves.
