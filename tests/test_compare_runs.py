@@ -31,10 +31,9 @@ def made(folder: Path, right: str, *, seed: int = 0, videos: str = "v", training
         len(read),
         classes=THREE,
         videos=tuple(read),
-        labels=np.array([number[name] for name in read]),
         scores=np.eye(3, dtype=np.float32)[classes],
         failures=tuple(Failed(name, number[name], "broken") for name in number if name not in read),
-        **{"source": json.dumps(source)} | values,
+        **{"source": json.dumps(source), "labels": np.array([number[name] for name in read])} | values,
     )
     write_scores(folder / "scores.h5", scores)
     return folder
@@ -159,7 +158,7 @@ def test_what_is_printed_and_written(tmp_path: Path) -> None:
     done = vidaug("compare", tmp_path, *files, "--per-class")
     lines = done.out.splitlines()
     assert lines[0].split() == ["runs", "top-1", "more", "than", "a", "p"]
-    assert lines[2].startswith("b        1  100.0 [100.0, 100.0]  +40.0 [")
+    assert lines[2].startswith("b     1  100.0 [100.0, 100.0]  +40.0 [")
     assert lines[2].endswith("  0.12")  # 2 / 2 ** 4
     assert [line.split()[0] for line in lines[4:]] == ["class", "walk", "run", "jump"]
     assert done.err == "b: 1 pair of runs of the same seed and split\n"
@@ -185,10 +184,7 @@ def test_other_videos_are_refused_or_named(tmp_path: Path) -> None:
     some = vidaug("compare", tmp_path / "a", tmp_path / "b")
     assert "b: compared on the 3 videos that both have; 1 are left out" in some.err
     none = vidaug("compare", tmp_path / "a", tmp_path / "c")
-    assert (none.code, none.err.splitlines()[0][:60]) == (
-        1,
-        "vidaug: error: c: has no video in common with the baseline (",
-    )
+    assert (none.code, "error: c: has no video in common with the baseline; " in none.err) == (1, True)
 
 
 def test_labels_may_come_later(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_lists(scores: Path, tmp_path: Path) -> None:
         "w/b.avi: walk, taken for run (60.0 %)",
         "r/e.avi: run, failed: holds no frame",
     ]
-    rows = list(csv.DictReader((folder / "a.csv").open(newline="")))
+    rows = list(csv.DictReader((folder / "a.csv").read_text().splitlines()))
     assert [row["video"] for row in rows] == ["r/c.avi", "w/b.avi", "r/e.avi"]
     assert float(rows[0]["score"]) == pytest.approx(0.9)
     lines = [json.loads(line) for line in (folder / "a.jsonl").read_text().splitlines()]
