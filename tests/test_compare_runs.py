@@ -182,7 +182,7 @@ def test_other_videos_are_refused_or_named(tmp_path: Path) -> None:
     made(tmp_path / "b", "110", training={"recipe": "b"})
     made(tmp_path / "c", "110", videos="w", training={"recipe": "c"})
     some = vidaug("compare", tmp_path / "a", tmp_path / "b")
-    assert "b: compared on the 3 videos that both have; 1 are left out" in some.err
+    assert "b: compared on the 3 videos that both have; 1 of one alone is left out" in some.err
     none = vidaug("compare", tmp_path / "a", tmp_path / "c")
     assert (none.code, "error: c: has no video in common with the baseline; " in none.err) == (1, True)
 

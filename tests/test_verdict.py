@@ -28,7 +28,12 @@ def scored(right: int, of: int, **values: Any) -> Scores:
     """Videos of which half are of each class; the first ones are right."""
     labels = np.arange(of) % 2
     answers = np.where(np.arange(of) < right, labels, 1 - labels)
-    base = {"classes": CLASSES, "labels": labels, "scores": np.eye(2, dtype=np.float32)[answers], "failures": ()}
+    base: dict[str, Any] = {
+        "classes": CLASSES,
+        "labels": labels,
+        "scores": np.eye(2, dtype=np.float32)[answers],
+        "failures": (),
+    }
     return scores_of(of, **base | values)
 
 
@@ -59,7 +64,7 @@ def test_a_difference_without_spread_has_no_margin() -> None:
     scores = scored(10, 10, labels=np.zeros(10, np.int64), scores=np.eye(2, dtype=np.float32)[[1] * 10])
     found = judge(evaluate(scores), baselines(scores, [row_of("t", "walk", (2, 3, 4))], "t"), Source())
     assert (found.beside, found.points, found.margin) == ("below", -1, None)
-    assert next(found.lines()) == "verdict             below the blind baselines: -100.00 points beside the best"
+    assert next(found.lines()) == "verdict             below the blind baselines: -100.00 points from the best of them"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ def test_it_is_printed(tmp_path: Path) -> None:
     write_scores(tmp_path / "s.h5", scored(30, 40, source='{"top1": 0.99, "training": {"epochs": 3}}'))
     (tmp_path / "t.jsonl").write_text(rows_text([row_of("t", "walk")]))
     lines = vidaug("evaluate", tmp_path / "s.h5", "--train", tmp_path / "t.jsonl").out.splitlines()
-    assert lines[-3].startswith("verdict             above the blind baselines: +25.00 points beside the best, 2.4")
+    assert lines[-3].startswith("verdict             above the blind baselines: +25.00 points from the best of them, 2.4")
     assert lines[-2].startswith("                    overfitted: 99.00 % of its training clips right, 75.00 %")
     assert "to try: " in lines[-1]
     printed = json.loads(vidaug("evaluate", tmp_path / "s.h5", "--json").out)

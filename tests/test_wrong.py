@@ -14,8 +14,8 @@ from PIL import Image
 from score_makers import row_of, shares
 
 from vidaug_cli.data.manifest import rows_text
-from vidaug_cli.draw.clips import MARGIN
-from vidaug_cli.draw.grid import COLUMNS, EMPTY, GAP, LINE, THUMB, Cell, picture_grid
+from vidaug_cli.draw.clips import GAP, MARGIN
+from vidaug_cli.draw.grid import COLUMNS, EMPTY, LINE, THUMB, Cell, picture_grid
 from vidaug_cli.scores.file import Failed, Scores, write_scores
 from vidaug_cli.scores.wrong import misclassified
 

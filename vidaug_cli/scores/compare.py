@@ -263,9 +263,8 @@ def _paired(name: str, splits: _Splits, base: _Splits, notes: list[str]) -> list
             pairs.append(_Pair(own=own, base=other, videos=videos, by_seed=bool(seeds)))
         left = max(len(run.videos) for run in (*own, *other)) - len(videos)
         if videos and left:
-            notes.append(
-                f"{name}: compared on the {len(videos)} videos{_of(split)} that both have; {left} are left out"
-            )
+            shared = f"{name}: compared on the {len(videos)} videos{_of(split)} that both have"
+            notes.append(f"{shared}; {left} of one alone {'is' if left == 1 else 'are'} left out")
     if not pairs:
         hint = "score both on the same videos with 'vidaug predict'"
         raise VidaugError("has no video in common with the baseline", where=name, hint=hint)
