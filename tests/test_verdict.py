@@ -106,7 +106,9 @@ def test_it_is_printed(tmp_path: Path) -> None:
     write_scores(tmp_path / "s.h5", scored(30, 40, source='{"top1": 0.99, "training": {"epochs": 3}}'))
     (tmp_path / "t.jsonl").write_text(rows_text([row_of("t", "walk")]))
     lines = vidaug("evaluate", tmp_path / "s.h5", "--train", tmp_path / "t.jsonl").out.splitlines()
-    assert lines[-3].startswith("verdict             above the blind baselines: +25.00 points from the best of them, 2.4")
+    assert lines[-3].startswith(
+        "verdict             above the blind baselines: +25.00 points from the best of them, 2.4"
+    )
     assert lines[-2].startswith("                    overfitted: 99.00 % of its training clips right, 75.00 %")
     assert "to try: " in lines[-1]
     printed = json.loads(vidaug("evaluate", tmp_path / "s.h5", "--json").out)

@@ -180,6 +180,8 @@ def _row(name: str, splits: _Splits, base: _Splits | None, draws: int, notes: li
     """Return a row, its differences too where there is a baseline; what is left out goes to `notes`."""
     runs = [run for split in splits.values() for run in split]
     videos = {split: _common(own) for split, own in splits.items()}
+    if not all(videos.values()):
+        raise VidaugError("has runs of one split without a video in common", where=name)
     if shorter := [split for split, own in splits.items() if any(len(run.videos) > len(videos[split]) for run in own)]:
         notes.append(f"{name}: its runs are of different videos{_of(shorter[0])}; only those that all have count")
     measures = {

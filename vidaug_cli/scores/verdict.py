@@ -54,7 +54,9 @@ class Verdict:
         said = []
         if self.points is not None:
             sure = f", {abs(self.margin):.1f} standard errors" if self.margin is not None else ""
-            said.append(f"{self.beside} the blind baselines: {100 * self.points:+.2f} points from the best of them{sure}")
+            said.append(
+                f"{self.beside} the blind baselines: {100 * self.points:+.2f} points from the best of them{sure}"
+            )
         if self.training is not None:
             learnt = (
                 f"{100 * self.training:.2f} % of its training clips right, {100 * self.tested:.2f} % of these videos"
