@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +21,12 @@ from vidaug_cli.scores.statistics import Block, bootstrap, sign_flip
 from vidaug_cli.scores.tables import as_csv, as_latex, as_markdown, as_text, class_table, panels, table
 
 
-def run(row: str, right: list[int], *, names: str = "v", seed: int | None = 0, split: str = "", **more: object) -> Run:
+def run(row: str, right: list[int], *, names: str = "v", seed: int | None = 0, split: str = "", **more: Any) -> Run:
     """A run on as many videos, which are of class a and b by turns."""
     videos = tuple(f"{names}{number}" for number in range(len(right)))
     classes = tuple("ab"[number % 2] for number in range(len(right)))
     correct = np.array(right, bool)
-    return Run(row=row, videos=videos, classes=classes, correct=correct, seed=seed, split=split, **more)  # type: ignore[arg-type]
+    return Run(row=row, videos=videos, classes=classes, correct=correct, seed=seed, split=split, **more)
 
 
 # scipy 1.17: binomtest(better, better + worse).pvalue, which is McNemar's exact test.
@@ -177,9 +178,10 @@ def test_what_only_one_of_two_has_is_left_out_and_said() -> None:
     other = [run("other", [1, 1, 1], names="x", split="1"), run("other", [1, 1, 0], names="x", seed=4, split="1")]
     found = compare([*plain, *other])
     assert found.rows[1].difference
-    assert (found.rows[1].difference.value, found.rows[1].difference.videos) == (pytest.approx(1 / 3), 3)
+    assert found.rows[1].difference.value == pytest.approx(1 / 3)
+    assert found.rows[1].difference.videos == 3
     assert list(found.notes) == [
-        "other: compared on the 3 videos of split 1 that both have; 1 are left out",
+        "other: compared on the 3 videos of split 1 that both have; 1 of one alone is left out",
         "other: 1 split that only one of the two has: not in the difference",
         "other: 1 run without a partner of the same seed: not in the difference",
     ]
@@ -214,7 +216,7 @@ def several() -> Comparison:
     """Two rows and a third with other measures."""
     rng = np.random.default_rng(1)
     held = {"held": rng.random(30)}
-    more = {"measures": held, "numbers": {"localised": 0.25}}
+    more: dict[str, Any] = {"measures": held, "numbers": {"localised": 0.25}}
     plain, odd = (rng.random(30) < 0.5).astype(int), (rng.random(30) < 0.9).astype(int)
     runs = [run("plain", plain.tolist(), **more), run("odd & <b>|", odd.tolist(), **more), run("x_1", odd.tolist())]
     return compare(runs)

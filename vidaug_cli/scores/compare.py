@@ -180,6 +180,8 @@ def _row(name: str, splits: _Splits, base: _Splits | None, draws: int, notes: li
     """Return a row, its differences too where there is a baseline; what is left out goes to `notes`."""
     runs = [run for split in splits.values() for run in split]
     videos = {split: _common(own) for split, own in splits.items()}
+    if not all(videos.values()):
+        raise VidaugError("has runs of one split without a video in common", where=name)
     if shorter := [split for split, own in splits.items() if any(len(run.videos) > len(videos[split]) for run in own)]:
         notes.append(f"{name}: its runs are of different videos{_of(shorter[0])}; only those that all have count")
     measures = {
@@ -263,9 +265,8 @@ def _paired(name: str, splits: _Splits, base: _Splits, notes: list[str]) -> list
             pairs.append(_Pair(own=own, base=other, videos=videos, by_seed=bool(seeds)))
         left = max(len(run.videos) for run in (*own, *other)) - len(videos)
         if videos and left:
-            notes.append(
-                f"{name}: compared on the {len(videos)} videos{_of(split)} that both have; {left} are left out"
-            )
+            shared = f"{name}: compared on the {len(videos)} videos{_of(split)} that both have"
+            notes.append(f"{shared}; {left} of one alone {'is' if left == 1 else 'are'} left out")
     if not pairs:
         hint = "score both on the same videos with 'vidaug predict'"
         raise VidaugError("has no video in common with the baseline", where=name, hint=hint)

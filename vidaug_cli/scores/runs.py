@@ -27,7 +27,7 @@ from vidaug_cli.scores.truth import Truth, with_truth
 
 SCORES = "scores.h5"  # of a run, in its folder
 LOCALISATION = "localisation.json"  # beside it: what `vidaug cam --measure --json` prints
-_ENDING = re.compile(r"(?:[-_. ]*(?:split|seed|fold|s)?[-_. ]*\d*)$", re.IGNORECASE)  # of a name, without what it is of
+_ENDING = re.compile(r"(?:[-_. ]+(?:split|seed|fold|s)?[-_. ]*\d*)+$", re.IGNORECASE)  # of names of runs of one row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +83,9 @@ def read_runs(
     """Return the runs as `compare` takes them. `truth` finds the labels that scores lack, and `where` it has them from.
 
     Runs whose training differs by its seed alone, whatever the videos, are one row, named by what their names have in
-    common. Runs that have half of their videos in common are of one split. Where a run's folder has what `vidaug cam
-    --measure --json` printed, its rank correlation is the number `localised`; scores of disturbed videos give the measures
-    `held` and `ramped`.
+    common. Runs that have half of their videos in common are of one split. Scores of disturbed videos give the measures
+    `held` and `ramped`. Where a run's folder has what `vidaug cam --measure --json` printed, its rank correlation is
+    the number `localised`.
 
     Raises VidaugError where a file is damaged or has no label.
     """

@@ -36,6 +36,8 @@ class Source:
         if not self.training:
             return None
         same = {name: value for name, value in self.training.items() if name != "seed"}
+        if isinstance(held := same.get("hold_out"), dict):  # which part of the training videos: a split as well
+            same["hold_out"] = {name: value for name, value in held.items() if name != "fold"}
         return same | {"views": self.views, "crop": self.crop}
 
     def networks(self) -> Iterator[Source]:

@@ -25,8 +25,8 @@ GAP = 0.1  # that the tested videos may fall behind those learnt by heart; crop 
 
 # What to try, by the fit; commands of which a user fills in the words in capitals.
 ADVICE: dict[Fit, str] = {
-    "underfitted": "train for longer: vidaug train SHARDS --epochs {epochs} -o RUN",
-    "overfitted": "more varied clips: vidaug train SHARDS -r randaugment_t --set randaugment_t.table=monotone -o RUN",
+    "underfitted": "train for longer: vidaug train SHARDS {twice} -o RUN",
+    "overfitted": "motion as the input, or more varied clips: vidaug train SHARDS --input diff -o RUN",
     "fits": "several seeds together: vidaug train SHARDS --seed 1 -o RUN, then vidaug ensemble SCORES SCORES -o FILE",
 }
 BLIND = "see what it takes for what: vidaug evaluate SCORES --wrong wrong.png --videos VIDEOS"
@@ -54,7 +54,9 @@ class Verdict:
         said = []
         if self.points is not None:
             sure = f", {abs(self.margin):.1f} standard errors" if self.margin is not None else ""
-            said.append(f"{self.beside} the blind baselines: {100 * self.points:+.2f} points beside the best{sure}")
+            said.append(
+                f"{self.beside} the blind baselines: {100 * self.points:+.2f} points from the best of them{sure}"
+            )
         if self.training is not None:
             learnt = (
                 f"{100 * self.training:.2f} % of its training clips right, {100 * self.tested:.2f} % of these videos"
@@ -71,9 +73,7 @@ def judge(evaluation: Evaluation, baselines: Baselines | None, source: Source) -
     right = evaluation.places < 1
     beside, name, points, margin = _beside(right, baselines)
     fit = _fit(source.top1, right)
-    epochs = source.training.get("epochs")
-    longer = 2 * epochs if isinstance(epochs, int) else "N"
-    advice = ADVICE[fit].format(epochs=longer) if fit else ""
+    advice = ADVICE[fit].format(twice=_twice(source)) if fit else ""
     return Verdict(
         beside=beside,
         baseline=name,
@@ -84,6 +84,13 @@ def judge(evaluation: Evaluation, baselines: Baselines | None, source: Source) -
         tested=float(right.mean()),
         advice=BLIND if beside not in (None, "above") and fit != "underfitted" else advice,
     )
+
+
+def _twice(source: Source) -> str:
+    """Return the option of `vidaug train` for a run of twice the length."""
+    known = ((name, source.training.get(name)) for name in ("epochs", "clips_seen"))
+    given = [f"--{name.replace('_', '-')} {2 * length}" for name, length in known if isinstance(length, int)]
+    return given[0] if given else "--epochs N"
 
 
 def _beside(
