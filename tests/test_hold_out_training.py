@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,9 @@ def test_a_run_is_tested_on_clean_clips_of_what_it_holds_out(mixed: Path, tmp_pa
     assert read_checkpoint(run / "best.safetensors").settings["hold_out"] == {"share": 0.2, "fold": 3}
     again = train(mixed, run, "--hold-out", 0.2, "--fold", 3)
     assert again.err.splitlines()[-1] == f"{run}: 2 of 2 epochs are done"
+    moved = shutil.copytree(run, tmp_path / "moved")  # with the clips of what it holds out
+    assert vidaug("train", "--resume", moved, "--epochs", 3).code == 0
+    assert read_checkpoint(moved / "last.safetensors").settings["hold_out"] == {"share": 0.2, "fold": 3}
     for words in (("--hold-out", 0.2), ("--hold-out", 0.25, "--fold", 3), ()):
         assert "holds another run, which differs in" in train(mixed, run, *words).err
 

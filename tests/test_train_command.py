@@ -92,7 +92,7 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == rows
     assert read_checkpoint(tmp_path / "run" / "last.safetensors").metrics == rows[-1]
-    files = {"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl"}
+    files = {"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl", "run.toml"}
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -147,7 +147,9 @@ def test_a_run_cut_off_after_its_checkpoint_has_every_epoch_once(
         assert train(shards, tmp_path / "short", "--epochs", 1).code == 130
         done = train(shards, tmp_path / "run", "--val", clean)
     assert (done.code, done.err.splitlines()[-1]) == (130, "vidaug: interrupted; what is finished is kept")
-    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == ["best.safetensors", "last.safetensors"]
+    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == [
+        *("best.safetensors", "last.safetensors", "run.toml"),
+    ]
     assert train(shards, tmp_path / "short", "--epochs", 1).code == 0
     assert [row["epoch"] for row in rows_of(tmp_path / "short")] == [1]  # it was the last
     done = train(shards, tmp_path / "run", "--val", clean)
@@ -450,12 +452,12 @@ def test_a_full_disk_is_said_in_a_line_and_leaves_what_was(finished: Path, shard
         found = refused(train(shards, tmp_path / "run"))
     where, hint = tmp_path / "run" / "best.safetensors", "is the folder there and writable, and the disk not full?"
     assert found == f"{where}: cannot be written: File too large; {hint}"
-    assert list((tmp_path / "run").iterdir()) == []
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.toml"]
     run = shutil.copytree(finished, tmp_path / "old")
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix != ".toml"}
     with full_disk(200_000):
         refused(train(shards, run, "--overwrite"))
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.suffix != ".toml"} == before
 
 
 def test_what_killed_writers_left_is_taken_away(shards: Path, tmp_path: Path) -> None:

@@ -11,8 +11,30 @@ from pathlib import Path
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import write_text_atomically
+from vidaug_cli.schema import from_json, type_fault
 
 EpochMetrics = dict[str, float]  # values by name; `epoch` counts the finished ones
+_AGAIN = "'vidaug train --resume RUN' writes it again"
+
+
+def merit(metrics: EpochMetrics) -> tuple[float, float]:
+    """Return what the best epoch has most of: accuracy, then little loss; without validation, it is the last epoch."""
+    return metrics.get("val_top1", metrics["epoch"]), -metrics.get("val_loss", 0.0)
+
+
+def read_history(folder: Path) -> list[EpochMetrics]:
+    """Return the epochs in `metrics.jsonl`, none where it is missing. Raises VidaugError when it is damaged."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    try:
+        history = [from_json(line) for line in path.read_bytes().splitlines()]
+    except (OSError, ValueError) as error:
+        raise VidaugError("cannot be read, or is not JSON", where=path, hint=_AGAIN) from error
+    fault = type_fault(history, list[EpochMetrics])
+    if fault or [row.get("epoch") for row in history] != list(range(1, len(history) + 1)):
+        raise VidaugError(fault or "has epochs out of order", where=path, hint=_AGAIN)
+    return history
 
 
 class MetricsLog:

@@ -134,6 +134,7 @@ class TrainingRun:
     validation: ShardFolders | None = None  # one clean clip of each video
     recipe: Recipe | None = None  # for each batch, besides what made the shards
     init: Path | None = None  # weights to start from
+    init_sha256: str | None = None  # ... and their hash, where it is known: of a run that goes on, they may be gone
 
     def __post_init__(self) -> None:
         network = self.settings.network
@@ -220,7 +221,7 @@ class TrainingRun:
             "validation": self.validation and self.validation.identity,
             "hold_out": self.shards.hold_out and asdict(self.shards.hold_out),
             "recipe": self.recipe and self.recipe.text,
-            "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
+            "init": self.init_sha256 or (self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()),
         }
 
     @property
