@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -30,7 +32,7 @@ def command(
     val: str = option("Choose on these instead.", metavar="SHARDS|VIDEOS|none", default="none"),
     halving: bool = option("Successive halving: a small budget for all, more for the better ones."),
     eta: int = option("With --halving: 1/ETA go on, with ETA times the budget.", type=click.IntRange(2), default=2),
-    preset: str = option("Where settings start.", default="small", metavar="small|vipriors2020"),
+    preset: str = option("Where settings start.", default="small", metavar="small|tiny|vipriors2020"),
     chosen: SettingOptions,
     recipe: RecipeOptions,
     init: Path | None = option("Weights to start from: a checkpoint, or a release."),
@@ -89,6 +91,7 @@ def command(
         val=None if val == "none" or videos else Path(val),
         videos=rows,
         init=init,
+        command=shlex.join(["vidaug", *sys.argv[1:]]),
         eta=eta if halving else None,
     )
     device = resolve_device(device)

@@ -53,6 +53,7 @@ class Configuration:
 
     number: int  # its place in the grid, from 0
     values: tuple[tuple[str, str], ...]  # of each key
+    preset: str
     settings: Settings
     recipe: Recipe | None
 
@@ -120,16 +121,17 @@ def _configuration(number: int, axes: Sequence[Axis], values: Sequence[str], bas
     overrides = [*base.set, *(f"{axis.key}={point[axis.key]}" for axis in axes if axis.is_of_recipe)]
     names = tuple(point[RECIPE].split("+")) if RECIPE in point else base.recipe
     given = dict(base.given) | {key: toml_value(value) for key, value in point.items() if key in SETTINGS}
+    preset = point.get(PRESET, base.preset)
     try:
         for key in point.keys() & SETTINGS:
             if fault := type_fault(given[key], SETTINGS[key]):
                 raise VidaugError(f"{key}: {fault}")
-        settings = preset_settings(point.get(PRESET, base.preset), given)
+        settings = preset_settings(preset, given)
         recipe = load_recipe(*names, overrides=overrides) if names else None
     except VidaugError as error:
         where = " ".join(f"{key}={value}" for key, value in point.items())
         raise type(error)(error.what, where=f"--grid {where}" if where else error.where, hint=error.hint) from error
-    return Configuration(number, tuple(point.items()), settings, recipe)
+    return Configuration(number, tuple(point.items()), preset, settings, recipe)
 
 
 def toml_value(text: str) -> Any:

@@ -66,11 +66,13 @@ class Job:
 
     folder: Path
     shards: tuple[Path, ...]
+    preset: str
     settings: Settings
     recipe: Recipe | None
     init: Path | None
     hold_out: HoldOut | None
     validation: Path  # shards: rendered from what is held out, or given
+    command: str
 
     @property
     def training(self) -> TrainingRun:
@@ -79,7 +81,7 @@ class Job:
             folder=self.folder,
             settings=self.settings,
             shards=ShardFolders(self.shards, self.hold_out),
-            validation=None if self.hold_out else ShardFolders([self.validation]),
+            validation=ShardFolders([self.validation]),
             recipe=self.recipe,
             init=self.init,
         )
@@ -103,6 +105,7 @@ class Sweep:
     val: Path | None = None  # shards to choose on, in place of what is held out
     videos: tuple[Row, ...] | None = None  # ... or videos
     init: Path | None = None
+    command: str = ""  # what the user typed, for what runs say of themselves
     eta: int | None = None  # of successive halving; None: every configuration gets the whole budget
 
     def __post_init__(self) -> None:
@@ -190,11 +193,13 @@ class Sweep:
         return Job(
             folder=run.folder,
             shards=self.shards_of(run.part.split),
+            preset=run.configuration.preset,
             settings=run.settings,
             recipe=run.configuration.recipe,
             init=self.init,
             hold_out=self.hold_out_of(run.part),
             validation=self.val or self.rendered(run.configuration, run.part).validation_folder,
+            command=self.command,
         )
 
     @cached_property

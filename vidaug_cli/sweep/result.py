@@ -15,7 +15,7 @@ from vidaug_cli.scores.compare import Comparison, Run, compare
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.scores.runs import right
 from vidaug_cli.scores.tables import as_csv, as_text, table
-from vidaug_cli.sweep.grid import PRESET, SETTINGS, Configuration
+from vidaug_cli.sweep.grid import SETTINGS, Configuration
 from vidaug_cli.sweep.plan import Sweep, SweepRun, length_text
 from vidaug_cli.sweep.run import Standings
 from vidaug_cli.words import count
@@ -58,8 +58,7 @@ class Result:
     def next_command(self) -> str:
         """How to train the best configuration, but for what it is tested on."""
         values = dict(self.sweep.base.given) | {key: value for key, value in self.best.values if key in SETTINGS}
-        preset = dict(self.best.values).get(PRESET, self.sweep.base.preset)
-        words = ["vidaug", "train", *self.sweep.shards, "--preset", preset]
+        words = ["vidaug", "train", *self.sweep.shards, "--preset", self.best.preset]
         words += ["--recipe", str(self.sweep.folder / BEST)] if self.best.recipe else []
         for key, value in values.items():
             flag = f"--{key.replace('_', '-')}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,25 +142,20 @@ def do_run(index: int, job: Job, device: str, threads: int, readers: int) -> tup
         try:
             with explain_torch_errors(job.folder):
                 run = job.training
-                if job.hold_out is not None and not run.validation_folder.exists():
-                    _link(job.validation, run.validation_folder)
-                train_run(run, World(device), threads=threads, workers=readers, say=say)
-                clips = job.validation if job.hold_out is None else run.validation_folder
-                prediction = predict_shards(read_predictor(run.folder, device=device, amp=run.settings.amp), clips)
+                train_run(
+                    run,
+                    World(device),
+                    preset=job.preset,
+                    command=job.command,
+                    workers=readers,
+                    threads=threads,
+                    say=say,
+                )
+                predictor = read_predictor(run.folder, device=device, amp=run.settings.amp)
+                prediction = predict_shards(predictor, job.validation)
         except VidaugError as error:
             say(f"error: {error}")
             return index, error.reason if error.where == str(job.folder) else str(error)
         say(prediction.text)
     write_scores(job.folder / SCORES, prediction.scores)  # last: where they are there, the run is finished
     return index, ""
-
-
-def _link(folder: Path, place: Path) -> None:
-    """Put rendered clips where `train_run` finds them and renders none, without a copy of their bytes."""
-    beside = place.with_name(f".{place.name}")
-    shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed here
-    try:
-        shutil.copytree(folder, beside, copy_function=os.link)
-    except shutil.Error:  # a file system without links
-        shutil.copytree(folder, beside, dirs_exist_ok=True)
-    beside.rename(place)
