@@ -13,10 +13,12 @@ from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.sampling import clip_fps
 from vidaug_cli.data.shard.format import Failure, Record
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.draw.clips import Strip
+from vidaug_cli.draw.clips import Legend, Strip
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.disturb import ClipKey, disturb_clip
 from vidaug_cli.ops.disturbances import KINDS, Disturbance, draw, strengths
+
+DISTURBED = Legend(text="line over the bar: strength of the disturbance, of the greatest in its row of the table")
 
 
 def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
