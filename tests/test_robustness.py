@@ -174,7 +174,7 @@ def test_ensembles_average_what_all_have(tmp_path: Path) -> None:
     one, two = disturbed_scores(), disturbed_scores(tuple(reversed(NAMES)), seed=1, labels=disturbed_scores().labels)
     mean, _ = ensemble([Member("one", one, 1), Member("two", two, 3)])
     assert mean.disturbances == NAMES
-    expected = (one.disturbed + 3 * two.disturbed[::-1]) / 4  # type: ignore[operator, index]
+    expected = (one.disturbed + 3 * two.disturbed[::-1]) / 4  # type: ignore[index]
     assert np.allclose(mean.disturbed, expected, atol=1e-6)  # type: ignore[arg-type]
     assert json.loads(mean.source)["disturbances"] == VERSION
     for name, scores in (("one", one), ("two", scores_of(seed=1, labels=one.labels))):
