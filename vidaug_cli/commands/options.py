@@ -253,7 +253,7 @@ class NetworkOptions:
         from vidaug_cli.data.kinds import Kind, expect
         from vidaug_cli.data.video.limits import Limits
         from vidaug_cli.device import resolve_device
-        from vidaug_cli.predict.predictor import Predictor
+        from vidaug_cli.predict.predictor import Predictor, origin
         from vidaug_cli.train.checkpoint import read_checkpoint
         from vidaug_cli.workers import worker_count
 
@@ -271,7 +271,7 @@ class NetworkOptions:
             batch=self.batch_size,
             workers=worker_count(self.workers),
             limits=limits.limits() if limits else Limits(),
-            about={"checkpoint": checkpoint.name, "epoch": trained.epoch},
+            **origin(trained, checkpoint.name),
         )
 
 

@@ -112,6 +112,8 @@ class VideoScores:
         failures = [Failed(names[video], int(self.labels[video]), reason) for video, reason in self.failed.items()]
         left_out = [f"left out: {printable(failure.video)}: {failure.reason}" for failure in failures]
         failures += [Failed(video.path, -1, video.reason) for video in quarantined]
+        if chosen := sum(name in self.predictor.chosen_by for name in names):
+            made = made | {"chosen_on": chosen}
         shape = np.array([(row.frames, row.width, row.height) for row in self.rows], np.int32).reshape(-1, 3)
         scores = Scores(
             classes=self.predictor.classes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.device import Amp, autocast, within_memory
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape, Video
+from vidaug_cli.scores.file import MAX_SOURCE
 from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
+from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
 
 
@@ -37,6 +40,7 @@ class Predictor:
     workers: int = 1
     limits: Limits = LIMITS  # what one video may cost
     about: dict[str, Any] = field(default_factory=dict)  # where the network comes from, for the scores
+    chosen_by: frozenset[str] = frozenset()  # names of the videos by whose labels its epoch was chosen
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -83,6 +87,23 @@ class Predictor:
         """
         sampler = ClipSampler(len(cuts.shards), self.batch, shuffle=False)
         yield from ClipLoader(cuts, sampler, workers=self.readers, pin=self.device.startswith("cuda"))
+
+
+def origin(trained: Checkpoint, name: str) -> dict[str, Any]:
+    """Return the fields of a `Predictor` that say where a network comes from; `name` is its file's.
+
+    What is known of the training goes with the scores, unless somebody made it too long for them.
+    """
+    videos = trained.settings.get("validation_videos")
+    # A checkpoint that can be continued is the last one, which nobody chose.
+    chosen = videos if isinstance(videos, list) and not trained.state else []
+    training = {key: value for key, value in trained.settings.items() if key not in _OF_VIDEOS}
+    known = {"training": training} if len(json.dumps(training)) <= MAX_SOURCE // 2 else {}
+    about = {"checkpoint": name, "epoch": trained.epoch, "top1": trained.metrics.get("top1")} | known
+    return {"about": about, "chosen_by": frozenset(map(str, chosen))}
+
+
+_OF_VIDEOS = {"shards", "validation", "validation_videos"}  # settings that differ between splits
 
 
 def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:

@@ -14,7 +14,7 @@ from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import Report
 from vidaug_cli.augment.run import run as augment
 from vidaug_cli.data.kinds import is_shards
-from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import finished_shards
@@ -61,6 +61,20 @@ class ShardFolders:
     def identity(self) -> list[Any]:
         """What tells these clips from others, wherever the folders lie, as JSON."""
         return [plan.sha256 for plan in self.plans] + [len(self.dataset)]
+
+    @property
+    def made(self) -> list[dict[str, Any]]:
+        """How the clips were made, whatever the videos, as JSON."""
+        return [
+            {"recipe": plan.recipe.text, "copies": plan.copies, "keep_original": plan.keep_original}
+            | {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.spec).items()}
+            for plan in self.plans
+        ]
+
+    @property
+    def videos(self) -> list[str]:
+        """Names of the videos, as scores have them."""
+        return [name for plan in self.plans for name in distinct_names(plan.rows)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +174,11 @@ class TrainingRun:
             "recipe": self.recipe and self.recipe.text,
             "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
         }
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What else scores should know of the network, as JSON: how clips were made, and which videos chose `best`."""
+        return {"made": self.shards.made, "validation_videos": self.validation.videos if self.validation else []}
 
 
 def prepare_folder(folder: Path) -> None:
