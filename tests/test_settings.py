@@ -16,6 +16,7 @@ from vidaug_cli.train.settings import PRESETS, Budget, Settings, budget_of, lr_s
 from vidaug_cli.train.slowfast import ARCHITECTURES
 
 REFUSED: list[tuple[str, Any, str]] = [
+    ("input", "flow", "rgb, diff, rgb+diff or slow-rgb-fast-diff"),
     ("epochs", 0, "1 or more"),
     ("epochs", 1_000_001, "1 or more"),
     ("clips_seen", 0, "1 or more, in place of epochs"),

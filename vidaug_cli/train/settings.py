@@ -11,6 +11,7 @@ from vidaug_cli.device import Amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check
+from vidaug_cli.train.slowfast import Input
 from vidaug_cli.words import count, nearest
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -25,6 +26,7 @@ class Settings:
     """How a network is trained: its clips and this decide the weights. The default is arXiv:2008.05721's protocol."""
 
     network: str = "r50-4x16"  # a key of slowfast.ARCHITECTURES
+    input: Input | None = None  # what the network sees of a clip; None: as the weights to start from, else rgb
     epochs: int | None = 150  # passes over the shards; None: as many as `clips_seen` takes
     clips_seen: int | None = None  # clips to train on, over all epochs, each time counted
     batch_size: int = 16  # clips that go into one step of the optimizer, over all processes
@@ -72,17 +74,20 @@ class Settings:
         check(self, rules, where="training")
 
 
+_SMALL = Settings(
+    network="r10-small",
+    epochs=None,
+    clips_seen=16_800,
+    batch_size=12,
+    optimizer="adamw",
+    lr=3e-3,
+    weight_decay=0.05,
+)
+
 PRESETS = {
     "vipriors2020": Settings(),
-    "small": Settings(
-        network="r10-small",
-        epochs=None,
-        clips_seen=16_800,
-        batch_size=12,
-        optimizer="adamw",
-        lr=3e-3,
-        weight_decay=0.05,
-    ),
+    "small": _SMALL,
+    "tiny": replace(_SMALL, network="r10-tiny"),  # for clips of 48 pixels
 }
 
 
