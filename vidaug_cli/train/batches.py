@@ -79,16 +79,25 @@ class ClipSampler(Sampler[list[SampleIndex]]):
         batch: clips over all processes, and no more than there are.
         rank, size: this process and how many there are; `size` divides `batch`.
         shuffle: if not, the clips come in their order, each by its middle, and the last batch may be short.
+        steps: batches of an epoch; None: as many as there are.
     """
 
     def __init__(
-        self, clips: int, batch: int, rank: int = 0, size: int = 1, *, seed: int = 0, shuffle: bool = True
+        self,
+        clips: int,
+        batch: int,
+        rank: int = 0,
+        size: int = 1,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        steps: int | None = None,
     ) -> None:
         self.clips, self.batch, self.rank, self.size, self.seed, self.shuffle = clips, batch, rank, size, seed, shuffle
-        self.epoch = 0
+        self.epoch, self.steps = 0, steps or (clips // batch if shuffle else -(-clips // batch))
 
     def __len__(self) -> int:
-        return self.clips // self.batch if self.shuffle else -(-self.clips // self.batch)
+        return self.steps
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         order = list(range(self.clips))

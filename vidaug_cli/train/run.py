@@ -9,15 +9,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import Report
 from vidaug_cli.augment.run import run as augment
+from vidaug_cli.data.holdout import HoldOut, groups_of
+from vidaug_cli.data.holdout import hold_out as held_out
 from vidaug_cli.data.kinds import is_shards
-from vidaug_cli.data.manifest import Row, distinct_names
+from vidaug_cli.data.listing.names import first_few
+from vidaug_cli.data.manifest import Row, distinct_names, relocate
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import finished_shards
+from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
@@ -26,17 +32,20 @@ from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.train.pretrained import stored_architecture
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
-from vidaug_cli.words import nearest
+from vidaug_cli.words import count, nearest
 from vidaug_cli.workers import worker_count
 
 
 class ShardFolders:
     """The clips of one or several folders of `vidaug augment`, and how they were made.
 
-    Raises ShardError when a folder is not one of shards, not finished, or unlike the first.
+    With `hold_out`, without the clips that show a video held out, be it their own or their partner.
+
+    Raises ShardError when a folder is not one of shards, not finished, or unlike the first, and VidaugError where
+    nothing can be held out or nothing is left.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], hold_out: HoldOut | None = None) -> None:
         self.folders, self.plans = folders, [read_plan(folder) for folder in folders]
         for folder, plan in zip(folders, self.plans, strict=True):
             there = len(finished_shards(folder).keys() & set(range(len(plan.shards))))
@@ -45,11 +54,49 @@ class ShardFolders:
                 raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
         self.spec = self.plans[0].spec  # what a clip is
         self.dataset = ShardDataset(folders, with_weights=True)
+        self.all_clips, self.hold_out = len(self.dataset), hold_out
+        self.rows = [row for plan in self.plans for row in plan.rows]
+        self.held = [False] * len(self.rows)  # which of them are held out
+        if hold_out is not None:
+            self.held = held_out(self.rows, hold_out.share, hold_out.fold)
+            if not (left := self._without_held()):
+                what = f"holds no clip without a video held out (a share of {hold_out.share:g})"
+                raise VidaugError(what, where=folders[0], hint="hold out less, or mix clips while training: --recipe")
+            self.dataset = self.dataset.only(left)
+
+    def _without_held(self) -> list[int]:
+        """Return the clips whose own video and whose partner are not held out, by their place in the data set."""
+        shown, first = [], 0
+        for folder, plan in zip(self.folders, self.plans, strict=True):
+            # A partner of -1 is none, and the last place of these.
+            held = np.array([*self.held[first : first + len(plan.rows)], False])
+            first += len(plan.rows)
+            for path in finished_shards(folder).values():
+                with Shard(path) as shard:
+                    shown.append(held[shard.column("sources")].any(axis=1))
+        return np.flatnonzero(~np.concatenate(shown)).tolist()
+
+    @property
+    def held_rows(self) -> list[Row]:
+        """The videos held out, each once."""
+        return list({row.name: row for row, out in zip(self.rows, self.held, strict=True) if out}.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """What is held out, a line each, and classes of which nothing is left."""
+        if self.hold_out is None:
+            return []
+        videos = len({row.name for row in self.rows})
+        gone, total = self.all_clips - len(self.dataset), count(self.all_clips, "clip")
+        what = f"held out: {len(self.held_rows)} of {count(videos, 'video')} ({groups_of(self.rows).text})"
+        absent = sorted({str(row.label) for row in self.held_rows} - self.labels)
+        nothing = f"no video of {first_few(absent)} is left to train on" if absent else ""
+        return [f"{what}; {gone} of {total} show them and are left out", *filter(None, [nothing])]
 
     @property
     def labels(self) -> set[str]:
         """Names of the classes that have clips."""
-        return {str(row.label) for plan in self.plans for row in plan.rows}
+        return {str(row.label) for row, out in zip(self.rows, self.held, strict=True) if not out}
 
     @property
     def mixed(self) -> Path | None:
@@ -60,7 +107,7 @@ class ShardFolders:
     @property
     def identity(self) -> list[Any]:
         """What tells these clips from others, wherever the folders lie, as JSON."""
-        return [plan.sha256 for plan in self.plans] + [len(self.dataset)]
+        return [plan.sha256 for plan in self.plans] + [self.all_clips]
 
     @property
     def made(self) -> list[dict[str, Any]]:
@@ -87,6 +134,7 @@ class TrainingRun:
     validation: ShardFolders | None = None  # one clean clip of each video
     recipe: Recipe | None = None  # for each batch, besides what made the shards
     init: Path | None = None  # weights to start from
+    init_sha256: str | None = None  # ... and their hash, where it is known: of a run that goes on, they may be gone
 
     def __post_init__(self) -> None:
         network = self.settings.network
@@ -171,8 +219,9 @@ class TrainingRun:
         return asdict(self.settings) | {
             "shards": self.shards.identity,
             "validation": self.validation and self.validation.identity,
+            "hold_out": self.shards.hold_out and asdict(self.shards.hold_out),
             "recipe": self.recipe and self.recipe.text,
-            "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
+            "init": self.init_sha256 or (self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()),
         }
 
     @property
@@ -190,6 +239,16 @@ def prepare_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in leftovers(folder):
         path.unlink(missing_ok=True)
+
+
+def held_videos(run: TrainingRun, root: Path | None = None) -> list[Row]:
+    """Return the videos held out, in the folder `root` if they were moved there.
+
+    Raises VidaugError when none of them is there and their clips are yet to be rendered.
+    """
+    rows, clips = run.shards.held_rows, run.validation_folder
+    rendered = is_shards(clips) and len(finished_shards(clips)) == len(read_plan(clips).shards)
+    return rows if rendered else relocate(rows, root)
 
 
 def render_validation(
