@@ -108,6 +108,7 @@ def command(
         if world.is_first:
             prepare_folder(out)
             new = overwrite or not run.last.exists()
+            report.note(*(run.cautions if new else ()))
             if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
                 report.note(advice)
             if val is not None and videos:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from importlib import resources
@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from vidaug_cli.errors import RecipeError, VidaugError
+from vidaug_cli.recipe.notes import Caution, Measured
 from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
 from vidaug_cli.recipe.registry import KINDS, TomlTable, aliases, op_name, ops_of, ops_with, spelled
-from vidaug_cli.schema import as_tuples, type_fault, type_faults
+from vidaug_cli.schema import as_tuples, parse, type_fault, type_faults
 from vidaug_cli.words import nearest, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
-_TOP = {"name": str, "summary": str, "reference": str, "mix_p": float, "augment": list, "mix": list}
+_NOTES = {"measured": Measured, "caution": Caution}  # tables that people are shown, and that make no clip
+_TOP = {"name": str, "summary": str, "reference": str, "mix_p": float, "augment": list, "mix": list, **_NOTES}
 _SHARES = {"augment": ("p", 1.0), "mix": ("weight", 1e6)}  # the key beside `op` of each kind of table, and its top
 
 
@@ -91,6 +93,15 @@ def shipped_recipes() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
 
 
+def stored_cautions(recipe: Recipe) -> Mapping[str, Caution]:
+    """Return the cautions of a recipe that was read from a stored text, which has none, if it is as it ships."""
+    names = recipe.name.split("+")
+    if not set(names) <= set(shipped_recipes()):
+        return {}
+    shipped = load_recipe(*names)
+    return shipped.cautions if shipped == recipe else {}
+
+
 def _parse(text: str, name: str) -> TomlTable:
     try:
         return tomllib.loads(text)
@@ -124,8 +135,10 @@ def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
             yield key, f"unknown key{nearest(key, _TOP)}"
         elif _TOP[key] is list and isinstance(value, dict | list) and not tables:
             yield key, f"should be tables, [[{key}]]"
-        elif fault := type_fault(value, _TOP[key]):
-            yield key, fault
+        else:
+            yield from (
+                (key, f"{place}: {fault}" if place else fault) for place, fault in type_faults(value, _TOP[key])
+            )
     if "mix_p" in table and not table.get("mix"):
         yield "mix_p", "there is no [[mix]] that it could be the chance of"
     elif not type_fault(chance := table.get("mix_p", 1.0), float) and not 0 <= chance <= 1:
@@ -143,11 +156,14 @@ def _merge(named: Sequence[tuple[str, TomlTable]]) -> tuple[TomlTable, list[str]
     if len(chances) > 1:
         faults.append(f"the recipes have different mix_p: {sorted(chances)}; make them one with a file")
 
+    names = [str(table.get("name", Path(name).stem)) for name, table in named]
+    notes = zip(names, (table.get("caution") for _, table in named), strict=True)
     return {
-        "name": "+".join(str(table.get("name", Path(name).stem)) for name, table in named),
+        "name": "+".join(names),
         **{key: "; ".join(table[key] for _, table in named if table.get(key)) for key in ("summary", "reference")},
         "mix_p": chances.pop() if chances else 1.0,
         **{kind: [dict(entry) for _, table in named for entry in table.get(kind, [])] for kind in KINDS},
+        "cautions": {name: parse(Caution, caution) for name, caution in notes if caution},
     }, faults
 
 

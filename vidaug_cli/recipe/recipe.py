@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
+
+from vidaug_cli.recipe.notes import Caution
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,7 @@ class Recipe:
     augment: tuple[AugmentStep, ...]
     mix: tuple[MixMember, ...]
     mix_p: float
+    cautions: Mapping[str, Caution] = field(default_factory=dict, compare=False)  # by recipe; not in the stored text
 
     @cached_property
     def text(self) -> str:
