@@ -34,6 +34,7 @@ def command(
     """
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.preview import rendered_strips, stored_strips
+    from vidaug_cli.data.shard.extremes import Extremes
     from vidaug_cli.draw.clips import check_suffixes, draw_pictures
 
     check_suffixes(out)
@@ -51,5 +52,8 @@ def command(
         plan = Plan(rows=(), recipe=recipe.load(), spec=spec.spec(), seed=seed)
         plan, _ = choice.fill(plan, [source], messages, limits=engine.limits)
         strips = rendered_strips(plan, engine, count)
+    extremes = Extremes.sum(Extremes.of(strip.video) for strip in strips)
+    if told := extremes and extremes.text(len(strips)):
+        messages.note(told)
     for path in draw_pictures(strips, out, columns=columns, thumb=thumb):
         messages.note(f"wrote {path}")
