@@ -11,6 +11,7 @@ from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.sampling import clip_fps
+from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import Failure, Record
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.clips import Legend, Strip
@@ -71,6 +72,6 @@ def _strip(plan: Plan, record: Record) -> Strip:
         title=f"{record.clip}: " + " + ".join(f"{name} {share:.0%}" for share, name in shares if share > 0),
         own=own or "",
         partner=partner,
-        note=", ".join(op_names(record.params)) or "crop and flip only",
+        note=", ".join([*(op_names(record.params) or ["crop and flip only"]), *Extremes.of(record.video).words]),
         fps=clip_fps(plan.spec, plan.rows[record.sources[0]]),
     )

@@ -36,6 +36,7 @@ def command(
     """
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.preview import DISTURBED, disturbed_strips, rendered_strips, stored_strips
+    from vidaug_cli.data.shard.extremes import Extremes
     from vidaug_cli.draw.clips import LEGEND, check_suffixes, draw_pictures
     from vidaug_cli.ops.disturbances import choose
 
@@ -57,6 +58,9 @@ def command(
         plan = Plan(rows=(), recipe=recipe.load(), spec=spec.spec(), seed=seed)
         plan, _ = choice.fill(plan, [source], messages, limits=engine.limits)
         strips = rendered_strips(plan, engine, count)
+    extremes = Extremes.sum(Extremes.of(strip.video) for strip in strips)
+    if told := extremes and extremes.text(len(strips)):
+        messages.note(told)
     if disturbances:
         strips = list(disturbed_strips(strips, disturbances))
     legend = DISTURBED if disturbances else LEGEND

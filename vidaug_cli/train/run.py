@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import ChainMap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -27,10 +28,11 @@ from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
-from vidaug_cli.recipe.loading import load_recipe
+from vidaug_cli.recipe.loading import load_recipe, stored_cautions
+from vidaug_cli.recipe.notes import caution_notes
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.train.pretrained import stored_architecture
-from vidaug_cli.train.settings import Settings
+from vidaug_cli.train.settings import Settings, budget_of
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
 from vidaug_cli.words import count, nearest
 from vidaug_cli.workers import worker_count
@@ -212,6 +214,13 @@ class TrainingRun:
     def best(self) -> Path:
         """The checkpoint to predict with: of the epoch that did best in validation, or else of the last."""
         return self.folder / "best.safetensors"
+
+    @property
+    def cautions(self) -> list[str]:
+        """A line for each recipe, of the shards or for each batch, that is known to hurt at this budget."""
+        stored = [stored_cautions(plan.recipe) for plan in self.shards.plans if plan.copies]
+        every = ChainMap(*[dict(cautions) for cautions in stored], dict(self.recipe.cautions) if self.recipe else {})
+        return caution_notes(every, budget_of(self.settings, len(self.shards.dataset)).clips_seen)
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from vidaug_cli.data.hdf5 import Attributes, Column, Format, text
+from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.errors import ShardError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.rng import MAX_SEED
@@ -141,6 +142,7 @@ class DoneRecord:
     sha256: str
     clips: int
     failures: tuple[Failure, ...]
+    extremes: Extremes | None = None  # clips that show next to nothing; None: not counted
 
     def __post_init__(self) -> None:
         rules = {name: (getattr(self, name) >= 0, "0 or more") for name in ("shard", "bytes", "clips")}
