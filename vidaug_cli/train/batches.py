@@ -68,6 +68,8 @@ class CropDataset(Dataset[tuple[Tensor, ...]]):
     ) -> None:
         self.shards, self.shape, self.stride, self.flip, self.seed = shards, shape, stride, flip, seed
         self.pairs = pairs
+        if pairs is not None and len(pairs) != len(shards):
+            raise ValueError(f"{len(pairs)} pairs for {len(shards)} clips")
         self.classes = tuple(classes) or shards.classes
         self._columns = torch.tensor([self.classes.index(name) for name in shards.classes])
 
