@@ -65,6 +65,9 @@ def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance
 
 def _strip(plan: Plan, record: Record) -> Strip:
     own, partner = (plan.rows[row].name if row >= 0 else None for row in record.sources)
+    notes = op_names(record.params)
+    if isinstance(plan.spec.stride, tuple):
+        notes.append(f"stride {record.params['own']['sample']['step']:.2f}")
     shares = sorted(zip(record.label.tolist(), plan.classes, strict=True), reverse=True)
     return Strip(
         video=record.video,
@@ -72,6 +75,6 @@ def _strip(plan: Plan, record: Record) -> Strip:
         title=f"{record.clip}: " + " + ".join(f"{name} {share:.0%}" for share, name in shares if share > 0),
         own=own or "",
         partner=partner,
-        note=", ".join([*(op_names(record.params) or ["crop and flip only"]), *Extremes.of(record.video).words]),
+        note=", ".join([*(notes or ["crop and flip only"]), *Extremes.of(record.video).words]),
         fps=clip_fps(plan.spec, plan.rows[record.sources[0]]),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.shard.format import DoneRecord, file_sha256
+from vidaug_cli.data.shard.format import DoneRecord, file_sha256, mixed_labels
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 
@@ -88,10 +88,8 @@ def _label_agrees(shard: Shard, labels: NDArray[np.float64], row_labels: Sequenc
         agrees = (abs(highest - mixed) <= TOLERANCE) | (abs(highest - 1) <= TOLERANCE)
         return np.asarray(agrees[:, 0] & ((labels > TOLERANCE).sum(1) <= 2))
     classes = np.asarray(row_labels, np.int64)
-    own, partner = (classes[np.clip(rows, 0, len(classes) - 1)] for rows in shard.column("sources").T)
-    wanted, each = np.zeros_like(labels), np.arange(len(labels))
-    wanted[each, own] = share
-    wanted[each, partner] += 1 - share
+    pairs = classes[np.clip(shard.column("sources"), 0, len(classes) - 1)]
+    wanted = mixed_labels(pairs, share, labels.shape[1])
     return np.asarray((abs(labels - wanted) <= TOLERANCE).all(1))
 
 

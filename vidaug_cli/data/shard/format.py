@@ -23,7 +23,7 @@ from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check, parse, parse_json
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int32, UInt8
+    from jaxtyping import Float32, Float64, Int32, Int64, UInt8
 
 FORMAT = "vidaug"
 VERSION = 1
@@ -120,6 +120,22 @@ class Record:
     params: dict[str, Any]  # every number drawn, as JSON holds it
     copy: int  # -1: the clean original of --keep-original
     clip: int  # position in the plan, unique in the output folder
+
+
+def mixed_labels(
+    pairs: Int64[np.ndarray, "clips 2"], share: Float64[np.ndarray, " clips"], classes: int
+) -> Float64[np.ndarray, "clips {classes}"]:
+    """Return the soft labels of clips: the mean weight of the frames for the own class, the rest for the partner's.
+
+    Args:
+        pairs: class of the own video and of the partner.
+        share: mean of the weights of a clip's frames, or of those of a part of it.
+        classes: how many there are.
+    """
+    labels, each = np.zeros((len(pairs), classes)), np.arange(len(pairs))
+    labels[each, pairs[:, 0]] = share
+    labels[each, pairs[:, 1]] += 1 - share
+    return labels
 
 
 @dataclass(frozen=True, kw_only=True)
