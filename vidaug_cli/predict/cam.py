@@ -65,15 +65,16 @@ def class_maps(network: SlowFast, video: Video, classes: Sequence[int]) -> Float
 def _pathways(network: SlowFast, video: Video) -> Iterator[Pathway]:
     """Yield for Slow and Fast the last maps, the head's weights on them, and the clip's frame of each map.
 
-    Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of Fast's frame
-    j * alpha. Nothing is centred on the frames it stands for. In double precision, which autocast leaves alone.
+    Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of the j-th frame
+    that Slow takes. Nothing is centred on the frames it stands for. In double precision, which autocast leaves alone.
     """
     slow, fast = network.features(video)
     step = max(1, video.shape[1] // network.architecture.fast_frames)
+    places = network.architecture.slow_places(fast.shape[2]), range(fast.shape[2])
     head, channels = network.head.weight.double(), slow.shape[1]
     weights = head[:, :channels], head[:, channels:]
-    for maps, weight, pitch in zip((slow, fast), weights, (step * network.architecture.alpha, step), strict=True):
-        yield maps.double(), weight, pitch * np.arange(maps.shape[2])
+    for maps, weight, frames in zip((slow, fast), weights, places, strict=True):
+        yield maps.double(), weight, step * np.array(frames)
 
 
 def resampling(at: Int64[np.ndarray, " n"], length: int) -> Float[Tensor, "t n"]:

@@ -90,7 +90,8 @@ def build(
     """
     settings, (checkpoint, amp) = run.settings, check_run(run, world, overwrite=overwrite)
     seed_torch(settings.seed, 0, 0)
-    network, initialised, average = SlowFast(run.architecture, len(run.classes)), None, None
+    architecture = checkpoint.architecture if checkpoint else run.architecture
+    network, initialised, average = SlowFast(architecture, len(run.classes)), None, None
     if run.init is not None and checkpoint is None:
         initialised = initialise(network, run.init, run.classes)
     network.to(world.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float, Float32
@@ -21,6 +21,7 @@ Maps = Float[Tensor, "clips _ frames _ _"]  # channels, frames, rows, columns; c
 LastMaps = Float[Tensor, "clips _ _ map_height map_width"]
 Logits = Float32[Tensor, "clips classes"]
 PerStage = tuple[int, int, int, int]  # for each of res2..res5
+SlowFrames = Literal["stride", "linspace"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Architecture:
     beta: int = 8  # Slow channels over Fast channels, 1/beta in the paper
     alpha: int = 8  # Fast frames over Slow frames
     fast_frames: int = 32  # frames of a clip the Fast pathway takes, evenly; 4x16 and 8x8 of 64 frames differ in alpha
+    slow_frames: SlowFrames = "stride"  # every alpha-th of Fast's, or as many from the first to the last, as PySlowFast
     lateral_kernel: int = 5  # frames a lateral convolution sees
     lateral_norm: bool = False  # BN and ReLU after the lateral convolutions
     head_bias: bool = False
@@ -59,6 +61,16 @@ class Architecture:
     def growth(self) -> int:
         """Channels that leave a residual block over those within it."""
         return 4 if self.bottleneck else 1
+
+    def slow_places(self, frames: int) -> list[int]:
+        """Return which of so many frames of Fast's Slow takes, in order.
+
+        With `linspace` they are those of PySlowFast's `pack_pathway_output`, rounded down from exact numbers.
+        """
+        places = range(0, frames, self.alpha)
+        if self.slow_frames == "stride":
+            return list(places)
+        return [number * (frames - 1) // max(1, len(places) - 1) for number in range(len(places))]
 
 
 _PAPER = Architecture()
@@ -108,6 +120,9 @@ class SlowFast(nn.Module):
         """Return the last maps of Slow and of Fast, before pooling; Fast has alpha times as many frames."""
         fast = self._normalise(video[:, :: max(1, video.shape[1] // self.architecture.fast_frames)])
         slow = fast[:, :, :: self.architecture.alpha]
+        if self.architecture.slow_frames != "stride":
+            places = torch.tensor(self.architecture.slow_places(fast.shape[2])).to(fast.device, non_blocking=True)
+            slow = fast.movedim(1, -1).index_select(1, places).movedim(-1, 1)  # channels stay last in memory
         slow, fast = self.slow.stem(slow), self.fast.stem(fast)
         for lateral, slow_stage, fast_stage in zip(self.laterals, self.slow.stages, self.fast.stages, strict=True):
             slow = slow_stage(torch.cat([slow, lateral(fast)], 1))

@@ -115,7 +115,7 @@ class CheckpointWriter:
         """Write the checkpoints after the last epoch of the history, if they are due. Raises VidaugError."""
         run, metrics = self.parts.run, history[-1]
         last = Checkpoint(
-            architecture=run.architecture,
+            architecture=self.parts.tested.architecture,
             classes=run.classes,
             clip=run.clip,
             # Copies, as the best may be written epochs later, and training goes on with the same tensors.
