@@ -172,6 +172,34 @@ def test_fast_takes_every_second_of_64_frames_and_slow_every_sixteenth() -> None
             assert torch.equal(before["slow"], after["slow"]) == (number % 16 != 0)
 
 
+@pytest.mark.parametrize("alpha", [1, 2, 4, 8, 16, 32])
+def test_frames_from_the_first_to_the_last_are_those_of_pyslowfast(alpha: int) -> None:
+    """As `pack_pathway_output` of PySlowFast takes them, where alpha divides the frames; and any number is taken."""
+    network = replace(TINY, alpha=alpha, slow_frames="linspace")
+    for frames in range(alpha, 257, alpha):
+        assert network.slow_places(frames) == torch.linspace(0, frames - 1, frames // alpha).long().tolist()
+    for frames in range(1, 257):
+        places = network.slow_places(frames)
+        assert len(places) == len(replace(network, slow_frames="stride").slow_places(frames))
+        assert [places[0], places[-1]] == ([0, frames - 1] if len(places) > 1 else [0, 0])
+
+
+@pytest.mark.parametrize("frames", [8, 16, 11])
+def test_slow_sees_the_frames_it_takes_alone(frames: int) -> None:
+    """The Fast pathway's way into Slow shut, a change of any other frame leaves Slow's maps alone."""
+    network = make(replace(TINY, slow_frames="linspace", fast_frames=8))
+    for lateral in network.laterals:
+        nn.init.zeros_(cast(nn.Conv3d, cast(nn.Sequential, lateral)[0]).weight)
+    video, step = clip(1, frames), max(1, frames // 8)
+    taken = [step * place for place in network.architecture.slow_places(len(range(0, frames, step)))]
+    with torch.no_grad():
+        before = network.features(video)[0]
+        for number in range(frames):
+            changed = video.clone()
+            changed[:, number] ^= 128
+            assert torch.equal(network.features(changed)[0], before) == (number not in taken)
+
+
 OTHER: dict[str, Any] = {
     "blocks": (1, 2, 1, 1),
     "bottleneck": True,
@@ -179,6 +207,7 @@ OTHER: dict[str, Any] = {
     "beta": 2,
     "alpha": 2,
     "fast_frames": 4,
+    "slow_frames": "linspace",
     "lateral_kernel": 3,
     "lateral_norm": True,
     "head_bias": True,
@@ -212,6 +241,7 @@ def test_every_setting_changes_something(field: str) -> None:
         ({"dropout": 1.0}, "below 1"),
         ({"std": 0.0}, "above 0"),
         ({"mean": float("nan")}, "0 to 255"),
+        ({"slow_frames": "last"}, "stride or linspace"),
     ],
 )
 def test_what_no_network_can_be(values: dict[str, Any], good: str) -> None:
