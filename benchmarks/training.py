@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,8 +32,8 @@ from vidaug_cli.train.state import Parts
 class Plain(SlowFast):
     """The same network as it is usually run."""
 
-    def _normalise(self, video: Tensor) -> Tensor:
-        return super()._normalise(video).contiguous()
+    def _see(self, video: Tensor, numbers: Sequence[int], seen: Sequence[str]) -> Tensor:
+        return super()._see(video, numbers, seen).contiguous()
 
 
 def plain(parts: Parts) -> Parts:

@@ -175,13 +175,16 @@ def test_fast_takes_every_second_of_64_frames_and_slow_every_sixteenth() -> None
 @pytest.mark.parametrize("alpha", [1, 2, 4, 8, 16, 32])
 def test_frames_from_the_first_to_the_last_are_those_of_pyslowfast(alpha: int) -> None:
     """As `pack_pathway_output` of PySlowFast takes them, where alpha divides the frames; and any number is taken."""
-    network = replace(TINY, alpha=alpha, slow_frames="linspace")
-    for frames in range(alpha, 257, alpha):
-        assert network.slow_places(frames) == torch.linspace(0, frames - 1, frames // alpha).long().tolist()
+    network = replace(TINY, alpha=alpha, slow_frames="linspace", fast_frames=256)
     for frames in range(1, 257):
-        places = network.slow_places(frames)
-        assert len(places) == len(replace(network, slow_frames="stride").slow_places(frames))
-        assert [places[0], places[-1]] == ([0, frames - 1] if len(places) > 1 else [0, 0])
+        slow, fast = network.frames_taken(frames)
+        strided, also_fast = replace(network, slow_frames="stride").frames_taken(frames)
+        assert list(fast) == list(also_fast) == list(range(frames))
+        assert list(strided) == list(range(0, frames, alpha))
+        assert len(slow) == len(strided)
+        assert [slow[0], slow[-1]] == ([0, frames - 1] if len(slow) > 1 else [0, 0])
+        if frames % alpha == 0:
+            assert slow == torch.linspace(0, frames - 1, frames // alpha).long().tolist()
 
 
 @pytest.mark.parametrize("frames", [8, 16, 11])
@@ -190,8 +193,7 @@ def test_slow_sees_the_frames_it_takes_alone(frames: int) -> None:
     network = make(replace(TINY, slow_frames="linspace", fast_frames=8))
     for lateral in network.laterals:
         nn.init.zeros_(cast(nn.Conv3d, cast(nn.Sequential, lateral)[0]).weight)
-    video, step = clip(1, frames), max(1, frames // 8)
-    taken = [step * place for place in network.architecture.slow_places(len(range(0, frames, step)))]
+    video, (taken, _) = clip(1, frames), network.architecture.frames_taken(frames)
     with torch.no_grad():
         before = network.features(video)[0]
         for number in range(frames):

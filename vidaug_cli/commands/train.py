@@ -17,6 +17,10 @@ class SettingOptions:
     """Settings of the training in place of the preset's; None where one is not given."""
 
     network: str | None = option("Such as r18-small, r50-4x16, r101-8x8-original.", metavar="NAME")
+    input: Literal["rgb", "diff", "rgb+diff", "slow-rgb-fast-diff"] | None = option(
+        "What the network sees: frames, differences of frames, both.  [default: rgb, or as the weights of --init]",
+        metavar="rgb|diff|rgb+diff|slow-rgb-fast-diff",
+    )
     epochs: int | None = option("Passes over the shards.")
     batch_size: int | None = option("Clips in a step, over all processes.")
     accumulate: int | None = option("Parts to work a batch off in, to save memory.")

@@ -69,12 +69,11 @@ def _pathways(network: SlowFast, video: Video) -> Iterator[Pathway]:
     that Slow takes. Nothing is centred on the frames it stands for. In double precision, which autocast leaves alone.
     """
     slow, fast = network.features(video)
-    step = max(1, video.shape[1] // network.architecture.fast_frames)
-    places = network.architecture.slow_places(fast.shape[2]), range(fast.shape[2])
     head, channels = network.head.weight.double(), slow.shape[1]
     weights = head[:, :channels], head[:, channels:]
-    for maps, weight, frames in zip((slow, fast), weights, places, strict=True):
-        yield maps.double(), weight, step * np.array(frames)
+    taken = network.architecture.frames_taken(video.shape[1])
+    for maps, weight, frames in zip((slow, fast), weights, taken, strict=True):
+        yield maps.double(), weight, np.array(frames)
 
 
 def resampling(at: Int64[np.ndarray, " n"], length: int) -> Float[Tensor, "t n"]:

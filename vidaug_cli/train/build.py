@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.device import Amp, training_amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.rng import Step, generator
@@ -19,10 +21,11 @@ from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics
 from vidaug_cli.train.pretrained import Initialised, initialise, read_foreign
 from vidaug_cli.train.run import TrainingRun
-from vidaug_cli.train.slowfast import SlowFast
+from vidaug_cli.train.slowfast import Architecture, SlowFast
 from vidaug_cli.train.state import Parts, restore
 from vidaug_cli.words import count
 
+DIFF_CLIPS = 64  # that the spread of differences is measured on
 MAX_THREADS = 4096  # more in a checkpoint are not believed
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
@@ -90,7 +93,7 @@ def build(
     """
     settings, (checkpoint, amp) = run.settings, check_run(run, world, overwrite=overwrite)
     seed_torch(settings.seed, 0, 0)
-    architecture = checkpoint.architecture if checkpoint else run.architecture
+    architecture = checkpoint.architecture if checkpoint else with_diff_std(run.architecture, run.shards.dataset)
     network, initialised, average = SlowFast(architecture, len(run.classes)), None, None
     if run.init is not None and checkpoint is None:
         initialised = initialise(network, run.init, run.classes)
@@ -144,6 +147,18 @@ def build(
             *filter(None, [reading_note(workers)]),
         ],
     )
+
+
+def with_diff_std(architecture: Architecture, shards: ShardDataset) -> Architecture:
+    """Return the architecture with the spread of the differences of frames in the clips, of 64 of them at most.
+
+    It is the root of their mean square, in levels, so that what a network sees has a spread of 1; and 1 at the least.
+    """
+    if "diff" not in architecture.input:
+        return architecture
+    clips = (shards[index][0].short() for index in range(0, len(shards), -(-len(shards) // DIFF_CLIPS)))
+    spread = torch.tensor([float(clip.diff(dim=0).float().square().mean()) for clip in clips if len(clip) > 1])
+    return replace(architecture, diff_std=round(max(1.0, float(spread.mean().sqrt()) if len(spread) else 1.0), 3))
 
 
 def seed_torch(seed: int, epoch: int, stream: int) -> None:

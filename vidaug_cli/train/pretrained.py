@@ -23,7 +23,8 @@ HINT = (
 HEAD = ("head.weight", "head.bias")
 # What shapes of weights do not tell: fields that change what the weights mean, and fields that do not or that a network
 # takes over with its weights
-TELLING, SILENT = ("alpha", "fast_frames", "mean", "std"), ("zero_init", "dropout", "slow_frames")
+TELLING = ("alpha", "fast_frames", "mean", "std", "input")
+SILENT = ("zero_init", "dropout", "diff_std", "slow_frames")
 
 
 class _Index(int):
@@ -98,6 +99,12 @@ class Initialised:
         return f"{self.tensors} tensors as in {self.source}, {'kept' if self.head else 'new'} head"
 
 
+def stored_architecture(path: Path) -> Architecture | None:
+    """Return the architecture that a checkpoint of vidaug names; None of other programs' files."""
+    checkpoint = _state_dict(path)[1]
+    return checkpoint.architecture if checkpoint else None
+
+
 def initialise(network: SlowFast, path: Path, classes: Sequence[str]) -> Initialised:
     """Give a network the weights in a file, but for the head where that is for other classes. Raises VidaugError.
 
@@ -130,7 +137,7 @@ def read_foreign(
     if faults := _faults(tensors, architecture, source, len(classes) if keep_head else None):
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         fitting = [name for name, other in ARCHITECTURES.items() if not _faults(tensors, other, source, rows)]
-        fitting = _networks(checkpoint.architecture, SILENT) if checkpoint else fitting
+        fitting = _options(checkpoint.architecture) if checkpoint else fitting
         raise _misfit(f"does not fit the network: {', '.join(faults[:3])}{more}", path, fitting)
     if checkpoint:
         _check_same(checkpoint.architecture, architecture, path)
@@ -146,6 +153,7 @@ def read_foreign(
         and named != tuple(classes),
         "its head is for other classes, and a new one is trained": not keep_head,
         "it names no classes: those of its head are taken to be these, in this order": keep_head and not checkpoint,
+        "its first layers saw frames, and here they see differences": not checkpoint and architecture.input != "rgb",
         _alike(architecture): not checkpoint,
         f"Slow takes its frames from the first to the last of a clip, as in {source}": not checkpoint
         and source in SLOW_FRAMES,
@@ -170,13 +178,19 @@ def _networks(architecture: Architecture, but: Sequence[str]) -> list[str]:
 def _check_same(trained: Architecture, wanted: Architecture, path: Path) -> None:
     """Raise VidaugError when weights of one network would be taken for the other's, whose shapes are the same."""
     if odd := [name for name in TELLING if getattr(trained, name) != getattr(wanted, name)]:
-        one, two = (", ".join(f"{name} = {getattr(network, name):g}" for name in odd) for network in (trained, wanted))
-        raise _misfit(f"was trained with {one}, and this network has {two}", path, _networks(trained, SILENT))
+        one, two = (", ".join(f"{name} = {getattr(network, name)}" for name in odd) for network in (trained, wanted))
+        raise _misfit(f"was trained with {one}, and this network has {two}", path, _options(trained))
+
+
+def _options(trained: Architecture) -> list[str]:
+    """Return for each network that this one may be, what stands after `--network` to get it."""
+    given = f" --input {trained.input}" if trained.input != "rgb" else ""
+    return [name + given for name in _networks(trained, (*SILENT, "input"))]
 
 
 def _alike(architecture: Architecture) -> str:
     """Return which networks' weights have these shapes, in words; empty if there is one."""
-    alike, taken = _networks(architecture, TELLING + SILENT), _networks(architecture, SILENT)
+    alike, taken = _networks(architecture, TELLING + SILENT), _networks(architecture, (*SILENT, "input"))
     if len(alike) < 2:
         return ""
     return f"it fits {' and '.join(alike)} alike, and is taken for {' or '.join(taken) or 'the network asked for'}"

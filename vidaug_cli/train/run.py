@@ -23,6 +23,7 @@ from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.recipe.recipe import Recipe
+from vidaug_cli.train.pretrained import stored_architecture
 from vidaug_cli.train.settings import Settings
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
 from vidaug_cli.words import nearest
@@ -108,11 +109,13 @@ class TrainingRun:
         """Names in label order."""
         return self.shards.dataset.classes
 
-    @property
+    @cached_property
     def architecture(self) -> Architecture:
-        """The network's, with the dropout of the settings."""
-        architecture, dropout = ARCHITECTURES[self.settings.network], self.settings.dropout
-        return architecture if dropout is None else replace(architecture, dropout=dropout)
+        """The network's, with the dropout and the input of the settings, or the input of the weights to start from."""
+        settings, stored = self.settings, self.init and stored_architecture(self.init)
+        chosen = {"dropout": settings.dropout, "input": settings.input or (stored and stored.input)}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return replace(ARCHITECTURES[settings.network], **given)  # type: ignore[arg-type]
 
     @property
     def clip(self) -> ClipSpec:
@@ -130,8 +133,8 @@ class TrainingRun:
     @property
     def pathway_frames(self) -> tuple[int, int]:
         """Frames of a clip in the Slow pathway and in the Fast one."""
-        fast = len(range(0, self.clip.frames, max(1, self.clip.frames // self.architecture.fast_frames)))
-        return -(-fast // self.architecture.alpha), fast
+        slow, fast = self.architecture.frames_taken(self.clip.frames)
+        return len(slow), len(fast)
 
     @property
     def validation_folder(self) -> Path:

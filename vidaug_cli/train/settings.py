@@ -11,6 +11,7 @@ from vidaug_cli.device import Amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check
+from vidaug_cli.train.slowfast import Input
 from vidaug_cli.words import nearest
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -21,6 +22,7 @@ class Settings:
     """How a network is trained: its clips and this decide the weights. The default is arXiv:2008.05721's protocol."""
 
     network: str = "r50-4x16"  # a key of slowfast.ARCHITECTURES
+    input: Input | None = None  # what the network sees of a clip; None: as the weights to start from, else rgb
     epochs: int = 150  # passes over the shards
     batch_size: int = 16  # clips that go into one step of the optimizer, over all processes
     accumulate: int = 1  # parts in which a process does its share of a batch, to save memory

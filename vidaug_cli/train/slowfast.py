@@ -11,17 +11,27 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.schema import check
 
 Maps = Float[Tensor, "clips _ frames _ _"]  # channels, frames, rows, columns; channels last in memory
+Seen = Float[Tensor, "clips _ _ _ _"]  # every so many frames of a clip
 LastMaps = Float[Tensor, "clips _ _ map_height map_width"]
 Logits = Float32[Tensor, "clips classes"]
 PerStage = tuple[int, int, int, int]  # for each of res2..res5
+Kernel = tuple[int, int, int]  # frames, rows, columns
 SlowFrames = Literal["stride", "linspace"]
+Input = Literal["rgb", "diff", "rgb+diff", "slow-rgb-fast-diff"]
+
+PATHWAY_INPUTS: dict[Input, tuple[tuple[str, ...], tuple[str, ...]]] = {  # what Slow sees, and Fast
+    "rgb": (("rgb",), ("rgb",)),
+    "diff": (("diff",), ("diff",)),
+    "rgb+diff": (("rgb", "diff"), ("rgb", "diff")),
+    "slow-rgb-fast-diff": (("rgb",), ("diff",)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +45,8 @@ class Architecture:
     alpha: int = 8  # Fast frames over Slow frames
     fast_frames: int = 32  # frames of a clip the Fast pathway takes, evenly; 4x16 and 8x8 of 64 frames differ in alpha
     slow_frames: SlowFrames = "stride"  # every alpha-th of Fast's, or as many from the first to the last, as PySlowFast
+    slow_stem: Kernel = (1, 7, 7)
+    fast_stem: Kernel = (5, 7, 7)
     lateral_kernel: int = 5  # frames a lateral convolution sees
     lateral_norm: bool = False  # BN and ReLU after the lateral convolutions
     head_bias: bool = False
@@ -42,9 +54,15 @@ class Architecture:
     dropout: float = 0.5
     mean: float = 128.0  # of the 256 levels: a network sees (level - mean) / std
     std: float = 128.0
+    input: Input = "rgb"  # diff: the next frame less this one, as in TSN (arXiv:1608.00859, section 3.2)
+    diff_std: float = 16.0  # levels: a network sees difference / diff_std
 
     def __post_init__(self) -> None:
-        rules = {
+        stems = {
+            name: (set(kernel) <= set(range(1, 16, 2)), "three odd numbers, 1 to 15")
+            for name, kernel in (("slow_stem", self.slow_stem), ("fast_stem", self.fast_stem))
+        }
+        rules = stems | {
             "blocks": (len(self.blocks) == 4 and set(self.blocks) <= set(range(1, 65)), "four counts, 1 to 64"),
             "width": (1 <= self.width <= 512, "1 to 512"),
             "beta": (1 <= self.beta <= self.width and self.width % self.beta == 0, "a divisor of width"),
@@ -54,6 +72,7 @@ class Architecture:
             "dropout": (0 <= self.dropout < 1, "0 to below 1"),
             "mean": (0 <= self.mean <= 255, "0 to 255"),
             "std": (0 < self.std <= 255, "above 0, at most 255"),
+            "diff_std": (0 < self.diff_std <= 255, "above 0, at most 255"),
         }
         check(self, rules, where="network")
 
@@ -62,23 +81,27 @@ class Architecture:
         """Channels that leave a residual block over those within it."""
         return 4 if self.bottleneck else 1
 
-    def slow_places(self, frames: int) -> list[int]:
-        """Return which of so many frames of Fast's Slow takes, in order.
+    def frames_taken(self, frames: int) -> tuple[Sequence[int], Sequence[int]]:
+        """Return which frames of a clip of so many Slow takes, and Fast.
 
-        With `linspace` they are those of PySlowFast's `pack_pathway_output`, rounded down from exact numbers.
+        With `linspace` Slow's are those of PySlowFast's `pack_pathway_output`, rounded down from exact numbers.
         """
-        places = range(0, frames, self.alpha)
+        fast = range(0, frames, max(1, frames // self.fast_frames))
+        slow = fast[:: self.alpha]
         if self.slow_frames == "stride":
-            return list(places)
-        return [number * (frames - 1) // max(1, len(places) - 1) for number in range(len(places))]
+            return slow, fast
+        return [fast[number * (len(fast) - 1) // max(1, len(slow) - 1)] for number in range(len(slow))], fast
 
 
 _PAPER = Architecture()
 _ORIGINAL = replace(_PAPER, lateral_norm=True, head_bias=True, mean=0.45 * 255, std=0.225 * 255)
 _MMACTION2 = replace(_PAPER, head_bias=True, mean=114.5, std=57.63)  # of its three channels, the mean
 
+_SMALL = replace(_PAPER, blocks=(1, 1, 1, 1), bottleneck=False, width=16, beta=4, alpha=4)
+
 ARCHITECTURES = {
-    "r10-small": replace(_PAPER, blocks=(1, 1, 1, 1), bottleneck=False, width=16, beta=4, alpha=4),
+    "r10-tiny": replace(_SMALL, slow_stem=(1, 5, 5), fast_stem=(3, 3, 3)),
+    "r10-small": _SMALL,
     "r18-small": replace(_PAPER, blocks=(2, 2, 2, 2), bottleneck=False, width=32, beta=4, alpha=4),
     "r18-4x16": replace(_PAPER, blocks=(2, 2, 2, 2), bottleneck=False),
     "r50-4x16": _PAPER,
@@ -102,8 +125,9 @@ class SlowFast(nn.Module):
         self.architecture = a = architecture
         fast_width = a.width // a.beta
         given = [fast_width, *(fast_width * a.growth * 2**stage for stage in range(3))]  # by Fast, before res2..res5
-        self.slow = Pathway(a, a.width, 1, (1, 1, 3, 3), [2 * width for width in given])
-        self.fast = Pathway(a, fast_width, 5, (3, 3, 3, 3), (0, 0, 0, 0))
+        slow, fast = (3 * len(seen) for seen in PATHWAY_INPUTS[a.input])
+        self.slow = Pathway(a, slow, a.width, a.slow_stem, (1, 1, 3, 3), [2 * width for width in given])
+        self.fast = Pathway(a, fast, fast_width, a.fast_stem, (3, 3, 3, 3), (0, 0, 0, 0))
         self.laterals = nn.ModuleList(_lateral(a, width) for width in given)
         self.dropout = nn.Dropout(a.dropout)
         self.head = nn.Linear((a.width + fast_width) * a.growth * 8, classes, bias=a.head_bias)
@@ -118,22 +142,31 @@ class SlowFast(nn.Module):
 
     def features(self, video: Video) -> tuple[LastMaps, LastMaps]:
         """Return the last maps of Slow and of Fast, before pooling; Fast has alpha times as many frames."""
-        fast = self._normalise(video[:, :: max(1, video.shape[1] // self.architecture.fast_frames)])
-        slow = fast[:, :, :: self.architecture.alpha]
-        if self.architecture.slow_frames != "stride":
-            places = torch.tensor(self.architecture.slow_places(fast.shape[2])).to(fast.device, non_blocking=True)
-            slow = fast.movedim(1, -1).index_select(1, places).movedim(-1, 1)  # channels stay last in memory
+        on_slow, on_fast = self.architecture.frames_taken(video.shape[1])
+        seen_by_slow, seen_by_fast = PATHWAY_INPUTS[self.architecture.input]
+        slow, fast = self._see(video, on_slow, seen_by_slow), self._see(video, on_fast, seen_by_fast)
         slow, fast = self.slow.stem(slow), self.fast.stem(fast)
         for lateral, slow_stage, fast_stage in zip(self.laterals, self.slow.stages, self.fast.stages, strict=True):
             slow = slow_stage(torch.cat([slow, lateral(fast)], 1))
             fast = fast_stage(fast)
         return slow, fast
 
-    def _normalise(self, video: Video) -> Maps:
-        """Return floats (B, C, T, H, W), a view: convolutions want the channels last in memory, as clips have them."""
-        kind = video.device.type
+    def _see(self, video: Video, numbers: Sequence[int], seen: Sequence[str]) -> Seen:
+        """Return frames by number as floats (B, C, T, H, W), a view of channels last: as convolutions want them.
+
+        A difference is from a frame to the next of the clip, whichever are taken; after the last frame nothing moves.
+        bfloat16 holds levels and their differences exactly.
+        """
+        a, kind = self.architecture, video.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.head.weight.dtype
-        return video.to(dtype, copy=True).sub_(self.architecture.mean).mul_(1 / self.architecture.std).movedim(-1, 1)
+        frames = _frames(video, numbers).to(dtype, copy=True)
+        parts = []
+        if "diff" in seen:
+            following = _frames(video, [min(number + 1, video.shape[1] - 1) for number in numbers])
+            parts = [following.to(dtype).sub_(frames).mul_(1 / a.diff_std)]
+        if "rgb" in seen:
+            parts.insert(0, frames.sub_(a.mean).mul_(1 / a.std))
+        return (torch.cat(parts, -1) if len(parts) > 1 else parts[0]).movedim(-1, 1)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -146,22 +179,36 @@ class SlowFast(nn.Module):
             nn.init.zeros_(self.head.bias)
 
 
+def _frames(video: Video, numbers: Sequence[int]) -> UInt8[Tensor, "clips _ _ _ 3"]:
+    """Return frames of clips by number, those of a range as a view."""
+    if isinstance(numbers, range):
+        return video[:, numbers.start : numbers.stop : numbers.step]
+    return video.index_select(1, torch.tensor(numbers).to(video.device, non_blocking=True))
+
+
 class Pathway(nn.Module):
     """A stem and res2..res5.
 
     Args:
+        inputs: channels that come in.
         width: channels of the stem; the blocks of res2..res5 are 1, 2, 4 and 8 times as wide inside.
-        stem_frames: frames the stem's convolution sees.
+        stem: what the stem's convolution sees.
         block_frames: frames the first convolution of a block sees, in res2..res5.
         lateral: channels that come in from the other pathway, before res2..res5.
     """
 
     def __init__(
-        self, architecture: Architecture, width: int, stem_frames: int, block_frames: PerStage, lateral: Sequence[int]
+        self,
+        architecture: Architecture,
+        inputs: int,
+        width: int,
+        stem: Kernel,
+        block_frames: PerStage,
+        lateral: Sequence[int],
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            _conv(3, width, (stem_frames, 7, 7), 2),
+            _conv(inputs, width, stem, 2),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
@@ -213,7 +260,7 @@ def _lateral(architecture: Architecture, width: int) -> nn.Sequential:
     return nn.Sequential(convolution, *norm)
 
 
-def _conv(inputs: int, outputs: int, kernel: tuple[int, int, int], stride: int = 1) -> nn.Conv3d:
+def _conv(inputs: int, outputs: int, kernel: Kernel, stride: int = 1) -> nn.Conv3d:
     """Return a convolution that keeps the number of frames, and divides rows and columns by its stride."""
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding, bias=False)
