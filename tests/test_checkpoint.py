@@ -437,11 +437,11 @@ def test_what_is_taken_for_granted_of_a_head_is_noted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", TELLING)
 def test_a_checkpoint_of_another_network_of_the_same_shapes_is_refused(tmp_path: Path, name: str) -> None:
-    value: Any = {"alpha": 2, "fast_frames": 16, "mean": 100.0, "std": 58.5}[name]
+    value: Any = {"alpha": 2, "fast_frames": 16, "mean": 100.0, "std": 58.5, "input": "diff"}[name]
     made(tmp_path / "x.pt")
     with pytest.raises(VidaugError) as caught:
         initialise(SlowFast(replace(TINY, **{name: value}), 3), tmp_path / "x.pt", CLASSES)
-    told = f"was trained with {name} = {getattr(TINY, name):g}, and this network has {name} = {value:g}"
+    told = f"was trained with {name} = {getattr(TINY, name)}, and this network has {name} = {value}"
     assert str(caught.value).startswith(f"{tmp_path / 'x.pt'}: {told}; --init takes")
 
 
@@ -449,10 +449,8 @@ def test_the_network_that_a_checkpoint_is_of_is_named(tmp_path: Path, monkeypatc
     monkeypatch.setitem(ARCHITECTURES, "tiny", replace(TINY, dropout=0.125))
     made(tmp_path / "x.pt")
     fault = fault_of(tmp_path / "x.pt", replace(TINY, alpha=8, mean=0.0))
-    assert (
-        fault
-        == "was trained with alpha = 4, mean = 128, and this network has alpha = 8, mean = 0; it fits --network tiny"
-    )
+    told = "was trained with alpha = 4, mean = 128.0, and this network has alpha = 8, mean = 0.0"
+    assert fault == f"{told}; it fits --network tiny"
 
 
 def test_of_networks_that_fit_only_the_one_of_the_checkpoint_is_named(
@@ -490,6 +488,8 @@ def test_shapes_do_not_tell_those_fields_and_tell_the_others() -> None:
             {"zero_init": True},
             {"dropout": 0.1},
             {"slow_frames": "linspace"},
+            {"input": "diff"},
+            {"diff_std": 1.0},
         ):
             assert shapes(replace(group, **change)) == shapes(group)
     base = ARCHITECTURES["r18-small"]

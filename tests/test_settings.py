@@ -16,6 +16,7 @@ from vidaug_cli.train.settings import PRESETS, Settings, lr_share, preset_settin
 from vidaug_cli.train.slowfast import ARCHITECTURES
 
 REFUSED: list[tuple[str, Any, str]] = [
+    ("input", "flow", "rgb, diff, rgb+diff or slow-rgb-fast-diff"),
     ("epochs", 0, "1 or more"),
     ("epochs", 1_000_001, "1 or more"),
     ("batch_size", 0, "1 to 65536"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any, cast
+from math import prod
+from typing import Any, cast, get_args
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, Block, SlowFast
+from vidaug_cli.train.slowfast import ARCHITECTURES, PATHWAY_INPUTS, Architecture, Block, Input, SlowFast
 
 TINY = Architecture(blocks=(1, 1, 1, 1), bottleneck=False, width=8, beta=4, alpha=4, fast_frames=8)
 
@@ -52,7 +54,8 @@ def closed_form(a: Architecture, classes: int) -> int:
     fast = a.width // a.beta
     growth = 4 if a.bottleneck else 1
     fused = [fast] + [fast * growth * 2**stage for stage in range(3)]  # Fast channels before each stage
-    total = 3 * 49 * (a.width + 5 * fast) + 2 * (a.width + fast)
+    seen = {"rgb": (3, 3), "diff": (3, 3), "rgb+diff": (6, 6), "slow-rgb-fast-diff": (3, 3)}[a.input]
+    total = seen[0] * prod(a.slow_stem) * a.width + seen[1] * prod(a.fast_stem) * fast + 2 * (a.width + fast)
     total += sum(2 * width * width * a.lateral_kernel + (4 * width if a.lateral_norm else 0) for width in fused)
     for width, frames, extra in ((a.width, (1, 1, 3, 3), fused), (fast, (3, 3, 3, 3), [0] * 4)):
         channels = width
@@ -82,6 +85,9 @@ small_architectures = st.builds(
     lateral_norm=st.booleans(),
     head_bias=st.booleans(),
     zero_init=st.booleans(),
+    slow_stem=st.tuples(*[st.sampled_from([1, 3, 5])] * 3),
+    fast_stem=st.tuples(*[st.sampled_from([1, 3, 5, 7])] * 3),
+    input=st.sampled_from(get_args(Input)),
 )
 
 
@@ -113,6 +119,51 @@ def test_clips_are_not_turned_on_their_way_in() -> None:
     assert torch.allclose(seen[0].permute(0, 2, 3, 4, 1), (video[:, ::2].float() - 128) / 128, atol=1e-6)
     assert torch.equal(video, before)
     assert all(one.is_contiguous(memory_format=torch.channels_last_3d) for one in maps)
+
+
+def stem_inputs(architecture: Architecture, video: Tensor) -> tuple[Tensor, Tensor]:
+    """What Slow sees and what Fast sees, (B, T, H, W, C)."""
+    network, seen = make(architecture), []
+    for pathway in (network.slow, network.fast):
+        pathway.stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].permute(0, 2, 3, 4, 1)))
+    network.features(video)
+    return seen[0], seen[1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(get_args(Input)), st.integers(1, 24), st.integers(1, 9), st.integers(1, 4), st.booleans())
+def test_what_each_pathway_sees(kind: Input, frames: int, fast_frames: int, alpha: int, half: bool) -> None:
+    """Levels and differences to the clip's next frame, by numpy; nothing moves after the last."""
+    a = replace(TINY, input=kind, fast_frames=fast_frames, alpha=alpha, mean=100.0, std=50.0, diff_std=8.0)
+    video = clip(2, frames, 16)
+    levels = video.numpy().astype(np.float64)
+    moves = np.diff(levels, axis=1, append=levels[:, -1:])
+    parts = {"rgb": (levels - 100) / 50, "diff": moves / 8}
+    step = max(1, frames // fast_frames)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        both = stem_inputs(a, video)
+    for seen, names, every in zip(both, PATHWAY_INPUTS[kind], (step * alpha, step), strict=True):
+        wanted = np.concatenate([parts[name] for name in names], -1)[:, ::every]
+        assert seen.shape == wanted.shape
+        assert np.allclose(seen.float().numpy(), wanted, rtol=0, atol=0.02 if half else 1e-5)
+
+
+def test_differences_in_bfloat16_are_exact() -> None:
+    """Else a small movement on a bright ground would be rounded away."""
+    video = torch.arange(256, dtype=torch.uint8).repeat(2, 1)
+    video = torch.stack([video[0].flip(0), video[1]])[None, :, :, None, None].expand(1, 2, 256, 16, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, fast = stem_inputs(replace(TINY, input="diff", diff_std=1.0), video)
+    assert fast[0, 0, :, 0, 0].tolist() == list(range(-255, 256, 2))
+
+
+def test_a_network_on_differences_sees_nothing_that_stands_still() -> None:
+    network = make(replace(TINY, input="diff"))
+    static = clip(2, 1, 32).expand(2, 8, 32, 32, 3)
+    assert torch.equal(network(static)[0], network(static)[1])
+    moving = clip(1).clamp(0, 200)
+    assert torch.equal(network(moving), network(moving + 55))
+    assert not torch.equal(network(moving), network(moving.flip(1)))
 
 
 def test_shapes_of_the_last_maps() -> None:
@@ -217,6 +268,10 @@ OTHER: dict[str, Any] = {
     "dropout": 0.1,
     "mean": 100.0,
     "std": 60.0,
+    "slow_stem": (1, 5, 5),
+    "fast_stem": (3, 3, 3),
+    "input": "diff",
+    "diff_std": 8.0,
 }
 
 
@@ -228,8 +283,9 @@ def test_every_setting_changes_something(field: str) -> None:
         torch.manual_seed(0)
         return [tuple(parameter.shape) for parameter in network.parameters()], network(clip())
 
-    shapes, logits = result(TINY)
-    other_shapes, other_logits = result(replace(TINY, **{field: OTHER[field]}))
+    base = replace(TINY, input="rgb+diff") if field == "diff_std" else TINY
+    shapes, logits = result(base)
+    other_shapes, other_logits = result(replace(base, **{field: OTHER[field]}))
     assert shapes != other_shapes or not torch.allclose(logits, other_logits, atol=1e-6)
 
 
@@ -244,6 +300,10 @@ def test_every_setting_changes_something(field: str) -> None:
         ({"std": 0.0}, "above 0"),
         ({"mean": float("nan")}, "0 to 255"),
         ({"slow_frames": "last"}, "stride or linspace"),
+        ({"slow_stem": (1, 4, 4)}, "three odd numbers"),
+        ({"fast_stem": (3, 3, 17)}, "three odd numbers"),
+        ({"input": "flow"}, r"rgb, diff, rgb\+diff or slow-rgb-fast-diff"),
+        ({"diff_std": 0.0}, "above 0"),
     ],
 )
 def test_what_no_network_can_be(values: dict[str, Any], good: str) -> None:

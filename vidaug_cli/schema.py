@@ -32,11 +32,14 @@ def check(
 ) -> None:
     """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good.
 
-    A field whose type is a `Literal` needs no rule: it has to be one of those values.
+    A field whose type is a `Literal` needs no rule: it has to be one of those values, or None where that is allowed.
     """
     kind: Any = type(settings)
-    hints = {name: hint for name, (hint, *_) in (_fields(kind) or {}).items() if get_origin(hint) is Literal}
-    choices = {name: (getattr(settings, name) in get_args(hint), _either(hint)) for name, hint in hints.items()}
+    choices = {}
+    for name, (field_hint, *_) in (_fields(kind) or {}).items():
+        for literal in (each for each in (field_hint, *get_args(field_hint)) if get_origin(each) is Literal):
+            value, optional = getattr(settings, name), NoneType in get_args(field_hint)
+            choices[name] = (value in get_args(literal) or (optional and value is None), _either(literal))
     broken = {name: good for name, (holds, good) in (choices | rules).items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:

@@ -46,7 +46,7 @@ def command(
     *,
     val: str | None = option("Clips or videos to test every epoch on.", metavar="SHARDS|VIDEOS"),
     out: Path = out_option("Folder of the run: checkpoints, metrics, curves.", example="run"),
-    preset: str = option("Where settings start.", default="small", metavar="small|vipriors2020"),
+    preset: str = option("Where settings start.", default="small", metavar="small|tiny|vipriors2020"),
     chosen: SettingOptions,
     recipe: RecipeOptions,
     init: Path | None = option("Weights to start from: a checkpoint, or a release."),

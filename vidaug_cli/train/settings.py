@@ -63,11 +63,14 @@ class Settings:
         check(self, rules, where="training")
 
 
+_SMALL = Settings(
+    network="r10-small", epochs=10, batch_size=12, optimizer="adamw", lr=3e-3, weight_decay=0.05, warmup=1.0
+)
+
 PRESETS = {
     "vipriors2020": Settings(),
-    "small": Settings(
-        network="r10-small", epochs=10, batch_size=12, optimizer="adamw", lr=3e-3, weight_decay=0.05, warmup=1.0
-    ),
+    "small": _SMALL,
+    "tiny": replace(_SMALL, network="r10-tiny"),  # for clips of 48 pixels
 }
 
 
