@@ -334,11 +334,16 @@ FORMS = {
 
 
 def foreign(path: Path, source: str, architecture: Architecture, classes: int = 3) -> dict[str, Tensor]:
-    """Write what the other program would; its state dict, with values of which no two tensors have the same."""
+    """Write what the other program would; its state dict, with values of which no two tensors have the same.
+
+    MMAction2's head has the columns of Fast first in the file, and here those of Slow.
+    """
     rename = NAMES[source]
     state = OrderedDict(
         (rename(name), weight) for name, weight in network_of(architecture, classes).state_dict().items()
     )
+    head = state[rename("head.weight")]
+    slow = architecture.width * architecture.growth * 8
     wrapped = {
         "the release of arXiv:2008.05721": {"epoch": 9, "state_dict": state, "optimizer_state_dict": {"state": {}}},
         "PyTorchVideo": {"model_state": state},
@@ -348,7 +353,11 @@ def foreign(path: Path, source: str, architecture: Architecture, classes: int = 
             "optimizer_state": {"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": [{"lr": 0.1}] * 2},
             "cfg": "TRAIN:\n  ENABLE: true\n",
         },
-        "MMAction2": {"meta": {"epoch": 9, "dataset_meta": {"classes": ("a", "b")}}, "state_dict": state},
+        "MMAction2": {
+            "meta": {"epoch": 9, "dataset_meta": {"classes": ("a", "b")}},
+            "state_dict": state
+            | {rename("head.weight"): torch.cat(head.split([slow, slow // architecture.beta], 1)[::-1], 1)},
+        },
     }
     torch.save(wrapped[source], path)
     return dict(state)

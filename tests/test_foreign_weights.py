@@ -89,7 +89,10 @@ def pyslowfast_logits(state: State, video: Tensor, alpha: int) -> Tensor:
 
 
 def mmaction2_logits(state: State, video: Tensor, alpha: int) -> Tensor:
-    """mmaction/models/backbones/resnet3d_slowfast.py with resample_rate = speed_ratio; the mean of its three means."""
+    """mmaction/models/backbones/resnet3d_slowfast.py with resample_rate = speed_ratio; the mean of its three means.
+
+    And mmaction/models/heads/slowfast_head.py, which takes Fast's channels before Slow's.
+    """
     frames = ((video.float() - 114.5) / 57.63).permute(0, 4, 1, 2, 3)
     ways = {
         "slow": interpolate(frames, mode="nearest", scale_factor=(1.0 / alpha, 1.0, 1.0)),
@@ -107,7 +110,7 @@ def mmaction2_logits(state: State, video: Tensor, alpha: int) -> Tensor:
                 return f"{place}.{block}.{part}.conv", f"{place}.{block}.{part}.bn"
 
             ways[way] = stage(state, layers, ways[way], 1 if number == 1 else 2)
-    pooled = torch.cat([way.mean((2, 3, 4)) for way in ways.values()], 1)
+    pooled = torch.cat([ways[way].mean((2, 3, 4)) for way in ("fast", "slow")], 1)
     return linear(pooled, state["cls_head.fc_cls.weight"], state["cls_head.fc_cls.bias"])
 
 

@@ -69,6 +69,7 @@ NAMINGS: dict[str, dict[str, str]] = {
 }
 # Which frames Slow was trained on, where a program's own way is another than ours
 SLOW_FRAMES: dict[str, SlowFrames] = {"PySlowFast": "linspace", "PyTorchVideo": "linspace"}
+FAST_FIRST = ("MMAction2",)  # whose heads take the channels of Fast before those of Slow
 
 
 @cache
@@ -148,6 +149,9 @@ def read_foreign(
     if keep_head:
         order = [named.index(name) for name in classes]
         weights |= {name: weights[name][order] for name in HEAD if name in weights}
+        if source in FAST_FIRST:
+            of_fast = weights[HEAD[0]].shape[1] // (architecture.beta + 1)
+            weights[HEAD[0]] = weights[HEAD[0]].roll(-of_fast, 1)
     granted = {
         "its head has its classes in another order, and was sorted by their names": keep_head
         and named != tuple(classes),
