@@ -189,7 +189,7 @@ def test_logits_of_pyslowfast(tmp_path: Path, file: str, frames: int) -> None:
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "before torch 1.6"])
 def test_logits_of_mmaction2(tmp_path: Path, old: bool) -> None:
     state = {mmaction2_name(name): weight for name, weight in network_of(MMACTION2).state_dict().items()}
-    content = {"meta": {"epoch": 256}, "state_dict": state}
+    content = {"meta": {"epoch": 256}, "state_dict": state | {"data_preprocessor.mean": torch.ones(3, 1, 1, 1)}}
     torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=not old)
     network = SlowFast(MMACTION2, 3).eval()
     report = initialise(network, tmp_path / "x.pth", CLASSES)

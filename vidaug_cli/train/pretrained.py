@@ -70,6 +70,7 @@ NAMINGS: dict[str, dict[str, str]] = {
 # Which frames Slow was trained on, where a program's own way is another than ours
 SLOW_FRAMES: dict[str, SlowFrames] = {"PySlowFast": "linspace", "PyTorchVideo": "linspace"}
 FAST_FIRST = ("MMAction2",)  # whose heads take the channels of Fast before those of Slow
+NO_WEIGHTS = ("data_preprocessor.mean", "data_preprocessor.std")  # beside them in files of MMAction2
 
 
 @cache
@@ -213,7 +214,8 @@ def _state_dict(path: Path) -> tuple[dict[str, Any], Checkpoint | None]:
             content = content[wrapper]
     if not isinstance(content, dict):
         raise VidaugError("holds no state dict", where=path, hint=HINT)
-    return {str(name).removeprefix("module."): value for name, value in content.items()}, None
+    tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
+    return {name: value for name, value in tensors.items() if name not in NO_WEIGHTS}, None
 
 
 @cache
