@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from vidaug_cli.errors import VidaugError
 
-MAX_STEPS = 2_000_000  # instructions; R101 with AdamW has under 300,000
+MAX_STEPS = 2_000_000  # instructions; R101 with AdamW and a moving average has 98,880
 
 Made = Callable[[str, Any, Sequence[Any]], Any]
 
