@@ -65,15 +65,15 @@ def class_maps(network: SlowFast, video: Video, classes: Sequence[int]) -> Float
 def _pathways(network: SlowFast, video: Video) -> Iterator[Pathway]:
     """Yield for Slow and Fast the last maps, the head's weights on them, and the clip's frame of each map.
 
-    Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of Fast's frame
-    j * alpha. Nothing is centred on the frames it stands for. In double precision, which autocast leaves alone.
+    Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of the j-th frame
+    that Slow takes. Nothing is centred on the frames it stands for. In double precision, which autocast leaves alone.
     """
     slow, fast = network.features(video)
-    step = max(1, video.shape[1] // network.architecture.fast_frames)
     head, channels = network.head.weight.double(), slow.shape[1]
     weights = head[:, :channels], head[:, channels:]
-    for maps, weight, pitch in zip((slow, fast), weights, (step * network.architecture.alpha, step), strict=True):
-        yield maps.double(), weight, pitch * np.arange(maps.shape[2])
+    taken = network.architecture.frames_taken(video.shape[1])
+    for maps, weight, frames in zip((slow, fast), weights, taken, strict=True):
+        yield maps.double(), weight, np.array(frames)
 
 
 def resampling(at: Int64[np.ndarray, " n"], length: int) -> Float[Tensor, "t n"]:

@@ -247,8 +247,8 @@ class TrainingRun:
     @property
     def pathway_frames(self) -> tuple[int, int]:
         """Frames of a clip in the Slow pathway and in the Fast one."""
-        fast = len(range(0, self.clip.frames, max(1, self.clip.frames // self.architecture.fast_frames)))
-        return -(-fast // self.architecture.alpha), fast
+        slow, fast = self.architecture.frames_taken(self.clip.frames)
+        return len(slow), len(fast)
 
     @property
     def validation_folder(self) -> Path:
