@@ -92,7 +92,7 @@ _SMALL = Settings(
 PRESETS = {
     "vipriors2020": Settings(),
     "small": _SMALL,
-    "tiny": replace(_SMALL, network="r10-tiny"),  # for clips of 48 pixels
+    "tiny": replace(_SMALL, network="r10-tiny", clips_seen=8_400),  # for clips of 48 pixels
 }
 
 
