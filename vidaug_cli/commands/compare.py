@@ -30,11 +30,11 @@ def command(
     out: Path | None = option("Draw it with error bars.", "-o", type=OutPath("compare.png"), metavar="FILE.png"),
     report: ReportOptions,
 ) -> None:
-    """Compare runs: a table of accuracies with intervals, each row against a baseline on the same videos.
+    """Compare runs with a baseline on the same videos.
 
-    A run is a file of scores or the folder of a run that has scores.h5; a folder of such runs stands for all of them.
-    Runs whose training differs only in its seed, whatever the videos, are one row. NAME=GLOB makes a row of what it
-    matches and names it; several patterns have commas between them.
+    The table has accuracies with intervals. A run is a file of scores or the folder of a run that has scores.h5; a
+    folder of such runs stands for all of them. Runs whose training differs only in its seed, whatever the videos, are
+    one row. NAME=GLOB makes a row of what it matches and names it; several patterns have commas between them.
 
     Intervals of 95 % are from a bootstrap over videos and over runs. Differences pair runs of the same seed and split,
     where there are some, and always videos. p is McNemar's exact test over videos or, for several runs in a split, its
