@@ -78,6 +78,7 @@ def near(first: dict[str, Tensor], second: dict[str, Tensor], tolerance: float =
 CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # a setting, what else it needs to matter, and another value
     "network": ({}, "tiny-deeper"),
     "epochs": ({}, 3),
+    "clips_seen": ({"epochs": None, "clips_seen": 24}, 32),
     "batch_size": ({}, 6),
     "accumulate": ({}, 2),  # statistics of normalisation are then those of half a batch
     "optimizer": ({}, "sgd"),
@@ -90,6 +91,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # a setting, what else it ne
     "clip_norm": ({}, 1e-3),
     "ema": ({}, 0.5),
     "frames": ({}, 6),
+    "stride": ({"frames": 4}, (1, 2)),
     "size": ({}, 24),
     "flip": ({}, 0.5),
     "amp": ({}, "bf16"),
@@ -640,7 +642,7 @@ def test_a_run_goes_on_with_as_many_threads(shards: Path, tmp_path: Path) -> Non
         write_checkpoint(run.last, replace(kept, state=kept.state | {"threads": odd}))
         assert build(run, CPU).threads == default
     write_checkpoint(run.last, kept)
-    train(build(run, CPU, threads=other), log=MetricsLog(run.folder, 5, say=said.append))
+    train(build(run, CPU, threads=other), log=MetricsLog(run.folder, say=said.append))
     assert read_checkpoint(run.last).state["threads"] == other
     assert torch.get_num_threads() == usual
     assert said[1].startswith(f"{here}: computed with ")

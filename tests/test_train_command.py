@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from conftest import write_video
 from console import Done, vidaug
 from network_makers import save
 from torch import Tensor
-from train_makers import NETWORK, make_shards, same
+from train_makers import NETWORK, make_shards, run_of, same
 
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
@@ -30,6 +31,7 @@ from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.cores import CpuMonitor
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import MetricsLog
+from vidaug_cli.train.settings import lr_share
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
 
 CLASSES = ("class_0", "class_1", "class_2")
@@ -79,9 +81,10 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
     done = train(shards, tmp_path / "run", "--val", clean, "--json")
     assert done.code == 0
     lines = done.err.splitlines()
-    assert [line[:12] for line in lines] == ["epoch 1/2  l", "epoch 2/2  l"]
-    assert "validation: loss " in lines[0]
-    assert lines[0].endswith("% waiting for data")
+    assert lines[0] == "24 clips seen = 2 passes over 12 clips; small was tuned at 16,800 clips seen"
+    assert [line[:12] for line in lines[1:]] == ["epoch 1/2  l", "epoch 2/2  l"]
+    assert "validation: loss " in lines[1]
+    assert lines[1].endswith("% waiting for data")
     rows = rows_of(tmp_path / "run")
     assert json.loads(done.out) == {"run": str(tmp_path / "run"), "epochs": 2, **rows[-1]}
     assert [row["epoch"] for row in rows] == [1, 2]
@@ -90,7 +93,7 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == rows
     assert read_checkpoint(tmp_path / "run" / "last.safetensors").metrics == rows[-1]
-    files = {"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl"}
+    files = {"best.safetensors", "last.safetensors", "metrics.csv", "metrics.jsonl", "run.toml"}
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -99,6 +102,25 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
         files.add("curves.png")
         assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in (tmp_path / "run").iterdir()} == files
+
+
+def test_a_run_may_be_given_as_clips_seen(shards: Path, tmp_path: Path) -> None:
+    """Of 12 clips: 20 are two epochs of ten, in five steps each."""
+    words = ("--network", "tiny", "--clips-seen", 20, "--batch-size", 2, "--amp", "off")
+    done = vidaug("train", shards, "-o", tmp_path / "run", *words)
+    assert done.code == 0
+    said = "20 clips seen = 1.67 passes over 12 clips; small was tuned at 16,800 clips seen"
+    assert done.err.splitlines()[0] == said
+    rows = rows_of(tmp_path / "run")
+    assert [round(row["clips_per_second"] * row["seconds"]) for row in rows] == [10, 10]
+    assert rows[-1]["lr"] == pytest.approx(3e-3 * lr_share(9, 10, 1))
+    again = vidaug("train", shards, "-o", tmp_path / "run", *words)
+    assert again.err == f"{tmp_path / 'run'}: 2 of 2 epochs are done\n"
+    other = ("--epochs", 2, *words[:2], *words[4:])
+    assert "differs in epochs, clips_seen" in refused(vidaug("train", shards, "-o", tmp_path / "run", *other))
+    both = vidaug("train", shards, "-o", tmp_path / "run", *words, "--epochs", 2)
+    assert both.code == 2
+    assert "--epochs and --clips-seen both say how long to train: give one of them." in " ".join(both.err.split())
 
 
 def test_quiet_says_nothing(shards: Path, tmp_path: Path) -> None:
@@ -125,8 +147,10 @@ def test_a_run_cut_off_after_its_checkpoint_has_every_epoch_once(
         patch.setattr(MetricsLog, "add_epoch", interrupt)
         assert train(shards, tmp_path / "short", "--epochs", 1).code == 130
         done = train(shards, tmp_path / "run", "--val", clean)
-    assert (done.code, done.err.strip()) == (130, "vidaug: interrupted; what is finished is kept")
-    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == ["best.safetensors", "last.safetensors"]
+    assert (done.code, done.err.splitlines()[-1]) == (130, "vidaug: interrupted; what is finished is kept")
+    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == [
+        *("best.safetensors", "last.safetensors", "run.toml"),
+    ]
     assert train(shards, tmp_path / "short", "--epochs", 1).code == 0
     assert [row["epoch"] for row in rows_of(tmp_path / "short")] == [1]  # it was the last
     done = train(shards, tmp_path / "run", "--val", clean)
@@ -218,7 +242,7 @@ def test_the_first_lines_say_what_is_otherwise_than_one_may_think(tmp_path: Path
     done = vidaug("train", one, "-o", tmp_path / "run", "--network", "tiny", "--epochs", 1, "--batch-size", 16)
     assert done.code == 0
     assert done.err.splitlines()[:3] == [
-        "--warmup 1 of the preset small would leave nothing of the run: 0.1 is taken",
+        "12 clips seen = 1 pass over 12 clips; small was tuned at 16,800 clips seen",
         "--batch-size 16 is more than the 12 clips there are: a step takes 12",
         "every clip is of one class, 'class_0': there is nothing to tell apart, and the loss says nothing",
     ]
@@ -291,9 +315,9 @@ def test_tensorboard_has_every_epoch_once(shards: Path, tmp_path: Path, monkeypa
 
 
 def refused(done: Done) -> str:
-    """The error, which is all that was said."""
+    """The error, which is all that was said; of a run that began, but for its budget."""
     assert (done.code, done.out) == (1, "")
-    (line,) = done.err.splitlines()
+    (line,) = [line for line in done.err.splitlines() if " clips seen = " not in line]
     assert line.startswith("vidaug: error: ")
     return line.removeprefix("vidaug: error: ")
 
@@ -357,11 +381,24 @@ def test_validation_shards_that_do_not_fit_are_refused(shards: Path, mixed: Path
     assert train(shards, tmp_path / "other run", "--val", clean, "--epochs", 1).code == 0
 
 
-def test_mixed_clips_are_not_cut(mixed: Path, tmp_path: Path) -> None:
-    for words in (("--size", 24), ("--frames", 6)):
-        found = refused(train(mixed, tmp_path / "run", *words))
-        assert found.startswith(f"{mixed}: has mixed clips, and a cut of one would not show what its label says; ")
-    assert train(mixed, tmp_path / "run", "--size", 32, "--frames", 8, "--epochs", 1).code == 0
+@pytest.mark.parametrize(
+    ("recipe", "boxed"),
+    [
+        *((recipe, True) for recipe in ("cutmix", "cubecutmix", "cutmixup", "cubecutmixup", "vipriors2020")),
+        *((recipe, False) for recipe in ("mixup", "fademixup", "framecutmix", "framecutmixup")),
+    ],
+)
+def test_only_clips_that_show_two_videos_side_by_side_are_not_cut_in_space(
+    recipe: str, boxed: bool, tmp_path: Path
+) -> None:
+    mixed = make_shards(tmp_path / "shards", CLASSES, recipe=recipe)
+    run = partial(run_of, tmp_path, mixed)
+    run(size=32, frames=6)
+    if not boxed:
+        run(size=24)
+        return
+    with pytest.raises(VidaugError, match="has clips with two videos side by side, and a cut of one would not show"):
+        run(size=24)
 
 
 def test_folders_that_are_no_finished_shards_are_refused(shards: Path, tmp_path: Path) -> None:
@@ -429,12 +466,12 @@ def test_a_full_disk_is_said_in_a_line_and_leaves_what_was(finished: Path, shard
         found = refused(train(shards, tmp_path / "run"))
     where, hint = tmp_path / "run" / "best.safetensors", "is the folder there and writable, and the disk not full?"
     assert found == f"{where}: cannot be written: File too large; {hint}"
-    assert list((tmp_path / "run").iterdir()) == []
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.toml"]
     run = shutil.copytree(finished, tmp_path / "old")
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix != ".toml"}
     with full_disk(200_000):
         refused(train(shards, run, "--overwrite"))
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.suffix != ".toml"} == before
 
 
 def test_what_killed_writers_left_is_taken_away(shards: Path, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ class StoppedError(Exception):
 class StoppingLog(MetricsLog):
     """Ends a run after an epoch, whose checkpoints are written by then."""
 
-    def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str]) -> None:
+    def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str], epochs: int) -> None:
         pass
 
     def add_epoch(self, history: Sequence[EpochMetrics]) -> None:
@@ -147,7 +147,7 @@ class StoppingLog(MetricsLog):
 def train_an_epoch(parts: Parts) -> None:
     """One epoch more, after which the run is cut off."""
     with suppress(StoppedError):
-        train(parts, log=StoppingLog(parts.run.folder, parts.run.settings.epochs))
+        train(parts, log=StoppingLog(parts.run.folder))
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:

@@ -1,4 +1,4 @@
-"""`vidaug inspect`: what is in an output folder."""
+"""`vidaug inspect`: what is in an output folder, or what a run is."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from vidaug_cli.commands.signature import argument, as_command, option
 
 @as_command
 def command(
-    folder: Path = argument("OUT"),
+    folder: Path = argument("OUT|RUN"),
     *,
     recipe: bool = option("Print the recipe that made the clips, and nothing else."),
     output: JsonOption,
 ) -> None:
     """Say what is in OUT: clips, classes, label mass, sizes, recipe.
 
-    OUT is a folder of shards, or one shard.
+    OUT is a folder of shards, or one shard. Of RUN, a folder of 'vidaug train', it says how far it has come, its best
+    epoch, its settings, and the commands that made it.
     """
     from vidaug_cli.augment.inspect import summarise
+    from vidaug_cli.data.kinds import Kind, kind_of
+    from vidaug_cli.errors import VidaugError
+    from vidaug_cli.train.record import summarise_run
 
-    summary = summarise(folder)
+    summary = summarise_run(folder) if kind_of(folder) is Kind.RUN else summarise(folder)
     if recipe:
+        if summary.recipe is None:
+            raise VidaugError("applies no recipe: its shards say by which they were made", where=folder)
         click.echo(summary.recipe, nl=False)
     else:
         output.print(summary, summary.text)

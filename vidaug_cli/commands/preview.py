@@ -35,8 +35,9 @@ def command(
     also drawn as it is disturbed in a test, with the strength over time as a line; INPUT then needs no recipe.
     """
     from vidaug_cli.augment.plan import Plan
-    from vidaug_cli.augment.preview import disturbed_strips, rendered_strips, stored_strips
-    from vidaug_cli.draw.clips import check_suffixes, draw_pictures
+    from vidaug_cli.augment.preview import DISTURBED, disturbed_strips, rendered_strips, stored_strips
+    from vidaug_cli.data.shard.extremes import Extremes
+    from vidaug_cli.draw.clips import LEGEND, check_suffixes, draw_pictures
     from vidaug_cli.ops.disturbances import choose
 
     check_suffixes(out)
@@ -57,7 +58,11 @@ def command(
         plan = Plan(rows=(), recipe=recipe.load(), spec=spec.spec(), seed=seed)
         plan, _ = choice.fill(plan, [source], messages, limits=engine.limits)
         strips = rendered_strips(plan, engine, count)
+    extremes = Extremes.sum(Extremes.of(strip.video) for strip in strips)
+    if told := extremes and extremes.text(len(strips)):
+        messages.note(told)
     if disturbances:
         strips = list(disturbed_strips(strips, disturbances))
-    for path in draw_pictures(strips, out, columns=columns, thumb=thumb):
+    legend = DISTURBED if disturbances else LEGEND
+    for path in draw_pictures(strips, out, columns=columns, thumb=thumb, legend=legend):
         messages.note(f"wrote {path}")

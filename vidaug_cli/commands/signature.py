@@ -123,6 +123,13 @@ def _type_of(hint: Any, repeated: dict[str, Any]) -> dict[str, Any]:
     return {"is_flag": True} if hint is bool else {"type": click.Path(path_type=Path) if hint is Path else hint}
 
 
+def given_options(context: click.Context) -> dict[str, str]:
+    """Return the options that were given on the command line, by the names of their parameters: `--clips-seen`."""
+    options = {str(param.name): param.opts for param in context.command.params if isinstance(param, click.Option)}
+    given = (name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+    return {name: max(options[name], key=len) for name in given}
+
+
 def name_variable(error: click.BadParameter) -> None:
     """Make click's error about a value from the environment name the variable beside the option."""
     if (context := error.ctx) and (param := error.param) and (variable := _variable(context, param)):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions
-from vidaug_cli.commands.signature import argument, as_command, option, out_option
+from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions, parse_stride
+from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option
+
+if TYPE_CHECKING:
+    from vidaug_cli.data.manifest import Row
 
 
 @dataclass(frozen=True)
@@ -21,19 +27,25 @@ class SettingOptions:
         "What the network sees: frames, differences of frames, both.  [default: rgb, or as the weights of --init]",
         metavar="rgb|diff|rgb+diff|slow-rgb-fast-diff",
     )
-    epochs: int | None = option("Passes over the shards.")
+    clips_seen: int | None = option("Clips to train on in all, over as many passes as that takes.", metavar="N")
+    epochs: int | None = option("Passes over the shards, in place of --clips-seen.")
     batch_size: int | None = option("Clips in a step, over all processes.")
     accumulate: int | None = option("Parts to work a batch off in, to save memory.")
     optimizer: Literal["sgd", "adam", "adamw"] | None = option("SGD is with Nesterov's momentum.")
     lr: float | None = option("Learning rate at its highest: after the warm-up, before the cosine.")
     weight_decay: float | None = option("Of all weights; with AdamW apart from the gradient.")
     momentum: float | None = option("Of SGD.")
-    warmup: float | None = option("Epochs in which the rate rises.")
+    warmup: float | None = option("Epochs in which the rate rises.  [default: a tenth of them]")
     dropout: float | None = option("Before the last layer.")
     smoothing: float | None = option("Share of a label spread over all classes.")
     clip_norm: float | None = option("Cut gradients that are longer.")
     ema: float | None = option("Decay of an average of the weights, which is then tested and kept.")
     frames: int | None = option("Cut clips to this many frames, at a random place.")
+    stride: float | tuple[float, float] | None = option(
+        "Take every n-th frame of a clip for these --frames; a range: drawn for each clip.",
+        type=parse_stride,
+        metavar="N|LOW-HIGH",
+    )
     size: int | None = option("Cut clips to this many pixels, at a random place.")
     flip: float | None = option("Chance of a left-right flip, on top of those in the shards.")
     sync_bn: bool | None = option("Normalise over the clips of all processes.", default=None)
@@ -42,10 +54,20 @@ class SettingOptions:
 
 @as_command
 def command(
-    shards: tuple[Path, ...] = argument("SHARDS..."),
+    shards: tuple[Path, ...] = argument("[SHARDS...]", required=False),
     *,
-    val: str | None = option("Clips or videos to test every epoch on.", metavar="SHARDS|VIDEOS"),
-    out: Path = out_option("Folder of the run: checkpoints, metrics, curves.", example="run"),
+    resume: Path | None = option(
+        "Go on with a run as its run.toml has it, with more --epochs or --clips-seen if those are given.", metavar="RUN"
+    ),
+    hold_out: float | None = option(
+        "Test every epoch on this part of the videos in SHARDS, in whole groups, and train without them: 0.2.",
+        metavar="SHARE",
+    ),
+    fold: int | None = option("Which part is held out.  [default: 0]", type=click.IntRange(0), metavar="K"),
+    val: str | None = option("Test every epoch on these clips or videos instead.", metavar="SHARDS|VIDEOS"),
+    out: Path | None = out_option(
+        "Folder of the run: checkpoints, metrics, curves.  [required without --resume]", example="run", required=False
+    ),
     preset: str = option("Where settings start.", default="small", metavar="small|tiny|vipriors2020"),
     chosen: SettingOptions,
     recipe: RecipeOptions,
@@ -71,13 +93,17 @@ def command(
     """Fit SlowFast to the clips in SHARDS.
 
     SHARDS are folders written by 'vidaug augment', and RUN gets the checkpoints best.safetensors and last.safetensors,
-    and the metrics. The same command again continues where it stopped. Settings that are not given are the preset's:
-    'small' is for a few hundred clips on any machine, 'vipriors2020' the protocol of arXiv:2008.05721. A --recipe is
-    applied to each batch on the device, usually to clips made with the recipe none. Input options are those of --val
-    VIDEOS.
+    and the metrics. The same command again continues where it stopped, and so does --resume RUN. Settings that are not
+    given are the preset's: 'small' is for a few hundred videos on any machine, 'vipriors2020' the protocol of
+    arXiv:2008.05721. A --recipe is applied to each batch on the device, usually to clips made with the recipe none.
+
+    The best epoch is the one that does best on the videos of --hold-out or --val. Do not give --val those that you will
+    test on: the accuracy there would be that of a network chosen on them. Input options are those of --val VIDEOS;
+    --root also says where the videos of --hold-out lie now.
 
     \b
-    vidaug train shards --val videos --subset test -o run
+    vidaug train shards --hold-out 0.2 -o run
+    vidaug train --resume run --clips-seen 33600
     vidaug train clean -r randaugment_t -r fademixup -o run
     torchrun --nproc-per-node 4 -m vidaug_cli train shards -o run
     """
@@ -85,46 +111,87 @@ def command(
 
     monitor = CpuMonitor()  # while torch is loaded
 
+    from vidaug_cli.data.holdout import HoldOut
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import explain_torch_errors, resolve_device
-    from vidaug_cli.train.build import build, check_run
     from vidaug_cli.train.distributed import join_world
-    from vidaug_cli.train.history import MetricsLog
-    from vidaug_cli.train.loop import train
-    from vidaug_cli.train.run import ShardFolders, TrainingRun, prepare_folder, render_validation
-    from vidaug_cli.train.settings import preset_settings
+    from vidaug_cli.train.job import recorded_run, train_run
+    from vidaug_cli.train.run import ShardFolders, TrainingRun, held_videos
+    from vidaug_cli.train.settings import LENGTH, preset_settings
 
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
-    settings = preset_settings(preset, given)
-    if recipe.set and not recipe.recipe:
-        raise click.UsageError("--set changes a recipe: give one with --recipe.")
     videos = val is not None and not is_shards(Path(val))
-    if not videos and choice.given:
-        raise click.UsageError(f"input options such as {choice.given[0]} are for the videos of --val.")
+    _check_usage(click.get_current_context(), None if videos else choice)
+    folder = resume or out or Path()
+    settings = preset_settings(preset, given)
     applied = recipe.load() if recipe.recipe else None
-    with join_world(resolve_device(device)) as world, explain_torch_errors(out):
+    with join_world(resolve_device(device)) as world, explain_torch_errors(folder):
         report = replace(report, quiet=report.quiet or not world.is_first)
-        if chosen.warmup is None and settings.warmup != (usual := preset_settings(preset, {}).warmup):
-            what = f"--warmup {usual:g} of the preset {preset} would leave nothing of the run"
-            report.note(f"{what}: {settings.warmup:g} is taken")
-        run = TrainingRun(folder=out, settings=settings, shards=ShardFolders(shards), recipe=applied, init=init)
-        log = MetricsLog(out, settings.epochs, tensorboard=tensorboard, say=report.note) if world.is_first else None
-        if world.is_first:
-            prepare_folder(out)
-            new = overwrite or not run.last.exists()
-            if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
-                report.note(advice)
-            if val is not None and videos:
-                check_run(run, world, overwrite=overwrite, validation_follows=True)
-                rows, _ = choice.videos([val], report, seed=0, workers=0)
-                done = render_validation(run, rows, where=val, overwrite=overwrite, progress=not report.quiet)
-                report.note(done.text)
-        world.barrier()
-        if val is not None:
-            run = replace(run, validation=ShardFolders([run.validation_folder if videos else Path(val)]))
-        parts = build(
-            run, world, workers=workers or world.default_workers, threads=threads, compiled=compile, overwrite=overwrite
+        find = None  # the videos to test on, which are yet to be rendered
+        if resume:
+            run, record = recorded_run(resume, shards, {name: given[name] for name in LENGTH if name in given})
+            preset = record.preset
+        else:
+            clips = ShardFolders(shards, None if hold_out is None else HoldOut(hold_out, fold or 0))
+            run = TrainingRun(folder=folder, settings=settings, shards=clips, recipe=applied, init=init)
+            if hold_out is not None:
+                find = partial(held_videos, run, choice.root)
+            elif val is not None and videos:
+                find = partial(_videos, choice, val, report)
+            elif val is not None:
+                run = replace(run, validation=ShardFolders([Path(val)]))
+        new = overwrite or not run.last.exists()
+        if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
+            report.note(advice)
+        history = train_run(
+            run,
+            world,
+            preset=preset,
+            command=shlex.join(["vidaug", *sys.argv[1:]]),
+            videos=find,
+            where=val,
+            workers=workers or None,
+            threads=threads,
+            compiled=compile,
+            overwrite=overwrite,
+            extend=resume is not None,
+            tensorboard=tensorboard,
+            say=report.note,
+            progress=not report.quiet,
         )
-        history = train(parts, log=log, progress=not report.quiet)
         if world.is_first:
-            report.print({"run": str(out), "epochs": len(history), **history[-1]})
+            report.print({"run": str(folder), "epochs": len(history), **history[-1]})
+
+
+# Options that go with --resume: how long the run is, and what changes no weight.
+_RESUMED = (
+    *("resume", "epochs", "clips_seen"),
+    *("workers", "threads", "device", "compile", "tensorboard", "json", "quiet"),
+)
+
+
+def _check_usage(context: click.Context, choice: InputOptions | None) -> None:
+    """Raise click.UsageError where options do not go together; `choice` is that of videos, where none are asked for."""
+    values = {name: value for name, value in context.params.items() if value not in (None, ())}
+    if "resume" in values:
+        if other := [flag for name, flag in given_options(context).items() if name not in _RESUMED]:
+            raise click.UsageError(f"{other[0]} does not go with --resume: the run's own run.toml has it.")
+    else:
+        for name, what in (("shards", "argument 'SHARDS...'"), ("out", "option '-o' / '--out'")):
+            if name not in values:
+                raise click.UsageError(f"Missing {what}.")
+    for one, two, what in (("epochs", "clips_seen", "how long to train"), ("hold_out", "val", "what to test on")):
+        if one in values and two in values:
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name in (one, two))
+            raise click.UsageError(f"{flags} both say {what}: give one of them.")
+    if "fold" in values and "hold_out" not in values:
+        raise click.UsageError("--fold is a part that --hold-out leaves out: give that too.")
+    if "set" in values and "recipe" not in values:
+        raise click.UsageError("--set changes a recipe: give one with --recipe.")
+    strange = [name for name in choice.given if name != "--root" or "hold_out" not in values] if choice else []
+    if strange:
+        raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
+
+
+def _videos(choice: InputOptions, val: str, report: ReportOptions) -> list[Row]:
+    return choice.videos([val], report, seed=0, workers=0)[0]

@@ -20,7 +20,7 @@ class Kind(Enum):
     """What a path can be: in words, what it is for, and what makes one."""
 
     SHARDS = "a folder of shards", "'vidaug inspect', 'verify', 'preview' and 'train' take it", "'vidaug augment'"
-    RUN = "a run of 'vidaug train'", "'vidaug predict' and 'cam' take it", "'vidaug train'"
+    RUN = "a run of 'vidaug train'", "'vidaug predict', 'cam' and 'inspect' take it", "'vidaug train'"
     CHECKPOINT = "a checkpoint", "'vidaug predict' and 'cam' take it", "'vidaug train'"
     SCORES = "a file of scores", "'vidaug evaluate', 'ensemble' and 'submit' take it", "'vidaug predict'"
     SHARD = "a shard", "'vidaug inspect' takes it, other commands its folder", "'vidaug augment'"
@@ -48,7 +48,9 @@ class Kind(Enum):
 
 
 _FORMATS = {"vidaug": Kind.SHARD, "vidaug-scores": Kind.SCORES, "": Kind.HDF5, None: Kind.UNCLEAR}
-_MARKS = {PLAN: Kind.SHARDS} | dict.fromkeys(("best.safetensors", "last.safetensors", "metrics.jsonl"), Kind.RUN)
+_MARKS = {PLAN: Kind.SHARDS} | dict.fromkeys(
+    ("best.safetensors", "last.safetensors", "metrics.jsonl", "run.toml"), Kind.RUN
+)
 _SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fromkeys(IMAGES, Kind.PICTURE)
 
 

@@ -75,7 +75,7 @@ def blur(frames: Frames, values: Values) -> Frames:
 def noise(frames: Frames, values: Values, field: Field) -> Frames:
     """Add levels. Value: how much of 255 a 1 of the field stands for."""
     scale = torch.from_numpy(255 * values).to(frames.device, torch.float32).view(-1, 1, 1, 1)
-    return _levels(torch.from_numpy(field).to(frames.device).mul_(scale).add_(frames))
+    return _levels(torch.from_numpy(field).to(frames.device).mul(scale).add_(frames))
 
 
 def _gaussian(values: Values, side: int) -> Float32[Tensor, "frames side side"]:

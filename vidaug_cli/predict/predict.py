@@ -20,7 +20,7 @@ from jaxtyping import Float32, Int64
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, distinct_names
-from vidaug_cli.data.sampling import Views, check_rates
+from vidaug_cli.data.sampling import Views, check_rates, speed_note
 from vidaug_cli.data.shard.format import done_path, read_done
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
@@ -226,7 +226,8 @@ def predict_shards(
     Raises ShardError when a clip is a mix of two videos, and with `per_view` when videos differ in their number of
     clips; VidaugError when no label is a class of the network, or a cut finds no video of another class.
     """
-    plan, cuts = read_plan(out), predictor.cuts(out)
+    plan = read_plan(out)
+    cuts = predictor.cuts(out, plan.spec)
     own, partners = clip_sources(cuts.shards).T.tolist()
     if mixed := sum(partner >= 0 for partner in partners):
         hint = "predict videos, or shards made with --recipe none"
@@ -252,7 +253,8 @@ def predict_shards(
     reasons = {fault.path: fault.reason for path in cuts.shards.paths for fault in read_done(done_path(path)).failures}
     without = [(video, row) for video, row in enumerate(plan.rows) if video not in views]
     scores.failed |= {video: reasons.get(row.name, "has no clip in the shards") for video, row in without}
-    scores.notes = (*predictor.notes, *scores.notes)
+    note = speed_note(plan.spec, predictor.clip)
+    scores.notes = (*predictor.notes, *([f"{out}: {note}"] if note else []), *scores.notes)
     return scores.prediction({"shards": out.name})
 
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.sampling import ClipSpec, thinning
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.limits import LIMITS, Limits
@@ -54,8 +54,10 @@ class Predictor:
             logits = self.network(video.to(self.device, non_blocking=True))
         return np.asarray(logits.float().softmax(1).cpu().numpy())
 
-    def cuts(self, shards: Path) -> CropDataset:
+    def cuts(self, shards: Path, stored: ClipSpec) -> CropDataset:
         """Return the clips of an output folder, or of one shard, by their middle where the network takes less.
+
+        Those that are `stored` slower than the network was trained with are thinned out where they are long enough.
 
         Raises ShardError when they are too small for the network.
         """
@@ -67,7 +69,7 @@ class Predictor:
             there, here = (" x ".join(map(str, shape)) for shape in (given, taken))
             hint = f"make shards with --frames {taken.t} --size {taken.h}"
             raise ShardError(f"has clips of {there}, and the network takes {here}", where=data.paths[0], hint=hint)
-        return CropDataset(data, taken)
+        return CropDataset(data, taken, stride=thinning(stored, self.clip))
 
     @property
     def readers(self) -> int:
@@ -108,8 +110,4 @@ _OF_VIDEOS = {"shards", "validation", "validation_videos"}  # settings that diff
 
 def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:
     """Return the manifest rows of the own video and the partner of each clip, in order; -1: no partner."""
-    sources = []
-    for path in shards.paths:
-        with Shard(path) as shard:
-            sources.append(shard.column("sources"))
-    return np.concatenate(sources)
+    return shards.column("sources")

@@ -103,7 +103,7 @@ def robustness(scores: Scores) -> Robustness | None:
     if not known.any():
         raise VidaugError("no video has a label", hint="--truth MANIFEST says which class each is")
     right = np.zeros((1 + len(scores.disturbances), len(labels)), bool)
-    right[:, : len(scores.videos)] = np.stack([scores.scores, *scores.disturbed]).argmax(2) == scores.labels
+    right[:, : len(scores.videos)] = [trial.argmax(1) == scores.labels for trial in (scores.scores, *scores.disturbed)]
     right = right[:, known]
     clean, *disturbed = right.mean(1).tolist()
     accuracy = dict(zip(scores.disturbances, disturbed, strict=True))

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vidaug_cli.data.sampling import speed_note, thinning
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.device import Amp, training_amp
 from vidaug_cli.errors import VidaugError
@@ -21,6 +22,7 @@ from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics
 from vidaug_cli.train.pretrained import Initialised, initialise, read_foreign
 from vidaug_cli.train.run import TrainingRun
+from vidaug_cli.train.settings import LENGTH, budget_of
 from vidaug_cli.train.slowfast import Architecture, SlowFast
 from vidaug_cli.train.state import Parts, restore
 from vidaug_cli.words import count
@@ -31,7 +33,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "ad
 
 
 def check_run(
-    run: TrainingRun, world: World, *, overwrite: bool, validation_follows: bool = False
+    run: TrainingRun, world: World, *, overwrite: bool, validation_follows: bool = False, extend: bool = False
 ) -> tuple[Checkpoint | None, Amp]:
     """Return the checkpoint to continue from, None for a new run, and the precision to train in.
 
@@ -41,6 +43,7 @@ def check_run(
         overwrite: whether a run in the folder is to be replaced.
         validation_follows: whether the validation clips are yet to be made. As that may take hours, weights to start
             from are looked at before.
+        extend: whether a run in the folder may be of another length.
 
     Raises VidaugError, in this order, when these processes cannot train it, when the folder holds another run, and when
     weights to start from do not fit.
@@ -57,6 +60,8 @@ def check_run(
     if run.last.exists() and not overwrite:
         checkpoint = read_checkpoint(run.last)
         same = {name: checkpoint.settings.get(name) == value for name, value in run.identity.items()}
+        if extend:
+            same |= dict.fromkeys(LENGTH, True)
         if validation_follows:
             same["validation"] = bool(checkpoint.settings.get("validation"))
         if all(same.values()):  # else that of the classes would be no news
@@ -78,6 +83,7 @@ def build(
     threads: int | None = None,
     compiled: bool = False,
     overwrite: bool = False,
+    extend: bool = False,
 ) -> Parts:
     """Return the parts of a run: new, or as an earlier run of the same identity left them in its folder.
 
@@ -88,10 +94,13 @@ def build(
         threads: that compute; None: as many as before in a run that continues, else `World.default_threads`.
         compiled: whether torch compiles the network first.
         overwrite: whether to begin anew where the folder holds a run, whose files are replaced after the first epoch.
+        extend: whether a run in the folder may be of another length. It goes on at the rate that the new length has
+            there.
 
-    Raises VidaugError as `check_run` does, and when the checkpoint cannot be continued.
+    Raises VidaugError as `check_run` does, when the checkpoint cannot be continued, and when more epochs are done than
+    are asked for.
     """
-    settings, (checkpoint, amp) = run.settings, check_run(run, world, overwrite=overwrite)
+    settings, (checkpoint, amp) = run.settings, check_run(run, world, overwrite=overwrite, extend=extend)
     seed_torch(settings.seed, 0, 0)
     architecture = checkpoint.architecture if checkpoint else with_diff_std(run.architecture, run.shards.dataset)
     network, initialised, average = SlowFast(architecture, len(run.classes)), None, None
@@ -109,6 +118,8 @@ def build(
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
     history: list[EpochMetrics] = []
     threads_before: int | None = None
+    steps: int | None = None
+    clips = len(run.shards.dataset)
     if checkpoint is not None:
         try:
             history = restore(checkpoint, network, optimizer, average)
@@ -117,32 +128,46 @@ def build(
             raise VidaugError("lacks what continuing needs", where=run.last, hint=hint) from error
         stated = checkpoint.state.get("threads")
         threads_before = stated if type(stated) is int and 0 < stated <= MAX_THREADS else None
-    batch = min(settings.batch_size, len(run.shards.dataset) // world.size * world.size)
+        stated = checkpoint.state.get("steps")
+        steps = stated if type(stated) is int and 0 < stated <= clips else None
+    budget = budget_of(settings, clips, world.size, steps)
+    if len(history) > budget.epochs:
+        what = f"has {count(len(history), 'epoch')} done, more than the {budget.epochs} asked for"
+        raise VidaugError(what, where=run.folder, hint="give more with --epochs or --clips-seen")
 
-    def loader(crops: CropDataset, *, shuffle: bool) -> ClipLoader:
-        sampler = ClipSampler(len(crops), batch, world.rank, world.size, seed=settings.seed, shuffle=shuffle)
+    def loader(crops: CropDataset, *, steps: int | None) -> ClipLoader:
+        """Return what reads so many batches in an epoch, in random order; None: all, in their order."""
+        sampler = ClipSampler(
+            len(crops), budget.batch, world.rank, world.size, seed=settings.seed, shuffle=steps is not None, steps=steps
+        )
         return ClipLoader(crops, sampler, workers=workers, pin=world.device.startswith("cuda"))
 
-    crops = CropDataset(run.shards.dataset, run.shape, flip=settings.flip, seed=settings.seed)
+    stride, pairs = settings.stride or 1, run.shards.pairs if run.cuts_time and run.shards.mixed else None
+    crops = CropDataset(
+        run.shards.dataset, run.shape, stride=stride, flip=settings.flip, seed=settings.seed, pairs=pairs
+    )
     validation = None
     if run.validation is not None:
-        validation = loader(CropDataset(run.validation.dataset, run.shape, classes=run.classes), shuffle=False)
+        stride = thinning(run.validation.spec, run.clip)
+        middles = CropDataset(run.validation.dataset, run.shape, stride=stride, classes=run.classes)
+        validation = loader(middles, steps=None)
     if compiled:
         network.compile()
     return Parts(
         run=run,
+        budget=budget,
         world=world,
         amp=amp,
         network=network,
         parallel=world.parallel(network),
         optimizer=optimizer,
         average=average,
-        batches=loader(crops, shuffle=True),
+        batches=loader(crops, steps=budget.steps),
         validation=validation,
         history=history,
         threads=threads or threads_before or world.default_threads,
         notes=[
-            *_clip_notes(run, world, batch, initialised),
+            *_clip_notes(run, world, budget.batch, initialised),
             *_thread_notes(run, world, threads_before, threads),
             *filter(None, [reading_note(workers)]),
         ],
@@ -172,6 +197,8 @@ def _clip_notes(run: TrainingRun, world: World, batch: int, initialised: Initial
     asked, share = run.settings.batch_size, batch // world.size
     if initialised:
         yield from (f"{run.init}: {note}" for note in (initialised, *initialised.notes))
+    if run.validation and (note := speed_note(run.validation.spec, run.clip)):
+        yield f"{run.validation.folders[0]}: {note}"
     if batch < asked:
         among = f", and {world.size} processes share them evenly" if world.size > 1 else ""
         yield f"--batch-size {asked} is more than the {count(clips, 'clip')} there are{among}: a step takes {batch}"

@@ -11,8 +11,30 @@ from pathlib import Path
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import write_text_atomically
+from vidaug_cli.schema import from_json, type_fault
 
 EpochMetrics = dict[str, float]  # values by name; `epoch` counts the finished ones
+_AGAIN = "'vidaug train --resume RUN' writes it again"
+
+
+def merit(metrics: EpochMetrics) -> tuple[float, float]:
+    """Return what the best epoch has most of: accuracy, then little loss; without validation, it is the last epoch."""
+    return metrics.get("val_top1", metrics["epoch"]), -metrics.get("val_loss", 0.0)
+
+
+def read_history(folder: Path) -> list[EpochMetrics]:
+    """Return the epochs in `metrics.jsonl`, none where it is missing. Raises VidaugError when it is damaged."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    try:
+        history = [from_json(line) for line in path.read_bytes().splitlines()]
+    except (OSError, ValueError) as error:
+        raise VidaugError("cannot be read, or is not JSON", where=path, hint=_AGAIN) from error
+    fault = type_fault(history, list[EpochMetrics])
+    if fault or [row.get("epoch") for row in history] != list(range(1, len(history) + 1)):
+        raise VidaugError(fault or "has epochs out of order", where=path, hint=_AGAIN)
+    return history
 
 
 class MetricsLog:
@@ -21,19 +43,18 @@ class MetricsLog:
     Raises VidaugError when TensorBoard is asked for and not installed.
     """
 
-    def __init__(
-        self, folder: Path, epochs: int, *, say: Callable[[str], None] = print, tensorboard: bool = False
-    ) -> None:
-        self.folder, self.epochs, self.say, self.tensorboard = folder, epochs, say, tensorboard
+    def __init__(self, folder: Path, *, say: Callable[[str], None] = print, tensorboard: bool = False) -> None:
+        self.folder, self.epochs, self.say, self.tensorboard = folder, 0, say, tensorboard
         if tensorboard and not find_spec("tensorboard"):
             raise VidaugError("TensorBoard is not installed", hint="pip install 'vidaug-cli[tensorboard]'")
 
-    def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str]) -> None:
-        """Say what is done already, and the notes if anything is left to do."""
+    def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str], epochs: int) -> None:
+        """Say what of so many epochs is done already, and the notes if anything is left to do."""
+        self.epochs = epochs
         if history:
-            self.say(f"{self.folder}: {len(history)} of {self.epochs} epochs are done")
+            self.say(f"{self.folder}: {len(history)} of {epochs} epochs are done")
             self.write_files(history)  # a run may have been cut off after its checkpoint
-        for note in notes if len(history) < self.epochs else ():
+        for note in notes if len(history) < epochs else ():
             self.say(note)
 
     def add_epoch(self, history: Sequence[EpochMetrics]) -> None:

@@ -41,9 +41,9 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
     torch.backends.cudnn.benchmark = True  # every batch has one shape: let cuDNN try what is fastest for it
     run, world, settings, device = parts.run, parts.world, parts.run.settings, parts.world.device
     history, done, checkpoints = list(parts.history), len(parts.history), CheckpointWriter(parts)
-    epochs, steps, batch = settings.epochs, len(parts.batches), parts.batches.clip_sampler.batch
+    epochs, steps, batch = parts.budget.epochs, parts.budget.steps, parts.budget.batch
     if log:
-        log.begin(history, parts.notes)
+        log.begin(history, parts.notes, epochs)
     bar = Progress(epochs * steps, "step", "train", done=done * steps, show=progress)
     with torch_threads(parts.threads), bar:
         for epoch in range(done, epochs):
@@ -60,7 +60,7 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
                 if run.recipe is not None:
                     first = step * batch + world.rank * len(clips)
                     clips = draw_and_apply(run.recipe, clips, seed=settings.seed, epoch=epoch, first_clip=first)
-                lr = settings.lr * lr_share(epoch * steps + step, epochs * steps, settings.warmup * steps)
+                lr = settings.lr * lr_share(epoch * steps + step, epochs * steps, parts.budget.warmup)
                 sums += train_step(parts, clips.video, clips.target, lr)
                 if step % LOSS_INTERVAL == LOSS_INTERVAL - 1 or step == steps - 1:
                     loss, seconds = float(sums[0]), time.perf_counter() - began

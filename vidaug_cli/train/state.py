@@ -17,8 +17,9 @@ from vidaug_cli.schema import type_fault
 from vidaug_cli.train.batches import ClipLoader
 from vidaug_cli.train.checkpoint import Checkpoint, write_checkpoint
 from vidaug_cli.train.distributed import World
-from vidaug_cli.train.history import EpochMetrics
+from vidaug_cli.train.history import EpochMetrics, merit
 from vidaug_cli.train.run import TrainingRun
+from vidaug_cli.train.settings import Budget
 from vidaug_cli.train.slowfast import SlowFast
 
 SLOW_SECONDS = 1.0  # checkpoints that take longer to write ...
@@ -30,6 +31,7 @@ class Parts:
     """What the loop works with."""
 
     run: TrainingRun
+    budget: Budget
     world: World
     amp: Amp
     network: SlowFast
@@ -124,21 +126,16 @@ class CheckpointWriter:
             settings=run.identity | run.origin,
             metrics=metrics,
         )
-        if _merit(metrics) > max(map(_merit, history[:-1]), default=(-1.0, 0.0)):
+        if merit(metrics) > max(map(merit, history[:-1]), default=(-1.0, 0.0)):
             self._best = last
         began = time.perf_counter()
         spared = self._cost > SLOW_SECONDS and began - self._written < INTERVAL * self._cost
-        if spared and len(history) < run.settings.epochs:
+        if spared and len(history) < self.parts.budget.epochs:
             return
         if self._best is not None:
             write_checkpoint(run.best, self._best)
         tensors = training_tensors(self.parts.network, self.parts.optimizer, self.parts.average)
-        state = {"history": history, "threads": torch.get_num_threads()}
+        state = {"history": history, "threads": torch.get_num_threads(), "steps": self.parts.budget.steps}
         write_checkpoint(run.last, replace(last, training=tensors, state=state))
         self._best, self._written = None, time.perf_counter()
         self._cost = self._written - began
-
-
-def _merit(metrics: EpochMetrics) -> tuple[float, float]:
-    """Return what the best epoch has most of: accuracy, then little loss; without validation, it is the last epoch."""
-    return metrics.get("val_top1", metrics["epoch"]), -metrics.get("val_loss", 0.0)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import bisect
+import copy
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -53,20 +56,35 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
                 raise ShardError(what, where=path, hint="make one data set of each")
         self.classes = kinds[0][0]
         self._ends = list(itertools.accumulate(counts))
+        self.clips: Sequence[int] = range(self._ends[-1])  # those that it has, of all in the shards
         self._open: dict[Path, Shard] = {}
         self._process = os.getpid()
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return len(self.clips)
+
+    def only(self, clips: Sequence[int]) -> ShardDataset:
+        """Return a data set of some of these clips."""
+        part = copy.copy(self)
+        part.clips, part._open = [self.clips[clip] for clip in clips], {}
+        return part
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        index %= len(self)
+        index = self.clips[index]
         number = bisect.bisect_right(self._ends, index)
         shard, i = self._shard(self.paths[number]), index - (self._ends[number - 1] if number else 0)
         names = ["labels", "weights"] if self.with_weights else ["labels"]
         return tuple(torch.from_numpy(array) for array in (shard.video(i), *(shard.row(name, i) for name in names)))
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a small dataset of all clips, as `Shard.column` does. Raises ShardError where a file is damaged."""
+        columns = []
+        for path in self.paths:
+            with Shard(path) as shard:
+                columns.append(shard.column(name))
+        return np.concatenate(columns)
 
     def _shard(self, path: Path) -> Shard:
         if self._process != os.getpid():  # after a fork: HDF5 files must not be shared between processes
