@@ -32,8 +32,8 @@ from vidaug_cli.train.state import Parts
 class Plain(SlowFast):
     """The same network as it is usually run."""
 
-    def _see(self, video: Tensor, step: int, seen: Sequence[str]) -> Tensor:
-        return super()._see(video, step, seen).contiguous()
+    def _see(self, video: Tensor, numbers: Sequence[int], seen: Sequence[str]) -> Tensor:
+        return super()._see(video, numbers, seen).contiguous()
 
 
 def plain(parts: Parts) -> Parts:

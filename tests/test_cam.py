@@ -31,6 +31,7 @@ from vidaug_cli.predict.cam import (
     strips_of,
 )
 from vidaug_cli.predict.predictor import Predictor
+from vidaug_cli.train.slowfast import SlowFrames
 
 CLASSES = ("bright", "dark", "neither", "nor")
 CLIP = ClipSpec(frames=16, size=32, crop=(1, 1), flip=0.0)
@@ -71,9 +72,9 @@ def test_resampling_keeps_values_at_their_places() -> None:
 class Camera(nn.Module):
     """In place of SlowFast: both pathways see the brightness of each of their frames and 32nd pixels, nothing else."""
 
-    def __init__(self, slow: float, fast: float) -> None:
+    def __init__(self, slow: float, fast: float, slow_frames: SlowFrames = "stride") -> None:
         super().__init__()
-        self.architecture = TINY
+        self.architecture = replace(TINY, slow_frames=slow_frames)
         self.head = nn.Linear(2, 1)
         self.head.weight.data = torch.tensor([[slow, fast]])
 
@@ -81,14 +82,21 @@ class Camera(nn.Module):
         fast = (
             video[:, :: max(1, video.shape[1] // TINY.fast_frames), ::PITCH, ::PITCH, :1].permute(0, 4, 1, 2, 3).float()
         )
-        return fast[:, :, :: TINY.alpha], fast
+        if self.architecture.slow_frames == "stride":
+            return fast[:, :, :: TINY.alpha], fast
+        return fast[:, :, torch.linspace(0, fast.shape[2] - 1, fast.shape[2] // TINY.alpha).long()], fast
 
 
 @pytest.mark.parametrize(("slow", "fast", "last"), [(1.0, 0.0, 8), (0.0, 1.0, 14), (0.5, 0.5, 8)])
-def test_a_signal_comes_out_at_its_frames(slow: float, fast: float, last: int) -> None:
-    """16 frames: Fast takes every 2nd, Slow every 8th. Frame t has the brightness t, and so has the activation."""
+@pytest.mark.parametrize("slow_frames", ["stride", "linspace"])
+def test_a_signal_comes_out_at_its_frames(slow: float, fast: float, last: int, slow_frames: SlowFrames) -> None:
+    """16 frames: Fast takes every 2nd, Slow every 8th, or the first and the last of these.
+
+    Frame t has the brightness t, and so has the activation.
+    """
     video = torch.arange(16, dtype=torch.uint8)[None, :, None, None, None].expand(1, 16, 32, 32, 3)
-    found = activations(Camera(slow, fast), video)[0, 0]  # type: ignore[arg-type]
+    found = activations(Camera(slow, fast, slow_frames), video)[0, 0]  # type: ignore[arg-type]
+    last = 14 if slow_frames == "linspace" else last
     assert found[: last + 1].tolist() == list(range(last + 1))
     assert found.dtype == torch.float32
 

@@ -158,9 +158,12 @@ def test_recipes_that_ship() -> None:
         assert (entry.name, entry.op) == (name, OURS[name]())
     for name, what in others:
         keys = tomllib.loads("\n".join(code for code in CODE.findall(what) if "=" in code))
-        ops = [entry.op for entry in load_recipe(name.strip("`")).augment]
+        recipe = load_recipe(name.strip("`"))
+        ops = [entry.op for entry in recipe.augment]
+        assert recipe.mix_p == keys.pop("mix_p", 1)
         assert ops == ([OURS["randaugment_t"](**keys)] if "`randaugment_t`" in what else [])
-    assert {member.name: member.weight for member in load_recipe("vipriors2020").mix} == dict.fromkeys(MIXES, 1)
+    for name in ("vipriors2020", "vipriors2020_small"):
+        assert {member.name: member.weight for member in load_recipe(name).mix} == dict.fromkeys(MIXES, 1)
 
 
 def test_mixes_and_their_other_names() -> None:

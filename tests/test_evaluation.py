@@ -214,7 +214,14 @@ def test_text(scores: Path, tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(rows_text([row_of("w1", "walk"), row_of("t1", "run")]))
     done = vidaug("evaluate", scores, "--train", tmp_path / "t.jsonl")
     assert done.code == 0
-    assert done.out.splitlines() == [
+    *lines, verdict, advice = done.out.splitlines()
+    assert verdict.startswith(
+        "verdict             no better than the blind baselines: +20.00 points from the best of them, 1.1 "
+    )
+    assert advice.startswith(
+        "                    to try: see what it takes for what: vidaug evaluate SCORES --wrong wrong.png "
+    )
+    assert lines == [
         "videos              5 videos with a label",
         "                    1 of them failed and count as wrong",
         "                    2 besides without a label, left out",

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import time
 import tracemalloc
@@ -13,6 +14,8 @@ import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +24,18 @@ import pytest
 import torch
 from checkpoint_makers import CLASSES, TINY, made, network_of
 from safetensors.torch import load, save, save_file
-from test_checkpoint import parts_of, same, write_parts
+from test_checkpoint import parts_of, pyslowfast_name, same, write_parts
+from test_foreign_weights import array, caffe2_name, python2_pickle, string
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.train.checkpoint import checksum, read_checkpoint, skeleton
 from vidaug_cli.train.pretrained import read_foreign
+from vidaug_cli.train.slowfast import Architecture
 from vidaug_cli.train.torch_file import read_torch_file
 
 ROUNDS = int(os.environ.get("VIDAUG_FUZZ", "200"))  # 2,000 take about a minute
 Records = dict[str, bytes]
+Damage = Callable[[bytes, np.random.Generator], bytes]
 
 
 @pytest.fixture(autouse=True)
@@ -105,10 +111,10 @@ class Call:
 
 
 class Stored:
-    """Pickled as a storage with the given name and number of elements."""
+    """Pickled as a storage with the given name and number of elements; before torch 1.6 it might be a view of one."""
 
-    def __init__(self, elements: Any, key: Any = "0", kind: Any = torch.FloatStorage) -> None:
-        self.identity = ("storage", kind, key, "cpu", elements)
+    def __init__(self, elements: Any, key: Any = "0", kind: Any = torch.FloatStorage, view: Any = None) -> None:
+        self.identity, self.view = ("storage", kind, key, "cpu", elements), view
 
 
 class Pickler(pickle.Pickler):
@@ -165,6 +171,10 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "negative size": (tensor(GOOD, 0, (-2, -2), (1, 1)), MISFIT),
     "text as a size": (tensor(GOOD, 0, "4", "1"), "is damaged or cut short (TypeError)"),
     "no storage": (tensor(None), "is damaged or cut short (AttributeError)"),
+    "a method": (
+        Call(OrderedDict, state={"items": 1, "_metadata": 2}),
+        "holds more than tensors and plain values (pickle's BUILD)",
+    ),
     "metadata": (tensor(GOOD, 0, (4,), (1,), {"a": 1}), "holds more than tensors and plain values (pickle's"),
     "state of a tensor": (
         Call(torch._utils._rebuild_parameter, tensor(GOOD), False, OrderedDict(), state=(GOOD, 0, (9,), (1,))),
@@ -248,6 +258,181 @@ def test_pickles_without_end(tmp_path: Path, name: str) -> None:
     assert time.monotonic() - start < 30
 
 
+# Files of torch before 1.6
+
+
+class OldPickler(pickle.Pickler):
+    def persistent_id(self, value: Any) -> Any:
+        return (*value.identity, value.view) if isinstance(value, Stored) else None
+
+
+def write_old(path: Path, value: Any, keys: Any = ("0",), *records: tuple[int, bytes]) -> Path:
+    """A file with this value, or its pickle, with these keys of storages, and for each its elements and bytes."""
+    content = io.BytesIO()
+    for header in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}):
+        pickle.dump(header, content, 2)
+    if isinstance(value, bytes):
+        content.write(value)
+    else:
+        OldPickler(content, 2).dump(value)
+    pickle.dump(list(keys) if isinstance(keys, tuple) else keys, content, 2)
+    for elements, data in records:
+        content.write(struct.pack("<q", elements) + data)
+    path.write_bytes(content.getvalue())
+    return path
+
+
+FLOATS = (4, bytes(16))
+UNLIKE = "holds a storage of another size than its tensors say"
+NOT_ONCE = "does not hold each storage of its tensors once"
+SHORT = "is cut short, or declares more bytes than it has"
+OLD_FILES: dict[str, tuple[Any, Any, list[tuple[int, bytes]], str]] = {
+    "a terabyte": (tensor(Stored(2**40)), ("0",), [FLOATS], UNLIKE),
+    "a terabyte in both": (tensor(Stored(2**38)), ("0",), [(2**38, bytes(16))], SHORT),
+    "more than can be counted": (tensor(Stored(2**62)), ("0",), [(2**62, b"")], "is damaged or cut short (Over"),
+    "many of half the file": (
+        [tensor(Stored(4, str(key))) for key in range(99)],
+        tuple(str(key) for key in range(99)),
+        [FLOATS] * 50,
+        UNLIKE,
+    ),
+    "never filled": (tensor(GOOD), (), [], NOT_ONCE),
+    "filled twice": (tensor(GOOD), ("0", "0"), [FLOATS, FLOATS], NOT_ONCE),
+    "another one filled": (tensor(GOOD), ("1",), [FLOATS], NOT_ONCE),
+    "keys of two types": (tensor(GOOD), ("0", 1), [FLOATS], "is damaged or cut short (TypeError)"),
+    "keys in a dict": (tensor(GOOD), {"0": ()}, [FLOATS], "holds no state dict"),
+    "no keys": (tensor(GOOD), 5, [FLOATS], "is damaged or cut short (TypeError)"),
+    "two sizes": ([tensor(GOOD), tensor(Stored(2**40))], ("0",), [FLOATS], "holds a storage of two sizes, or of a"),
+    "two types": ([tensor(GOOD), tensor(Stored(4, kind=torch.DoubleStorage))], ("0",), [FLOATS], "holds a storage of"),
+    "no type": (tensor(Stored(4, kind=OrderedDict)), ("0",), [FLOATS], "holds a storage of two sizes, or of a type"),
+    "a part of another": (tensor(Stored(4, view=("1", 0, 2**40))), ("0",), [FLOATS], "holds more than tensors and pl"),
+    "negative": (tensor(Stored(-4)), ("0",), [(-4, b"")], UNLIKE),
+    "cut": (tensor(GOOD), ("0",), [(4, bytes(15))], SHORT),
+    "nothing there": (tensor(GOOD), ("0",), [], UNLIKE),
+    "of a zip": (b"\x80\x02" + pickled(tensor(GOOD))[2:], ("0",), [FLOATS], NOT_ONCE),
+    "code": (Call(os.system, "true"), (), [], "holds 'posix.system'"),
+    "module": (Call(torch.nn.Linear, 2, 2), (), [], "holds 'torch.nn.modules.linear.Linear'"),
+}
+
+
+@pytest.mark.parametrize("name", OLD_FILES)
+def test_old_files_that_ask_for_more_than_there_is(tmp_path: Path, name: str) -> None:
+    value, keys, records, message = OLD_FILES[name]
+    write_old(tmp_path / "x.pt", value, keys, *records)
+    with little_memory():
+        assert refusal(tmp_path / "x.pt").startswith(message)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_old_files_with_hostile_pickles(tmp_path: Path, name: str) -> None:
+    value, _ = HOSTILE[name]
+    if isinstance(value, Call) and isinstance(value.function, Call):
+        value = pickled(OrderedDict())[:-1] + b")R."
+    write_old(tmp_path / "x.pt", value, ("0",), FLOATS)
+    with little_memory():
+        refusal(tmp_path / "x.pt")
+
+
+def test_an_old_file_as_it_should_be(tmp_path: Path) -> None:
+    """The same makers with good sizes; and what torch itself writes, whatever follows it."""
+    assert read_torch_file(write_old(tmp_path / "x.pt", {"x": tensor(GOOD)}, ("0",), FLOATS), "")["x"].shape == (4,)
+    content = {"a": torch.arange(6.0)[1:4], "b": [torch.ones(2).half(), None, (1, 2.5)], "c": {1: "d", 2**70: True}}
+    torch.save(content, tmp_path / "y.pt", _use_new_zipfile_serialization=False)
+    with (tmp_path / "y.pt").open("ab") as file:
+        file.write(b"more")
+    assert same(read_torch_file(tmp_path / "y.pt", ""), content)
+
+
+# Pickles of Caffe2
+
+
+def blobs_of(
+    *, kind: bytes = b"f4", shape: bytes = b"K\x04\x85", data: bytes = bytes(16), order: bytes = b"<"
+) -> bytes:
+    """A pickle with one blob, with a part of it exchanged: type, shape, bytes."""
+    good = python2_pickle({"conv1_w": np.zeros(4, np.float32)})
+    changes = {string(b"f4"): string(kind), b"(J\x04\x00\x00\x00t": shape, string(bytes(16)): string(data)}
+    changes[string(b"<")] = string(order)
+    for old, new in changes.items():
+        assert good.count(old) == 1
+        good = good.replace(old, new)
+    return good
+
+
+def shared(count: int) -> bytes:
+    """One text of a megabyte as the bytes of many arrays."""
+    first = array(np.zeros(250_000, np.float32)).replace(string(bytes(1_000_000)), string(bytes(1_000_000)) + b"q\x07")
+    other = array(np.zeros(250_000, np.float32)).replace(string(bytes(1_000_000)), b"h\x07")
+    items = b"".join(string(b"%d" % number) + (other if number else first) for number in range(count))
+    return b"\x80\x02}" + string(b"blobs") + b"}(" + items + b"us."
+
+
+SIZE = "holds an array of another size than it says"
+PLAIN = "holds more than tensors and plain values (pickle's "
+CAFFE2: dict[str, tuple[bytes, str]] = {
+    "a terabyte": (blobs_of(shape=b"\x8a\x06\x00\x00\x00\x00\x00\x01\x85"), SIZE),
+    "negative": (blobs_of(shape=b"J\xff\xff\xff\xffJ\xfc\xff\xff\xff\x86"), SIZE),
+    "text as a shape": (blobs_of(shape=string(b"4")), f"{PLAIN}BUILD)"),
+    "text in a shape": (blobs_of(shape=string(b"4") + b"\x85"), SIZE),
+    "many dimensions": (blobs_of(shape=b"(" + b"\x8a\x08" + b"\x7f" * 8 + b"K\x04" * 10_000 + b"t"), SIZE),
+    "too few bytes": (blobs_of(data=bytes(15)), SIZE),
+    "objects": (blobs_of(kind=b"O8"), "holds an array of numpy's type 'O8', which is not read"),
+    "text": (blobs_of(kind=b"S4"), "holds an array of numpy's type 'S4'"),
+    "big end first": (blobs_of(order=b">"), f"{PLAIN}BUILD)"),
+    "bytes for many": (shared(50), "declares more bytes than it has"),
+    "type of a tuple": (
+        b"\x80\x02cnumpy\ndtype\n)" + b"q\x00h\x00\x86" * 60 + b"NN\x87R.",
+        "holds 'numpy.dtype', and only tensors",
+    ),
+    "code": (b"\x80\x02cposix\nsystem\n" + string(b"true") + b"\x85R.", "holds 'posix.system', and only tensors"),
+    "code of numpy": (
+        b"\x80\x02cnumpy.testing._private.utils\nrunstring\n" + string(b"1") + b"}\x86R.",
+        "holds 'numpy.testing._private.utils.runstring', and only",
+    ),
+    "another encoding": (pickled({"blobs": Call(bytearray, "x", "latin-1")}), "holds '__builtin__.bytearray'"),
+    "tuple as a key": (pickled({"blobs": {(1, 2): 3}}), "holds a key that is neither text nor a number"),
+    "a list": (pickled([1]), "is a pickle, but not one of Caffe2"),
+    "no blobs": (pickled({"blobs": [1]}), "is a pickle, but not one of Caffe2"),
+    "no arrays": (pickled({"blobs": {"conv1_w": 1}}), "holds no weights of a SlowFast network"),
+    "itself": (b"\x80\x02}q\x00" + string(b"blobs") + b"h\x00s.", "holds no weights of a SlowFast network"),
+    "another network": (blobs_of(), "does not fit the network: s1.pathway0_stem.conv.weight is (4,), not ("),
+    "never filled": (
+        b"\x80\x02}"
+        + string(b"blobs")
+        + b"}"
+        + string(b"conv1_w")
+        + array(np.zeros(4)).partition(b"(K\x01")[0]
+        + b"ss.",
+        "does not fit the network: s1.pathway0_stem.conv.weight is not a tensor of torch.float32",
+    ),
+    "cut": (blobs_of()[:-5], "is damaged or cut short (ValueError)"),
+    "one letter of two bytes": (
+        pickled({"blobs": {}})[:-1] + string(b"x") + b"X\x02\x00\x00\x00\xc4\x80s.",
+        "holds no weights",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CAFFE2)
+def test_pickles_that_caffe2_does_not_write(tmp_path: Path, name: str) -> None:
+    content, message = CAFFE2[name]
+    (tmp_path / "x.pkl").write_bytes(content)
+    with little_memory():
+        assert refusal(tmp_path / "x.pkl").startswith(message)
+
+
+@pytest.mark.parametrize("name", loops(Path()))
+@pytest.mark.parametrize("wrapped", [False, True], ids=["Caffe2", "old torch"])
+def test_other_files_with_pickles_without_end(tmp_path: Path, name: str, wrapped: bool) -> None:
+    start, content = time.monotonic(), loops(tmp_path)[name]
+    if wrapped:
+        write_old(tmp_path / "x.pkl", content, ())
+    else:
+        (tmp_path / "x.pkl").write_bytes(content)
+    refusal(tmp_path / "x.pkl")
+    assert time.monotonic() - start < 30
+
+
 # Crafted zips
 
 
@@ -320,7 +505,7 @@ ZIPS: dict[str, tuple[Callable[[Path], object], str]] = {
     "nameless": (lambda path: write_records(path, {"/": b"y", "data.pkl": b"N."}), "is a zip, but not one of torch"),
     "nothing": (content(b""), "is not a safetensors file, or is cut short"),
     "text": (content(b"weights"), "is not a safetensors file, or is cut short"),
-    "pickle": (content(pickle.dumps({"blobs": {}}, 2)), "is a pickle of Caffe2 or another program, which"),
+    "pickle": (content(pickle.dumps({"weights": {}}, 2)), "is a pickle, but not one of Caffe2"),
     "start of a zip": (content(b"PK\x03\x04" + bytes(100)), "is damaged or cut short (BadZipFile)"),
     "empty zip": (content(b"PK\x05\x06" + bytes(18)), "is a zip, but not one of torch.save"),
     "program": (content(b"\x7fELF" + bytes(100)), "is not a safetensors file"),
@@ -518,6 +703,13 @@ def replace_one(content: Any, odd: list[Any], rng: np.random.Generator) -> None:
         place = inside
 
 
+def other_part(data: bytes, rng: np.random.Generator) -> bytes:
+    """Bytes changed near each other, mostly in what names and describes tensors."""
+    start = rng.integers(len(data)) if rng.random() < 0.3 else rng.choice([m.start() for m in MARKS.finditer(data)])
+    part = data[start : start + rng.integers(2, 40)]
+    return data[:start] + flip(part, rng) + data[start + len(part) :]
+
+
 def other_header(data: bytes, rng: np.random.Generator) -> bytes:
     """Bytes of the header changed, mostly near each other."""
     size = int.from_bytes(data[:8], "little")
@@ -541,7 +733,10 @@ def other_about(data: bytes, rng: np.random.Generator) -> bytes:
     return save(tensors, {"vidaug-checkpoint": json.dumps(parts["about"] | {"crc32": checksum(**parts)})})
 
 
+MARKS = re.compile(rb"_rebuild|Storage|branch|_reconstruct|dtype|weight|protocol")
 OURS = (flip, flip, cut, noise, other_header, other_about, other_about)
+UNCHECKED = (flip, flip, cut, noise, other_part, other_part)  # such files have no sums
+CAFFE2_TINY = replace(TINY, bottleneck=True, lateral_norm=True, head_bias=True)
 THEIRS = (flip, flip, cut, noise, other_pickle, other_pickle, other_names, other_content, other_content)
 
 
@@ -568,21 +763,48 @@ def test_damage_is_reported_or_harmless(tmp_path: Path) -> None:
     assert ROUNDS / 2 < refused < ROUNDS
 
 
-def test_damaged_foreign_weights(tmp_path: Path) -> None:
-    data, path = torch_made(tmp_path / "good").read_bytes(), tmp_path / "x.pt"
+def torch_zip(path: Path) -> None:
+    torch_made(path)
+
+
+def old_file(path: Path) -> None:
+    torch.save({"epoch": 3, "state_dict": network_of().state_dict()}, path, _use_new_zipfile_serialization=False)
+
+
+def caffe2_file(path: Path) -> None:
+    state = {pyslowfast_name(name): weight for name, weight in network_of(CAFFE2_TINY).state_dict().items()}
+    names = {name: caffe2_name(name, CAFFE2_TINY.blocks) for name in state}
+    path.write_bytes(
+        python2_pickle({str(names[name]): weight.numpy() for name, weight in state.items() if names[name]})
+    )
+
+
+FOREIGN: dict[Callable[[Path], None], tuple[Architecture, tuple[Damage, ...]]] = {
+    torch_zip: (TINY, THEIRS),
+    old_file: (TINY, UNCHECKED),
+    caffe2_file: (CAFFE2_TINY, UNCHECKED),
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN)
+def test_damaged_foreign_weights(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    architecture, damages = FOREIGN[make]
+    make(tmp_path / "good")
+    data, path = (tmp_path / "good").read_bytes(), tmp_path / "x.pt"
     assert len(data) < 150_000
-    wanted, refused = foreign(tmp_path / "good")[0], 0
+    read = partial(read_foreign, architecture=architecture, classes=CLASSES)
+    wanted, refused = read(tmp_path / "good")[0], 0
     rng = np.random.default_rng(4)
     for number in range(ROUNDS):
-        damage = THEIRS[number % len(THEIRS)]
+        damage = damages[number % len(damages)]
         path.write_bytes(damage(data, rng))
-        found = outcome(foreign, path)
+        found = outcome(read, path)
         if isinstance(found, VidaugError):
             refused += 1
             assert str(found).isprintable()
             assert found.hint
             continue
         assert all(weight.shape == wanted[name].shape for name, weight in found[0].items())
-        if damage in (flip, cut, noise):  # where no one has mended the sums, it is the right result
+        if damages is THEIRS and damage in (flip, cut, noise):  # where no one has mended the sums, it is right
             assert same(found[0], wanted)
     assert ROUNDS / 3 < refused < ROUNDS

@@ -65,10 +65,28 @@ def link(name: str, to: Any) -> Change:
 
 
 N, V, K = 5, 2, 6
+NAMES = ("rotation-held-1", "rotation-ramped-1", "reversed")
 HOSTILE: dict[str, tuple[Change, str]] = {
     "not a number": (edit("scores", (1, 2), np.nan), "'a/v01.avi' has scores that are negative or do not sum to 1"),
     "infinite": (edit("scores", (0, 0), -np.inf), "'a/v00.avi' has scores"),
     "view not a number": (edit("views", (3, 1, 0), np.nan), "'a/v03.avi' has scores of a view"),
+    "disturbed not a number": (
+        edit("disturbed", (3, 1, 0), np.nan),
+        "'a/v03.avi' has scores under 'rotation-r",
+    ),
+    "unknown disturbance": (
+        edit("disturbances", 0, b"snow\x1b[31m"),
+        "the disturbance 'snow\\x1b[31m', which",
+    ),
+    "disturbance twice": (edit("disturbances", 0, b"reversed"), "'reversed' twice"),
+    "disturbance less": (
+        lambda file: file["disturbances"].resize(2, 0),
+        "names 2 disturbances, and has",
+    ),
+    "disturbances without saying so": (attribute("disturbances", 0), "missing or foreign"),
+    "other disturbances": (attribute("disturbances", 2), "should be float32 (5, 2, 6)"),
+    "negative disturbances": (attribute("disturbances", -1), "should be float32 (5, -1, 6)"),
+    "another table": (attribute("source", np.bytes_(b'{"disturbances": "x 2"}')), "by the table 'x 2'"),
     "label": (edit("labels", 4, 99), "'a/v04.avi' has a label"),
     "label of a failure": (edit("failed_labels", 0, -2), "'b/broken.avi' has a label"),
     "size": (edit("shape", (0, 0), -1), "negative size"),
@@ -118,7 +136,9 @@ HOSTILE: dict[str, tuple[Change, str]] = {
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     scores = scores_of(N)
-    write_scores(path := tmp_path / "scores.h5", scores_of(N, views=np.stack([scores.scores] * V, 1)))
+    views, disturbed = np.stack([scores.scores] * V, 1), np.stack([scores.scores] * len(NAMES))
+    whole = scores_of(N, views=views, disturbances=NAMES, disturbed=disturbed)
+    write_scores(path := tmp_path / "scores.h5", whole)
     return path
 
 

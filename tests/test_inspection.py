@@ -185,7 +185,14 @@ def test_a_disk_that_does_not_answer_is_no_reason_to_delete(
 
 def test_class_names_cannot_write_on_the_terminal() -> None:
     names = {"two\nlines": 1.0, "red \x1b[31m %s": 2.0, "l" * 300: 3.0}
-    fields: dict[str, Any] = {"source": "o", "codec": "raw", "devices": {"cpu": 1}, "recipe": "", "ops": {}}
+    fields: dict[str, Any] = {
+        "source": "o",
+        "codec": "raw",
+        "devices": {"cpu": 1},
+        "recipe": "",
+        "ops": {},
+        "extremes": None,
+    }
     fields |= dict.fromkeys(
         ("shards", "planned_shards", "clips", "originals", "bytes", "frames", "size", "seed"), 1
     ) | {"mixed": 0}

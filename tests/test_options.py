@@ -28,7 +28,7 @@ def options() -> Iterator[tuple[str, click.Option]]:
 
 # Options that mean another thing in these commands, and say so.
 OWN = {
-    *(("train", option) for option in ("seed", "batch_size", "workers", "amp", "frames", "size", "flip")),
+    *(("train", option) for option in ("seed", "batch_size", "workers", "amp", "frames", "stride", "size", "flip")),
     ("augment", "batch_size"),
     ("predict", "crop"),
     ("inspect", "recipe"),

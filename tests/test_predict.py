@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoint_makers import checkpoint_of
 from conftest import write_video
 from console import vidaug
 from network_makers import random_network, save
@@ -248,7 +249,9 @@ def test_command(rows: list[Row], tmp_path: Path) -> None:
     assert last.endswith(" clips/s")
     scores = read_scores(tmp_path / "new" / "s.h5")
     assert np.allclose(scores.scores, predict_videos(predictor_of(), rows, views=1).scores.scores, atol=1e-5)
-    assert json.loads(scores.source) == {"checkpoint": "c.pt", "epoch": 3, "views": 1, "crop": 2 / 3}
+    source = json.loads(scores.source)
+    assert source.pop("training") == checkpoint_of().settings
+    assert source == {"checkpoint": "c.pt", "epoch": 3, "top1": None, "views": 1, "crop": 2 / 3}
     assert np.array_equal(scores.views[:, 0], scores.scores)  # type: ignore[index]
 
 

@@ -44,7 +44,8 @@ def faults_of(text: str) -> list[str]:
 
 def test_the_recipes_of_the_paper_ship() -> None:
     paper = {"none", "randaugment", "randaugment_t", "randaugment_temporal", "randaugment_mix", "randaugment_fixed"}
-    assert paper | set(MIXES) | set(CUTOUTS) | {"vipriors2020"} == set(shipped_recipes())
+    small = {"randaugment_small", "randaugment_t_small", "framecutmix_small", "vipriors2020_small"}
+    assert paper | set(MIXES) | set(CUTOUTS) | {"vipriors2020"} | small == set(shipped_recipes())
 
 
 @pytest.mark.parametrize("name", [*shipped_recipes(), *ALIASES])
@@ -55,7 +56,8 @@ def test_every_shipped_recipe_loads_and_renders(name: str) -> None:
     draws = [recipe.draw_augment(streams(clip), SHAPE) for clip in (0, 1)]
     out = recipe.apply_augment(video, json.loads(json.dumps(draws)))
     assert out.shape == video.shape
-    assert (recipe.draw_mix(generator(0, 0, 0, Step.MIX), SHAPE) is None) == (not recipe.mix)
+    mixed = any(recipe.draw_mix(generator(0, 0, clip, Step.MIX), SHAPE) for clip in range(16))
+    assert mixed == bool(recipe.mix)
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -176,7 +178,8 @@ def test_faults_of_several_recipes_and_overrides_come_at_once(tmp_path: Path) ->
     assert [line.replace(f"{tmp_path}/", "") for line in str(error.value).splitlines()] == [
         "wrong.toml: colour: unknown key",
         "the recipes have different mix_p: [0.5, 1.0]; make them one with a file",
-        "--set zoom.by: the recipe has no such place (it has mix_p, augment.0, mix.0, mix.1, cutout, mixup, cutmix)",
+        "--set zoom.by: the recipe has no such place (it has mix_p, label, augment.0, mix.0, mix.1, cutout, mixup, "
+        "cutmix)",
         "--set mix_p: should be KEY=VALUE, such as fademixup.beta=0.4",
         "half.toml + wrong.toml + cutmix: augment.0 (cutout): T: unknown key; did you mean 't'?",
         "half.toml + wrong.toml + cutmix: mix.1 (cutmix): box: 'round' should be 'clip', 'inside'",
@@ -232,6 +235,8 @@ def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
         ("mix_p = 2\n[[mix]]\nop = 'mixup'", "mix_p: 2 should be a chance, 0 to 1"),
         ("mix_p = nan\n[[mix]]\nop = 'mixup'", "mix_p: nan should be a number"),
         ("mix_p = 0.5", "mix_p: there is no [[mix]] that it could be the chance of"),
+        ("label = 'motion'", "label: there is no [[mix]] that it could be the rule of"),
+        ("label = 'move'\n[[mix]]\nop = 'mixup'", "label: 'move' should be 'share', 'motion'"),
         ("[[mix]]\nop = 'zoom'", "mix.0.op: no op 'zoom'; is the package that offers it installed?"),
         ("summary = 3", "summary: 3 should be a string"),
         ("[[mix]]\nop = 'mixup'\nweight = 0", "mix: every weight is 0"),
@@ -299,12 +304,13 @@ def test_overrides() -> None:
         ("fadmixup.beta=1", "--set fadmixup.beta: the recipe has no such place; did you mean 'fademixup'?"),
         ("fademixup.bta=1", "fademixup): bta: unknown key; did you mean 'beta'?"),
         ("mix_p=7", "--set mix_p: 7 should be a chance, 0 to 1"),
+        ("label=pixels", "--set label: 'pixels' should be 'share', 'motion'"),
         (
             "randaugment_fixed.m1=3",
             "--set randaugment_fixed.m1: the recipe has no such place; did you mean 'randaugment_t'? (it has mix_p, "
-            "augment.0, mix.0, randaugment_t, fademixup); m1 is a key of randaugment_t: try randaugment_t.m1",
+            "label, augment.0, mix.0, randaugment_t, fademixup); m1 is a key of randaugment_t: try randaugment_t.m1",
         ),
-        ("cutout.h=1", "(it has mix_p, augment.0, mix.0, randaugment_t, fademixup); h is a key of cutout and "),
+        ("cutout.h=1", "(it has mix_p, label, augment.0, mix.0, randaugment_t, fademixup); h is a key of cutout and "),
         ("beta=1", "; beta is a key of fademixup: try fademixup.beta"),
         ("fademixup.Beta=1", "fademixup): Beta: unknown key; did you mean 'beta'?"),
         ("fademixup.m1=1", "fademixup): m1: unknown key; randaugment_t has it"),
@@ -341,6 +347,16 @@ def test_recipes_that_disagree_on_mix_p_are_refused(tmp_path: Path) -> None:
     half.write_text("mix_p = 0.5\n[[mix]]\nop = 'mixup'\n")
     with pytest.raises(RecipeError, match=r"different mix_p: \[0.5, 1.0\]"):
         load_recipe(str(half), "cutmix")
+
+
+def test_recipes_that_disagree_on_labels_are_refused(tmp_path: Path) -> None:
+    moved = tmp_path / "moved.toml"
+    moved.write_text("label = 'motion'\n[[mix]]\nop = 'mixup'\n")
+    with pytest.raises(RecipeError, match=r"different label: \['motion', 'share'\]"):
+        load_recipe(str(moved), "cutmix")
+    recipe = load_recipe(str(moved), "cutout")
+    assert recipe.label == "motion"
+    assert parse_recipe(recipe.text, "stored") == recipe
 
 
 def test_chances_and_weights_are_kept() -> None:

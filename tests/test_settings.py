@@ -43,6 +43,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("ema", 0.0, "between 0 and 1"),
     ("ema", 1.0, "between 0 and 1"),
     ("frames", 0, "1 to 4096"),
+    ("stride", 0.5, "1 to 1024, or a range in there, its lower end first"),
     ("size", 7, "8 to 2048"),
     ("flip", 1.1, "a chance, 0 to 1"),
     ("amp", "fp16", "auto, bf16 or off"),

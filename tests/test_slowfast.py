@@ -223,6 +223,36 @@ def test_fast_takes_every_second_of_64_frames_and_slow_every_sixteenth() -> None
             assert torch.equal(before["slow"], after["slow"]) == (number % 16 != 0)
 
 
+@pytest.mark.parametrize("alpha", [1, 2, 4, 8, 16, 32])
+def test_frames_from_the_first_to_the_last_are_those_of_pyslowfast(alpha: int) -> None:
+    """As `pack_pathway_output` of PySlowFast takes them, where alpha divides the frames; and any number is taken."""
+    network = replace(TINY, alpha=alpha, slow_frames="linspace", fast_frames=256)
+    for frames in range(1, 257):
+        slow, fast = network.frames_taken(frames)
+        strided, also_fast = replace(network, slow_frames="stride").frames_taken(frames)
+        assert list(fast) == list(also_fast) == list(range(frames))
+        assert list(strided) == list(range(0, frames, alpha))
+        assert len(slow) == len(strided)
+        assert [slow[0], slow[-1]] == ([0, frames - 1] if len(slow) > 1 else [0, 0])
+        if frames % alpha == 0 and frames < 160:  # from there on, a float32 is sometimes a little below its integer
+            assert slow == torch.linspace(0, frames - 1, frames // alpha).long().tolist()
+
+
+@pytest.mark.parametrize("frames", [8, 16, 11])
+def test_slow_sees_the_frames_it_takes_alone(frames: int) -> None:
+    """The Fast pathway's way into Slow shut, a change of any other frame leaves Slow's maps alone."""
+    network = make(replace(TINY, slow_frames="linspace", fast_frames=8))
+    for lateral in network.laterals:
+        nn.init.zeros_(cast(nn.Conv3d, cast(nn.Sequential, lateral)[0]).weight)
+    video, (taken, _) = clip(1, frames), network.architecture.frames_taken(frames)
+    with torch.no_grad():
+        before = network.features(video)[0]
+        for number in range(frames):
+            changed = video.clone()
+            changed[:, number] ^= 128
+            assert torch.equal(network.features(changed)[0], before) == (number not in taken)
+
+
 OTHER: dict[str, Any] = {
     "blocks": (1, 2, 1, 1),
     "bottleneck": True,
@@ -230,6 +260,7 @@ OTHER: dict[str, Any] = {
     "beta": 2,
     "alpha": 2,
     "fast_frames": 4,
+    "slow_frames": "linspace",
     "lateral_kernel": 3,
     "lateral_norm": True,
     "head_bias": True,
@@ -268,6 +299,7 @@ def test_every_setting_changes_something(field: str) -> None:
         ({"dropout": 1.0}, "below 1"),
         ({"std": 0.0}, "above 0"),
         ({"mean": float("nan")}, "0 to 255"),
+        ({"slow_frames": "last"}, "stride or linspace"),
         ({"slow_stem": (1, 4, 4)}, "three odd numbers"),
         ({"fast_stem": (3, 3, 17)}, "three odd numbers"),
         ({"input": "flow"}, r"rgb, diff, rgb\+diff or slow-rgb-fast-diff"),

@@ -91,6 +91,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # a setting, what else it ne
     "clip_norm": ({}, 1e-3),
     "ema": ({}, 0.5),
     "frames": ({}, 6),
+    "stride": ({"frames": 4}, (1, 2)),
     "size": ({}, 24),
     "flip": ({}, 0.5),
     "amp": ({}, "bf16"),

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from conftest import write_video
 from console import Done, vidaug
 from network_makers import save
 from torch import Tensor
-from train_makers import NETWORK, make_shards, same
+from train_makers import NETWORK, make_shards, run_of, same
 
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
@@ -380,11 +381,24 @@ def test_validation_shards_that_do_not_fit_are_refused(shards: Path, mixed: Path
     assert train(shards, tmp_path / "other run", "--val", clean, "--epochs", 1).code == 0
 
 
-def test_mixed_clips_are_not_cut(mixed: Path, tmp_path: Path) -> None:
-    for words in (("--size", 24), ("--frames", 6)):
-        found = refused(train(mixed, tmp_path / "run", *words))
-        assert found.startswith(f"{mixed}: has mixed clips, and a cut of one would not show what its label says; ")
-    assert train(mixed, tmp_path / "run", "--size", 32, "--frames", 8, "--epochs", 1).code == 0
+@pytest.mark.parametrize(
+    ("recipe", "boxed"),
+    [
+        *((recipe, True) for recipe in ("cutmix", "cubecutmix", "cutmixup", "cubecutmixup", "vipriors2020")),
+        *((recipe, False) for recipe in ("mixup", "fademixup", "framecutmix", "framecutmixup")),
+    ],
+)
+def test_only_clips_that_show_two_videos_side_by_side_are_not_cut_in_space(
+    recipe: str, boxed: bool, tmp_path: Path
+) -> None:
+    mixed = make_shards(tmp_path / "shards", CLASSES, recipe=recipe)
+    run = partial(run_of, tmp_path, mixed)
+    run(size=32, frames=6)
+    if not boxed:
+        run(size=24)
+        return
+    with pytest.raises(VidaugError, match="has clips with two videos side by side, and a cut of one would not show"):
+        run(size=24)
 
 
 def test_folders_that_are_no_finished_shards_are_refused(shards: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from vidaug_cli.words import readable
 
 COMMANDS = (
     *("scan", "augment", "recipes", "inspect", "verify", "replay", "preview"),
-    *("train", "predict", "evaluate", "ensemble", "submit", "score", "cam"),
+    *("train", "predict", "evaluate", "compare", "ensemble", "submit", "score", "cam"),
     *("sample", "demo"),
 )
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143  # and click has 2 for wrong usage, 1 for a broken pipe

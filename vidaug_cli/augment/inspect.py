@@ -12,7 +12,8 @@ import numpy as np
 from vidaug_cli.augment.output import shard_files
 from vidaug_cli.augment.plan import read_header, read_planned_rows
 from vidaug_cli.data.manifest import hash_rows
-from vidaug_cli.data.shard.format import ShardHeader
+from vidaug_cli.data.shard.extremes import Extremes
+from vidaug_cli.data.shard.format import ShardHeader, done_path, read_done
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.words import count, human_bytes, printable
@@ -38,6 +39,7 @@ class Summary:
     codec: str
     devices: dict[str, int]  # how many shards each kind of device rendered
     seed: int
+    extremes: Extremes | None  # clips that are near black or near white; None: not counted
     recipe: str  # TOML text
     label_mass: dict[str, float]  # per class: the sum of its label weights over all clips
     own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
@@ -59,6 +61,7 @@ class Summary:
             f"{self.source}: {count(self.clips, 'clip')} in {shards}, {human_bytes(self.bytes)}",
             f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
             f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {devices}",
+            *([f"levels: {told}"] if self.extremes and (told := self.extremes.text(self.clips)) else []),
             "",
             f"label mass of {count(len(mass), 'class')}",
             *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
@@ -89,7 +92,7 @@ def summarise(source: Path) -> Summary:
             originals += int((shard.column("copy") < 0).sum())
             mass = mass + shard.column("labels").sum(0, dtype=np.float64)
             mixed = shard.column("sources")[:, 1] >= 0
-            own_weights += shard.column("weights").mean(1)[mixed].tolist()
+            own_weights += shard.label_shares()[mixed].tolist()
             for index in range(len(shard)):
                 ops.update(op_names(shard.params(index)))
     return Summary(
@@ -105,11 +108,20 @@ def summarise(source: Path) -> Summary:
         codec=header.codec,
         devices=dict(sorted(Counter(each.device for each in headers).items())),
         seed=header.seed,
+        extremes=Extremes.sum(map(_extremes, files)),
         recipe=header.recipe,
         label_mass=dict(zip(header.classes, np.atleast_1d(mass).tolist(), strict=True)),
         own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),
         ops=dict(ops.most_common()),
     )
+
+
+def _extremes(shard: Path) -> Extremes | None:
+    """Return what the done record of a shard has counted; None where there is none."""
+    try:
+        return read_done(done_path(shard)).extremes
+    except ShardError:  # 'vidaug verify' says why
+        return None
 
 
 def _planned_shards(source: Path) -> int | None:

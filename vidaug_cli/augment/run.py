@@ -11,6 +11,7 @@ from vidaug_cli.augment import output
 from vidaug_cli.augment.output import WHOLE, Part
 from vidaug_cli.augment.plan import Plan, shared_plan
 from vidaug_cli.augment.render import Engine, OnError, finish_shard, render_group
+from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import Failure
 from vidaug_cli.words import count, duration, human_bytes, printable
 from vidaug_cli.workers import Progress, in_processes
@@ -42,6 +43,7 @@ class Report(Amounts):
 
     out: Path
     planned_shards: int
+    extremes: Extremes | None  # clips that are near black or near white; None: not counted
     rendered: int  # clips of this run
     failures: tuple[Failure, ...]  # of this part, with those of earlier runs
     listed: bool  # whether failures.jsonl lists the failures: once all parts are there
@@ -54,6 +56,8 @@ class Report(Amounts):
             f"{self.out}: {super().text}, {self.shards} of {count(self.planned_shards, 'shard')}, "
             f"{human_bytes(self.bytes)}; {count(self.rendered, 'clip')} rendered in {self.seconds:.1f} s{rate}"
         ]
+        if self.extremes and (told := self.extremes.advice(self.clips) or self.extremes.text(self.clips)):
+            lines.append(told)
         if self.failures:
             where = f", as {self.out / 'failures.jsonl'} lists" if self.listed else ""
             lines.append(f"{count(len(self.failures), 'clip')} left out{where}:")
@@ -110,6 +114,7 @@ def run(
         planned_shards=len(plan.shards),
         bytes=sum(record.bytes for record in made.values()),
         seconds=time.monotonic() - started,
+        extremes=Extremes.sum(record.extremes for record in made.values()),
         rendered=sum(record.clips for record in done.values() if record.sha256 not in kept),
         failures=tuple(failure for index in sorted(done) for failure in done[index].failures),
         listed=listed,

@@ -56,6 +56,7 @@ def command(
     from vidaug_cli.augment.output import Part, check_start
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
+    from vidaug_cli.recipe.notes import FEW_VIDEOS, caution_notes
     from vidaug_cli.words import printable
 
     engine, share = limits.engine(device, batch_size), Part.parse(part)
@@ -74,6 +75,8 @@ def command(
     plan, quarantined = choice.fill(plan, inputs, report, limits=engine.limits, workers=processes)
     if len(set(plan.labels)) == 1:
         report.note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}")
+    if copies and len(plan.rows) < FEW_VIDEOS:
+        report.note(*caution_notes(plan.recipe.cautions, 0))
     if dry_run:
         expected = estimate(plan, out, engine, processes, part=share, overwrite=overwrite)
         report.print(expected, expected.text)

@@ -23,11 +23,12 @@ def command(
 ) -> None:
     """Average two or more files of SCORES.
 
-    They have to hold the same classes and videos, in whatever order. Per-view scores are not kept.
+    They have to hold the same classes and videos, in whatever order. Per-view scores are not kept, those
+    of disturbed videos only where all files have the same.
     """
     from vidaug_cli.scores.ensemble import Member, ensemble
     from vidaug_cli.scores.file import check_place, write_scores
-    from vidaug_cli.words import printable
+    from vidaug_cli.words import count, printable
 
     if len(scores) < 2:
         raise click.UsageError("an ensemble needs two files of scores or more.")
@@ -38,6 +39,9 @@ def command(
     write_scores(out, mean)
     for video, names in missing.items():
         messages.note(f"without {', '.join(names)}: {printable(video)}")
+    if not mean.disturbances and (dropped := sum(bool(member.scores.disturbances) for member in members)):
+        what = "and the files do not have the same" if dropped == len(members) else "and the others have none"
+        messages.note(f"{count(dropped, 'file')} with scores of disturbed videos, {what}: these are not kept")
     failed = f", {len(mean.failures)} failed in all" if mean.failures else ""
     messages.note(f"{out}: {len(mean.videos)} videos, mean of {len(members)}{failed}")
 

@@ -5,6 +5,7 @@ A group's methods make the library's objects from its values; they import what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from json import dumps
@@ -32,6 +33,17 @@ SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
+def parse_stride(text: float | str) -> float | tuple[float, float]:
+    """Return a number such as 4, or a range such as 2-6, which is one word: else `2 6` could be a 2 and a folder `6`.
+
+    Raises click.BadParameter.
+    """
+    if found := re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", str(text)):
+        low, high = found.groups()
+        return (float(low), float(high)) if high else float(low)
+    raise click.BadParameter(f"{text!r} is neither a number such as 4 nor a range such as 2-6.")
+
+
 # Options of several groups, or of commands by themselves.
 
 WORKERS = option("Processes; 0 takes one per core.  [default: 0]", "-j", type=click.IntRange(0), default=0)
@@ -46,6 +58,10 @@ CLASSES = option(
     metavar="FILE",
 )
 SUBSET = option("Only the videos of this split: train, validation, test.", metavar="NAME")
+PERTURB = option(
+    "Also as disturbed while it plays: 'all', or such as rotation, ramped, rotation-ramped=3; may be repeated.",
+    metavar="NAME[=SEVERITY]",
+)
 THUMB = option("Width of a frame in pixels.", type=click.IntRange(32, 1024), default=128)
 
 
@@ -119,7 +135,12 @@ class ClipOptions:
     """What a clip is, with the names of ClipSpec."""
 
     frames: int = option("Frames of a clip.", default=64)
-    stride: int = option("Take every n-th frame of the video.", default=1)
+    stride: float | tuple[float, float] = option(
+        "Take every n-th frame of the video; a range: drawn for each clip, and clean clips and views have its middle.",
+        type=parse_stride,
+        default=1,
+        metavar="N|LOW-HIGH",
+    )
     fps: float | None = option("Resample to this rate, instead of --stride.")
     size: int = option("Height and width of a clip in pixels.", default=160)
     crop: tuple[float, float] = option(
@@ -249,7 +270,7 @@ class NetworkOptions:
         from vidaug_cli.data.kinds import Kind, expect
         from vidaug_cli.data.video.limits import Limits
         from vidaug_cli.device import resolve_device
-        from vidaug_cli.predict.predictor import Predictor
+        from vidaug_cli.predict.predictor import Predictor, origin
         from vidaug_cli.train.checkpoint import read_checkpoint
         from vidaug_cli.workers import worker_count
 
@@ -267,7 +288,7 @@ class NetworkOptions:
             batch=self.batch_size,
             workers=worker_count(self.workers),
             limits=limits.limits() if limits else Limits(),
-            about={"checkpoint": checkpoint.name, "epoch": trained.epoch},
+            **origin(trained, checkpoint.name),
         )
 
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidaug_cli.commands.options import SEED, SKIPPED, InputOptions, LimitOptions, NetworkOptions, ReportOptions
+from vidaug_cli.commands.options import (
+    PERTURB,
+    SEED,
+    SKIPPED,
+    InputOptions,
+    LimitOptions,
+    NetworkOptions,
+    ReportOptions,
+)
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ def command(
         type=click.FloatRange(0, 1, min_open=True),
         metavar="SHARE",
     ),
+    perturb: tuple[str, ...] = PERTURB,
     per_view: bool = option("Keep the scores of each view, too."),
     seed: int = SEED,
     choice: InputOptions,
@@ -42,6 +51,8 @@ def command(
     view is the middle of a video, ten are spread over its length, thirty are these at three places across; a video's
     scores are the mean of their softmax. SHARDS is a folder written by 'vidaug augment': there a video's clips are its
     views.
+    With --perturb each clip is also scored as it is disturbed while it plays: turned, dimmed and so on, held over the
+    clip or ramped, by draws that are fixed. 'vidaug evaluate' then says how much of the accuracy is kept.
     Exits with 3 when some videos had to be left out; they are listed with the scores.
 
     \b
@@ -50,19 +61,23 @@ def command(
     find . -name '*.mp4' | vidaug predict run - -o scores.h5
     """
     from vidaug_cli.data.kinds import is_shards
+    from vidaug_cli.ops.disturbances import choose
     from vidaug_cli.predict.predict import predict_shards, predict_videos
     from vidaug_cli.scores.file import check_place, write_scores
 
     shards = next((Path(source) for source in inputs if is_shards(Path(source))), None)
     if shards and len(inputs) > 1:
         raise click.UsageError(f"{shards} holds shards: give nothing beside them.")
+    disturbances = choose(perturb)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_place(out)
     predictor = network.predictor(checkpoint, limits)
     if shards:
         if given := [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]:
             raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
-        prediction = predict_shards(predictor, shards, per_view=per_view, progress=not report.quiet)
+        prediction = predict_shards(
+            predictor, shards, disturbances=disturbances, per_view=per_view, progress=not report.quiet
+        )
     else:
         rows, everything = choice.videos(inputs, report, seed=seed, workers=predictor.workers, limits=predictor.limits)
         prediction = predict_videos(
@@ -70,6 +85,7 @@ def command(
             rows,
             views=VIEWS[views or "10"],
             crop=crop,
+            disturbances=disturbances,
             per_view=per_view,
             quarantined=everything.quarantined,
             progress=not report.quiet,

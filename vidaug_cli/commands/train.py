@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions
+from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions, parse_stride
 from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class SettingOptions:
     clip_norm: float | None = option("Cut gradients that are longer.")
     ema: float | None = option("Decay of an average of the weights, which is then tested and kept.")
     frames: int | None = option("Cut clips to this many frames, at a random place.")
+    stride: float | tuple[float, float] | None = option(
+        "Take every n-th frame of a clip for these --frames; a range: drawn for each clip.",
+        type=parse_stride,
+        metavar="N|LOW-HIGH",
+    )
     size: int | None = option("Cut clips to this many pixels, at a random place.")
     flip: float | None = option("Chance of a left-right flip, on top of those in the shards.")
     sync_bn: bool | None = option("Normalise over the clips of all processes.", default=None)

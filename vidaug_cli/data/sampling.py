@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.schema import check
 
 if TYPE_CHECKING:
-    from jaxtyping import Int32
+    from jaxtyping import Int32, Int64
 
+Stride = float | tuple[float, float]  # frames from one frame of a clip to the next, or the range it is drawn from
 Short = Literal["repeat", "loop", "stretch"]
 Views = Literal[1, 10, 30]
 SPREAD: dict[Views, tuple[int, int]] = {1: (1, 1), 10: (10, 1), 30: (10, 3)}  # clips over time, crops over the width
@@ -27,7 +28,7 @@ class ClipSpec:
     """What a clip is. The default is the released protocol of arXiv:2008.05721: 64 consecutive frames, 160 x 160."""
 
     frames: int = 64
-    stride: int = 1  # frames of the video from one frame of the clip to the next
+    stride: Stride = 1  # frames of the video from one frame of the clip to the next; a range: drawn for each clip
     fps: float | None = None  # instead of stride: take what is seen at this rate
     size: int = 160  # pixels, height and width
     crop: tuple[float, float] = (2 / 3, 5 / 6)  # side of the random square, as a share of the short side
@@ -35,10 +36,11 @@ class ClipSpec:
     short: Short = "repeat"  # what a video shorter than the clip does: repeat the last frame, loop, stretch
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stride", plain_stride(self.stride))
         low, high = self.crop
         rules = {
             "frames": (1 <= self.frames <= 4096, "1 to 4096"),
-            "stride": (1 <= self.stride <= 1024, "1 to 1024"),
+            "stride": stride_rule(self.stride, fixed=self.fps is not None),
             "fps": (self.fps is None or (math.isfinite(self.fps) and self.fps > 0), "a number above 0"),
             "size": (8 <= self.size <= 2048, "8 to 2048"),
             "crop": (0 < low <= high <= 1, "two shares, 0 < low <= high <= 1"),
@@ -80,8 +82,8 @@ def frame_numbers(sample: Sample, spec: ClipSpec, video: Row) -> Int32[np.ndarra
 
 
 def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
-    """Draw a stretch, a square and a flip of a video."""
-    step = step_frames(spec, video)
+    """Draw a stretch, a square and a flip of a video; first of all, from a range of strides, how fast it is."""
+    step = step_frames(spec, video, draw_stride(rng, spec.stride))
     start = start_frame(spec, video, int(rng.integers(0, last_start(spec, video, step) + 1)))
     side = max(1, round(min(video.width, video.height) * rng.uniform(*spec.crop)))
     x, y = (int(rng.integers(0, length - side + 1)) for length in (video.width, video.height))
@@ -89,7 +91,10 @@ def draw_sample(rng: np.random.Generator, spec: ClipSpec, video: Row) -> Sample:
 
 
 def clean_sample(spec: ClipSpec, video: Row) -> Sample:
-    """Return the middle of the video in time and space, at the largest side `spec.crop` allows, unflipped."""
+    """Return the middle of the video in time and space, at the largest side `spec.crop` allows, unflipped.
+
+    Of a range of strides it has the middle, as all views have.
+    """
     return views(spec, video, 1, spec.crop[1])[0]
 
 
@@ -129,24 +134,64 @@ def _spread(last: int, count: int) -> list[int]:
     return [last // 2] if count == 1 else [last * number // (count - 1) for number in range(count)]
 
 
-def step_frames(spec: ClipSpec, video: Row) -> float:
-    """Return the frames of the video from one frame of the clip to the next; if its rate varies, of mean length."""
-    step = float(spec.stride) if spec.fps is None else min((_rate(video) or spec.fps) / spec.fps, MOST)
+def plain_stride(stride: Stride) -> Stride:
+    """Return a range of equal ends as the number it is, and numbers as integers where they are whole.
+
+    So equal strides are equal in JSON, and in the hash of a plan.
+    """
+    if isinstance(stride, tuple):
+        return plain_stride(stride[0]) if len(set(stride)) == 1 else cast(Stride, tuple(map(plain_stride, stride)))
+    return int(stride) if float(stride).is_integer() else stride
+
+
+def stride_rule(stride: Stride, *, fixed: bool = False) -> tuple[bool, str]:
+    """Return whether a stride is good, and in words what is; with `fixed`, a range is not."""
+    ends = stride if isinstance(stride, tuple) else (stride, stride)
+    if fixed and ends[0] != ends[-1]:
+        return False, "one number, as fps says how fast clips are"
+    return 1 <= ends[0] <= ends[-1] <= 1024, "1 to 1024, or a range in there, its lower end first"
+
+
+def mean_stride(stride: Stride) -> float:
+    """Return a stride, of a range the middle: the mean of what is drawn, so that tests are as fast as training is."""
+    return float(np.mean(stride))
+
+
+def draw_stride(rng: np.random.Generator, stride: Stride) -> float:
+    """Draw from a range, any fraction as likely as another; a stride that is one number takes no draw."""
+    return float(rng.uniform(*stride)) if isinstance(stride, tuple) else float(stride)
+
+
+def frame_offsets(frames: int, step: float) -> Int64[np.ndarray, " frames"]:
+    """Return how far each frame of a clip is from its first, in whole frames of what it is taken from, int64 (T,)."""
+    return np.asarray(np.floor(np.arange(frames) * step + 1e-6), np.int64)
+
+
+def step_frames(spec: ClipSpec, video: Row, stride: float | None = None) -> float:
+    """Return the frames of the video from one frame of the clip to the next; if its rate varies, of mean length.
+
+    `stride` is the one that was drawn; without it, it is the middle of those of the clip.
+    """
+    stride = mean_stride(spec.stride) if stride is None else stride
+    step = stride if spec.fps is None else min((_rate(video) or spec.fps) / spec.fps, MOST)
     if spec.short == "stretch":
-        while _span(spec, step) > video.frames and step > 1 / spec.frames:
+        while span(spec.frames, step) > video.frames and step > 1 / spec.frames:
             step /= 2  # the authors slow a short video down by 2 or 4
     return step
 
 
 def clip_fps(spec: ClipSpec, video: Row) -> float:
-    """Return the frames per second at which a clip is as fast as its video; 0 where unknown, as of frame images."""
+    """Return the frames per second at which a clip is as fast as its video; 0 where unknown, as of frame images.
+
+    With a range of strides it is that of the middle: at this rate a clip drawn faster looks faster.
+    """
     step = step_frames(spec, video)
     return video.fps / step if step else 0.0
 
 
 def last_start(spec: ClipSpec, video: Row, step: float) -> int:
     """Return the frame with which the last clip begins that ends with the video; 0 for a shorter video."""
-    return max(0, video.frames - _span(spec, step))
+    return max(0, video.frames - span(spec.frames, step))
 
 
 def start_frame(spec: ClipSpec, video: Row, place: int) -> int:
@@ -178,6 +223,33 @@ def _rate(video: Row) -> float:
     return video.fps if video.durations is None else video.frames / Clock(video.durations).seconds
 
 
-def _span(spec: ClipSpec, step: float) -> int:
-    """Return the frames of the video from the clip's first to its last."""
-    return math.floor((spec.frames - 1) * step + 1e-6) + 1
+def span(frames: int, step: float) -> int:
+    """Return the frames of the video from a clip's first to its last, both counted."""
+    return math.floor((frames - 1) * step + 1e-6) + 1
+
+
+def speed(stored: ClipSpec, taken: ClipSpec) -> float:
+    """Return the stride in frames of a stored clip at which it is as fast as `taken`; 1 where that is unknown.
+
+    Of ranges the middle counts. It is unknown between clips by time and clips by the frame.
+    """
+    if (stored.fps is None) != (taken.fps is None):
+        return 1.0
+    if stored.fps is not None and taken.fps is not None:
+        return stored.fps / taken.fps
+    return mean_stride(taken.stride) / mean_stride(stored.stride)
+
+
+def thinning(stored: ClipSpec, taken: ClipSpec) -> float:
+    """Return `speed` where stored clips are slower than `taken`, and long enough; else 1, and they stay as they are."""
+    stride = speed(stored, taken)
+    return stride if stride > 1 and span(taken.frames, stride) <= stored.frames else 1.0
+
+
+def speed_note(stored: ClipSpec, taken: ClipSpec) -> str:
+    """Return a line about stored clips that cannot be made as fast as `taken`; empty where they can."""
+    times = thinning(stored, taken) / speed(stored, taken)
+    if abs(times - 1) < 1e-6:
+        return ""
+    way = f"--stride {mean_stride(taken.stride):g}" if taken.fps is None else f"--fps {taken.fps:g}"
+    return f"these clips play {times:.3g} times as fast as those that the network is trained on: make some with {way}"

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
@@ -44,6 +44,38 @@ def curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
             axes.set(xlabel="epoch", ylabel={"loss": "loss", "top1": "top-1"}[name])
             axes.grid(alpha=0.3)
             axes.legend()
+
+
+class Bar(NamedTuple):
+    """A row of a plot of intervals, in per cent."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def intervals(panels: Mapping[str, Sequence[Bar]], path: Path) -> None:
+    """Draw values with their error bars: two panels side by side, in each a line for each row, the first on top.
+
+    Raises VidaugError without matplotlib.
+    """
+    names = list(dict.fromkeys(bar.name for bars in panels.values() for bar in bars))
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    with _figure(path, width=2 + 4 * columns, height=min(100, lines * (1 + 0.32 * len(names)))) as figure:
+        for number, (title, bars) in enumerate(panels.items()):
+            axes = figure.add_subplot(lines, columns, number + 1)
+            places, values = [names.index(bar.name) for bar in bars], [bar.value for bar in bars]
+            ends = [[bar.value - bar.low for bar in bars], [bar.high - bar.value for bar in bars]]
+            axes.errorbar(values, places, xerr=np.maximum(ends, 0), fmt="o", capsize=3)
+            labels = [name[:40] for name in names] if number % columns == 0 else [""] * len(names)
+            axes.set_yticks(range(len(names)), labels, parse_math=False)
+            axes.set_ylim(len(names) - 0.5, -0.5)
+            axes.set_xlabel(title, parse_math=False)
+            axes.grid(axis="x", alpha=0.3)
+            if min(bar.low for bar in bars) <= 0 <= max(bar.high for bar in bars):
+                axes.axvline(0, color="0.5", linewidth=1)
 
 
 @contextmanager

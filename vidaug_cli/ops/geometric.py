@@ -63,6 +63,18 @@ def translate_y(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> F
     return resample(frames, _maps((1, 0, 0), (0, 1, values * frames.shape[1])), sampling)
 
 
+def shift(frames: Frames, x: Values, y: Values, sampling: Sampling = PLAIN) -> Frames:
+    """Move to the left and up. Values: shares of the width and of the height."""
+    return resample(frames, _maps((1, 0, x * frames.shape[2]), (0, 1, y * frames.shape[1])), sampling)
+
+
+def zoom(frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames:
+    """Enlarge about the centre, or shrink. Value: octaves, 1 twice as large, -1 half as large."""
+    step = 0.5**values
+    _, h, w, _ = frames.shape
+    return resample(frames, _maps((step, 0, w / 2 * (1 - step)), (0, step, h / 2 * (1 - step))), sampling)
+
+
 def _maps(x: Row, y: Row) -> Maps:
     """Return the maps with these rows; an entry is one number or one per frame."""
     return np.stack(np.broadcast_arrays(*x, *y), -1).astype(np.float64).reshape(-1, 2, 3)

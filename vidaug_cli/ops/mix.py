@@ -18,6 +18,8 @@ BoxRule = Literal["clip", "inside"]
 class Mix(Op[Blend]):
     """A member of the mixing family: it draws the weights for one clip."""
 
+    axes: ClassVar[str] = "tyx"  # along which the weights change within a clip; of an unknown member, perhaps all
+
 
 def _above_zero(value: float) -> tuple[bool, str]:
     return 0 < value < float("inf"), "a number above 0"
@@ -59,7 +61,7 @@ class CutMix(_BetaMix):
     """A box of all frames shows the partner. Yun et al. 2019, arXiv:1905.04899."""
 
     box: BoxRule = "clip"
-    axes: ClassVar[str] = "yx"
+    axes = "yx"
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         """Draw lambda ~ Beta(beta, beta), and a box that takes up 1 - lambda of the clip."""
@@ -82,6 +84,8 @@ class CubeCutMix(CutMix):
 class MixUp(_BetaMix):
     """Both videos, transparent. Zhang et al. 2018, arXiv:1710.09412."""
 
+    axes = ""
+
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         """Draw lambda ~ Beta(beta, beta), the same in all frames."""
         lam = rng.beta(self.beta, self.beta)
@@ -90,6 +94,8 @@ class MixUp(_BetaMix):
 
 class FadeMixUp(MixUp):
     """Two videos cross-fade. Kim et al. 2020, arXiv:2008.05721."""
+
+    axes = "t"
 
     def draw(self, rng: np.random.Generator, shape: Shape) -> Blend:
         """Draw lambda as MixUp does, and a swing around it up to min(lambda, 1 - lambda), either way."""

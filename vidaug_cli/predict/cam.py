@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import read_plan
-from vidaug_cli.data.sampling import clip_fps
+from vidaug_cli.data.sampling import clip_fps, mean_stride
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.draw.clips import Legend, Strip, draw_heat
@@ -65,15 +65,15 @@ def class_maps(network: SlowFast, video: Video, classes: Sequence[int]) -> Float
 def _pathways(network: SlowFast, video: Video) -> Iterator[Pathway]:
     """Yield for Slow and Fast the last maps, the head's weights on them, and the clip's frame of each map.
 
-    Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of Fast's frame
-    j * alpha. Nothing is centred on the frames it stands for. In double precision, which autocast leaves alone.
+    Convolutions over time keep their place, and both subsamplings start at frame 0: Slow's map j is of the j-th frame
+    that Slow takes. Nothing is centred on the frames it stands for. In double precision, which autocast leaves alone.
     """
     slow, fast = network.features(video)
-    step = max(1, video.shape[1] // network.architecture.fast_frames)
     head, channels = network.head.weight.double(), slow.shape[1]
     weights = head[:, :channels], head[:, channels:]
-    for maps, weight, pitch in zip((slow, fast), weights, (step * network.architecture.alpha, step), strict=True):
-        yield maps.double(), weight, pitch * np.arange(maps.shape[2])
+    taken = network.architecture.frames_taken(video.shape[1])
+    for maps, weight, frames in zip((slow, fast), weights, taken, strict=True):
+        yield maps.double(), weight, np.array(frames)
 
 
 def resampling(at: Int64[np.ndarray, " n"], length: int) -> Float[Tensor, "t n"]:
@@ -135,7 +135,8 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
 
     Raises ShardError when the folder is not whole or its clips are too small.
     """
-    plan, cuts = read_plan(out), predictor.cuts(out)
+    plan = read_plan(out)
+    cuts = predictor.cuts(out, plan.spec)
     number = {name: label for label, name in enumerate(predictor.classes)}
     known = [number.get(plan.classes[label], UNKNOWN) for label in plan.labels]
     pairs = np.array([*known, UNMIXED])[clip_sources(cuts.shards)]  # no partner is -1, and so the last
@@ -222,7 +223,8 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
     if strange := [name for name in names if name not in predictor.classes]:
         raise VidaugError(f"clip {clip} has the class {strange[0]!r}, which the network does not know", where=out)
     labels = [predictor.classes.index(name) for name in names]
-    frames, _, weights = predictor.cuts(path)[SampleIndex(MIDDLE, 0, index)]
+    cuts = predictor.cuts(path, plan.spec)
+    frames, _, weights = cuts[SampleIndex(MIDDLE, 0, index)]
     video = frames[None].to(predictor.device)
     with predictor.running():
         curves = activations(predictor.network, video)[0, labels].cpu().numpy()
@@ -240,7 +242,7 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
             weights=np.sum([share for row, share in shares if row.label == name], 0),
             activation=curve,
             maps=heat,
-            fps=clip_fps(plan.spec, rows[0]),
+            fps=clip_fps(plan.spec, rows[0]) / mean_stride(cuts.stride),
         )
         for name, answer, curve, heat in zip(names, softmax, curves, maps, strict=True)
     ]

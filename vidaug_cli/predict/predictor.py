@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,14 +14,16 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.sampling import ClipSpec, thinning
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.device import Amp, autocast, within_memory
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape, Video
+from vidaug_cli.scores.file import MAX_SOURCE
 from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
+from vidaug_cli.train.checkpoint import Checkpoint
 from vidaug_cli.train.slowfast import SlowFast
 
 
@@ -37,6 +40,7 @@ class Predictor:
     workers: int = 1
     limits: Limits = LIMITS  # what one video may cost
     about: dict[str, Any] = field(default_factory=dict)  # where the network comes from, for the scores
+    chosen_by: frozenset[str] = frozenset()  # names of the videos by whose labels its epoch was chosen
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -50,8 +54,10 @@ class Predictor:
             logits = self.network(video.to(self.device, non_blocking=True))
         return np.asarray(logits.float().softmax(1).cpu().numpy())
 
-    def cuts(self, shards: Path) -> CropDataset:
+    def cuts(self, shards: Path, stored: ClipSpec) -> CropDataset:
         """Return the clips of an output folder, or of one shard, by their middle where the network takes less.
+
+        Those that are `stored` slower than the network was trained with are thinned out where they are long enough.
 
         Raises ShardError when they are too small for the network.
         """
@@ -63,7 +69,7 @@ class Predictor:
             there, here = (" x ".join(map(str, shape)) for shape in (given, taken))
             hint = f"make shards with --frames {taken.t} --size {taken.h}"
             raise ShardError(f"has clips of {there}, and the network takes {here}", where=data.paths[0], hint=hint)
-        return CropDataset(data, taken)
+        return CropDataset(data, taken, stride=thinning(stored, self.clip))
 
     @property
     def readers(self) -> int:
@@ -85,10 +91,23 @@ class Predictor:
         yield from ClipLoader(cuts, sampler, workers=self.readers, pin=self.device.startswith("cuda"))
 
 
+def origin(trained: Checkpoint, name: str) -> dict[str, Any]:
+    """Return the fields of a `Predictor` that say where a network comes from; `name` is its file's.
+
+    What is known of the training goes with the scores, unless somebody made it too long for them.
+    """
+    videos = trained.settings.get("validation_videos")
+    # A checkpoint that can be continued is the last one, which nobody chose.
+    chosen = videos if isinstance(videos, list) and not trained.state else []
+    training = {key: value for key, value in trained.settings.items() if key not in _OF_VIDEOS}
+    known = {"training": training} if len(json.dumps(training)) <= MAX_SOURCE // 2 else {}
+    about = {"checkpoint": name, "epoch": trained.epoch, "top1": trained.metrics.get("top1")} | known
+    return {"about": about, "chosen_by": frozenset(map(str, chosen))}
+
+
+_OF_VIDEOS = {"shards", "validation", "validation_videos"}  # settings that differ between splits
+
+
 def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:
     """Return the manifest rows of the own video and the partner of each clip, in order; -1: no partner."""
-    sources = []
-    for path in shards.paths:
-        with Shard(path) as shard:
-            sources.append(shard.column("sources"))
-    return np.concatenate(sources)
+    return shards.column("sources")

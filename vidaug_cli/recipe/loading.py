@@ -1,7 +1,8 @@
 """Recipes by name or path: TOML in, `Recipe` out; all faults at once, each with its place and a way out.
 
 A recipe has `[[augment]]` tables, applied in order to each clip by itself, and `[[mix]]` tables, of which at most
-one is chosen for a clip, by weight; `mix_p` at the top is the chance that a clip is mixed at all.
+one is chosen for a clip, by weight; `mix_p` at the top is the chance that a clip is mixed at all, and `label` what its
+label is mixed by.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from importlib import resources
@@ -18,13 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from vidaug_cli.errors import RecipeError, VidaugError
-from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
+from vidaug_cli.recipe.notes import Caution, Measured
+from vidaug_cli.recipe.recipe import AugmentStep, LabelRule, MixMember, Recipe
 from vidaug_cli.recipe.registry import KINDS, TomlTable, aliases, op_name, ops_of, ops_with, spelled
-from vidaug_cli.schema import as_tuples, type_fault, type_faults
+from vidaug_cli.schema import as_tuples, parse, type_fault, type_faults
 from vidaug_cli.words import nearest, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
-_TOP = {"name": str, "summary": str, "reference": str, "mix_p": float, "augment": list, "mix": list}
+_NOTES = {"measured": Measured, "caution": Caution}  # tables that people are shown, and that make no clip
+_OF_MIXES = {"mix_p": (float, 1.0, "chance"), "label": (LabelRule, "share", "rule")}  # type, default, what it is
+_TOP = {
+    **dict.fromkeys(("name", "summary", "reference"), str),
+    **{key: kind for key, (kind, *_) in _OF_MIXES.items()},
+    **dict.fromkeys(KINDS, list),
+    **_NOTES,
+}
 _SHARES = {"augment": ("p", 1.0), "mix": ("weight", 1e6)}  # the key beside `op` of each kind of table, and its top
 
 
@@ -91,6 +100,15 @@ def shipped_recipes() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
 
 
+def stored_cautions(recipe: Recipe) -> Mapping[str, Caution]:
+    """Return the cautions of a recipe that was read from a stored text, which has none, if it is as it ships."""
+    names = recipe.name.split("+")
+    if not set(names) <= set(shipped_recipes()):
+        return {}
+    shipped = load_recipe(*names)
+    return shipped.cautions if shipped == recipe else {}
+
+
 def _parse(text: str, name: str) -> TomlTable:
     try:
         return tomllib.loads(text)
@@ -124,10 +142,15 @@ def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
             yield key, f"unknown key{nearest(key, _TOP)}"
         elif _TOP[key] is list and isinstance(value, dict | list) and not tables:
             yield key, f"should be tables, [[{key}]]"
-        elif fault := type_fault(value, _TOP[key]):
-            yield key, fault
-    if "mix_p" in table and not table.get("mix"):
-        yield "mix_p", "there is no [[mix]] that it could be the chance of"
+        else:
+            yield from (
+                (key, f"{place}: {fault}" if place else fault) for place, fault in type_faults(value, _TOP[key])
+            )
+    if not table.get("mix"):
+        yield from (
+            (key, f"there is no [[mix]] that it could be the {_OF_MIXES[key][2]} of")
+            for key in table.keys() & _OF_MIXES
+        )
     elif not type_fault(chance := table.get("mix_p", 1.0), float) and not 0 <= chance <= 1:
         yield "mix_p", f"{shown(chance)} should be a chance, 0 to 1"
 
@@ -139,15 +162,20 @@ def _merge(named: Sequence[tuple[str, TomlTable]]) -> tuple[TomlTable, list[str]
         for key, fault in list(_shape_faults(table)):
             faults.append(f"{name}: {shown(key)[1:-1]}: {fault}")
             table.pop(key, None)
-    chances = {table.get("mix_p", 1.0) for _, table in named if table.get("mix")}
-    if len(chances) > 1:
-        faults.append(f"the recipes have different mix_p: {sorted(chances)}; make them one with a file")
-
+    common = {}
+    for key, (_, default, _) in _OF_MIXES.items():
+        values = {table.get(key, default) for _, table in named if table.get("mix")}
+        if len(values) > 1:
+            faults.append(f"the recipes have different {key}: {sorted(values)}; make them one with a file")
+        common[key] = values.pop() if values else default
+    names = [str(table.get("name", Path(name).stem)) for name, table in named]
+    notes = zip(names, (table.get("caution") for _, table in named), strict=True)
     return {
-        "name": "+".join(str(table.get("name", Path(name).stem)) for name, table in named),
+        "name": "+".join(names),
         **{key: "; ".join(table[key] for _, table in named if table.get(key)) for key in ("summary", "reference")},
-        "mix_p": chances.pop() if chances else 1.0,
+        **common,
         **{kind: [dict(entry) for _, table in named for entry in table.get(kind, [])] for kind in KINDS},
+        "cautions": {name: parse(Caution, caution) for name, caution in notes if caution},
     }, faults
 
 
@@ -159,16 +187,16 @@ def _override(table: TomlTable, override: str) -> Iterator[str]:
     match keys:
         case []:
             yield f"--set {shown(override)[1:-1]}: should be KEY=VALUE, such as fademixup.beta=0.4"
-        case ["mix_p"]:
-            table["mix_p"] = value
-            yield from (f"--set {key}: {fault}" for key, fault in _shape_faults({"mix_p": value, "mix": table["mix"]}))
+        case ["mix_p" | "label" as key]:
+            table[key] = value
+            yield from (f"--set {key}: {fault}" for key, fault in _shape_faults({key: value, "mix": table["mix"]}))
         case [name, key] if named := [entry for op, entry in entries if op == spelled(name, names)]:
             for entry in named:
                 entry[key] = value
         case ["augment" | "mix" as kind, index, key] if index in map(str, range(len(table[kind]))):
             table[kind][int(index)][key] = value
         case _:
-            places = ["mix_p", *(f"{kind}.{i}" for kind in KINDS for i in range(len(table[kind]))), *names]
+            places = [*_OF_MIXES, *(f"{kind}.{i}" for kind in KINDS for i in range(len(table[kind]))), *names]
             what = f"the recipe has no such place{nearest('.'.join(keys[:-1]), places)} (it has {', '.join(places)})"
             owners = ops_with(keys[-1])
             if near := [name for name in owners if name in names]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import tomli_w
+
+from vidaug_cli.recipe.notes import Caution
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from vidaug_cli.ops.blend import Blend
     from vidaug_cli.ops.clips import ClipOp, Draw, Shape, Video
     from vidaug_cli.ops.mix import Mix
+
+
+LabelRule = Literal["share", "motion"]  # what a label is mixed by: the share of the pixels, or of the motion
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Recipe:
     augment: tuple[AugmentStep, ...]
     mix: tuple[MixMember, ...]
     mix_p: float
+    label: LabelRule = "share"
+    cautions: Mapping[str, Caution] = field(default_factory=dict, compare=False)  # by recipe; not in the stored text
 
     @cached_property
     def text(self) -> str:
@@ -61,7 +68,8 @@ class Recipe:
             table["augment"] = [{"op": step.name, "p": step.p} | _settings(step.op) for step in self.augment]
         if self.mix:
             mix = [{"op": member.name, "weight": member.weight} | _settings(member.op) for member in self.mix]
-            table |= {"mix_p": self.mix_p, "mix": mix}
+            rule = {} if self.label == "share" else {"label": self.label}
+            table |= {"mix_p": self.mix_p, **rule, "mix": mix}
         return tomli_w.dumps(table)
 
     def draw_augment(self, rng_of: Callable[[int], np.random.Generator], shape: Shape) -> list[Draw | None]:

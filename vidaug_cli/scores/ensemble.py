@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32
 
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.disturbances import DISTURBANCES, about
 from vidaug_cli.scores.file import Scores
 
 
@@ -28,7 +30,8 @@ def ensemble(members: Sequence[Member], *, allow_missing: bool = False) -> tuple
     """Return the weighted mean of scores, and the videos that only some members have scores for.
 
     Classes and videos may stand in another order than in the first member. A video that all members failed on stays a
-    failure. A label or size that one member knows holds for all.
+    failure. A label or size that one member knows holds for all. Scores of disturbed videos are kept where all members
+    have them under the same disturbances.
 
     Raises VidaugError with the first difference in classes, videos or labels, and, unless `allow_missing`, when a
     video has scores in one member and failed in another.
@@ -51,25 +54,46 @@ def ensemble(members: Sequence[Member], *, allow_missing: bool = False) -> tuple
         raise VidaugError(f"{video!r} failed here and has scores in another file", where=names[0], hint=hint)
     videos = [video for video in first.scores.all_videos if video in scored]
     place = {video: i for i, video in enumerate(videos)}
-    total, weights = np.zeros((len(videos), len(classes))), np.zeros((len(videos), 1))
+    disturbances = shared_disturbances(members)
+    total, weights = np.zeros((1 + len(disturbances), len(videos), len(classes))), np.zeros((len(videos), 1))
     shape = np.zeros((len(videos), 3), np.int32)
     for _, scores, weight in members:
         rows = [place[video] for video in scores.videos]
-        total[rows] += weight * scores.scores[:, [scores.classes.index(name) for name in classes]]
+        columns = [scores.classes.index(name) for name in classes]
+        for trial, answers in zip(total, _trials(scores, disturbances), strict=True):
+            trial[rows] += weight * answers[:, columns]
         weights[rows] += weight
         shape[rows] = np.where(shape[rows] > 0, shape[rows], scores.shape)
     made_of = [{"scores": name, "weight": weight} | json.loads(scores.source) for name, scores, weight in members]
+    source = {"ensemble": made_of} | about(DISTURBANCES[name] for name in disturbances)
     lost = (failed for failed in first.scores.failures if failed.video not in scored)
     mean = Scores(
         classes=classes,
         videos=tuple(videos),
         labels=np.array([labels[video] for video in videos], np.int64),
-        scores=(total / weights).astype(np.float32),
+        scores=(total[0] / weights).astype(np.float32),
+        disturbances=disturbances,
+        disturbed=(total[1:] / weights).astype(np.float32) if disturbances else None,
         shape=shape,
         failures=tuple(replace(failed, label=labels[failed.video]) for failed in lost),
-        source=json.dumps({"ensemble": made_of}, ensure_ascii=False),
+        source=json.dumps(source, ensure_ascii=False),
     )
     return mean, missing
+
+
+def shared_disturbances(members: Sequence[Member]) -> tuple[str, ...]:
+    """Return the disturbances under which all members have scores, in any order; none if they differ."""
+    first = members[0].scores
+    alike = all(set(scores.disturbances) == set(first.disturbances) for _, scores, _ in members)
+    return first.disturbances if alike else ()
+
+
+def _trials(scores: Scores, disturbances: Sequence[str]) -> Iterator[Float32[np.ndarray, "n k"]]:
+    """Yield the scores of the videos as they are, and then under each disturbance."""
+    yield scores.scores
+    for name in disturbances:
+        assert scores.disturbed is not None
+        yield scores.disturbed[scores.disturbances.index(name)]
 
 
 def _check_same(what: tuple[str, str], one: str, names: Sequence[str], two: str, others: Sequence[str]) -> None:

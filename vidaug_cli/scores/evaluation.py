@@ -163,6 +163,7 @@ class Baselines:
     shared: tuple[str, ...]  # scored videos that stand in the training manifest, whose rows were left out
     majority: str  # the most frequent class
     rates: dict[str, dict[str, float]]  # nearest is missing where the scores do not say how large the videos are
+    right: dict[str, Mask]  # for each video that `evaluate` counts
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it, with the number of shared videos."""
@@ -205,11 +206,15 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
     if scores.shape.all():
         sizes = np.array([(row.frames, row.width, row.height) for row in rows])
         answers["nearest"] = classes[nearest_rows(sizes, scores.shape)]
+    known = scores.all_labels >= 0  # a video without scores has no answer either
+    failed = np.ones(len(scores.failures), np.int64)
+    found = {name: np.append(answer != scores.labels, failed)[known] for name, answer in answers.items()}
     return Baselines(
         rows=len(rows),
         shared=tuple(sorted(shared)),
         majority=scores.classes[majority],
-        rates={name: _rates(scores, answer) for name, answer in answers.items()},
+        rates={name: rates(places, scores.all_labels[known], 1) for name, places in found.items()},
+        right={name: places < 1 for name, places in found.items()},
     )
 
 
@@ -227,10 +232,3 @@ def nearest_rows(training: Int64[np.ndarray, "r f"], videos: Int32[np.ndarray, "
     distances = ((((points - size) / scale[used]) ** 2).sum(1) for size in sizes)
     nearest = np.array([distance.argmin() for distance in distances], np.int64)
     return np.asarray(first[nearest][each.reshape(-1)])
-
-
-def _rates(scores: Scores, answers: Labels) -> dict[str, float]:
-    """Return the rates of class numbers for the scored videos. A video without scores has no answer either."""
-    known = scores.all_labels >= 0
-    places = np.append(answers != scores.labels, np.ones(len(scores.failures), np.int64))
-    return rates(places[known], scores.all_labels[known], 1)

@@ -15,7 +15,9 @@ from jaxtyping import Bool, Float32, Int32, Int64
 from vidaug_cli.data import hdf5
 from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION
 from vidaug_cli.schema import parse, parse_json
+from vidaug_cli.words import shown
 
 TOLERANCE = 1e-3  # of a sum of scores: bfloat16 networks are allowed
 MAX_SOURCE = 60_000  # bytes: longer attributes lie outside HDF5's checksummed metadata
@@ -41,6 +43,8 @@ class Scores:
     labels: Labels  # of the videos
     scores: Float32[np.ndarray, "n k"]  # mean softmax: rows sum to 1
     views: Float32[np.ndarray, "n v k"] | None = None  # softmax of each view, where it was asked for
+    disturbances: tuple[str, ...] = ()  # names of a table of disturbances, by which the videos were disturbed
+    disturbed: Float32[np.ndarray, "p n k"] | None = None  # scores under each of them; None where there are none
     shape: Int32[np.ndarray, "n 3"]  # frames, width, height of each video; 0: unknown
     failures: tuple[Failed, ...] = ()
     source: str = "{}"  # JSON object: checkpoint, views, how it was made
@@ -57,6 +61,8 @@ class Scores:
         if self.views is not None:
             _check_array("views", self.views, np.float32, (videos, max((1, *self.views.shape[1:2])), classes))
             self._refuse(~_sums_to_1(self.views).all(1), "scores of a view that are negative or do not sum to 1")
+        if self.disturbances or self.disturbed is not None:
+            self._check_disturbed()
         self._refuse(~_sums_to_1(self.scores), "scores that are negative or do not sum to 1")
         labels = self.all_labels
         self._refuse((labels < -1) | (labels >= classes), f"a label that is not -1 to {classes - 1}")
@@ -65,6 +71,23 @@ class Scores:
             _check_text("a reason", failed.reason)
         _check_text("source", self.source, MAX_SOURCE)
         parse_json(self.source, dict, "source", error=ShardError)
+
+    def _check_disturbed(self) -> None:
+        """Raise ShardError where the scores of disturbed videos are none of this vidaug's table, or impossible."""
+        table = parse_json(self.source, dict, "source", error=ShardError).get("disturbances", VERSION)
+        if table != VERSION:
+            what = f"its videos were disturbed by the table {shown(table)}, and this vidaug has {VERSION}"
+            raise ShardError(what, hint="predict anew, or evaluate with the vidaug that predicted")
+        _check_names("disturbance", self.disturbances)
+        if unknown := [name for name in self.disturbances if name not in DISTURBANCES]:
+            what = f"has the disturbance {shown(unknown[0])}, which {VERSION}, the table of this vidaug, has not"
+            raise ShardError(what, hint="update vidaug-cli")
+        if self.disturbed is None:
+            raise ShardError(f"has no scores under {self.disturbances[0]!r}")
+        shape = len(self.disturbances), len(self.videos), len(self.classes)
+        _check_array("disturbed", self.disturbed, np.float32, shape)
+        for name, scores in zip(self.disturbances, self.disturbed, strict=True):
+            self._refuse(~_sums_to_1(scores), f"scores under {name!r} that are negative or do not sum to 1")
 
     @property
     def all_videos(self) -> tuple[str, ...]:
@@ -95,6 +118,7 @@ class ScoresHeader:
     classes: int  # how many
     views: int  # of each video; 0: their scores are not there
     source: str  # JSON object
+    disturbances: int = 0  # how many; 0: none, nor their names
 
     def columns(self) -> hdf5.Columns:
         """Return the datasets of a file of scores."""
@@ -105,10 +129,18 @@ class ScoresHeader:
             "shape": hdf5.Column("video", size, (3,)),
             "scores": hdf5.Column("video", score, (self.classes,)),
             **({"views": hdf5.Column("video", score, (self.views, self.classes))} if self.views else {}),
+            **(self._disturbed() if self.disturbances else {}),
             "labels": hdf5.Column("video", label),
             "failed": hdf5.Column("failed video", hdf5.text()),
             "reasons": hdf5.Column("failed video", hdf5.text()),
             "failed_labels": hdf5.Column("failed video", label),
+        }
+
+    def _disturbed(self) -> hdf5.Columns:
+        row = self.disturbances, self.classes
+        return {
+            "disturbed": hdf5.Column("video", np.dtype("<f4"), row),  # a row for each video, as everywhere in the file
+            "disturbances": hdf5.Column("disturbance", hdf5.text()),
         }
 
 
@@ -118,14 +150,17 @@ SCORES = hdf5.Format("vidaug-scores", 1, "file of scores", _parse, ScoresHeader.
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write scores atomically. Raises ShardError when the disk does not take them."""
-    header = ScoresHeader(len(scores.classes), 0 if scores.views is None else scores.views.shape[1], scores.source)
+    views = 0 if scores.views is None else scores.views.shape[1]
+    header = ScoresHeader(len(scores.classes), views, scores.source, len(scores.disturbances))
+    attributes = {name: value for name, value in asdict(header).items() if (name, value) != ("disturbances", 0)}
     rows = vars(scores) | {
+        "disturbed": None if scores.disturbed is None else scores.disturbed.swapaxes(0, 1),
         "failed": [failed.video for failed in scores.failures],
         "reasons": [failed.reason for failed in scores.failures],
         "failed_labels": [failed.label for failed in scores.failures],
     }
     with hdf5.creating(path, read_scores) as (file, _):
-        hdf5.fill(file, SCORES, asdict(header), header.columns(), rows)
+        hdf5.fill(file, SCORES, attributes, header.columns(), rows)
 
 
 def read_scores(path: Path | str) -> Scores:
@@ -135,10 +170,14 @@ def read_scores(path: Path | str) -> Scores:
         file, header, datasets = hdf5.open_checked(path, SCORES)
         with file:
             rows = {name: dataset[...] for name, dataset in datasets.items()}
-        for name in ("classes", "videos", "failed", "reasons"):
+        for name in {"classes", "videos", "failed", "reasons", "disturbances"} & rows.keys():
             rows[name] = tuple(value.decode() for value in rows[name].tolist())
         if len(rows["classes"]) != header.classes:
             raise ShardError(f"names {len(rows['classes'])} classes, and has scores for {header.classes}")
+        if (named := len(rows.get("disturbances", ()))) != header.disturbances:
+            raise ShardError(f"names {named} disturbances, and has scores under {header.disturbances}")
+        if "disturbed" in rows:
+            rows["disturbed"] = rows["disturbed"].swapaxes(0, 1)
         failures = map(Failed, rows.pop("failed"), rows.pop("failed_labels").tolist(), rows.pop("reasons"))
         return Scores(**rows, failures=tuple(failures), source=header.source)
 

@@ -11,11 +11,15 @@ from math import prod
 from multiprocessing.reduction import DupFd
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
 
+from vidaug_cli.data.sampling import Stride, draw_stride, frame_offsets, mean_stride
 from vidaug_cli.data.shard.dataset import ShardDataset
+from vidaug_cli.data.shard.format import mixed_labels
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import nameless_file
 from vidaug_cli.ops.clips import Shape
@@ -38,12 +42,34 @@ class CropDataset(Dataset[tuple[Tensor, ...]]):
 
     An item is `(video, target, weights)` as of `ShardDataset`: uint8 (T, H, W, 3), float32 (K,), float32 (T,). Labels
     come in the order of `classes` where they are given; every class of the shards has to be one of them.
+
+    Args:
+        shards: the clips, with their weights.
+        shape: of a cut.
+        stride: frames of the clip from one frame of the cut to the next, from a range drawn anew for each cut. The
+            clips are long enough for the largest.
+        flip: a chance.
+        seed: of all draws.
+        classes: names in the order of labels; none: those of the shards.
+        pairs: class of own video and partner of each clip, by its number in the shards. Where they are given, the label
+            of a cut is made of them by the weights of its frames; else it is that of the clip.
     """
 
     def __init__(
-        self, shards: ShardDataset, shape: Shape, *, flip: float = 0.0, seed: int = 0, classes: Sequence[str] = ()
+        self,
+        shards: ShardDataset,
+        shape: Shape,
+        *,
+        stride: Stride = 1,
+        flip: float = 0.0,
+        seed: int = 0,
+        classes: Sequence[str] = (),
+        pairs: Int64[np.ndarray, "clips 2"] | None = None,
     ) -> None:
-        self.shards, self.shape, self.flip, self.seed = shards, shape, flip, seed
+        self.shards, self.shape, self.stride, self.flip, self.seed = shards, shape, stride, flip, seed
+        self.pairs = pairs
+        if pairs is not None and len(pairs) != len(shards):
+            raise ValueError(f"{len(pairs)} pairs for {len(shards)} clips")
         self.classes = tuple(classes) or shards.classes
         self._columns = torch.tensor([self.classes.index(name) for name in shards.classes])
 
@@ -52,14 +78,22 @@ class CropDataset(Dataset[tuple[Tensor, ...]]):
 
     def __getitem__(self, index: SampleIndex) -> tuple[Tensor, ...]:
         video, target, weights = self.shards[index.clip]
-        spare = [have - want for have, want in zip(video.shape, self.shape, strict=False)]
         rng = None if index.epoch == MIDDLE else generator(self.seed, index.epoch, index.position, Step.SAMPLE)
+        stride = mean_stride(self.stride) if rng is None else draw_stride(rng, self.stride)
+        frames = frame_offsets(self.shape.t, stride)
+        covered = (int(frames[-1]) + 1, *self.shape[1:])
+        spare = [have - want for have, want in zip(video.shape, covered, strict=False)]
         starts = [length // 2 if rng is None else int(rng.integers(0, length + 1)) for length in spare]
         flipped = rng is not None and bool(rng.random() < self.flip)
-        t, y, x = (slice(start, start + length) for start, length in zip(starts, self.shape, strict=True))
-        video = video[t, y, x]
+        t, y, x = (slice(start, start + length) for start, length in zip(starts, covered, strict=True))
+        video, weights = video[t, y, x], weights[t]
+        if stride != 1:
+            video, weights = (part[torch.from_numpy(frames)] for part in (video, weights))
+        if self.pairs is not None:
+            share = weights.numpy().mean(dtype=np.float64, keepdims=True)
+            target = torch.from_numpy(mixed_labels(self.pairs[index.clip, None], share, len(target))[0]).float()
         ordered = torch.zeros(len(self.classes)).index_copy_(0, self._columns, target)
-        return video.flip(2) if flipped else video, ordered, weights[t]
+        return video.flip(2) if flipped else video, ordered, weights
 
     def __getitems__(self, indices: Sequence[SampleIndex]) -> list[tuple[Tensor, ...]] | Exception:
         """Return the items of a batch, or the error: torch would put a traceback into the text of one in a worker."""

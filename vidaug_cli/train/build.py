@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vidaug_cli.data.sampling import speed_note, thinning
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.device import Amp, training_amp
 from vidaug_cli.errors import VidaugError
@@ -141,10 +142,15 @@ def build(
         )
         return ClipLoader(crops, sampler, workers=workers, pin=world.device.startswith("cuda"))
 
-    crops = CropDataset(run.shards.dataset, run.shape, flip=settings.flip, seed=settings.seed)
+    stride, pairs = settings.stride or 1, run.shards.pairs if run.cuts_time and run.shards.mixed else None
+    crops = CropDataset(
+        run.shards.dataset, run.shape, stride=stride, flip=settings.flip, seed=settings.seed, pairs=pairs
+    )
     validation = None
     if run.validation is not None:
-        validation = loader(CropDataset(run.validation.dataset, run.shape, classes=run.classes), steps=None)
+        stride = thinning(run.validation.spec, run.clip)
+        middles = CropDataset(run.validation.dataset, run.shape, stride=stride, classes=run.classes)
+        validation = loader(middles, steps=None)
     if compiled:
         network.compile()
     return Parts(
@@ -191,6 +197,8 @@ def _clip_notes(run: TrainingRun, world: World, batch: int, initialised: Initial
     asked, share = run.settings.batch_size, batch // world.size
     if initialised:
         yield from (f"{run.init}: {note}" for note in (initialised, *initialised.notes))
+    if run.validation and (note := speed_note(run.validation.spec, run.clip)):
+        yield f"{run.validation.folders[0]}: {note}"
     if batch < asked:
         among = f", and {world.size} processes share them evenly" if world.size > 1 else ""
         yield f"--batch-size {asked} is more than the {count(clips, 'clip')} there are{among}: a step takes {batch}"

@@ -81,6 +81,8 @@ def train_run(
     workers = world.default_workers if workers is None else workers
     parts = build(run, world, workers=workers, threads=threads, compiled=compiled, overwrite=overwrite, extend=extend)
     if world.is_first and len(parts.history) < parts.budget.epochs:
+        for note in [] if parts.history else run.cautions:
+            say(note)
         if extend or not parts.history:
             say(parts.budget.text(len(run.shards.dataset), preset))
         record = _record(parts, preset, command)

@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.train.caffe2_file import is_caffe2_file, read_caffe2_file
 from vidaug_cli.train.checkpoint import Checkpoint, read_safetensors, reading, skeleton
-from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast
+from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast, SlowFrames
 from vidaug_cli.train.torch_file import is_torch_file, read_torch_file
 
 HINT = (
@@ -20,9 +21,10 @@ HINT = (
     "PySlowFast or MMAction2"
 )
 HEAD = ("head.weight", "head.bias")
-# What shapes of weights do not tell: fields that change what the weights mean, and fields that do not
+# What shapes of weights do not tell: fields that change what the weights mean, and fields that do not or that a network
+# takes over with its weights
 TELLING = ("alpha", "fast_frames", "mean", "std", "input")
-SILENT = ("zero_init", "dropout", "diff_std")
+SILENT = ("zero_init", "dropout", "diff_std", "slow_frames")
 
 
 class _Index(int):
@@ -65,6 +67,10 @@ NAMINGS: dict[str, dict[str, str]] = {
         "head": "cls_head.fc_cls",
     },
 }
+# Which frames Slow was trained on, where a program's own way is another than ours
+SLOW_FRAMES: dict[str, SlowFrames] = {"PySlowFast": "linspace", "PyTorchVideo": "linspace"}
+FAST_FIRST = ("MMAction2",)  # whose heads take the channels of Fast before those of Slow
+NO_WEIGHTS = ("data_preprocessor.mean", "data_preprocessor.std")  # beside them in files of MMAction2
 
 
 @cache
@@ -88,6 +94,7 @@ class Initialised:
     source: str  # whose names the weights had, a key of NAMINGS
     tensors: int
     head: bool  # whether the last layer is among them
+    slow_frames: SlowFrames  # as in the network that was trained
     notes: tuple[str, ...] = ()  # what was taken for granted
 
     def __str__(self) -> str:
@@ -101,9 +108,13 @@ def stored_architecture(path: Path) -> Architecture | None:
 
 
 def initialise(network: SlowFast, path: Path, classes: Sequence[str]) -> Initialised:
-    """Give a network the weights in a file, but for the head where that is for other classes. Raises VidaugError."""
+    """Give a network the weights in a file, but for the head where that is for other classes. Raises VidaugError.
+
+    Its Slow pathway takes from then on the frames of a clip that it took when the weights were trained.
+    """
     weights, initialised = read_foreign(path, network.architecture, classes)
     network.load_state_dict(weights, strict=False)
+    network.architecture = replace(network.architecture, slow_frames=initialised.slow_frames)
     return initialised
 
 
@@ -139,16 +150,24 @@ def read_foreign(
     if keep_head:
         order = [named.index(name) for name in classes]
         weights |= {name: weights[name][order] for name in HEAD if name in weights}
+        if source in FAST_FIRST:
+            of_fast = weights[HEAD[0]].shape[1] // (architecture.beta + 1)
+            weights[HEAD[0]] = weights[HEAD[0]].roll(-of_fast, 1)
     granted = {
         "its head has its classes in another order, and was sorted by their names": keep_head
         and named != tuple(classes),
-        "its head is for other classes, and a new one is trained": bool(checkpoint) and not keep_head,
+        "its head is for other classes, and a new one is trained": not keep_head,
         "it names no classes: those of its head are taken to be these, in this order": keep_head and not checkpoint,
         "its first layers saw frames, and here they see differences": not checkpoint and architecture.input != "rgb",
         _alike(architecture): not checkpoint,
+        f"Slow takes its frames from the first to the last of a clip, as in {source}": not checkpoint
+        and source in SLOW_FRAMES,
     }
     notes = tuple(note for note, holds in granted.items() if note and holds)
-    return weights, Initialised(source=source, tensors=len(weights), head=HEAD[0] in weights, notes=notes)
+    slow_frames = checkpoint.architecture.slow_frames if checkpoint else SLOW_FRAMES.get(source, "stride")
+    head_kept = HEAD[0] in weights
+    initialised = Initialised(source=source, tensors=len(weights), head=head_kept, slow_frames=slow_frames, notes=notes)
+    return weights, initialised
 
 
 def _misfit(what: str, path: Path, fitting: Sequence[str]) -> VidaugError:
@@ -184,8 +203,10 @@ def _alike(architecture: Architecture) -> str:
 
 def _state_dict(path: Path) -> tuple[dict[str, Any], Checkpoint | None]:
     """Return what is called like tensors in a file, and the whole of a checkpoint of vidaug."""
+    readers = {is_torch_file: read_torch_file, is_caffe2_file: read_caffe2_file}
     with reading(path, HINT):
-        content = read_torch_file(path, HINT) if is_torch_file(path) else read_safetensors(path, HINT)
+        read = next((read for fits, read in readers.items() if fits(path)), read_safetensors)
+        content = read(path, HINT)
     if isinstance(content, Checkpoint):
         return content.weights, content
     for wrapper in ("state_dict", "model_state"):
@@ -193,7 +214,8 @@ def _state_dict(path: Path) -> tuple[dict[str, Any], Checkpoint | None]:
             content = content[wrapper]
     if not isinstance(content, dict):
         raise VidaugError("holds no state dict", where=path, hint=HINT)
-    return {str(name).removeprefix("module."): value for name, value in content.items()}, None
+    tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
+    return {name: value for name, value in tensors.items() if name not in NO_WEIGHTS}, None
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import ChainMap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine
@@ -19,18 +21,20 @@ from vidaug_cli.data.holdout import HoldOut, groups_of
 from vidaug_cli.data.holdout import hold_out as held_out
 from vidaug_cli.data.kinds import is_shards
 from vidaug_cli.data.listing.names import first_few
-from vidaug_cli.data.manifest import Row, relocate
-from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.manifest import Row, distinct_names, relocate
+from vidaug_cli.data.sampling import ClipSpec, mean_stride, span, speed
+from vidaug_cli.data.shard.check import TOLERANCE
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.format import finished_shards
+from vidaug_cli.data.shard.format import finished_shards, mixed_labels
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
-from vidaug_cli.recipe.loading import load_recipe
+from vidaug_cli.recipe.loading import load_recipe, stored_cautions
+from vidaug_cli.recipe.notes import caution_notes
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.train.pretrained import stored_architecture
-from vidaug_cli.train.settings import Settings
+from vidaug_cli.train.settings import Settings, budget_of
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture
 from vidaug_cli.words import count, nearest
 from vidaug_cli.workers import worker_count
@@ -105,9 +109,47 @@ class ShardFolders:
         return next((folder for folder, plan in pairs if plan.recipe.mix and plan.copies), None)
 
     @property
+    def boxed(self) -> Path | None:
+        """A folder that has clips of which a part of the picture may show another video than the rest."""
+        pairs = zip(self.folders, self.plans, strict=True)
+        boxes = ((folder, member) for folder, plan in pairs if plan.copies for member in plan.recipe.mix)
+        return next((folder for folder, member in boxes if {"y", "x"} & set(member.op.axes)), None)
+
+    @cached_property
+    def pairs(self) -> Int64[np.ndarray, "clips 2"]:
+        """Class of own video and partner of each clip; of one that is not mixed, twice its own.
+
+        Raises ShardError where labels are not the means of the frames' weights, so that parts have unknown ones.
+        """
+        pairs = []
+        for folder, plan in zip(self.folders, self.plans, strict=True):
+            clips = ShardDataset(folder)
+            sources, stored = clips.column("sources"), clips.column("labels")
+            pairs.append(np.array(plan.labels)[np.where(sources < 0, sources[:, :1], sources)])
+            labels = mixed_labels(pairs[-1], clips.column("weights").mean(1, np.float64), len(clips.classes))
+            if not (abs(labels - stored) <= TOLERANCE).all():
+                what = "has labels that are not the mean of the frames' weights, so that a part has an unknown label"
+                raise ShardError(what, where=folder, hint="leave out --frames and --stride")
+        return np.concatenate(pairs)[self.dataset.clips]
+
+    @property
     def identity(self) -> list[Any]:
         """What tells these clips from others, wherever the folders lie, as JSON."""
         return [plan.sha256 for plan in self.plans] + [self.all_clips]
+
+    @property
+    def made(self) -> list[dict[str, Any]]:
+        """How the clips were made, whatever the videos, as JSON."""
+        return [
+            {"recipe": plan.recipe.text, "copies": plan.copies, "keep_original": plan.keep_original}
+            | {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.spec).items()}
+            for plan in self.plans
+        ]
+
+    @property
+    def videos(self) -> list[str]:
+        """Names of the videos, as scores have them."""
+        return [name for plan in self.plans for name in distinct_names(plan.rows)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,21 +171,32 @@ class TrainingRun:
             raise VidaugError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
         have, want = self.shards.spec, self.clip
         self._check_size(self.shards, "make larger ones, or lower --frames and --size")
-        if (want.frames, want.size) != (have.frames, have.size) and self.shards.mixed:
-            what = "has mixed clips, and a cut of one would not show what its label says"
-            hint = "leave out --frames and --size, or make clips with -r none and mix them here with --recipe"
-            raise VidaugError(what, where=self.shards.mixed, hint=hint)
+        stride = self.settings.stride or 1
+        longest = stride[1] if isinstance(stride, tuple) else stride
+        self._check_length(self.shards, longest, "make longer ones, or lower --frames and --stride")
+        if want.size != have.size and self.shards.boxed:
+            what = "has clips with two videos side by side, and a cut of one would not show what its label says"
+            hint = "leave out --size, or make clips with -r none and mix them here with --recipe"
+            raise VidaugError(what, where=self.shards.boxed, hint=hint)
         if self.validation is not None:
             hint = "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
             if mixed := self.validation.mixed:
                 raise VidaugError("has mixed clips, which have no one right class", where=mixed, hint=hint)
             self._check_size(self.validation, hint)
+            if self.settings.stride is not None:
+                self._check_length(self.validation, speed(self.validation.spec, want), hint)
             self.check_classes(self.validation.dataset.classes, self.validation.folders[0])
 
     def _check_size(self, clips: ShardFolders, hint: str) -> None:
         have, want = clips.spec, self.clip
         if have.frames < want.frames or have.size < want.size:
             what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
+            raise VidaugError(what, where=clips.folders[0], hint=hint)
+
+    def _check_length(self, clips: ShardFolders, stride: float, hint: str) -> None:
+        have, want = clips.spec.frames, self.clip.frames
+        if (needed := span(want, stride)) > have:
+            what = f"clips have {have} frames, and {want} at a stride of {stride:g} take {needed}"
             raise VidaugError(what, where=clips.folders[0], hint=hint)
 
     def check_classes(self, names: Iterable[str], where: object) -> None:
@@ -167,11 +220,22 @@ class TrainingRun:
 
     @property
     def clip(self) -> ClipSpec:
-        """What a clip is for the network: that of the shards, or the cut of it that the settings ask for."""
-        spec = self.shards.spec
+        """What a clip is for the network: that of the shards, or the cut of it that the settings ask for.
+
+        Where clips differ in their speed it is the mean one, at which the network is tested.
+        """
+        spec, thinned = self.shards.spec, mean_stride(self.settings.stride or 1)
+        fps = None if spec.fps is None else spec.fps / thinned
+        stride = mean_stride(spec.stride) * (thinned if spec.fps is None else 1)
         size = self.settings.size or spec.size
         crop = (spec.crop[0] * min(1, size / spec.size), spec.crop[1] * min(1, size / spec.size))
-        return replace(spec, frames=self.settings.frames or spec.frames, size=size, crop=crop, flip=0.0)
+        frames = self.settings.frames or spec.frames
+        return replace(spec, frames=frames, stride=stride, fps=fps, size=size, crop=crop, flip=0.0)
+
+    @property
+    def cuts_time(self) -> bool:
+        """Whether a clip for the network has not all frames of the stored one."""
+        return self.clip.frames < self.shards.spec.frames
 
     @property
     def shape(self) -> Shape:
@@ -181,8 +245,8 @@ class TrainingRun:
     @property
     def pathway_frames(self) -> tuple[int, int]:
         """Frames of a clip in the Slow pathway and in the Fast one."""
-        fast = len(range(0, self.clip.frames, max(1, self.clip.frames // self.architecture.fast_frames)))
-        return -(-fast // self.architecture.alpha), fast
+        slow, fast = self.architecture.frames_taken(self.clip.frames)
+        return len(slow), len(fast)
 
     @property
     def validation_folder(self) -> Path:
@@ -199,16 +263,31 @@ class TrainingRun:
         """The checkpoint to predict with: of the epoch that did best in validation, or else of the last."""
         return self.folder / "best.safetensors"
 
+    @property
+    def cautions(self) -> list[str]:
+        """A line for each recipe, of the shards or for each batch, that is known to hurt at this budget."""
+        stored = [stored_cautions(plan.recipe) for plan in self.shards.plans if plan.copies]
+        every = ChainMap(*[dict(cautions) for cautions in stored], dict(self.recipe.cautions) if self.recipe else {})
+        return caution_notes(every, budget_of(self.settings, len(self.shards.dataset)).clips_seen)
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the weights follow from, as JSON: a run is only continued by one of the same identity."""
-        return asdict(self.settings) | {
+        settings = asdict(self.settings)
+        stride = settings["stride"]
+        return settings | {
+            "stride": list(stride) if isinstance(stride, tuple) else stride,
             "shards": self.shards.identity,
             "validation": self.validation and self.validation.identity,
             "hold_out": self.shards.hold_out and asdict(self.shards.hold_out),
             "recipe": self.recipe and self.recipe.text,
             "init": self.init_sha256 or (self.init and hashlib.sha256(self.init.read_bytes()).hexdigest()),
         }
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What else scores should know of the network, as JSON: how clips were made, and which videos chose `best`."""
+        return {"made": self.shards.made, "validation_videos": self.validation.videos if self.validation else []}
 
 
 def prepare_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from vidaug_cli.data.sampling import Stride, plain_stride, stride_rule
 from vidaug_cli.device import Amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.rng import MAX_SEED
@@ -41,13 +42,16 @@ class Settings:
     clip_norm: float | None = None  # longest gradient
     ema: float | None = None  # decay of the average of the weights over steps, which is then what is tested and kept
     frames: int | None = None  # cut the shards' clips to this many frames, at a random place
-    size: int | None = None  # ... and to this many pixels
+    stride: Stride | None = None  # ... of which the next is so many frames of the shards' on; a range: drawn for each
+    size: int | None = None  # ... and the clips to this many pixels
     flip: float = 0.0  # chance of a left-right flip, on top of those in the shards
     sync_bn: bool = False  # statistics of normalisation over all processes
     amp: Amp = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.stride is not None:
+            object.__setattr__(self, "stride", plain_stride(self.stride))
         rules = {
             "epochs": (self.epochs is None or 1 <= self.epochs <= MAX_EPOCHS, "1 or more"),
             "clips_seen": (
@@ -67,6 +71,7 @@ class Settings:
             "clip_norm": (self.clip_norm is None or 0 < self.clip_norm < math.inf, "a number above 0"),
             "ema": (self.ema is None or 0 < self.ema < 1, "between 0 and 1"),
             "frames": (self.frames is None or 1 <= self.frames <= 4096, "1 to 4096"),
+            "stride": (True, "") if self.stride is None else stride_rule(self.stride),
             "size": (self.size is None or 8 <= self.size <= 2048, "8 to 2048"),
             "flip": (0 <= self.flip <= 1, "a chance, 0 to 1"),
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
@@ -87,7 +92,7 @@ _SMALL = Settings(
 PRESETS = {
     "vipriors2020": Settings(),
     "small": _SMALL,
-    "tiny": replace(_SMALL, network="r10-tiny"),  # for clips of 48 pixels
+    "tiny": replace(_SMALL, network="r10-tiny", clips_seen=8_400),  # for clips of 48 pixels
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from vidaug_cli.ops.clips import Video
@@ -23,6 +23,7 @@ LastMaps = Float[Tensor, "clips _ _ map_height map_width"]
 Logits = Float32[Tensor, "clips classes"]
 PerStage = tuple[int, int, int, int]  # for each of res2..res5
 Kernel = tuple[int, int, int]  # frames, rows, columns
+SlowFrames = Literal["stride", "linspace"]
 Input = Literal["rgb", "diff", "rgb+diff", "slow-rgb-fast-diff"]
 
 PATHWAY_INPUTS: dict[Input, tuple[tuple[str, ...], tuple[str, ...]]] = {  # what Slow sees, and Fast
@@ -43,6 +44,7 @@ class Architecture:
     beta: int = 8  # Slow channels over Fast channels, 1/beta in the paper
     alpha: int = 8  # Fast frames over Slow frames
     fast_frames: int = 32  # frames of a clip the Fast pathway takes, evenly; 4x16 and 8x8 of 64 frames differ in alpha
+    slow_frames: SlowFrames = "stride"  # every alpha-th of Fast's, or as many from the first to the last, as PySlowFast
     slow_stem: Kernel = (1, 7, 7)
     fast_stem: Kernel = (5, 7, 7)
     lateral_kernel: int = 5  # frames a lateral convolution sees
@@ -78,6 +80,18 @@ class Architecture:
     def growth(self) -> int:
         """Channels that leave a residual block over those within it."""
         return 4 if self.bottleneck else 1
+
+    def frames_taken(self, frames: int) -> tuple[Sequence[int], Sequence[int]]:
+        """Return which frames of a clip of so many Slow takes, and Fast.
+
+        With `linspace` Slow's are those of PySlowFast's `pack_pathway_output`, in whole numbers: from 160 frames of
+        Fast's on, its float32 is here and there a frame lower.
+        """
+        fast = range(0, frames, max(1, frames // self.fast_frames))
+        slow = fast[:: self.alpha]
+        if self.slow_frames == "stride":
+            return slow, fast
+        return [fast[number * (len(fast) - 1) // max(1, len(slow) - 1)] for number in range(len(slow))], fast
 
 
 _PAPER = Architecture()
@@ -129,31 +143,28 @@ class SlowFast(nn.Module):
 
     def features(self, video: Video) -> tuple[LastMaps, LastMaps]:
         """Return the last maps of Slow and of Fast, before pooling; Fast has alpha times as many frames."""
-        step = max(1, video.shape[1] // self.architecture.fast_frames)
+        on_slow, on_fast = self.architecture.frames_taken(video.shape[1])
         seen_by_slow, seen_by_fast = PATHWAY_INPUTS[self.architecture.input]
-        slow = self._see(video, step * self.architecture.alpha, seen_by_slow)
-        fast = self._see(video, step, seen_by_fast)
+        slow, fast = self._see(video, on_slow, seen_by_slow), self._see(video, on_fast, seen_by_fast)
         slow, fast = self.slow.stem(slow), self.fast.stem(fast)
         for lateral, slow_stage, fast_stage in zip(self.laterals, self.slow.stages, self.fast.stages, strict=True):
             slow = slow_stage(torch.cat([slow, lateral(fast)], 1))
             fast = fast_stage(fast)
         return slow, fast
 
-    def _see(self, video: Video, step: int, seen: Sequence[str]) -> Seen:
-        """Return every `step`-th frame as floats (B, C, T, H, W), a view of channels last: as convolutions want them.
+    def _see(self, video: Video, numbers: Sequence[int], seen: Sequence[str]) -> Seen:
+        """Return frames by number as floats (B, C, T, H, W), a view of channels last: as convolutions want them.
 
-        A difference is from a frame to the next of the clip, whatever the step; after the last frame nothing moves.
+        A difference is from a frame to the next of the clip, whichever are taken; after the last frame nothing moves.
         bfloat16 holds levels and their differences exactly.
         """
         a, kind = self.architecture, video.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.head.weight.dtype
-        frames = video[:, ::step].to(dtype, copy=True)
+        frames = _frames(video, numbers).to(dtype, copy=True)
         parts = []
         if "diff" in seen:
-            following = (
-                torch.arange(0, video.shape[1], step, device=video.device).add_(1).clamp_(max=video.shape[1] - 1)
-            )
-            parts = [video.index_select(1, following).to(dtype).sub_(frames).mul_(1 / a.diff_std)]
+            following = _frames(video, [min(number + 1, video.shape[1] - 1) for number in numbers])
+            parts = [following.to(dtype).sub_(frames).mul_(1 / a.diff_std)]
         if "rgb" in seen:
             parts.insert(0, frames.sub_(a.mean).mul_(1 / a.std))
         return (torch.cat(parts, -1) if len(parts) > 1 else parts[0]).movedim(-1, 1)
@@ -167,6 +178,13 @@ class SlowFast(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
+
+
+def _frames(video: Video, numbers: Sequence[int]) -> UInt8[Tensor, "clips _ _ _ 3"]:
+    """Return frames of clips by number, those of a range as a view."""
+    if isinstance(numbers, range):
+        return video[:, numbers.start : numbers.stop : numbers.step]
+    return video.index_select(1, torch.tensor(numbers).to(video.device, non_blocking=True))
 
 
 class Pathway(nn.Module):

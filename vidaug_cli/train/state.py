@@ -123,7 +123,7 @@ class CheckpointWriter:
             # Copies, as the best may be written epochs later, and training goes on with the same tensors.
             weights={name: value.to("cpu", copy=True) for name, value in self.parts.tested.state_dict().items()},
             epoch=len(history),
-            settings=run.identity,
+            settings=run.identity | run.origin,
             metrics=metrics,
         )
         if merit(metrics) > max(map(merit, history[:-1]), default=(-1.0, 0.0)):

@@ -1,14 +1,15 @@
 """Files of torch.save, opened so that a hostile one can neither run code nor fill the memory.
 
 `torch.load(weights_only=True)` runs no foreign code and keeps tensors within their records. A pickle may still ask it
-for a terabyte of zeros, or for a dict's key that takes for ever to hash. So the zip and the instructions of its pickle
-are checked first, and torch reads a copy of what was checked.
+for a terabyte of zeros, or for a dict's key that takes for ever to hash. So the sizes and the instructions of pickles
+are checked first, and torch reads a copy of what was checked. Since torch 1.6 such a file is a zip; before, it was four
+pickles, one that lists the storages, and their bytes.
 """
 
 from __future__ import annotations
 
 import io
-import pickletools
+import os
 import re
 import warnings
 import zipfile
@@ -20,33 +21,26 @@ import torch
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.train.checkpoint import MARK, reading
+from vidaug_cli.train.pickles import Global, plain, walk
 
 MAX_ENTRIES = 50_000  # R101 with AdamW and a moving average has 4,469
-MAX_PICKLE = 8_000_000  # bytes; that R101 has 505,515
+OLD = b"\x80\x02\x8a\x0a"  # how files of torch before 1.6 begin: a number of ten bytes
 
 _RECORD = re.compile(r"data\.pkl|byteorder|version|data/[0-9]+")
-
-
-class _Global(str):
-    """What stands for a function or a type."""
-
-
-_DICT = object()  # stands for a dict
-_PLAIN = "PROTO STOP NONE NEWTRUE NEWFALSE EMPTY_LIST APPEND APPENDS BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE"
 _CALLS = {  # the functions that torch.save has called, and how many arguments it gives them
     "collections OrderedDict": 0,
     "torch._utils _rebuild_tensor_v2": 6,
     "torch._utils _rebuild_parameter": 3,
 }
-_KINDS = "Byte Char Bool Half BFloat16 Short Float Int Double Long"
-_STORAGES = [f"torch {kind}Storage" for kind in _KINDS.split()]
+_SIZES = {1: "Byte Char Bool", 2: "Half BFloat16 Short", 4: "Float Int", 8: "Double Long"}
+_STORAGES = {f"torch {kind}Storage": size for size, kinds in _SIZES.items() for kind in kinds.split()}  # bytes each
 
 
 def is_torch_file(path: Path) -> bool:
     """Return whether a file begins like one of torch.save by another program."""
     with path.open("rb") as file:
         start = file.read(4096)
-    return start[:2] in (b"PK", b"\x80\x02") and MARK.encode() not in start
+    return start.startswith((b"PK", OLD)) and MARK.encode() not in start
 
 
 def read_torch_file(path: Path, hint: str) -> Any:
@@ -56,23 +50,20 @@ def read_torch_file(path: Path, hint: str) -> Any:
     """
     with reading(path, hint), warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")
-        return torch.load(_checked_copy(file), map_location="cpu", weights_only=True)
+        checked = _checked_zip if file.read(2) == b"PK" else _checked_old_file
+        return torch.load(checked(file), map_location="cpu", weights_only=True)
 
 
-def _checked_copy(file: BinaryIO) -> io.BytesIO:
+def _checked_zip(file: BinaryIO) -> io.BytesIO:
     """Return the records as a new zip: two readers of a crafted one may not see the same."""
-    if (start := file.read(4)) == b"\x80\x02\x8a\n":
-        raise VidaugError("is in torch's old format: load it with torch and save it again")
-    if not start.startswith(b"PK"):
-        raise VidaugError("is a pickle of Caffe2 or another program, which cannot be read without running its code")
     copy = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w") as made:
         entries = archive.infolist()
-        _check_sizes(entries, file.seek(0, io.SEEK_END))
+        _check_sizes(entries, file.seek(0, os.SEEK_END))
         records = {name: entry for entry in entries if _RECORD.fullmatch(name := entry.filename.partition("/")[2])}
-        if "data.pkl" not in records or records["data.pkl"].file_size > MAX_PICKLE:
+        if "data.pkl" not in records:
             raise VidaugError("is a zip, but not one of torch.save")
-        _check_pickle(archive.read(records["data.pkl"]))
+        walk(archive.read(records["data.pkl"]), _made)
         for name, entry in records.items():
             made.writestr(f"checked/{name}", archive.read(entry))  # which compares the CRC
     copy.seek(0)
@@ -89,53 +80,51 @@ def _check_sizes(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
         raise VidaugError("declares more bytes than it has")
 
 
-def _check_pickle(pickled: bytes) -> None:
-    """Go through a pickle without making anything.
+def _checked_old_file(file: BinaryIO) -> io.BytesIO:
+    """Return a file of torch before 1.6 as it is, whose storages are in it, each once and as long as it is said to be.
 
-    Raises VidaugError or LookupError where it calls more than torch.save has called, or has other keys than text and
-    numbers: of nested tuples, a few bytes could take for ever to hash.
+    torch makes a storage as soon as a pickle names it, and fills it later.
     """
-    stack: list[Any] = []
-    marks: list[int] = []
-    memo: dict[Any, Any] = {}
-    for opcode, argument, _ in pickletools.genops(pickled):
-        name, before = opcode.name, opcode.stack_before
-        if name == "MARK":
-            marks.append(len(stack))
-        elif name.endswith("PUT"):
-            memo[argument] = stack[-1]
-        elif name.endswith("GET"):
-            stack.append(memo[argument])
-        else:
-            marked = pickletools.markobject in before
-            start = marks.pop() - before.index(pickletools.markobject) if marked else len(stack) - len(before)
-            stack[start:] = [_made(name, argument, stack[start:])] * len(opcode.stack_after)
+    file.seek(0)
+    copy = io.BytesIO(file.read())
+    storages: dict[str, tuple[str, int]] = {}  # type and elements by key
+
+    def made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
+        match name, taken:
+            case "BINPERSID", [("storage", Global() as kind, str() as key, str(), int() as elements, None)]:
+                if kind not in _STORAGES or storages.setdefault(key, (kind, elements)) != (kind, elements):
+                    raise VidaugError("holds a storage of two sizes, or of a type that is not read")
+                return None
+        return _made(name, argument, taken)
+
+    for _ in range(3):  # the format's number, its version and the machine, which torch looks at
+        walk(copy, plain)
+    walk(copy, made)
+    keys = walk(copy, plain)
+    if sorted(keys) != sorted(storages):
+        raise VidaugError("does not hold each storage of its tensors once")
+    for kind, elements in map(storages.__getitem__, keys):
+        if int.from_bytes(copy.read(8), "little") != elements:
+            raise VidaugError("holds a storage of another size than its tensors say")
+        copy.seek(elements * _STORAGES[kind], os.SEEK_CUR)
+    if copy.tell() > copy.getbuffer().nbytes:
+        raise VidaugError("is cut short, or declares more bytes than it has")
+    copy.seek(0)
+    return copy
 
 
 def _made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
-    """Return what stands for the result of one instruction that takes these values off the stack.
+    """Return what stands for the result of one instruction of torch.save's pickle; None for tensors.
 
-    Text, numbers, tuples and names of functions are themselves. Raises VidaugError on what torch.save does not write.
+    Raises VidaugError on what torch.save does not write.
     """
     match name, taken:
-        case "GLOBAL", _:
-            return _Global(argument)
-        case "EMPTY_DICT", _:
-            return _DICT
-        case "EMPTY_TUPLE" | "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3", _:
-            return tuple(taken)
-        case "SETITEM" | "SETITEMS", [changed, *items]:
-            if not all(key is None or isinstance(key, str | int) for key in items[::2]):
-                raise VidaugError("holds a key that is neither text nor a number")
-            return changed
-        case "BUILD", [state_dict, state] if state_dict is _DICT and state is _DICT:  # its _metadata
-            return _DICT
-        case "BINPERSID", [("storage", _Global() as kind, str(), str(), int())] if kind in _STORAGES:
+        case "BUILD", [dict() as state_dict, {"_metadata": _, **others}] if not others:
+            return state_dict
+        case "BINPERSID", [("storage", Global() as kind, str(), str(), int())] if kind in _STORAGES:
             return None
-        case "REDUCE", [_Global() as function, tuple() as arguments] if _CALLS.get(function) == len(arguments):
-            return None if arguments else _DICT
-        case "REDUCE", [_Global() as function, _] if function not in _CALLS:
-            raise VidaugError(f"holds {function.replace(' ', '.')!r:.80}, and only tensors and plain values are read")
-        case name, _ if name not in _PLAIN.split():
-            raise VidaugError(f"holds more than tensors and plain values (pickle's {name})")
-    return argument if isinstance(argument, str | int) else None
+        case "REDUCE", [Global() as function, tuple() as arguments] if _CALLS.get(function) == len(arguments):
+            return None if arguments else {}
+        case "REDUCE", [Global() as function, _] if function in _CALLS:
+            raise VidaugError("holds more than tensors and plain values (pickle's REDUCE)")
+    return plain(name, argument, taken)

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -75,6 +77,14 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         shard, i = self._shard(self.paths[number]), index - (self._ends[number - 1] if number else 0)
         names = ["labels", "weights"] if self.with_weights else ["labels"]
         return tuple(torch.from_numpy(array) for array in (shard.video(i), *(shard.row(name, i) for name in names)))
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a small dataset of all clips, as `Shard.column` does. Raises ShardError where a file is damaged."""
+        columns = []
+        for path in self.paths:
+            with Shard(path) as shard:
+                columns.append(shard.column(name))
+        return np.concatenate(columns)[self.clips]
 
     def _shard(self, path: Path) -> Shard:
         if self._process != os.getpid():  # after a fork: HDF5 files must not be shared between processes

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from vidaug_cli.data.hdf5 import Attributes, Column, Format, text
+from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.errors import ShardError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check, parse, parse_json
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int32, UInt8
+    from jaxtyping import Float32, Float64, Int32, Int64, UInt8
 
 FORMAT = "vidaug"
 VERSION = 1
@@ -121,6 +122,22 @@ class Record:
     clip: int  # position in the plan, unique in the output folder
 
 
+def mixed_labels(
+    pairs: Int64[np.ndarray, "clips 2"], share: Float64[np.ndarray, " clips"], classes: int
+) -> Float64[np.ndarray, "clips {classes}"]:
+    """Return the soft labels of clips: the mean weight of the frames for the own class, the rest for the partner's.
+
+    Args:
+        pairs: class of the own video and of the partner.
+        share: mean of the weights of a clip's frames, or of those of a part of it.
+        classes: how many there are.
+    """
+    labels, each = np.zeros((len(pairs), classes)), np.arange(len(pairs))
+    labels[each, pairs[:, 0]] = share
+    labels[each, pairs[:, 1]] += 1 - share
+    return labels
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """A clip that was left out, with the reason."""
@@ -141,6 +158,7 @@ class DoneRecord:
     sha256: str
     clips: int
     failures: tuple[Failure, ...]
+    extremes: Extremes | None = None  # clips that show next to nothing; None: not counted
 
     def __post_init__(self) -> None:
         rules = {name: (getattr(self, name) >= 0, "0 or more") for name in ("shard", "bytes", "clips")}

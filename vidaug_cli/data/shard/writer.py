@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from vidaug_cli.data.hdf5 import MAX_TEXT, add_dataset, append_rows, creating, fill
+from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import SHARD, DoneRecord, Failure, Record, ShardHeader, done_path, file_sha256
 from vidaug_cli.data.shard.reader import Shard
 
@@ -31,6 +32,7 @@ class ShardWriter:
     def __init__(self, path: Path, header: ShardHeader) -> None:
         self.path, self.header = path, header
         self.failures: list[Failure] = []
+        self._extremes: list[Extremes] = []
         self.done: DoneRecord | None = None
         self._columns = header.columns()
         # All but the pixels is small, and waits here until the number of clips and the longest params are known.
@@ -66,6 +68,7 @@ class ShardWriter:
         append_rows(self._pixels, stored)
         if self._sink.error:
             raise self._sink.error
+        self._extremes.append(Extremes.of(video))
         self._rows.append({name: row[name] for name in self._columns})
 
     def __exit__(
@@ -89,5 +92,6 @@ class ShardWriter:
             sha256=file_sha256(temporary),
             clips=clips,
             failures=tuple(self.failures),
+            extremes=Extremes.sum(self._extremes),
         )
         done_path(self.path).unlink(missing_ok=True)  # of a shard that is made anew: it is true of the old one only
