@@ -206,6 +206,7 @@ def test_sources_of_other_programs_say_nothing(text: str) -> None:
 def test_the_part_held_out_is_a_split() -> None:
     held = [Source(training={"lr": 1, "hold_out": {"share": 0.2, "fold": fold}}).recipe for fold in (0, 1)]
     assert held[0] == held[1] != Source(training={"lr": 1, "hold_out": None}).recipe
+    assert Source(training={"lr": 1, "hold_out": None}).recipe == Source(training={"lr": 1}).recipe
     assert list(Source(ensemble=(Source(epoch=1), Source(ensemble=(Source(epoch=2),)))).networks()) == [
         Source(epoch=1),
         Source(epoch=2),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidaug_cli.data.holdout import groups_of, hold_out
@@ -149,6 +149,7 @@ videos = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 3)), min_size=1, 
 )
 
 
+@settings(deadline=None)
 @given(rows=videos, folds=st.integers(2, 5), order=st.randoms(use_true_random=False))
 def test_folds_are_disjoint_cover_all_and_keep_groups_together(rows: list[Row], folds: int, order: object) -> None:
     groups = groups_of(rows).of
@@ -169,6 +170,7 @@ def test_folds_are_disjoint_cover_all_and_keep_groups_together(rows: list[Row], 
     assert [held[0][place] for place, _ in shuffled] == again
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(5, 40), min_size=1, max_size=5), folds=st.integers(2, 5))
 def test_single_videos_are_parted_evenly_in_every_class(sizes: list[int], folds: int) -> None:
     rows = [row(f"c{label}/{number}.avi") for label, size in enumerate(sizes) for number in range(size)]

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vidaug_cli.errors import VidaugError
@@ -139,6 +139,7 @@ def test_clips_seen_are_parted_into_epochs(clips_seen: int, clips: int, epochs: 
     assert (found.epochs, found.steps, found.batch) == (epochs, steps, min(12, clips))
 
 
+@settings(deadline=None)
 @given(
     clips_seen=st.integers(1, 10**6),
     clips=st.integers(4, 10**4),
@@ -148,14 +149,14 @@ def test_clips_seen_are_parted_into_epochs(clips_seen: int, clips: int, epochs: 
 def test_clips_seen_are_met_within_half_an_epochs_rounding(
     clips_seen: int, clips: int, batch: int, processes: int
 ) -> None:
-    settings = preset_settings("small", {"clips_seen": clips_seen, "batch_size": batch})
-    found = budget_of(settings, clips, processes)
+    asked_for = preset_settings("small", {"clips_seen": clips_seen, "batch_size": batch})
+    found = budget_of(asked_for, clips, processes)
     assert found.batch % processes == 0
     assert 1 <= found.steps <= clips // found.batch
     asked = max(1, clips_seen / found.batch)
     assert abs(found.epochs * found.steps - asked) <= found.epochs / 2 + 0.5
     assert abs(found.epochs * found.steps - asked) <= found.steps / 2 + 0.5  # never worse than whole passes
-    longer = budget_of(replace(settings, clips_seen=2 * clips_seen), clips, processes, found.steps)
+    longer = budget_of(replace(asked_for, clips_seen=2 * clips_seen), clips, processes, found.steps)
     assert longer.steps == found.steps
     assert abs(longer.epochs * longer.steps - 2 * asked) <= found.steps / 2 + 0.5 or longer.epochs == 1
 
@@ -207,6 +208,7 @@ def test_without_warm_up_it_only_falls_and_with_nothing_else_only_rises() -> Non
     assert [lr_share(step, 4, 4) for step in range(4)] == [0.25, 0.5, 0.75, 1]
 
 
+@settings(deadline=None)
 @given(steps=st.integers(1, 300), part=st.floats(0, 1))
 @example(steps=1, part=0)
 @example(steps=1, part=0.5)

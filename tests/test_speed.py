@@ -24,6 +24,7 @@ from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.preview import stored_strips
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import run as augment
+from vidaug_cli.data.holdout import HoldOut
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import (
     ClipSpec,
@@ -443,3 +444,22 @@ def test_validation_clips_too_short_for_the_middle_are_refused(long: Path, video
 
 def test_mean_stride_is_the_mean_of_what_is_drawn() -> None:
     assert [mean_stride(stride) for stride in (4, 1.5, (2, 6), (1, 2))] == [4, 1.5, 4, 1.5]
+
+
+def test_pairs_follow_the_clips_that_are_not_held_out(long: Path) -> None:
+    shards = ShardFolders([long], HoldOut(share=0.3))
+    assert len(shards.pairs) == len(shards.dataset) < len(ShardFolders([long]).dataset)
+    assert len(shards.dataset.column("sources")) == len(shards.dataset)
+    whole = CropDataset(shards.dataset, Shape(24, 32, 32), pairs=shards.pairs)
+    for clip in range(len(shards.dataset)):
+        _, label, _ = shards.dataset[clip]
+        assert torch.allclose(whole[SampleIndex(0, 0, clip)][1], label, atol=1e-5)
+
+
+def test_a_run_is_resumed_with_its_range(long: Path, tmp_path: Path) -> None:
+    words = (*TRAIN, "--frames", 8, "--stride", "1-3", "-q", "--hold-out", 0.3)
+    assert vidaug("train", long, "-o", tmp_path / "run", *words).code == 0
+    done = vidaug("train", "--resume", tmp_path / "run", "--epochs", 2, "-q")
+    assert (done.code, done.err) == (0, "")
+    assert read_checkpoint(tmp_path / "run" / "last.safetensors").epoch == 2
+    assert "stride        [1, 3]" in vidaug("inspect", tmp_path / "run").out

@@ -56,19 +56,20 @@ class Bar(NamedTuple):
 
 
 def intervals(panels: Mapping[str, Sequence[Bar]], path: Path) -> None:
-    """Draw values with their error bars: a panel for each measure, and a line for each row, the first on top.
+    """Draw values with their error bars: two panels side by side, in each a line for each row, the first on top.
 
     Raises VidaugError without matplotlib.
     """
     names = list(dict.fromkeys(bar.name for bars in panels.values() for bar in bars))
-    height = min(100, 1.2 + 0.32 * len(names))
-    with _figure(path, width=2.5 + 3.5 * len(panels), height=height) as figure:
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    with _figure(path, width=2 + 4 * columns, height=min(100, lines * (1 + 0.32 * len(names)))) as figure:
         for number, (title, bars) in enumerate(panels.items()):
-            axes = figure.add_subplot(1, len(panels), number + 1)
+            axes = figure.add_subplot(lines, columns, number + 1)
             places, values = [names.index(bar.name) for bar in bars], [bar.value for bar in bars]
             ends = [[bar.value - bar.low for bar in bars], [bar.high - bar.value for bar in bars]]
             axes.errorbar(values, places, xerr=np.maximum(ends, 0), fmt="o", capsize=3)
-            labels = [name[:40] for name in names] if number == 0 else [""] * len(names)
+            labels = [name[:40] for name in names] if number % columns == 0 else [""] * len(names)
             axes.set_yticks(range(len(names)), labels, parse_math=False)
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.set_xlabel(title, parse_math=False)

@@ -35,7 +35,8 @@ class Source:
         """All that runs of one row have in common; None where that is unknown."""
         if not self.training:
             return None
-        same = {name: value for name, value in self.training.items() if name != "seed"}
+        # None is left out: a setting that a later release adds is None where it changes nothing.
+        same = {name: value for name, value in self.training.items() if name != "seed" and value is not None}
         if isinstance(held := same.get("hold_out"), dict):  # which part of the training videos: a split as well
             same["hold_out"] = {name: value for name, value in held.items() if name != "fold"}
         return same | {"views": self.views, "crop": self.crop}

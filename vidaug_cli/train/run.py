@@ -61,14 +61,12 @@ class ShardFolders:
         self.all_clips, self.hold_out = len(self.dataset), hold_out
         self.rows = [row for plan in self.plans for row in plan.rows]
         self.held = [False] * len(self.rows)  # which of them are held out
-        self._kept = list(range(self.all_clips))  # clips of the data set, by their place among all
         if hold_out is not None:
             self.held = held_out(self.rows, hold_out.share, hold_out.fold)
             if not (left := self._without_held()):
                 what = f"holds no clip without a video held out (a share of {hold_out.share:g})"
                 raise VidaugError(what, where=folders[0], hint="hold out less, or mix clips while training: --recipe")
             self.dataset = self.dataset.only(left)
-            self._kept = left
 
     def _without_held(self) -> list[int]:
         """Return the clips whose own video and whose partner are not held out, by their place in the data set."""
@@ -132,7 +130,7 @@ class ShardFolders:
             if not (abs(labels - stored) <= TOLERANCE).all():
                 what = "has labels that are not the mean of the frames' weights, so that a part has an unknown label"
                 raise ShardError(what, where=folder, hint="leave out --frames and --stride")
-        return np.concatenate(pairs)[self._kept]
+        return np.concatenate(pairs)[self.dataset.clips]
 
     @property
     def identity(self) -> list[Any]:

@@ -84,7 +84,7 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         for path in self.paths:
             with Shard(path) as shard:
                 columns.append(shard.column(name))
-        return np.concatenate(columns)
+        return np.concatenate(columns)[self.clips]
 
     def _shard(self, path: Path) -> Shard:
         if self._process != os.getpid():  # after a fork: HDF5 files must not be shared between processes
