@@ -283,7 +283,10 @@ def test_splits_train_on_shards_of_their_own(shards: Path, others: Path, tmp_pat
     make_shards(tmp_path / "clips-2", videos=8)
     out = tmp_path / "sweep"
     words = ("--val", others, "--grid", "lr=1e-3", "--splits", "1,2")
-    assert sweep(tmp_path / "clips-{split}", out, *words, "-q").code == 0
+    done = sweep(tmp_path / "clips-{split}", out, *words, "--epochs", 1, "--warmup", 0, "--sync-bn")
+    assert done.code == 0
+    assert "--epochs 1 " in done.err
+    assert "--warmup 0.0 --sync-bn --amp off --lr 1e-3\n" in done.err
     assert [run.name for run in sorted(out.glob("runs/*/*"))] == ["seed=0,split=1", "seed=0,split=2"]
     identities = [read_checkpoint(run / "last.safetensors").settings["shards"] for run in sorted(out.glob("runs/*/*"))]
     assert [identity[-1] for identity in identities] == [12, 8]

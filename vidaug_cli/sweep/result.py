@@ -62,8 +62,8 @@ class Result:
         words += ["--recipe", str(self.sweep.folder / BEST)] if self.best.recipe else []
         for key, value in values.items():
             flag = f"--{key.replace('_', '-')}"
-            if value not in (False, "false"):
-                words += [flag] if value in (True, "true") else [flag, str(value)]
+            said = str(value)  # a number that is 1 or 0 is no flag
+            words += {"true": [flag], "false": []}.get(said.lower(), [flag, said])
         words += ["--init", str(self.sweep.init)] if self.sweep.init else []
         return shlex.join(words)
 
