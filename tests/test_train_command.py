@@ -323,7 +323,7 @@ def refused(done: Done) -> str:
 
 
 WRONG: list[tuple[tuple[object, ...], str]] = [
-    (("--network", "r18-smal"), "no network 'r18-smal'; did you mean 'r18-small'?; there is r10-small, "),
+    (("--network", "r18-smal"), "no network 'r18-smal'; did you mean 'r18-small'?; there is r10-tiny, r10-small, "),
     (("--preset", "smal"), "no preset 'smal'; did you mean 'small'?; there is vipriors2020, small"),
     (("--batch-size", 65537), "training: batch_size = 65537 should be 1 to 65536"),
     (("--clip-norm", "inf"), "training: clip_norm = inf should be a number above 0"),
