@@ -33,7 +33,13 @@ OWN = {
     ("predict", "crop"),
     ("inspect", "recipe"),
     *((command, option) for command in ("preview", "cam") for option in ("clip", "columns", "count")),
-    *((command, "overwrite") for command in ("train", "sample")),
+    *((command, "overwrite") for command in ("train", "sample", "sweep")),
+    *(
+        ("sweep", option)
+        for option in ("hold_out", "val", "batch_size", "frames", "stride", "size", "flip", "amp", "seed")
+    ),
+    *(("sweep", option) for option in ("workers", "threads", "dry_run")),
+    ("sample", "per_class"),
 }
 
 
@@ -63,6 +69,8 @@ EXAMPLES = {
     "ensemble": "scores.h5",
     "preview": "look.png",
     "cam": "cam.png",
+    "compare": "compare.png",
+    "sweep": "sweep",
 }
 OTHERS = {("scan", "cache"), ("scan", "quarantine"), ("evaluate", "confusion")}  # that name a file to write
 

@@ -77,6 +77,7 @@ def near(first: dict[str, Tensor], second: dict[str, Tensor], tolerance: float =
 
 CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # a setting, what else it needs to matter, and another value
     "network": ({}, "tiny-deeper"),
+    "input": ({}, "diff"),
     "epochs": ({}, 3),
     "clips_seen": ({"epochs": None, "clips_seen": 24}, 32),
     "batch_size": ({}, 6),
@@ -473,7 +474,7 @@ def test_a_checkpoint_says_what_it_is(shards: Path, held_out: Path, tmp_path: Pa
         assert kept.clip.crop == pytest.approx((2 / 3 * 24 / 32, 5 / 6 * 24 / 32))
         assert (kept.epoch, kept.metrics) == (1, history[0])
         assert kept.settings["lr"] == BASE["lr"]
-        assert (bool(kept.training), kept.state.keys() == {"history", "threads"}) == (going_on, going_on)
+        assert (bool(kept.training), kept.state.keys() == {"history", "steps", "threads"}) == (going_on, going_on)
     assert kept.network("cpu")(batch(1, 24)[0]).shape == (1, 2)
 
 

@@ -123,6 +123,15 @@ def test_a_run_may_be_given_as_clips_seen(shards: Path, tmp_path: Path) -> None:
     assert "--epochs and --clips-seen both say how long to train: give one of them." in " ".join(both.err.split())
 
 
+def test_clips_that_are_seen_many_times_as_they_are_are_noted(shards: Path, tmp_path: Path) -> None:
+    what = "every clip is seen 20 times, each time the same: more --copies of 'vidaug augment', or -r none there and "
+    said = what + "--recipe here make others of the same videos"
+    words = ("--batch-size", 12, "--epochs")
+    assert train(shards, tmp_path / "run", *words, 20).err.splitlines()[1] == said
+    for number, other in enumerate(((19,), (20, "--flip", 0.5), (20, "--size", 24), (20, "-r", "cutout"))):
+        assert "each time the same" not in train(shards, tmp_path / f"{number}", *words, *other).err
+
+
 def test_quiet_says_nothing(shards: Path, tmp_path: Path) -> None:
     assert train(shards, tmp_path / "run", "-q") == Done(0, "", "")
 
@@ -323,7 +332,7 @@ def refused(done: Done) -> str:
 
 
 WRONG: list[tuple[tuple[object, ...], str]] = [
-    (("--network", "r18-smal"), "no network 'r18-smal'; did you mean 'r18-small'?; there is r10-small, "),
+    (("--network", "r18-smal"), "no network 'r18-smal'; did you mean 'r18-small'?; there is r10-tiny, r10-small, "),
     (("--preset", "smal"), "no preset 'smal'; did you mean 'small'?; there is vipriors2020, small"),
     (("--batch-size", 65537), "training: batch_size = 65537 should be 1 to 65536"),
     (("--clip-norm", "inf"), "training: clip_norm = inf should be a number above 0"),

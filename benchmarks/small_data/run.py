@@ -1,126 +1,283 @@
-"""What each recipe adds on 84 videos: SlowFast from scratch on ut-interaction, held-out sequences, same budget for all.
+"""What inputs and recipes are worth on few videos: SlowFast from scratch on held-out videos, the same budget for all.
 
-    VIDAUG_TEST_DATA=... python benchmarks/small_data/run.py WORK --seeds 0 1 --jobs 2
+    VIDAUG_TEST_DATA=... python benchmarks/small_data/run.py WORK --jobs 2
 
-Every step is a `vidaug` command, as a user types it: clean clips of the training list once for each split (20 random
-cuts and flips of each video), then for each recipe, split and seed: train with the recipe on the device, predict 10
-views of the held-out videos, evaluate, and measure localisation on held-out clips mixed with fademixup and framecutmix.
-Rows go to results.jsonl as they come; what stands there already is not run again, so an interrupted experiment goes on.
-The network of the last epoch counts: none is chosen by its result on the held-out videos.
+Every step is a `vidaug` command, as a user types it, run in a process that has torch loaded already. Clips are made
+once for each data set and split: of the training list, 20 random cuts and flips of each video at 48 pixels; of the test
+list, five random cuts of each, and clips mixed with fademixup and framecutmix. Then for each arm, input, split and
+seed: train (preset tiny), predict the test clips as they are and as they are disturbed while they play, and measure
+localisation. Rows go to results.jsonl as they come; what stands there already is not run again, so that an interrupted
+experiment goes on; the most informative runs come first. The network of the last epoch counts: none is chosen by its
+result on the test videos.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, product
+from multiprocessing import get_context
+from operator import attrgetter
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results.jsonl"
-CLIP = ["--frames", "16", "--stride", "4", "--size", "80", "--crop", "0.7", "0.95"]
-COPIES, EPOCHS = 20, 10
+RESULTS, VIDEOS = HERE / "results.jsonl", HERE / "videos.json"
+MIXTURES = ("fademixup", "framecutmix")  # that localisation is measured on
+DISTURBED = "held=3,ramped=3"  # all kinds at their strongest
+PURE = ("rotation", "shift", "brightness")  # whose pixels keep what they show
 
-SHIPPED = [
-    *("randaugment", "randaugment_t", "randaugment_temporal", "randaugment_mix"),
-    *("mixup", "fademixup", "cutmix", "framecutmix", "cubecutmix"),
-    *("cutmixup", "framecutmixup", "cubecutmixup", "cutout", "framecutout", "cubecutout"),
-]
-MONOTONE = ["-r", "randaugment_t", "--set", "randaugment_t.table=monotone"]  # the paper's own is "official"
-ONLINE = {  # options of `vidaug train`: a recipe for each batch of clean clips
-    "crop and flip": [],
-    **{name: ["-r", name] for name in SHIPPED},
-    "randaugment_t, monotone": MONOTONE,
-    "randaugment_t, monotone + fademixup": [*MONOTONE, "-r", "fademixup"],
-    "randaugment_t + fademixup": ["-r", "randaugment_t", "-r", "fademixup"],
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: what its clips are."""
+
+    clip: str  # options of `vidaug augment`
+    copies: int = 20
+    splits: tuple[int, ...] = (1, 2, 3)
+
+
+DATA = {
+    "ut-interaction": Data("--frames 16 --stride 4 --size 48 --crop 0.7 0.95"),
+    "egogestar": Data("--frames 16 --stride 4 --size 48 --crop 0.8 1 --flip 0", 10),
+    "miracl-words": Data("--frames 8 --stride 1 --size 48 --crop 0.8 1", 4),
+    "avletters": Data("--frames 16 --stride 1 --size 48 --crop 0.8 1", 6),
 }
-OFFLINE = {f"{name}, offline": ["-r", name] for name in ("randaugment_t", "fademixup", "cutmix")}  # of `vidaug augment`
-MEASURED = ("fademixup", "framecutmix")  # mixtures that localisation is measured on
+
+
+def recipe(*words: str) -> str:
+    """Return the options of `vidaug train` or `augment` for recipes; a word with = changes a key of randaugment_t."""
+    return " ".join(f"--set randaugment_t.{word}" if "=" in word else f"-r {word}" for word in words)
+
+
+ARMS = {  # options of `vidaug train`: recipes for each batch of clean clips
+    "plain": "",
+    "randaugment_small": recipe("randaugment_small"),
+    "randaugment_t_small": recipe("randaugment_t_small"),
+    "randaugment_small, m = 3": recipe("randaugment_small", "m=3"),
+    "randaugment_t_small, m = 3": recipe("randaugment_t_small", "m=3"),
+    "randaugment_small, m = 9": recipe("randaugment_small", "m=9"),
+    "randaugment_t_small, m = 9": recipe("randaugment_t_small", "m=9"),
+    **{
+        name: recipe(name)
+        for name in (
+            *("randaugment", "randaugment_t", "randaugment_mix", "mixup", "fademixup", "cutmix", "framecutmix"),
+            *("framecutmix_small", "cubecutmix", "cutmixup", "framecutmixup", "cubecutmixup"),
+        )
+    },
+    "framecutmix, label by motion": "-r framecutmix --set framecutmix.label=motion",
+    "randaugment_t_small + fademixup": recipe("randaugment_t_small", "fademixup"),
+    "vipriors2020": recipe("vipriors2020"),
+    "vipriors2020_small": recipe("vipriors2020_small"),
+    "label smoothing 0.1": "--smoothing 0.1",
+    "average of weights": "--ema 0.99",
+    **{f"{clips:,} clips seen": f"--clips-seen {clips}" for clips in (2_100, 4_200, 16_800)},
+    "r10-small": "--network r10-small",
+    "r18-small": "--network r18-small",
+}
+OFFLINE = ("randaugment_t_small", "fademixup")  # also made by `vidaug augment`, 20 clips of each video and no more
+ENSEMBLE = "rgb and diff"  # in place of an input: the mean of both networks' scores
+
+
+class Key(NamedTuple):
+    """One run."""
+
+    data: str
+    arm: str
+    input: str
+    split: int
+    seed: int
+
+
+# What is run, the most informative first: data, arms, inputs, seeds.
+BOTH = ("rgb", "diff")
+PLAN: list[tuple[str, Sequence[str], Sequence[str], Sequence[int]]] = [
+    ("ut-interaction", ["plain"], BOTH, (0, 1, 2)),
+    ("ut-interaction", ["randaugment_small", "randaugment_t_small"], ["rgb"], (0, 1)),
+    ("ut-interaction", ["randaugment_small", "randaugment_t_small"], ["diff"], (0, 1, 2)),
+    ("ut-interaction", ["4,200 clips seen"], BOTH, (0, 1, 2)),
+    ("ut-interaction", ["plain"], ["rgb+diff", "slow-rgb-fast-diff"], [0]),
+    ("egogestar", ["plain"], BOTH, [0]),
+    ("ut-interaction", ["framecutmix", "framecutmix, label by motion", "framecutmix_small"], ["rgb"], [0]),
+    ("ut-interaction", ["fademixup", "mixup", "cutmix"], ["rgb"], [0]),
+    ("ut-interaction", ["randaugment_small", "randaugment_t_small"], ["rgb"], [2]),
+    ("ut-interaction", ["randaugment_t"], ["rgb"], [0]),
+    ("miracl-words", ["plain"], BOTH, [0]),
+    ("ut-interaction", ["randaugment_t_small + fademixup", "fademixup", "vipriors2020_small"], ["diff"], [0]),
+    ("ut-interaction", ["plain"], ["rgb+diff", "slow-rgb-fast-diff"], [1, 2]),
+    ("ut-interaction", [name for name in ARMS if "m = " in name], ["rgb"], [0]),
+    ("ut-interaction", ["2,100 clips seen", "16,800 clips seen"], BOTH, [0]),
+    ("ut-interaction", ["r10-small", "label smoothing 0.1", "average of weights"], BOTH, [0]),
+    ("ut-interaction", ["cubecutmix", "cutmixup", "framecutmixup", "cubecutmixup", "vipriors2020"], ["diff"], [0]),
+    ("ut-interaction", [f"{name}, offline" for name in OFFLINE], ["diff"], [0]),
+    ("avletters", ["plain"], BOTH, [0]),
+    ("ut-interaction", [*ARMS], BOTH, [0, 1, 2]),
+    *((data, ["plain", "randaugment_t_small", "fademixup"], BOTH, [0, 1]) for data in DATA),
+]
+
+
+def wanted() -> Iterator[Key]:
+    """Yield the runs in the order of the plan, each once; an ensemble after the last run that it needs."""
+    yielded: dict[Key, None] = {}
+    for data, arms, inputs, seeds in PLAN:
+        for seed, arm, split in product(seeds, arms, DATA[data].splits):
+            for name in (*inputs, *([ENSEMBLE] if inputs == BOTH else [])):
+                yielded.setdefault(Key(data, arm, name, split, seed))
+    yield from yielded
 
 
 def vidaug(*words: object) -> dict[str, Any]:
-    """Run a command on one core, and return what it says with --json."""
-    command = [sys.executable, "-m", "vidaug_cli", *map(str, words), "--json"]
-    one_core = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=one_core, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
-    printed: dict[str, Any] = json.loads(done.stdout)
+    """Run a command in this process, and return what it prints with --json."""
+    from vidaug_cli.main import cli
+
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            cli.main([*map(str, words), "--json", "-q"], prog_name="vidaug", standalone_mode=False)
+    except (Exception, SystemExit) as error:
+        raise RuntimeError(f"vidaug {' '.join(map(str, words))}\n{error}\n{err.getvalue()}") from error
+    printed: dict[str, Any] = json.loads(out.getvalue())
     return printed
 
 
-def prepare(data: Path, work: Path, split: int, offline: dict[str, list[str]]) -> None:
+def prepare(source: Path, work: Path, data: str, split: int) -> str:
     """Make the clips of one split; a folder that is there already is only checked."""
-    one = [data, "--split", split, "-j", 1, *CLIP]
-    made = {"clean": ["-r", "none"]} | offline
-    for name, chosen in made.items():
-        vidaug("augment", *one, "--subset", "train", *chosen, "--copies", COPIES, "-o", work / f"{name}-{split}")
-    for name in MEASURED:
-        vidaug("augment", *one, "--subset", "test", "-r", name, "--copies", 4, "-o", work / f"test-{name}-{split}")
+    chosen, folder = DATA[data], work / data
+    base = [source / data, "--split", split, "-j", 1, *chosen.clip.split()]
+    train, test = [*base, "--subset", "train"], [*base, "--subset", "test"]
+    vidaug("augment", *train, "-r", "none", "--copies", chosen.copies, "-o", folder / f"clean-{split}")
+    vidaug("augment", *test, "-r", "none", "--copies", 5, "--flip", 0, "--seed", 1, "-o", folder / f"test-{split}")
+    for name in MIXTURES:
+        vidaug("augment", *test, "-r", name, "--copies", 2, "-o", folder / f"test-{name}-{split}")
+    return f"{data} {split}"
 
 
-def measure(data: Path, work: Path, name: str, split: int, seed: int, epochs: int) -> dict[str, Any]:
-    """Train, predict, evaluate and localise once."""
-    run = work / f"run-{name}-{split}-{seed}-{epochs}".replace(" ", "")
-    clips = work / f"{name if name in OFFLINE else 'clean'}-{split}"
-    budget = ["--preset", "small", "--epochs", epochs, "--seed", seed]
-    trained = vidaug("train", clips, *ONLINE.get(name, []), *budget, "-o", run)
-    videos = [data, "--split", split, "--subset", "test"]
-    vidaug("predict", run / "best.safetensors", *videos, "--views", 10, "-j", 1, "-o", run / "scores.h5")
-    found = vidaug("evaluate", run / "scores.h5", "--train", clips)
-    located = {
-        mixture: vidaug("cam", run / "best.safetensors", work / f"test-{mixture}-{split}", "--measure")["localisation"]
-        for mixture in MEASURED
-    }
-    return {
-        "recipe": name,
-        "split": split,
-        "seed": seed,
-        "epochs": epochs,
-        "train_top1": trained["top1"],
-        "train_loss": trained["loss"],
-        "seconds": trained["seconds"] * epochs,
-        "evaluation": found,
-        "localisation": located,
-    }
+def offline(source: Path, work: Path, key: Key) -> Path:
+    """Make the clips of a recipe that is applied by `vidaug augment`."""
+    chosen, name = DATA[key.data], key.arm.removesuffix(", offline")
+    folder = work / key.data / f"offline-{name}-{key.split}"
+    base = [source / key.data, "--split", key.split, "--subset", "train", "-j", 1, *chosen.clip.split()]
+    vidaug("augment", *base, *ARMS[name].split(), "--copies", chosen.copies, "-o", folder)
+    return folder
+
+
+def measure(source: Path, work: Path, key: Key) -> dict[str, Any]:
+    """Train, predict and localise once, or average the scores of the two runs that an ensemble needs."""
+    import torch
+
+    torch.set_num_threads(1)
+    folder, run = work / key.data, run_folder(work, key)
+    scores, row = run / "scores.h5", {**key._asdict()}
+    if key.input == ENSEMBLE:
+        run.mkdir(parents=True, exist_ok=True)
+        both = [run_folder(work, key._replace(input=name)) / "scores.h5" for name in BOTH]
+        vidaug("ensemble", *both, "-o", scores)
+        return row | read(scores)
+    clips = offline(source, work, key) if key.arm.endswith(", offline") else folder / f"clean-{key.split}"
+    budget = ["--preset", "tiny", "--input", key.input, "--seed", key.seed, "--threads", 1]
+    began = time.monotonic()
+    trained = vidaug("train", clips, *ARMS.get(key.arm, "").split(), *budget, "-o", run)
+    row |= {name: round(trained[name], 4) for name in ("top1", "loss")} | {"epochs": trained["epochs"]}
+    row = {"train_" + name if name in ("top1", "loss") else name: value for name, value in row.items()}
+    row["seconds"] = round(time.monotonic() - began, 1)
+    vidaug("predict", run, folder / f"test-{key.split}", "--perturb", DISTURBED, "-j", 1, "-o", scores)
+    row |= read(scores)
+    row["localised"] = {}
+    for mixture in MIXTURES:
+        found = vidaug("cam", run, folder / f"test-{mixture}-{key.split}", "--measure")["localisation"]
+        row["localised"][mixture] = found["correlation"] and round(found["correlation"], 4)
+    for name in ("last.safetensors", "best.safetensors"):
+        (run / name).unlink()  # some 8 MB a run
+    return row
+
+
+def run_folder(work: Path, key: Key) -> Path:
+    """Return the folder of a run."""
+    return work / key.data / "runs" / "-".join(map(str, key[1:])).replace(" ", "").replace(",", "_")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what the scores say of each video, as 1 for right and 0 for wrong, or as a mean over disturbances."""
+    import numpy as np
+
+    from vidaug_cli import read_scores
+    from vidaug_cli.ops.disturbances import DISTURBANCES
+
+    scores = read_scores(path)
+    right = scores.scores.argmax(1) == scores.labels
+    row: dict[str, Any] = {"top1": round(float(right.mean()), 4), "correct": "".join(map(str, right.astype(int)))}
+    if scores.disturbed is not None:
+        held_out = scores.disturbed.argmax(2) == scores.labels
+        rows = {name: (DISTURBANCES[name], one) for name, one in zip(scores.disturbances, held_out, strict=True)}
+        row["disturbed"] = {name: "".join(map(str, one.astype(int))) for name, (_, one) in rows.items()}
+        for course in ("held", "ramped"):
+            pure = [one for each, one in rows.values() if each.course == course and each.kind in PURE]
+            row[course] = round(float(np.mean(pure)), 4)
+    classes = [scores.classes[label] for label in scores.labels]
+    return row | {"videos": dict(zip(scores.videos, classes, strict=True))}
+
+
+def keep(row: dict[str, Any], results: Path, videos: Path) -> None:
+    """Add a row to the results. Names of videos, the same for all runs of a split, go to a file of their own."""
+    named = json.loads(videos.read_text("utf-8")) if videos.exists() else {}
+    split, names = f"{row['data']} {row['split']}", row.pop("videos")
+    if named.setdefault(split, names) != names:
+        raise RuntimeError(f"the videos of {split} are others than those in {videos}")
+    videos.write_text(json.dumps(named, indent=0, ensure_ascii=False) + "\n", "utf-8")
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def main() -> None:
     """Do the runs that are not in the results yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path, help="folder for clips and runs, some 5 GB")
-    parser.add_argument(
-        "--recipes", nargs="+", default=[*ONLINE, *OFFLINE], choices=[*ONLINE, *OFFLINE], metavar="NAME"
-    )
-    parser.add_argument("--splits", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("work", type=Path, help="folder for clips and runs, some 10 GB")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, each on one core")
+    parser.add_argument("--only", nargs="+", default=[], metavar="ARM", help="run these arms and no others")
+    parser.add_argument("--data", nargs="+", default=[*DATA], choices=[*DATA])
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
-    data = Path(os.environ["VIDAUG_TEST_DATA"]) / "ut-interaction"
-    rows = [json.loads(line) for line in args.results.read_text().splitlines()] if args.results.exists() else []
-    done = {(row["recipe"], row["split"], row["seed"], row["epochs"]) for row in rows}
-    wanted = [(name, split, seed) for seed, name, split in product(args.seeds, args.recipes, args.splits)]
-    todo = [key for key in wanted if (*key, args.epochs) not in done]
-    lock = Lock()
+    source, videos = Path(os.environ["VIDAUG_TEST_DATA"]), args.results.with_name(VIDEOS.name)
+    lines = args.results.read_text("utf-8").splitlines() if args.results.exists() else []
+    done = {Key(*(row[name] for name in Key._fields)) for row in map(json.loads, lines)}
+    todo = [
+        key for key in wanted() if key not in done and key.data in args.data and (key.arm in args.only or not args.only)
+    ]
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes
+    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
+        for data, group in groupby(todo, attrgetter("data")):  # as they follow each other in the plan
+            keys = list(group)
+            splits = sorted({key.split for key in keys})
+            list(pool.map(partial(prepare, source, args.work, data), splits))
+            for chosen in (is_single, is_ensemble):  # an ensemble when both its runs are there
+                runs = [pool.submit(measure, source, args.work, key) for key in filter(chosen, keys)]
+                for run in as_completed(runs):
+                    report(run.result(), args.results, videos)
 
-    def work_off(key: tuple[str, int, int]) -> None:
-        row = measure(data, args.work, *key, args.epochs)
-        with lock, args.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(*key, f"top-1 {row['evaluation']['top1']:.3f}", f"{row['seconds']:.0f} s", flush=True)
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        offline = {name: chosen for name, chosen in OFFLINE.items() if name in args.recipes}
-        list(pool.map(lambda split: prepare(data, args.work, split, offline), args.splits))
-        list(pool.map(work_off, todo))
+def is_ensemble(key: Key) -> bool:
+    """Return whether it averages scores of other runs."""
+    return key.input == ENSEMBLE
+
+
+def is_single(key: Key) -> bool:
+    """Return whether it trains."""
+    return not is_ensemble(key)
+
+
+def report(row: dict[str, Any], results: Path, videos: Path) -> None:
+    """Keep a row, and print it for who waits."""
+    said = [row[name] for name in Key._fields], f"top-1 {row['top1']:.3f}", row.get("held"), row.get("ramped")
+    keep(row, results, videos)
+    print(*said, row.get("seconds"), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import CLASSES, ReportOptions, write_text
+from vidaug_cli.commands.options import CLASSES, TRUTH, ReportOptions, write_text
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 
@@ -15,11 +15,7 @@ def command(
     runs: tuple[str, ...] = argument("RUN|SCORES|NAME=GLOB..."),
     *,
     baseline: str | None = option("The row that the others are compared with.  [default: the first]", metavar="NAME"),
-    truth: Path | None = option(
-        "Take labels from here, as 'vidaug evaluate' does.",
-        type=click.Path(path_type=Path, exists=True),
-        metavar="MANIFEST|OUT|FILE",
-    ),
+    truth: Path | None = TRUTH,
     classes: Path | None = CLASSES,
     per_class: bool = option("Add the differences of each class."),
     markdown: bool = option("Print the table as Markdown."),

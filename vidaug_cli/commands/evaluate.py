@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import CLASSES, ReportOptions, read_scores
+from vidaug_cli.commands.options import CLASSES, TRUTH, ReportOptions, read_scores
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 EXISTING = click.Path(path_type=Path, exists=True)
@@ -21,11 +21,7 @@ def command(
         type=EXISTING,
         metavar="MANIFEST|OUT",
     ),
-    truth: Path | None = option(
-        "Take labels from here, by path or, where it is unique, by file name. In FILE, a line is 'NAME.avi 100'.",
-        type=EXISTING,
-        metavar="MANIFEST|OUT|FILE",
-    ),
+    truth: Path | None = TRUTH,
     classes: Path | None = CLASSES,
     confusion: Path | None = option("Write it as FILE.json or FILE.png.", type=OutPath("matrix.png"), metavar="FILE"),
     wrong: Path | None = option(

@@ -57,6 +57,11 @@ CLASSES = option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
 )
+TRUTH = option(
+    "Take labels from here, by path or, where it is unique, by file name. In FILE, a line is 'NAME.avi 100'.",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="MANIFEST|OUT|FILE",
+)
 SUBSET = option("Only the videos of this split: train, validation, test.", metavar="NAME")
 PERTURB = option(
     "Also as disturbed while it plays: 'all', or such as rotation, ramped, rotation-ramped=3; may be repeated.",

@@ -94,8 +94,9 @@ def command(
 
     SHARDS are folders written by 'vidaug augment', and RUN gets the checkpoints best.safetensors and last.safetensors,
     and the metrics. The same command again continues where it stopped, and so does --resume RUN. Settings that are not
-    given are the preset's: 'small' is for a few hundred videos on any machine, 'vipriors2020' the protocol of
-    arXiv:2008.05721. A --recipe is applied to each batch on the device, usually to clips made with the recipe none.
+    given are the preset's: 'small' is for a few hundred videos on any machine, 'tiny' for trials with clips of 48 pixels,
+    'vipriors2020' the protocol of arXiv:2008.05721. Where classes are movements, --input diff is worth a trial first.
+    A --recipe is applied to each batch on the device, usually to clips made with the recipe none.
 
     The best epoch is the one that does best on the videos of --hold-out or --val. Do not give --val those that you will
     test on: the accuracy there would be that of a network chosen on them. Input options are those of --val VIDEOS;

@@ -113,7 +113,7 @@ class Sweep:
         rules = {
             "seeds": (1 <= self.seeds <= 1000 and first + self.seeds - 1 <= MAX_SEED, "1 to 1000"),
             "hold_out": (0 < self.hold_out <= 0.5, "a share above 0, and 0.5 at most"),
-            "folds": (1 <= self.folds <= round(1 / max(self.hold_out, 1e-3)), "1 to 1 / hold_out"),
+            "folds": (1 <= self.folds <= round(1 / max(1e-3, self.hold_out)), "1 to 1 / hold_out"),
             "splits": (len(set(self.splits)) == len(self.splits), "different from each other"),
         }
         check(self, rules, where="sweep")

@@ -26,6 +26,8 @@ from vidaug_cli.train.run import ShardFolders, TrainingRun, held_videos, prepare
 from vidaug_cli.train.settings import Settings, with_settings
 from vidaug_cli.train.state import Parts
 
+MANY_PASSES = 20  # twice as many as with what the preset small was chosen
+
 
 def train_run(
     run: TrainingRun,
@@ -85,10 +87,23 @@ def train_run(
             say(note)
         if extend or not parts.history:
             say(parts.budget.text(len(run.shards.dataset), preset))
+            if note := _sameness(parts):
+                say(note)
         record = _record(parts, preset, command)
         goes_on = parts.history and (run.folder / NAME).exists()
         write_record(run.folder, record.after(read_record(run.folder)) if goes_on else record)
     return train(parts, log=log, progress=progress)
+
+
+def _sameness(parts: Parts) -> str:
+    """Return a line where a run sees every clip many times, each time the same; else nothing."""
+    run, settings = parts.run, parts.run.settings
+    passes = parts.budget.passes(len(run.shards.dataset))
+    varied = run.recipe is not None or settings.flip or run.clip.size < run.shards.spec.size or run.cuts_time
+    if varied or passes < MANY_PASSES:
+        return ""
+    ways = "more --copies of 'vidaug augment', or -r none there and --recipe here"
+    return f"every clip is seen {passes:.0f} times, each time the same: {ways} make others of the same videos"
 
 
 def _record(parts: Parts, preset: str, command: str) -> RunRecord:

@@ -126,9 +126,13 @@ class Budget:
         """Clips that go through the network in training, each time counted."""
         return self.epochs * self.steps * self.batch
 
+    def passes(self, clips: int) -> float:
+        """Return how often each of so many clips is seen."""
+        return self.clips_seen / clips
+
     def text(self, clips: int, preset: str = "") -> str:
         """Return in a line what the budget is on so many clips, beside what the preset is meant for."""
-        passes = self.clips_seen / clips
+        passes = self.passes(clips)
         each = f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
         line = (
             f"{self.clips_seen:,} clips seen = {each} {'pass' if each == '1' else 'passes'} over {count(clips, 'clip')}"
