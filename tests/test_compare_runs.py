@@ -14,7 +14,8 @@ from score_makers import scores_of, shares
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.disturbances import DISTURBANCES
 from vidaug_cli.scores.file import Failed, write_scores
-from vidaug_cli.scores.runs import disturbed, find_runs, read_runs
+from vidaug_cli.scores.robustness import by_course
+from vidaug_cli.scores.runs import find_runs, read_runs
 from vidaug_cli.scores.source import Source, source_of
 
 THREE = ("walk", "run", "jump")
@@ -102,13 +103,16 @@ def test_rows_may_be_named(tmp_path: Path) -> None:
         ("A=none-*", "A=none-.*: matches nothing"),
         ("=plain", "=plain: has no name before the ="),
         ("missing", "missing: does not exist"),
-        (".", "has no scores.h5"),
+        (".", "has no scores.h5; give a run's folder"),
+        ("run", "run: has no scores.h5; 'vidaug predict run VIDEOS -o run/scores.h5' writes it"),
         ("file.txt", "is a text file"),
     ],
 )
 def test_words_that_stand_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, message: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file.txt").write_text("text")
+    Path("run").mkdir()
+    Path("run/run.toml").touch()
     with pytest.raises(VidaugError, match=message):
         find_runs([word])
 
@@ -141,7 +145,7 @@ def test_disturbed_videos_are_measures(tmp_path: Path) -> None:
     one["rotation-held-2"] = shares(wrong, right)
     values = {"classes": THREE, "labels": np.array([1, 1]), "scores": shares(right, right)}
     scores = scores_of(2, **values, disturbances=names, disturbed=np.stack([one[name] for name in names]))
-    found = disturbed(scores)
+    found = by_course(scores, names)
     assert {name: values.tolist() for name, values in found.items()} == {"held": [0.5, 1, 0], "ramped": [1, 0, 0]}
     write_scores(tmp_path / "a.h5", scores)
     done = vidaug("compare", tmp_path / "a.h5", "--json")
@@ -149,6 +153,19 @@ def test_disturbed_videos_are_measures(tmp_path: Path) -> None:
     assert {name: each["value"] for name, each in measures.items()} == pytest.approx(
         {"top-1": 2 / 3, "held": 1.5 / 3, "ramped": 1 / 3}
     )
+
+
+def test_disturbances_that_only_one_file_has_do_not_count(tmp_path: Path) -> None:
+    """Held and ramped are of the same kinds and severities in all rows: other ones are not to be compared."""
+    right, wrong = [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]
+    one = {"rotation-held-1": right, "rotation-ramped-1": right, "shift-held-3": wrong, "shift-ramped-3": wrong}
+    values = {"classes": THREE, "labels": np.array([1, 1]), "scores": shares(right, right), "failures": ()}
+    for name, names in (("few", list(one)[:2]), ("more", list(one)), ("none", [])):
+        disturbed = np.stack([shares(one[each], one[each]) for each in names]) if names else None
+        write_scores(tmp_path / f"{name}.h5", scores_of(2, **values, disturbances=tuple(names), disturbed=disturbed))
+    runs = read_runs(find_runs([str(tmp_path / f"{name}.h5") for name in ("few", "more", "none")]))
+    found = [{name: each.tolist() for name, each in run.measures.items()} for run in runs]
+    assert found == [{"held": [1, 1], "ramped": [1, 1]}] * 2 + [{}]
 
 
 def test_what_is_printed_and_written(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_inspect_says_what_else_a_path_is(tmp_path: Path, video_folder: Path) ->
     (tmp_path / "r.toml").write_text("summary = 'x'\n")
     wanted = {
         "run": "holds no run.toml; a run is a folder that 'vidaug train' wrote",
-        "scores.h5": "is a file of scores, and not a folder of shards; 'vidaug evaluate', 'ensemble' and 'submit' take",
+        "scores.h5": "is a file of scores, and not a folder of shards; 'vidaug evaluate', 'compare', 'ensemble' and",
         "foreign.h5": "is an HDF5 file of another program, and not a folder of shards; name a folder written by ",
         "damaged.h5": "is damaged or not a shard (",
         "m.jsonl": "is a manifest, and not a folder of shards; 'vidaug augment', 'preview' and 'predict' take it",

@@ -141,7 +141,7 @@ def test_a_wrong_name_is_one_line_before_any_work(tmp_path: Path) -> None:
     for words in (["predict", checkpoint, tmp_path / "v", "-o", tmp_path / "s.h5"], ["preview", tmp_path / "v"]):
         done = vidaug(*words, "--perturb", "rotatoin")
         assert (done.code, done.out) == (1, "")
-        assert done.err.startswith("vidaug: error: --perturb: 'rotatoin' is no disturbance; did you mean 'rotation'?")
+        assert done.err.startswith("vidaug: error: --perturb: unknown disturbance 'rotatoin'; did you mean 'rotation'?")
         assert len(done.err.splitlines()) == 1
 
 

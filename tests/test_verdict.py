@@ -102,6 +102,12 @@ def test_the_advice_names_twice_the_budget() -> None:
     assert judged(4, 40, top1=0.2).advice.startswith("train for longer")
 
 
+def test_motion_is_not_advised_where_it_is_the_input() -> None:
+    for training, option in (({}, "--input diff"), ({"input": "rgb"}, "--input diff"), ({"input": "diff"}, "--recipe")):
+        found = judge(evaluate(scored(50, 100)), None, Source(top1=0.99, training=training))
+        assert f"vidaug train SHARDS {option}" in found.advice
+
+
 def test_it_is_printed(tmp_path: Path) -> None:
     write_scores(tmp_path / "s.h5", scored(30, 40, source='{"top1": 0.99, "training": {"epochs": 3}}'))
     (tmp_path / "t.jsonl").write_text(rows_text([row_of("t", "walk")]))

@@ -98,14 +98,17 @@ def test_a_sheet_needs_the_videos(scores: Path, tmp_path: Path) -> None:
     assert "wrong.png: not written, as only --videos says where the videos are" in done.err
     assert not (tmp_path / "wrong" / "wrong.png").exists()
     odd = vidaug("evaluate", scores, "--wrong", tmp_path / "a.gif", "--videos", tmp_path)
-    assert (odd.code, "is no list or sheet" in odd.err) == (1, True)
+    assert (odd.code, "cannot be written as a list or a sheet" in odd.err, odd.out) == (1, True, "")
     text = vidaug("evaluate", scores, "--wrong", tmp_path / "a.png", "--videos", scores)
-    assert (text.code, "--videos takes a manifest or a folder" in text.err) == (1, True)
+    assert (text.code, "--videos takes a manifest or a folder" in text.err, text.out) == (1, True, "")
+    alone = vidaug("evaluate", scores, "--videos", tmp_path)
+    assert (alone.code, "--videos says where the frames for --wrong are" in alone.err) == (2, True)
 
 
 def test_videos_that_are_not_there_have_their_reason(scores: Path, tmp_path: Path) -> None:
     done = vidaug("evaluate", scores, "--wrong", tmp_path / "a.png", "--videos", tmp_path)
     assert done.code == 0
+    assert "3 videos without a picture; " in done.err
     with Image.open(tmp_path / "a.png") as sheet:
         assert sheet.size == (3 * (THUMB + MARGIN) + MARGIN, THUMB // 2 + GAP + 3 * LINE + 2 * MARGIN)
 

@@ -40,8 +40,8 @@ def command(
     """Say how good SCORES are.
 
     Top-k accuracies, their means over classes, the worst classes; what is left of top-1 on disturbed videos, where
-    'vidaug predict --perturb' made SCORES. Videos that could not be read count as wrong, those
-    without a label are left out. Where the baselines of --train come near, the split is leaky or lopsided.
+    'vidaug predict --perturb' made SCORES. Videos that could not be read count as wrong, those without a label are left
+    out. Where the baselines of --train come near, the split is leaky or lopsided.
     --classes says which number is which class, for a --truth that has numbers.
 
     The verdict says whether the network is above the best of the baselines by two standard errors, whether it learnt
@@ -58,6 +58,8 @@ def command(
         raise click.UsageError("--classes says what the numbers of --truth mean: give that, too.")
     if wrong and wrong.suffix.lower() == ".png" and not videos:
         raise click.UsageError(f"--wrong {wrong} shows frames: --videos says where the videos are.")
+    if videos and not wrong:
+        raise click.UsageError("--videos says where the frames for --wrong are: give that, too.")
     scored = read_scores(scores)
     if truth:
         scored, by_name = with_truth(scored, read_truth(truth, scored.classes, classes), str(truth))
@@ -76,11 +78,13 @@ def command(
         printed["robustness"] = disturbed.as_json()
         lines += disturbed.lines()
     lines += verdict.lines()
+    said = []
+    if wrong:  # first, so that what cannot be written is said alone
+        from vidaug_cli.scores.wrong import write_wrong  # only here: it loads what decodes and draws
+
+        said = write_wrong(scored, wrong, videos)
     report.print(printed, *lines)
     report.note(*(f"{train}: {line}" for line in (trivial.notes() if trivial else ())))
     if note := chosen_note(source_of(scored), len(scored.all_videos)):
         report.note(note)
-    if wrong:
-        from vidaug_cli.scores.wrong import write_wrong  # only here: it loads what decodes and draws
-
-        report.note(*write_wrong(scored, wrong, videos))
+    report.note(*said)

@@ -20,9 +20,9 @@ class Kind(Enum):
     """What a path can be: in words, what it is for, and what makes one."""
 
     SHARDS = "a folder of shards", "'vidaug inspect', 'verify', 'preview' and 'train' take it", "'vidaug augment'"
-    RUN = "a run of 'vidaug train'", "'vidaug predict', 'cam' and 'inspect' take it", "'vidaug train'"
+    RUN = "a run of 'vidaug train'", "'vidaug predict', 'compare', 'cam' and 'inspect' take it", "'vidaug train'"
     CHECKPOINT = "a checkpoint", "'vidaug predict' and 'cam' take it", "'vidaug train'"
-    SCORES = "a file of scores", "'vidaug evaluate', 'ensemble' and 'submit' take it", "'vidaug predict'"
+    SCORES = "a file of scores", "'vidaug evaluate', 'compare', 'ensemble' and 'submit' take it", "'vidaug predict'"
     SHARD = "a shard", "'vidaug inspect' takes it, other commands its folder", "'vidaug augment'"
     MANIFEST = "a manifest", "'vidaug augment', 'preview' and 'predict' take it", "'vidaug scan'"
     RECIPE = "a recipe", "'vidaug recipes check' and --recipe take it", ""

@@ -108,8 +108,8 @@ def choose(words: Iterable[str]) -> tuple[Disturbance, ...]:
     for word in (word.strip() for given in words for word in given.split(",")):
         if (plain := word.replace("=", "-")) not in meant or plain.isdigit():
             names = [*KINDS, *get_args(Course), *DISTURBANCES]
-            hint = "'all', or one of " + ", ".join([*KINDS, *get_args(Course)])
-            raise VidaugError(f"{word!r} is no disturbance{nearest(plain, names)}", where="--perturb", hint=hint)
+            hint = f"there are 'all', {', '.join([*KINDS, *get_args(Course)])}, at a severity as rotation=1, =2 or =3"
+            raise VidaugError(f"unknown disturbance {word!r}{nearest(plain, names)}", where="--perturb", hint=hint)
         chosen |= meant[plain]
     return tuple(one for one in DISTURBANCES.values() if one in chosen)
 

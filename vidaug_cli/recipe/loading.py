@@ -27,10 +27,10 @@ from vidaug_cli.words import nearest, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
 _NOTES = {"measured": Measured, "caution": Caution}  # tables that people are shown, and that make no clip
-_OF_MIXES = {"mix_p": (float, 1.0, "chance"), "label": (LabelRule, "share", "rule")}  # type, default, what it is
+_OF_MIXES = {"mix_p": (float, 1.0), "label": (LabelRule, "share")}  # keys for mixes alone: type and default
 _TOP = {
     **dict.fromkeys(("name", "summary", "reference"), str),
-    **{key: kind for key, (kind, *_) in _OF_MIXES.items()},
+    **{key: kind for key, (kind, _) in _OF_MIXES.items()},
     **dict.fromkeys(KINDS, list),
     **_NOTES,
 }
@@ -147,10 +147,7 @@ def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
                 (key, f"{place}: {fault}" if place else fault) for place, fault in type_faults(value, _TOP[key])
             )
     if not table.get("mix"):
-        yield from (
-            (key, f"there is no [[mix]] that it could be the {_OF_MIXES[key][2]} of")
-            for key in table.keys() & _OF_MIXES
-        )
+        yield from ((key, "is for clips that are mixed, and there is no [[mix]]") for key in table.keys() & _OF_MIXES)
     elif not type_fault(chance := table.get("mix_p", 1.0), float) and not 0 <= chance <= 1:
         yield "mix_p", f"{shown(chance)} should be a chance, 0 to 1"
 
@@ -163,7 +160,7 @@ def _merge(named: Sequence[tuple[str, TomlTable]]) -> tuple[TomlTable, list[str]
             faults.append(f"{name}: {shown(key)[1:-1]}: {fault}")
             table.pop(key, None)
     common = {}
-    for key, (_, default, _) in _OF_MIXES.items():
+    for key, (_, default) in _OF_MIXES.items():
         values = {table.get(key, default) for _, table in named if table.get("mix")}
         if len(values) > 1:
             faults.append(f"the recipes have different {key}: {sorted(values)}; make them one with a file")

@@ -150,7 +150,7 @@ def compare(runs: Sequence[Run], baseline: str | None = None, *, draws: int = DR
     first = next(iter(rows)) if baseline is None else baseline
     if first not in rows:
         what = f"no row {first!r} to compare with{nearest(first, rows)}"
-        raise VidaugError(what, hint=f"there is {', '.join(rows)}")
+        raise VidaugError(what, hint=f"the rows are {', '.join(rows)}")
     _check(runs)
     notes: list[str] = []
     compared = [
@@ -169,7 +169,9 @@ def _check(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.seed is not None and (run.row, run.split, run.seed) in seen:
             what = f"has two runs with seed {run.seed} on the same videos"
-            raise VidaugError(what, where=run.row, hint="name rows that differ in something else apart: NAME=PATH")
+            raise VidaugError(
+                what, where=run.row, hint="where they differ in something else, NAME=PATH makes each a row of its own"
+            )
         seen |= set() if run.seed is None else {(run.row, run.split, run.seed)}
         for video, name in zip(run.videos, run.classes, strict=True):
             if classes.setdefault(video, name) != name:

@@ -80,7 +80,7 @@ class Scores:
             raise ShardError(what, hint="predict anew, or evaluate with the vidaug that predicted")
         _check_names("disturbance", self.disturbances)
         if unknown := [name for name in self.disturbances if name not in DISTURBANCES]:
-            what = f"has the disturbance {shown(unknown[0])}, which {VERSION}, the table of this vidaug, has not"
+            what = f"has the disturbance {shown(unknown[0])}, which is not in {VERSION}, the table of this vidaug"
             raise ShardError(what, hint="update vidaug-cli")
         if self.disturbed is None:
             raise ShardError(f"has no scores under {self.disturbances[0]!r}")

@@ -5,36 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION, Course, Disturbance
+from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION, Course
 from vidaug_cli.scores.file import Scores
+from vidaug_cli.scores.statistics import LEVEL, Estimate, bootstrap_ratio
 from vidaug_cli.words import count
 
-RESAMPLES = 2000  # of the videos, for intervals
-SEED = 0
-LEVEL = 95  # per cent of the resamples lie within an interval
 COURSES: tuple[Course, Course] = "held", "ramped"
-
-Right = Bool[np.ndarray, "tests videos"]
-Shares = Float64[np.ndarray, "resamples tests"]
-
-
-class Interval(NamedTuple):
-    """A number, and where 95 % of resamples of the videos have it."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def text(self) -> str:
-        """In per cent, for a person."""
-        return f"{100 * self.value:6.2f} %, {100 * self.low:.2f} to {100 * self.high:.2f}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +30,9 @@ class Robustness:
     clean: float
     accuracy: dict[str, float]  # under each disturbance, by its name
     kept: dict[str, float]  # accuracy / clean; empty where no video is right undisturbed
-    held: Interval | None  # mean share kept; None where there is none in both courses, or nothing is kept of
-    ramped: Interval | None
-    gap: Interval | None  # held - ramped, of the same resamples
+    held: Estimate | None  # mean share kept; None where there is none in both courses, or nothing is kept of
+    ramped: Estimate | None
+    gap: Estimate | None  # held - ramped, of the same resamples
 
     def means(self) -> dict[tuple[str, str | None], float]:
         """Return the accuracy of each kind and course, a mean over the severities that are there."""
@@ -84,7 +66,9 @@ class Robustness:
             yield f"  {kind:16}  {cells}"
         for name, text in (("held", "kept, held"), ("ramped", "kept, ramped"), ("gap", "held - ramped")):
             if (each := getattr(self, name)) is not None:
-                yield f"{text:18}  {each.text} (share of the undisturbed top-1, {LEVEL} % over videos)"
+                value, low, high = (100 * part for part in each)
+                of = f"share of the undisturbed top-1, {LEVEL:.0%} over videos"
+                yield f"{text:18}  {value:6.2f} %, {low:.2f} to {high:.2f} ({of})"
 
 
 def _cell(rate: float | None) -> str:
@@ -98,47 +82,49 @@ def robustness(scores: Scores) -> Robustness | None:
     """
     if scores.disturbed is None:
         return None
-    labels = scores.all_labels
-    known = labels >= 0
+    known = scores.all_labels >= 0
     if not known.any():
         raise VidaugError("no video has a label", hint="--truth MANIFEST says which class each is")
-    right = np.zeros((1 + len(scores.disturbances), len(labels)), bool)
-    right[:, : len(scores.videos)] = [trial.argmax(1) == scores.labels for trial in (scores.scores, *scores.disturbed)]
-    right = right[:, known]
+    right = right_under(scores)[:, known]
     clean, *disturbed = right.mean(1).tolist()
     accuracy = dict(zip(scores.disturbances, disturbed, strict=True))
     kept = {name: rate / clean for name, rate in accuracy.items()} if clean else {}
-    pairs = matched([DISTURBANCES[name] for name in scores.disturbances])
-    held, ramped, gap = (
-        _intervals(right, [1 + np.array(places) for places in pairs]) if pairs[0] and clean else [None] * 3
-    )
+    held = ramped = gap = None
+    if clean and (shares := by_course(scores, scores.disturbances)):
+        first, second = (shares[course][known] for course in COURSES)
+        held, ramped, gap = (bootstrap_ratio(each, right[0].astype(float)) for each in (first, second, first - second))
     return Robustness(clean=clean, accuracy=accuracy, kept=kept, held=held, ramped=ramped, gap=gap)
 
 
-def matched(disturbances: Sequence[Disturbance]) -> tuple[list[int], list[int]]:
-    """Return the places of the held and of the ramped disturbances whose kind and severity are there in both."""
-    places = {one: place for place, one in enumerate(disturbances)}
+def right_under(scores: Scores) -> Bool[np.ndarray, "tests m"]:
+    """Return which of `all_videos` have their class as the first choice: as they are, then under each disturbance.
+
+    Those that failed have none.
+    """
+    trials = [scores.scores, *([] if scores.disturbed is None else scores.disturbed)]
+    right = np.stack([trial.argmax(1) == scores.labels for trial in trials])  # of equal scores the first, as `ranking`
+    return np.pad(right, [(0, 0), (0, len(scores.failures))])
+
+
+def by_course(scores: Scores, names: Sequence[str]) -> dict[Course, Float64[np.ndarray, " m"]]:
+    """Return for each of `all_videos` the share of the held disturbances, and of the ramped ones, that leave it right.
+
+    Of the disturbances `names`, those count whose kind and severity are there in both courses; nothing is returned
+    where there are none.
+    """
+    pairs = matched(names)
+    tests = dict(zip(scores.disturbances, right_under(scores)[1:], strict=True))
+    return {
+        course: np.mean([tests[pair[place]] for pair in pairs], axis=0)
+        for place, course in enumerate(COURSES if pairs else ())
+    }
+
+
+def matched(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return held disturbances with the ramped ones of their kind and severity, where both are there."""
     pairs = [
-        (place, places[ramped])
-        for one, place in places.items()
-        if one.course == "held" and (ramped := one._replace(course="ramped")) in places
+        (name, DISTURBANCES[name]._replace(course="ramped").name)
+        for name in names
+        if DISTURBANCES[name].course == "held"
     ]
-    return [held for held, _ in pairs], [ramped for _, ramped in pairs]
-
-
-def _intervals(right: Right, places: Sequence[np.ndarray]) -> list[Interval]:
-    """Return the mean share kept of two sets of tests, and their difference; test 0 is the undisturbed one."""
-    videos = right.shape[1]
-    rng = np.random.default_rng(SEED)
-    drawn = (np.bincount(rng.integers(0, videos, videos), minlength=videos) for _ in range(RESAMPLES))
-    correct = right.T.astype(float)
-    counts = np.stack([correct.sum(0), *(times @ correct for times in drawn)])  # first of the videos as they are
-    first, second = (counts[:, each].mean(1) for each in places)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.stack([first, second, first - second]) / counts[:, 0]
-    ends = np.nanpercentile(
-        np.where(np.isfinite(shares), shares, np.nan)[:, 1:], [50 - LEVEL / 2, 50 + LEVEL / 2], axis=1
-    )
-    return [
-        Interval(float(value), float(low), float(high)) for value, low, high in zip(shares[:, 0], *ends, strict=True)
-    ]
+    return [(held, ramped) for held, ramped in pairs if ramped in names]

@@ -10,18 +10,14 @@ from glob import glob
 from os.path import commonprefix
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Bool, Float64
 from natsort import natsorted
 
 from vidaug_cli.data.kinds import Kind, expect, kind_of
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.ops.disturbances import DISTURBANCES
 from vidaug_cli.schema import parse, parse_json
 from vidaug_cli.scores.compare import Run
-from vidaug_cli.scores.evaluation import ranking
 from vidaug_cli.scores.file import Scores, read_scores
-from vidaug_cli.scores.robustness import matched
+from vidaug_cli.scores.robustness import by_course, right_under
 from vidaug_cli.scores.source import source_of
 from vidaug_cli.scores.truth import Truth, with_truth
 
@@ -73,8 +69,12 @@ def _files(path: Path) -> list[Path]:
     if below := natsorted(path.glob(f"*/{SCORES}")):
         return below
     run = kind_of(path) is Kind.RUN
-    hint = f"vidaug predict {path if run else 'RUN'} VIDEOS -o {path / SCORES}"
-    raise VidaugError(f"has no {SCORES}", where=path, hint=hint)
+    hint = f"'vidaug predict {path} VIDEOS -o {path / SCORES}' writes it"
+    raise VidaugError(
+        f"has no {SCORES}",
+        where=path,
+        hint=hint if run else "give a run's folder, a folder of such, or files of scores",
+    )
 
 
 def read_runs(
@@ -84,8 +84,8 @@ def read_runs(
 
     Runs whose training differs by its seed alone, whatever the videos, are one row, named by what their names have in
     common. Runs that have half of their videos in common are of one split. Scores of disturbed videos give the measures
-    `held` and `ramped`. Where a run's folder has what `vidaug cam --measure --json` printed, its rank correlation is
-    the number `localised`.
+    `held` and `ramped`, of the disturbances that all of them have. Where a run's folder has what `vidaug cam --measure
+    --json` printed, its rank correlation is the number `localised`.
 
     Raises VidaugError where a file is damaged or has no label.
     """
@@ -93,6 +93,8 @@ def read_runs(
     if truth is not None:
         read = [with_truth(scores, truth(scores.classes), where)[0] for scores in read]
     rows, splits = _rows(given, read), _splits([frozenset(_labelled(scores)) for scores in read])
+    tested = [scores.disturbances for scores in read if scores.disturbances]
+    shared = [name for name in tested[0] if all(name in names for names in tested)] if tested else []
     runs = []
     for one, scores, row, split in zip(given, read, rows, splits, strict=True):
         known = scores.all_labels >= 0
@@ -103,33 +105,16 @@ def read_runs(
                 row=row,
                 videos=_labelled(scores),
                 classes=tuple(scores.classes[label] for label in scores.all_labels[known]),
-                correct=right(scores)[known],
+                correct=right_under(scores)[0, known],
                 seed=source_of(scores).seed,
                 split=split,
-                measures={name: values[known] for name, values in disturbed(scores).items()},
+                measures={name: values[known] for name, values in by_course(scores, shared).items()}
+                if scores.disturbances
+                else {},
                 numbers=_localisation(one.file.parent / LOCALISATION) if one.file.name == SCORES else {},
             )
         )
     return runs
-
-
-def disturbed(scores: Scores) -> dict[str, Float64[np.ndarray, " m"]]:
-    """Return for each of `all_videos` the share of the held disturbances, and of the ramped ones, that leave it right.
-
-    Both are of the same kinds and severities; nothing is returned where there are none of both courses.
-    """
-    if scores.disturbed is None:
-        return {}
-    first = np.stack([ranking(each)[:, 0] for each in scores.disturbed]) == scores.labels
-    correct = np.pad(first.astype(np.float64), [(0, 0), (0, len(scores.failures))])
-    held, ramped = matched([DISTURBANCES[name] for name in scores.disturbances])
-    return {"held": correct[held].mean(0), "ramped": correct[ramped].mean(0)} if held else {}
-
-
-def right(scores: Scores) -> Bool[np.ndarray, " m"]:
-    """Return for each of `all_videos` whether its first choice is its class; those that failed have none."""
-    first = ranking(scores.scores)[:, 0] == scores.labels
-    return np.concatenate([first, np.zeros(len(scores.failures), bool)])
 
 
 def _labelled(scores: Scores) -> tuple[str, ...]:

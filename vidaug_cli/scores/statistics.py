@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,20 +42,45 @@ def bootstrap(splits: Sequence[Split], *, draws: int = DRAWS, level: float = LEV
     value = float(np.mean([sum(block.sign * block.values.mean() for block in split) for split in splits]))
     means = np.zeros(draws)
     for split in splits:
-        # Videos of which all runs say the same are drawn together: the same law, and far fewer numbers to draw.
-        columns, times = np.unique(np.concatenate([block.values for block in split]), axis=1, return_counts=True)
         owners = np.repeat(np.arange(len(split)), [len(block.values) for block in split])  # the block of each row
-        for first in range(0, draws, AT_ONCE):
-            some = slice(first, min(first + AT_ONCE, draws))
-            count = some.stop - first
-            videos = rng.multinomial(times.sum(), times / times.sum(), count) / times.sum()  # of each distinct column
-            found = videos @ columns.T
+        first = 0
+        for found in _resampled(np.concatenate([block.values for block in split]), draws, rng):
+            some = slice(first, first := first + len(found))
             for place, block in enumerate(split):
                 runs = len(block.values)
-                shares = rng.multinomial(runs, np.full(runs, 1 / runs), count) / runs
+                shares = rng.multinomial(runs, np.full(runs, 1 / runs), len(found)) / runs
                 means[some] += block.sign * (found[:, owners == place] * shares).sum(1) / len(splits)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, *_ends(means, level))
+
+
+def bootstrap_ratio(
+    top: Float64[np.ndarray, " n"], under: Float64[np.ndarray, " n"], *, draws: int = DRAWS, seed: int = 0
+) -> Estimate:
+    """Return the mean of one value of N videos over that of another, with its percentile interval.
+
+    Both are of the same videos, which are drawn anew. Resamples in which the lower mean is 0 have no ratio, and are
+    left out. Raises ZeroDivisionError where it is 0 over all videos.
+    """
+    found = np.concatenate(list(_resampled(np.stack([top, under]), draws, np.random.default_rng(seed))))
+    found = found[found[:, 1] != 0]
+    return Estimate(float(top.mean()) / float(under.mean()), *_ends(found[:, 0] / found[:, 1], LEVEL))
+
+
+def _resampled(
+    values: Float64[np.ndarray, "m n"], draws: int, rng: np.random.Generator
+) -> Iterator[Float64[np.ndarray, "some m"]]:
+    """Yield the means of M values over N videos that are drawn anew, for some resamples at a time."""
+    # Videos whose values are all the same are drawn together: the same law, and far fewer numbers to draw.
+    columns, times = np.unique(values, axis=1, return_counts=True)
+    for first in range(0, draws, AT_ONCE):
+        some = min(AT_ONCE, draws - first)
+        yield rng.multinomial(times.sum(), times / times.sum(), some) / times.sum() @ columns.T
+
+
+def _ends(values: Float64[np.ndarray, " draws"], level: float) -> tuple[float, float]:
+    """Return where the middle `level` of resampled values begins and ends."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def sign_flip(differences: Int64[np.ndarray, " n"]) -> float:

@@ -26,7 +26,7 @@ GAP = 0.1  # that the tested videos may fall behind those learnt by heart; crop 
 # What to try, by the fit; commands of which a user fills in the words in capitals.
 ADVICE: dict[Fit, str] = {
     "underfitted": "train for longer: vidaug train SHARDS {twice} -o RUN",
-    "overfitted": "motion as the input, or more varied clips: vidaug train SHARDS --input diff -o RUN",
+    "overfitted": "{other}more varied clips: vidaug train SHARDS {option} -o RUN",
     "fits": "several seeds together: vidaug train SHARDS --seed 1 -o RUN, then vidaug ensemble SCORES SCORES -o FILE",
 }
 BLIND = "see what it takes for what: vidaug evaluate SCORES --wrong wrong.png --videos VIDEOS"
@@ -73,7 +73,9 @@ def judge(evaluation: Evaluation, baselines: Baselines | None, source: Source) -
     right = evaluation.places < 1
     beside, name, points, margin = _beside(right, baselines)
     fit = _fit(source.top1, right)
-    advice = ADVICE[fit].format(twice=_twice(source)) if fit else ""
+    moving = source.training.get("input") not in (None, "rgb")  # that advice was followed already
+    other, option = ("", "--recipe NAME") if moving else ("motion as the input, or ", "--input diff")
+    advice = ADVICE[fit].format(twice=_twice(source), other=other, option=option) if fit else ""
     return Verdict(
         beside=beside,
         baseline=name,

@@ -84,7 +84,7 @@ def _targets(path: Path) -> list[Path]:
     if suffix in (*LISTS, ".png") and not path.is_dir():
         return [path]
     if suffix and not path.is_dir():
-        what = "is no list or sheet that can be written"
+        what = "cannot be written as a list or a sheet"
         raise VidaugError(what, where=path, hint=f"end it in {', '.join(LISTS)} or .png, or name a folder")
     return [path / LIST, path / SHEET]
 
@@ -98,9 +98,11 @@ def write_list(wrong: Sequence[Wrong], path: Path) -> None:
     write_text_atomically(path, LISTS[path.suffix.lower()](wrong))
 
 
-def write_sheet(wrong: Sequence[Wrong], path: Path, frames: Frames) -> None:
-    """Write the middle frames of the first videos. Raises VidaugError when the file cannot be written."""
-    write_grid([_cell(one, frames) for one in wrong[:SHOWN]], path)
+def write_sheet(wrong: Sequence[Wrong], path: Path, frames: Frames) -> list[Cell]:
+    """Write the middle frames of the first videos, and return them. Raises VidaugError when that is impossible."""
+    cells = [_cell(one, frames) for one in wrong[:SHOWN]]
+    write_grid(cells, path)
+    return cells
 
 
 def _cell(one: Wrong, frames: Frames) -> Cell:
@@ -130,9 +132,12 @@ def write_wrong(scores: Scores, out: Path, videos: Path | None) -> list[str]:
             said.append(f"{path}: not written, as no video is misclassified")
         else:
             with MiddleFrames(scores, videos) as frames:
-                write_sheet(wrong, path, frames)
+                empty = [cell for cell in write_sheet(wrong, path, frames) if cell.missing]
             few = f"the {SHOWN} surest of {len(wrong)} mistakes" if len(wrong) > SHOWN else f"all {len(wrong)} mistakes"
             said.append(f"wrote {path}: {few}")
+            if empty:
+                first = printable(f"{empty[0].name}: {empty[0].missing}")
+                said.append(f"{path}: {count(len(empty), 'video')} without a picture; {first}")
     return said
 
 

@@ -13,7 +13,7 @@ from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.scores.compare import Comparison, Run, compare
 from vidaug_cli.scores.file import Scores
-from vidaug_cli.scores.runs import right
+from vidaug_cli.scores.robustness import right_under
 from vidaug_cli.scores.tables import as_csv, as_text, table
 from vidaug_cli.sweep.grid import SETTINGS, Configuration
 from vidaug_cli.sweep.plan import Sweep, SweepRun, length_text
@@ -113,7 +113,7 @@ def _compared(row: str, run: SweepRun, scores: Scores) -> Run:
         row=row,
         videos=tuple(compress(scores.all_videos, known)),
         classes=tuple(scores.classes[label] for label in scores.all_labels[known]),
-        correct=right(scores)[known],
+        correct=right_under(scores)[0, known],
         seed=run.settings.seed,
         split=run.part.name,
     )

@@ -11,7 +11,8 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.predict.predict import predict_shards
 from vidaug_cli.predict.predictor import read_predictor
 from vidaug_cli.scores.file import Scores, read_scores, write_scores
-from vidaug_cli.scores.runs import SCORES, right
+from vidaug_cli.scores.robustness import right_under
+from vidaug_cli.scores.runs import SCORES
 from vidaug_cli.sweep.grid import Configuration
 from vidaug_cli.sweep.plan import Job, Sweep, SweepRun
 from vidaug_cli.train.distributed import World
@@ -47,7 +48,7 @@ class Standings:
 
 def share_right(scores: Scores) -> float:
     """Return the share of the labelled videos whose best class is theirs; one without scores counts as wrong."""
-    return float(right(scores)[scores.all_labels >= 0].mean())
+    return float(right_under(scores)[0, scores.all_labels >= 0].mean())
 
 
 def render_clips(sweep: Sweep, *, root: Path | None, where: object, progress: bool) -> Iterator[str]:
