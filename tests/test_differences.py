@@ -12,7 +12,9 @@ from train_makers import CPU, NETWORK, make_shards, parts_of, run_of, same, trai
 
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import VidaugError
+from vidaug_cli.ops.clips import Shape
 from vidaug_cli.predict.predictor import Predictor
+from vidaug_cli.train.batches import CropDataset
 from vidaug_cli.train.build import build, with_diff_std
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.loop import train
@@ -51,8 +53,26 @@ def test_clips_that_stand_still_have_a_spread_all_the_same(shards: Path) -> None
             video, *rest = super().__getitem__(index)
             return video[:1].expand(len(video), -1, -1, -1), *rest
 
-    assert with_diff_std(Architecture(input="diff"), Still(shards)).diff_std == 1
-    assert with_diff_std(Architecture(), Still(shards)) == Architecture()
+    crops = CropDataset(Still(shards, with_weights=True), Shape(8, 32, 32))
+    assert with_diff_std(Architecture(input="diff"), crops).diff_std == 1
+    assert with_diff_std(Architecture(), crops) == Architecture()
+
+
+def test_frames_further_apart_differ_more(shards: Path) -> None:
+    """Clips in which every frame is 5 levels brighter than the one before: at a stride of 1 to 3 it is 10."""
+
+    class Brighter(ShardDataset):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+            video, *rest = super().__getitem__(index)
+            levels = torch.arange(0, 5 * len(video), 5, dtype=torch.uint8)
+            return levels[:, None, None, None].expand(video.shape), *rest
+
+    clips = Brighter(shards, with_weights=True)
+    spreads = [
+        with_diff_std(Architecture(input="diff"), CropDataset(clips, Shape(3, 32, 32), stride=stride)).diff_std
+        for stride in (1, (1.0, 3.0), 3)
+    ]
+    assert spreads == [5, 10, 15]
 
 
 @pytest.mark.parametrize("kind", ["diff", "rgb+diff", "slow-rgb-fast-diff"])

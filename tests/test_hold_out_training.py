@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from conftest import write_video
 from console import Done, vidaug
 from train_makers import NETWORK
 
-from vidaug_cli.data.holdout import HoldOut, hold_out
-from vidaug_cli.data.manifest import read_manifest
+from vidaug_cli.data.holdout import HoldOut, groups_of, hold_out
+from vidaug_cli.data.manifest import Row, read_manifest
 from vidaug_cli.data.shard.format import finished_shards
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import VidaugError
@@ -84,6 +85,15 @@ def test_two_folders_hold_out_the_same_videos(mixed: Path, videos: Path, tmp_pat
     one, both = (ShardFolders(folders, HoldOut(0.2, 1)) for folders in ([mixed], [mixed, clean]))
     assert [row.path for row in both.held_rows] == [row.path for row in one.held_rows]
     assert len(both.dataset) == len(one.dataset) + 16
+
+
+def test_videos_in_two_folders_are_no_segments() -> None:
+    """Groups of rows that come twice are told as those of the rows that come once."""
+    row = Row(path="a/x.avi", root="/", label="a", frames=9, fps=30, width=9, height=9, codec="-")
+    rows = [replace(row, path=f"{name}/{name}.avi", label=name) for name in "ab"]
+    assert groups_of(rows * 2).text == groups_of(rows).text == "2 videos, each by itself, as no name tells groups"
+    parts = [replace(rows[0], start=float(start), end=start + 1.0) for start in range(2)]
+    assert groups_of(parts * 2).rule == "the file that segments are of"
 
 
 def test_a_run_is_tested_on_clean_clips_of_what_it_holds_out(mixed: Path, tmp_path: Path) -> None:

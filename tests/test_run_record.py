@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from train_makers import NETWORK, make_shards, same
 from vidaug_cli.augment.plan import read_header
 from vidaug_cli.train.checkpoint import read_checkpoint
 from vidaug_cli.train.history import MetricsLog
+from vidaug_cli.train.record import read_record, write_record
 from vidaug_cli.train.run import ShardFolders
 from vidaug_cli.train.settings import Settings, lr_share
 from vidaug_cli.train.slowfast import ARCHITECTURES, SlowFast
@@ -195,6 +196,8 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"format": "x"}, "is not of a run of vidaug"),
     ({"version": 2}, "has another version than 1"),
     ({"shards": 3}, "shards: 3 should be a list"),
+    ({"shards": []}, "shards = () should be one or more"),
+    ({"started": []}, "started = () should be one or more"),
     ({"length": {}}, "length.clips: is missing"),
     ({"settings": {"lr": "fast"}}, "lr: 'fast' should be a number"),
     ({"settings": {"epochs": 0}}, "epochs = 0 should be 1 or more"),
@@ -213,6 +216,17 @@ def test_a_record_that_is_damaged_is_refused(
     done = vidaug("train", "--resume", run)
     assert (done.code, done.out) == (1, "")
     assert said in done.err
+
+
+def test_any_text_is_held_and_read_again(finished: Path, tmp_path: Path) -> None:
+    """A recipe and a command of odd letters; a path whose bytes are no text is written with escapes."""
+    record = read_record(finished)
+    odd = 'name = "a\\"b"\n# \'\'\' """ \\ \u00fc \u2028 \x00 \t\n'
+    (start,) = record.started
+    write_record(tmp_path, replace(record, recipe=odd, started=(replace(start, command="vidaug a\udcff"),)))
+    again = read_record(tmp_path)
+    assert again.recipe == odd
+    assert again.started[0].command == r"vidaug a\udcff"
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"= 1", b"", b"[" * 10_000])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +25,7 @@ from hypothesis import strategies as st
 from score_makers import scores_of
 from train_makers import NETWORK, make_shards, same
 
+from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.scores.file import read_scores
@@ -111,9 +114,15 @@ def test_whole_recipes_are_values_too() -> None:
     assert [each.recipe and len(each.recipe.mix) + len(each.recipe.augment) for each in points] == [0, 2]
 
 
+def test_a_stride_is_written_as_after_its_option() -> None:
+    points = configurations([parse_axis("stride=2,1-2.5,[2,3]")], Base(given=(("frames", 4),)))
+    assert [each.settings.stride for each in points] == [2, (1, 2.5), (2, 3)]
+
+
 @pytest.mark.parametrize(
     ("grid", "base", "said"),
     [
+        (["stride=1,3-2"], Base(), "--grid stride=3-2: stride = (3, 2) should be 1 to 1024"),
         (["lr=1", "lr=2"], Base(), "--grid lr is given twice"),
         (["recipe=none,mixup"], Base(recipe=("cutout",)), "give only one of them"),
         (["mixup.beta=1,2"], Base(), "mixup.beta changes a recipe, and there is none"),
@@ -276,6 +285,24 @@ def test_its_runs_are_those_of_train_and_predict(videos: Path, tmp_path: Path) -
     assert len({video.split("/")[1][:7] for video in ours.videos}) == 1  # all of one person
     assert vidaug("train", clips, "-o", run, *SETTINGS, *same_words).err.endswith("2 of 2 epochs are done\n")
     assert len(list(out.glob("clips/*/validation/shards/*.h5"))) == 2  # a fold each
+
+
+def test_clips_to_choose_on_are_as_fast_as_those_to_train_on(videos: Path, tmp_path: Path) -> None:
+    clips, out = tmp_path / "clips", tmp_path / "sweep"
+    made = ("-r", "none", "--frames", 16, "--size", 32, "--stride", 1)
+    assert vidaug("augment", videos, *made, "-o", clips).code == 0
+    words = ("--clips-seen", 4, "--frames", 4, "--grid", "stride=1,2-3", "--hold-out", 0.5)
+    settings = [word for word in SETTINGS if word not in ("--epochs", 2)]
+    done = vidaug("sweep", clips, "-o", out, *settings, "-j", 1, "--threads", 1, *words)
+    assert done.code == 0
+    assert re.search(r" --stride (1|2-3)\b", (out / "table.txt").read_text().splitlines()[-1])
+    for run in out.glob("runs/*/*"):
+        said = tomllib.loads((run / "run.toml").read_text())
+        wanted = np.mean(said["settings"]["stride"])
+        assert read_plan(Path(said["validation"]["path"])).spec.stride == wanted
+        assert "these clips play" not in (run / "log.txt").read_text()
+    strides = {read_plan(each).spec.stride for each in out.glob("clips/*/validation")}
+    assert strides == {1, 2.5}
 
 
 def test_splits_train_on_shards_of_their_own(shards: Path, others: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ A group's methods make the library's objects from its values; they import what i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from json import dumps
@@ -38,10 +37,11 @@ def parse_stride(text: float | str) -> float | tuple[float, float]:
 
     Raises click.BadParameter.
     """
-    if found := re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", str(text)):
-        low, high = found.groups()
-        return (float(low), float(high)) if high else float(low)
-    raise click.BadParameter(f"{text!r} is neither a number such as 4 nor a range such as 2-6.")
+    from vidaug_cli.data.sampling import read_stride
+
+    if (stride := read_stride(str(text))) is None:
+        raise click.BadParameter(f"{text!r} is neither a number such as 4 nor a range such as 2-6.")
+    return stride
 
 
 # Options of several groups, or of commands by themselves.

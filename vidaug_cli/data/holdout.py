@@ -129,7 +129,8 @@ def groups_of(rows: Sequence[Row]) -> Groups:
         told = Counter(filter(None, found.values()))
         if told.total() * 2 > len(files) and FEWEST <= len(told) < told.total() and _in_each_class(files, groups):
             return Groups(tuple(groups[row.path] for row in rows), rule)
-    return Groups(tuple(row.path for row in rows), "the file that segments are of" if len(files) < len(rows) else "")
+    segments = len({row.name for row in rows}) > len(files)  # rows alone may be more: of several folders of shards
+    return Groups(tuple(row.path for row in rows), "the file that segments are of" if segments else "")
 
 
 def _in_each_class(files: dict[str, str], groups: dict[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast, get_args
@@ -132,6 +133,19 @@ def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = No
 def _spread(last: int, count: int) -> list[int]:
     """Return `count` places from 0 to `last`, evenly; one alone lies in the middle."""
     return [last // 2] if count == 1 else [last * number // (count - 1) for number in range(count)]
+
+
+def read_stride(text: str) -> Stride | None:
+    """Return the stride that a person wrote, a number such as 4 or a range such as 2-6; None where it is neither."""
+    if not (found := re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", text)):
+        return None
+    low, high = found.groups()
+    return (float(low), float(high)) if high else float(low)
+
+
+def write_stride(stride: Stride) -> str:
+    """Return a stride as `read_stride` takes it."""
+    return "-".join(map(str, stride)) if isinstance(stride, tuple) else str(stride)
 
 
 def plain_stride(stride: Stride) -> Stride:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, get_type_hints
 
+from vidaug_cli.data.sampling import read_stride
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.recipe.recipe import Recipe
-from vidaug_cli.schema import type_fault
+from vidaug_cli.schema import as_tuples, type_fault
 from vidaug_cli.train.settings import Settings, preset_settings
 from vidaug_cli.words import count, nearest
 
@@ -120,18 +121,24 @@ def _configuration(number: int, axes: Sequence[Axis], values: Sequence[str], bas
     point = dict(zip((axis.key for axis in axes), values, strict=True))
     overrides = [*base.set, *(f"{axis.key}={point[axis.key]}" for axis in axes if axis.is_of_recipe)]
     names = tuple(point[RECIPE].split("+")) if RECIPE in point else base.recipe
-    given = dict(base.given) | {key: toml_value(value) for key, value in point.items() if key in SETTINGS}
+    given = dict(base.given) | {key: _value(key, text) for key, text in point.items() if key in SETTINGS}
     preset = point.get(PRESET, base.preset)
     try:
         for key in point.keys() & SETTINGS:
             if fault := type_fault(given[key], SETTINGS[key]):
                 raise VidaugError(f"{key}: {fault}")
-        settings = preset_settings(preset, given)
+        settings = preset_settings(preset, {key: as_tuples(value) for key, value in given.items()})
         recipe = load_recipe(*names, overrides=overrides) if names else None
     except VidaugError as error:
         where = " ".join(f"{key}={value}" for key, value in point.items())
         raise type(error)(error.what, where=f"--grid {where}" if where else error.where, hint=error.hint) from error
     return Configuration(number, tuple(point.items()), preset, settings, recipe)
+
+
+def _value(key: str, text: str) -> Any:
+    """Return the value of a setting as TOML has it; a range of strides is written as after `--stride`."""
+    stride = read_stride(text) if key == "stride" else None
+    return list(stride) if isinstance(stride, tuple) else toml_value(text)
 
 
 def toml_value(text: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from vidaug_cli.data.holdout import HoldOut
 from vidaug_cli.data.manifest import Row, hash_rows
+from vidaug_cli.data.sampling import mean_stride
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED
@@ -221,7 +222,9 @@ class Sweep:
     def rendered(self, configuration: Configuration, part: Part) -> TrainingRun:
         """Return a run into whose folder the clips to choose on are rendered, once for all runs that take the same."""
         run = self.trainings[configuration.number, part]
-        name = ",".join(filter(None, [part.name, f"frames={run.clip.frames},size={run.clip.size}"]))
+        stride = run.settings.stride  # how fast the clips are
+        speed = None if stride is None else f"stride={mean_stride(stride):g}"
+        name = ",".join(filter(None, [part.name, f"frames={run.clip.frames},size={run.clip.size}", speed]))
         return replace(run, folder=self.folder / "clips" / name)
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import compress
 from typing import Any
 
+from vidaug_cli.data.sampling import write_stride
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.scores.compare import Comparison, Run, compare
@@ -62,7 +63,8 @@ class Result:
         words += ["--recipe", str(self.sweep.folder / BEST)] if self.best.recipe else []
         for key, value in values.items():
             flag = f"--{key.replace('_', '-')}"
-            said = str(value)  # a number that is 1 or 0 is no flag
+            said = str(value) if key != "stride" else write_stride(self.best.settings.stride or 1)
+            # a number that is 1 or 0 is no flag
             words += {"true": [flag], "false": []}.get(said.lower(), [flag, said])
         words += ["--init", str(self.sweep.init)] if self.sweep.init else []
         return shlex.join(words)

@@ -12,11 +12,10 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vidaug_cli.data.sampling import speed_note, thinning
-from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.device import Amp, training_amp
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.rng import Step, generator
-from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
+from vidaug_cli.train.batches import MIDDLE, ClipLoader, ClipSampler, CropDataset, SampleIndex, reading_note
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics
@@ -102,7 +101,11 @@ def build(
     """
     settings, (checkpoint, amp) = run.settings, check_run(run, world, overwrite=overwrite, extend=extend)
     seed_torch(settings.seed, 0, 0)
-    architecture = checkpoint.architecture if checkpoint else with_diff_std(run.architecture, run.shards.dataset)
+    stride, pairs = settings.stride or 1, run.shards.pairs if run.cuts_time and run.shards.mixed else None
+    crops = CropDataset(
+        run.shards.dataset, run.shape, stride=stride, flip=settings.flip, seed=settings.seed, pairs=pairs
+    )
+    architecture = checkpoint.architecture if checkpoint else with_diff_std(run.architecture, crops)
     network, initialised, average = SlowFast(architecture, len(run.classes)), None, None
     if run.init is not None and checkpoint is None:
         initialised = initialise(network, run.init, run.classes)
@@ -142,10 +145,6 @@ def build(
         )
         return ClipLoader(crops, sampler, workers=workers, pin=world.device.startswith("cuda"))
 
-    stride, pairs = settings.stride or 1, run.shards.pairs if run.cuts_time and run.shards.mixed else None
-    crops = CropDataset(
-        run.shards.dataset, run.shape, stride=stride, flip=settings.flip, seed=settings.seed, pairs=pairs
-    )
     validation = None
     if run.validation is not None:
         stride = thinning(run.validation.spec, run.clip)
@@ -174,14 +173,17 @@ def build(
     )
 
 
-def with_diff_std(architecture: Architecture, shards: ShardDataset) -> Architecture:
+def with_diff_std(architecture: Architecture, crops: CropDataset) -> Architecture:
     """Return the architecture with the spread of the differences of frames in the clips, of 64 of them at most.
+
+    Of a clip that is cut it is the middle that counts, at the mean stride: frames further apart differ more.
 
     It is the root of their mean square, in levels, so that what a network sees has a spread of 1; and 1 at the least.
     """
     if "diff" not in architecture.input:
         return architecture
-    clips = (shards[index][0].short() for index in range(0, len(shards), -(-len(shards) // DIFF_CLIPS)))
+    some = range(0, len(crops), -(-len(crops) // DIFF_CLIPS))
+    clips = (crops[SampleIndex(MIDDLE, 0, clip)][0].short() for clip in some)
     spread = torch.tensor([float(clip.diff(dim=0).float().square().mean()) for clip in clips if len(clip) > 1])
     return replace(architecture, diff_std=round(max(1.0, float(spread.mean().sqrt()) if len(spread) else 1.0), 3))
 

@@ -13,7 +13,7 @@ import tomli_w
 from vidaug_cli.data.holdout import HoldOut
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import write_text_atomically
-from vidaug_cli.schema import parse
+from vidaug_cli.schema import check, parse
 from vidaug_cli.train.history import EpochMetrics, merit, read_history
 from vidaug_cli.words import count, printable
 
@@ -77,6 +77,9 @@ class RunRecord:
     shards: tuple[Clips, ...]
     started: tuple[Start, ...]  # the first time, and each continuation
 
+    def __post_init__(self) -> None:
+        check(self, {name: (bool(getattr(self, name)), "one or more") for name in ("shards", "started")})
+
     def after(self, earlier: RunRecord) -> RunRecord:
         """Return the record of a run that goes on: it began with the weights and the starts of `earlier`."""
         return replace(self, init=earlier.init, started=(*earlier.started, *self.started))
@@ -89,9 +92,11 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def _present(value: Any) -> Any:
-    """Return a value without keys whose values are None, which TOML cannot hold."""
+    """Return a value as TOML can hold it, without keys whose values are None."""
     if isinstance(value, Mapping):
         return {key: _present(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()  # paths may be of bytes that are no text
     return [_present(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
