@@ -178,8 +178,7 @@ def test_faults_of_several_recipes_and_overrides_come_at_once(tmp_path: Path) ->
     assert [line.replace(f"{tmp_path}/", "") for line in str(error.value).splitlines()] == [
         "wrong.toml: colour: unknown key",
         "the recipes have different mix_p: [0.5, 1.0]; make them one with a file",
-        "--set zoom.by: the recipe has no such place (it has mix_p, label, augment.0, mix.0, mix.1, cutout, mixup, "
-        "cutmix)",
+        "--set zoom.by: the recipe has no such place (it has mix_p, augment.0, mix.0, mix.1, cutout, mixup, cutmix)",
         "--set mix_p: should be KEY=VALUE, such as fademixup.beta=0.4",
         "half.toml + wrong.toml + cutmix: augment.0 (cutout): T: unknown key; did you mean 't'?",
         "half.toml + wrong.toml + cutmix: mix.1 (cutmix): box: 'round' should be 'clip', 'inside'",
@@ -234,9 +233,7 @@ def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
         ("mixp = 1", "mixp: unknown key; did you mean 'mix_p'?"),
         ("mix_p = 2\n[[mix]]\nop = 'mixup'", "mix_p: 2 should be a chance, 0 to 1"),
         ("mix_p = nan\n[[mix]]\nop = 'mixup'", "mix_p: nan should be a number"),
-        ("mix_p = 0.5", "mix_p: is for clips that are mixed, and there is no [[mix]]"),
-        ("label = 'motion'", "label: is for clips that are mixed, and there is no [[mix]]"),
-        ("label = 'move'\n[[mix]]\nop = 'mixup'", "label: 'move' should be 'share', 'motion'"),
+        ("mix_p = 0.5", "mix_p: there is no [[mix]] that it could be the chance of"),
         ("[[mix]]\nop = 'zoom'", "mix.0.op: no op 'zoom'; is the package that offers it installed?"),
         ("summary = 3", "summary: 3 should be a string"),
         ("[[mix]]\nop = 'mixup'\nweight = 0", "mix: every weight is 0"),
@@ -304,13 +301,12 @@ def test_overrides() -> None:
         ("fadmixup.beta=1", "--set fadmixup.beta: the recipe has no such place; did you mean 'fademixup'?"),
         ("fademixup.bta=1", "fademixup): bta: unknown key; did you mean 'beta'?"),
         ("mix_p=7", "--set mix_p: 7 should be a chance, 0 to 1"),
-        ("label=pixels", "--set label: 'pixels' should be 'share', 'motion'"),
         (
             "randaugment_fixed.m1=3",
             "--set randaugment_fixed.m1: the recipe has no such place; did you mean 'randaugment_t'? (it has mix_p, "
-            "label, augment.0, mix.0, randaugment_t, fademixup); m1 is a key of randaugment_t: try randaugment_t.m1",
+            "augment.0, mix.0, randaugment_t, fademixup); m1 is a key of randaugment_t: try randaugment_t.m1",
         ),
-        ("cutout.h=1", "(it has mix_p, label, augment.0, mix.0, randaugment_t, fademixup); h is a key of cutout and "),
+        ("cutout.h=1", "(it has mix_p, augment.0, mix.0, randaugment_t, fademixup); h is a key of cutout and "),
         ("beta=1", "; beta is a key of fademixup: try fademixup.beta"),
         ("fademixup.Beta=1", "fademixup): Beta: unknown key; did you mean 'beta'?"),
         ("fademixup.m1=1", "fademixup): m1: unknown key; randaugment_t has it"),
@@ -347,16 +343,6 @@ def test_recipes_that_disagree_on_mix_p_are_refused(tmp_path: Path) -> None:
     half.write_text("mix_p = 0.5\n[[mix]]\nop = 'mixup'\n")
     with pytest.raises(RecipeError, match=r"different mix_p: \[0.5, 1.0\]"):
         load_recipe(str(half), "cutmix")
-
-
-def test_recipes_that_disagree_on_labels_are_refused(tmp_path: Path) -> None:
-    moved = tmp_path / "moved.toml"
-    moved.write_text("label = 'motion'\n[[mix]]\nop = 'mixup'\n")
-    with pytest.raises(RecipeError, match=r"different label: \['motion', 'share'\]"):
-        load_recipe(str(moved), "cutmix")
-    recipe = load_recipe(str(moved), "cutout")
-    assert recipe.label == "motion"
-    assert parse_recipe(recipe.text, "stored") == recipe
 
 
 def test_chances_and_weights_are_kept() -> None:

@@ -73,7 +73,6 @@ ARMS = {  # options of `vidaug train`: recipes for each batch of clean clips
             *("framecutmix_small", "cubecutmix", "cutmixup", "framecutmixup", "cubecutmixup"),
         )
     },
-    "framecutmix, label by motion": "-r framecutmix --set framecutmix.label=motion",
     "randaugment_t_small + fademixup": recipe("randaugment_t_small", "fademixup"),
     "vipriors2020": recipe("vipriors2020"),
     "vipriors2020_small": recipe("vipriors2020_small"),
@@ -106,7 +105,7 @@ PLAN: list[tuple[str, Sequence[str], Sequence[str], Sequence[int]]] = [
     ("ut-interaction", ["4,200 clips seen"], BOTH, (0, 1, 2)),
     ("ut-interaction", ["plain"], ["rgb+diff", "slow-rgb-fast-diff"], [0]),
     ("egogestar", ["plain"], BOTH, [0]),
-    ("ut-interaction", ["framecutmix", "framecutmix, label by motion", "framecutmix_small"], ["rgb"], [0]),
+    ("ut-interaction", ["framecutmix", "framecutmix_small"], ["rgb"], [0]),
     ("ut-interaction", ["fademixup", "mixup", "cutmix"], ["rgb"], [0]),
     ("ut-interaction", ["randaugment_small", "randaugment_t_small"], ["rgb"], [2]),
     ("ut-interaction", ["randaugment_t"], ["rgb"], [0]),

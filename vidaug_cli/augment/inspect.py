@@ -92,7 +92,7 @@ def summarise(source: Path) -> Summary:
             originals += int((shard.column("copy") < 0).sum())
             mass = mass + shard.column("labels").sum(0, dtype=np.float64)
             mixed = shard.column("sources")[:, 1] >= 0
-            own_weights += shard.label_shares()[mixed].tolist()
+            own_weights += shard.column("weights").mean(1)[mixed].tolist()
             for index in range(len(shard)):
                 ops.update(op_names(shard.params(index)))
     return Summary(

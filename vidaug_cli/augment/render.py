@@ -22,9 +22,8 @@ from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
-from vidaug_cli.ops.blend import UNMIXED, Blend, mix, own_weights
+from vidaug_cli.ops.blend import UNMIXED, Blend, mix
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
-from vidaug_cli.ops.motion import Motion, frame_motion, motion_shares
 from vidaug_cli.recipe.recipe import Mixture
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.schema import parse
@@ -121,10 +120,6 @@ def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: Pixels) ->
     """Yield the clips whose pixels lie in order in `pixels`, with room for one more, augmented and mixed."""
     video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
     mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
-    motion = None
-    if plan.recipe.label == "motion" and any(mixtures):
-        motion = frame_motion(video[:-1])
-        motion = torch.cat([motion, motion[:1]])
     starts = range(0, len(cuts), engine.batch)
     for start in starts if plan.recipe.augment else ():
         part = slice(start, min(start + engine.batch, len(cuts)))
@@ -133,8 +128,7 @@ def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: Pixels) ->
     video[-1] = video[0]
     for start in starts:
         part, with_next = slice(start, start + engine.batch), slice(start, start + engine.batch + 1)
-        moved = None if motion is None else motion[with_next]
-        yield from _mix_neighbours(plan, video[with_next], ring[with_next], mixtures[part], moved)
+        yield from _mix_neighbours(plan, video[with_next], ring[with_next], mixtures[part])
 
 
 def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
@@ -149,27 +143,18 @@ def _pixels(clips: int, shape: Shape, thread: int) -> Pixels:
 
 
 def _mix_neighbours(
-    plan: Plan, video: Video, cuts: Sequence[Cut], mixtures: Sequence[Mixture | None], motion: Motion | None
+    plan: Plan, video: Video, cuts: Sequence[Cut], mixtures: Sequence[Mixture | None]
 ) -> Iterator[Record]:
-    """Yield clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out.
-
-    With `motion`, that of the clips before they were augmented, labels are mixed by it.
-    """
+    """Yield clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out."""
     labels = torch.tensor([plan.labels[cut.slot.row] for cut in cuts], device=video.device)
     target = torch.nn.functional.one_hot(labels, len(plan.classes)).float()
     weights = torch.ones(video.shape[:2], device=video.device)
     clips = Clips(video[:-1], target[:-1], weights[:-1])
-    stored: list[dict[str, float]] = [{}] * len(mixtures)  # shares of labels that do not follow from the weights
     if any(mixtures):
         blends = [mixture.blend if mixture else UNMIXED for mixture in mixtures]
-        shares = None
-        if motion is not None:
-            shares = motion_shares(own_weights(blends, clip_shape(plan), video.device), motion[:-1], motion[1:])
-            stored = [{"share": round(share, 9)} for share in shares.tolist()]
-        clips = mix(clips, Clips(video[1:], target[1:], weights[1:]), blends, shares)
+        clips = mix(clips, Clips(video[1:], target[1:], weights[1:]), blends)
     columns = (part.cpu().numpy() for part in (clips.video, clips.target, clips.weights))
-    rows = zip(*columns, mixtures, stored, cuts[:-1], cuts[1:], strict=True)
-    for pixels, label, share, mixture, extra, cut, following in rows:
+    for pixels, label, share, mixture, cut, following in zip(*columns, mixtures, cuts[:-1], cuts[1:], strict=True):
         partner = following if mixture else None
         yield Record(
             video=pixels,
@@ -180,7 +165,7 @@ def _mix_neighbours(
             params={
                 "own": _cut_json(plan, cut),
                 "partner": partner and _cut_json(plan, partner),
-                "mix": mixture and {"op": mixture.op, **asdict(mixture.blend), **extra},
+                "mix": mixture and {"op": mixture.op, **asdict(mixture.blend)},
             },
             copy=cut.slot.copy,
             clip=cut.slot.clip,
@@ -211,10 +196,8 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
         decode(plan, engine, cut, out)
     mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     with within_memory(engine.device, 1):
-        video = torch.from_numpy(pixels).to(engine.device)
-        motion = frame_motion(video) if plan.recipe.label == "motion" and mixture else None
-        video = plan.recipe.apply_augment(video, [cut.augment for cut in cuts])
-        (again,) = _mix_neighbours(plan, video, cuts, [mixture], motion)
+        video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
+        (again,) = _mix_neighbours(plan, video, cuts, [mixture])
     return again
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 from torch import Tensor
 
 from vidaug_cli.errors import ClipsError
@@ -63,18 +63,12 @@ def frame_weights(blend: Blend, shape: Shape) -> Values:
     return weights
 
 
-def own_weights(blends: Sequence[Blend], shape: Shape, device: torch.device) -> Float64[Tensor, "clips frames"]:
-    """Return `frame_weights` of each clip, on a device."""
-    return torch.from_numpy(np.stack([frame_weights(blend, shape) for blend in blends])).to(device)
-
-
-def mix(own: Clips, partner: Clips, blends: Sequence[Blend], shares: Float64[Tensor, " clips"] | None = None) -> Clips:
+def mix(own: Clips, partner: Clips, blends: Sequence[Blend]) -> Clips:
     """Blend pixels, soft labels and frame weights of two batches, clip by clip.
 
     Args:
         own, partner: batches of the same shape on the same device; neither is changed.
         blends: one per clip.
-        shares: of `own` in each label, where that is not its share of the pixels.
 
     Returns:
         A new batch. `weights` is the share of what `own` was; a label weight is the mean of it over the clip.
@@ -89,8 +83,8 @@ def mix(own: Clips, partner: Clips, blends: Sequence[Blend], shares: Float64[Ten
     if len(blends) != len(own):
         raise ClipsError(f"there are {len(blends)} blends for {len(own)} clips")
     shape = Shape(*own.video.shape[1:4])
-    weights = own_weights(blends, shape, own.video.device)
-    share = (weights.mean(1) if shares is None else shares)[:, None]
+    weights = torch.from_numpy(np.stack([frame_weights(blend, shape) for blend in blends])).to(own.video.device)
+    share = weights.mean(1, keepdim=True)
     target = share * own.target + (1 - share) * partner.target  # in float64, so that rows sum to 1
     video = torch.empty_like(own.video)
     for ours, theirs, blend, out in zip(own.video, partner.video, blends, video, strict=True):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from vidaug_cli.ops.blend import UNMIXED, mix, own_weights
+from vidaug_cli.ops.blend import UNMIXED, mix
 from vidaug_cli.ops.clips import Clips, Shape
-from vidaug_cli.ops.motion import frame_motion, motion_shares
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import Step, generator
 
@@ -44,9 +43,4 @@ def draw_and_apply(recipe: Recipe, clips: Clips, *, seed: int, epoch: int, first
     if len(clips) < 2 or not any(mixtures):
         return augmented
     partner = Clips(*(torch.roll(part, -1, 0) for part in (video, clips.target, clips.weights)))
-    blends = [mixture.blend if mixture else UNMIXED for mixture in mixtures]
-    shares = None
-    if recipe.label == "motion":
-        motion = frame_motion(clips.video)
-        shares = motion_shares(own_weights(blends, shape, motion.device), motion, torch.roll(motion, -1, 0))
-    return mix(augmented, partner, blends, shares)
+    return mix(augmented, partner, [mixture.blend if mixture else UNMIXED for mixture in mixtures])

@@ -1,8 +1,7 @@
 """Recipes by name or path: TOML in, `Recipe` out; all faults at once, each with its place and a way out.
 
 A recipe has `[[augment]]` tables, applied in order to each clip by itself, and `[[mix]]` tables, of which at most
-one is chosen for a clip, by weight; `mix_p` at the top is the chance that a clip is mixed at all, and `label` what its
-label is mixed by.
+one is chosen for a clip, by weight; `mix_p` at the top is the chance that a clip is mixed at all.
 """
 
 from __future__ import annotations
@@ -20,20 +19,14 @@ from typing import Any
 
 from vidaug_cli.errors import RecipeError, VidaugError
 from vidaug_cli.recipe.notes import Caution, Measured
-from vidaug_cli.recipe.recipe import AugmentStep, LabelRule, MixMember, Recipe
+from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
 from vidaug_cli.recipe.registry import KINDS, TomlTable, aliases, op_name, ops_of, ops_with, spelled
 from vidaug_cli.schema import as_tuples, parse, type_fault, type_faults
 from vidaug_cli.words import nearest, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
 _NOTES = {"measured": Measured, "caution": Caution}  # tables that people are shown, and that make no clip
-_OF_MIXES = {"mix_p": (float, 1.0), "label": (LabelRule, "share")}  # keys for mixes alone: type and default
-_TOP = {
-    **dict.fromkeys(("name", "summary", "reference"), str),
-    **{key: kind for key, (kind, _) in _OF_MIXES.items()},
-    **dict.fromkeys(KINDS, list),
-    **_NOTES,
-}
+_TOP = {"name": str, "summary": str, "reference": str, "mix_p": float, "augment": list, "mix": list, **_NOTES}
 _SHARES = {"augment": ("p", 1.0), "mix": ("weight", 1e6)}  # the key beside `op` of each kind of table, and its top
 
 
@@ -146,8 +139,8 @@ def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
             yield from (
                 (key, f"{place}: {fault}" if place else fault) for place, fault in type_faults(value, _TOP[key])
             )
-    if not table.get("mix"):
-        yield from ((key, "is for clips that are mixed, and there is no [[mix]]") for key in table.keys() & _OF_MIXES)
+    if "mix_p" in table and not table.get("mix"):
+        yield "mix_p", "there is no [[mix]] that it could be the chance of"
     elif not type_fault(chance := table.get("mix_p", 1.0), float) and not 0 <= chance <= 1:
         yield "mix_p", f"{shown(chance)} should be a chance, 0 to 1"
 
@@ -159,18 +152,16 @@ def _merge(named: Sequence[tuple[str, TomlTable]]) -> tuple[TomlTable, list[str]
         for key, fault in list(_shape_faults(table)):
             faults.append(f"{name}: {shown(key)[1:-1]}: {fault}")
             table.pop(key, None)
-    common = {}
-    for key, (_, default) in _OF_MIXES.items():
-        values = {table.get(key, default) for _, table in named if table.get("mix")}
-        if len(values) > 1:
-            faults.append(f"the recipes have different {key}: {sorted(values)}; make them one with a file")
-        common[key] = values.pop() if values else default
+    chances = {table.get("mix_p", 1.0) for _, table in named if table.get("mix")}
+    if len(chances) > 1:
+        faults.append(f"the recipes have different mix_p: {sorted(chances)}; make them one with a file")
+
     names = [str(table.get("name", Path(name).stem)) for name, table in named]
     notes = zip(names, (table.get("caution") for _, table in named), strict=True)
     return {
         "name": "+".join(names),
         **{key: "; ".join(table[key] for _, table in named if table.get(key)) for key in ("summary", "reference")},
-        **common,
+        "mix_p": chances.pop() if chances else 1.0,
         **{kind: [dict(entry) for _, table in named for entry in table.get(kind, [])] for kind in KINDS},
         "cautions": {name: parse(Caution, caution) for name, caution in notes if caution},
     }, faults
@@ -184,16 +175,16 @@ def _override(table: TomlTable, override: str) -> Iterator[str]:
     match keys:
         case []:
             yield f"--set {shown(override)[1:-1]}: should be KEY=VALUE, such as fademixup.beta=0.4"
-        case ["mix_p" | "label" as key]:
-            table[key] = value
-            yield from (f"--set {key}: {fault}" for key, fault in _shape_faults({key: value, "mix": table["mix"]}))
+        case ["mix_p"]:
+            table["mix_p"] = value
+            yield from (f"--set {key}: {fault}" for key, fault in _shape_faults({"mix_p": value, "mix": table["mix"]}))
         case [name, key] if named := [entry for op, entry in entries if op == spelled(name, names)]:
             for entry in named:
                 entry[key] = value
         case ["augment" | "mix" as kind, index, key] if index in map(str, range(len(table[kind]))):
             table[kind][int(index)][key] = value
         case _:
-            places = [*_OF_MIXES, *(f"{kind}.{i}" for kind in KINDS for i in range(len(table[kind]))), *names]
+            places = ["mix_p", *(f"{kind}.{i}" for kind in KINDS for i in range(len(table[kind]))), *names]
             what = f"the recipe has no such place{nearest('.'.join(keys[:-1]), places)} (it has {', '.join(places)})"
             owners = ops_with(keys[-1])
             if near := [name for name in owners if name in names]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from vidaug_cli.ops.blend import Blend
     from vidaug_cli.ops.clips import ClipOp, Draw, Shape, Video
     from vidaug_cli.ops.mix import Mix
-
-
-LabelRule = Literal["share", "motion"]  # what a label is mixed by: the share of the pixels, or of the motion
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ class Recipe:
     augment: tuple[AugmentStep, ...]
     mix: tuple[MixMember, ...]
     mix_p: float
-    label: LabelRule = "share"
     cautions: Mapping[str, Caution] = field(default_factory=dict, compare=False)  # by recipe; not in the stored text
 
     @cached_property
@@ -68,8 +64,7 @@ class Recipe:
             table["augment"] = [{"op": step.name, "p": step.p} | _settings(step.op) for step in self.augment]
         if self.mix:
             mix = [{"op": member.name, "weight": member.weight} | _settings(member.op) for member in self.mix]
-            rule = {} if self.label == "share" else {"label": self.label}
-            table |= {"mix_p": self.mix_p, **rule, "mix": mix}
+            table |= {"mix_p": self.mix_p, "mix": mix}
         return tomli_w.dumps(table)
 
     def draw_augment(self, rng_of: Callable[[int], np.random.Generator], shape: Shape) -> list[Draw | None]:

@@ -62,7 +62,7 @@ def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[st
     yield "label that does not sum to 1", ~(abs(labels.sum(1) - 1) <= TOLERANCE)
     yield "label outside 0 to 1", _outside(labels)
     yield "weight outside 0 to 1", _outside(weights)
-    yield "label that does not agree with the weights", known & ~_label_agrees(shard, labels, row_labels)
+    yield "label that does not agree with the weights", known & ~_label_agrees(shard, labels, weights, row_labels)
     yield "source that is not a row of the manifest", ~known
     yield "weight below 1 without a partner", alone & ~(weights >= 1 - TOLERANCE).all(1)
     yield "frame number below 0", (frames[:, 0] < 0).any(1) | ((frames[:, 1] < 0).any(1) & ~alone)
@@ -75,12 +75,11 @@ def _outside(values: NDArray[np.float64]) -> Mask:
     return np.asarray(~((values >= 0) & (values <= 1 + TOLERANCE)).all(1))
 
 
-def _label_agrees(shard: Shard, labels: NDArray[np.float64], row_labels: Sequence[int] | None) -> Mask:
-    """Return whether the label is the share of the own class, and the rest that of the partner's: bool (N,)."""
-    try:
-        share = shard.label_shares()
-    except ShardError:  # damaged params, of which `_unreadable` says the clip
-        share = shard.column("weights").mean(1, dtype=np.float64)
+def _label_agrees(
+    shard: Shard, labels: NDArray[np.float64], weights: NDArray[np.float64], row_labels: Sequence[int] | None
+) -> Mask:
+    """Return whether the mean weight is the share of the own class, and the rest that of the partner's: bool (N,)."""
+    share = weights.mean(1) if weights.size else np.zeros(len(labels))
     if row_labels is None:
         # Without the classes of the sources: the two largest are the two shares, or one class has all.
         highest = -np.sort(-labels, axis=1)[:, :1]

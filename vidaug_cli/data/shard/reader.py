@@ -71,16 +71,6 @@ class Shard(AbstractContextManager["Shard"]):
         with _reading(self.path, i):
             return parse_json(self.row("params", i), dict, "params", error=ShardError)
 
-    def label_shares(self) -> NDArray[np.float64]:
-        """Return the own video's share of each label, float64 (N,): the mean weight, unless motion made it another."""
-        shares = self.column("weights").mean(1, dtype=np.float64)
-        for i in np.flatnonzero(self.column("sources")[:, 1] >= 0):
-            mixed = self.params(int(i)).get("mix")
-            share = mixed.get("share") if isinstance(mixed, dict) else None
-            if isinstance(share, float) and 0 <= share <= 1:
-                shares[i] = share
-        return np.asarray(shares)
-
     def record(self, i: int) -> Record:
         """Return everything about clip i."""
         own, partner = self.row("sources", i).tolist()
