@@ -104,9 +104,10 @@ def test_recipes_says_what_was_measured() -> None:
     assert "measured on UT-Interaction, 84 videos" in whole
     assert "is known to hurt where fewer than 20,000 clips are seen" in whole
     assert load_recipe("framecutmix").text in whole
-    told = json.loads(vidaug("recipes", "framecutmix_small", "--json").out)
+    told, small = (json.loads(vidaug("recipes", name, "--json").out) for name in ("cutout", "framecutmix_small"))
     assert (told["measured"], told["caution"]) == (None, None)
-    assert "mix_p = 0.5" in told["recipe"]
+    assert "points fewer" in small["measured"]["found"]
+    assert "mix_p = 0.5" in small["recipe"]
     missed = vidaug("recipes", "framecutmx")
     assert (missed.code, "did you mean 'framecutmix'" in missed.err) == (1, True)
 
