@@ -24,8 +24,10 @@ def upload(device: torch.device | str, *arrays: NDArray[Any]) -> tuple[Tensor, .
     starts = np.cumsum([0, *(-(-array.nbytes // ALIGNED) * ALIGNED for array in whole)]).tolist()
     buffer = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=True)
     parts = [slice(start, start + array.nbytes) for start, array in zip(starts, whole, strict=False)]
-    tensors = [torch.from_numpy(array) for array in whole]
-    for part, tensor in zip(parts, tensors, strict=True):
-        buffer[part] = tensor.flatten().view(torch.uint8)
+    for part, array in zip(parts, whole, strict=True):
+        buffer[part] = torch.from_numpy(array.reshape(-1).view(np.uint8))
     there = buffer.to(device, non_blocking=True)
-    return tuple(there[part].view(each.dtype).view(each.shape) for part, each in zip(parts, tensors, strict=True))
+    return tuple(
+        there[part].view(torch.from_numpy(array).dtype).view(array.shape)
+        for part, array in zip(parts, whole, strict=True)
+    )
