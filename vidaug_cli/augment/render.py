@@ -22,6 +22,7 @@ from vidaug_cli.data.shard.format import DeviceKind, DoneRecord, Failure, Record
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
@@ -96,10 +97,8 @@ def decode(plan: Plan, engine: Engine, cuts: Sequence[Cut], out: Sequence[Frames
     Raises VideoError when the video cannot be read or is no longer what was scanned, be it for one of the cuts.
     """
     row, guard = plan.rows[cuts[0].slot.row], _guard(engine.limits, get_ident())
-    taken = []
-    for cut, pixels in zip(cuts, out, strict=True):
-        crop, flip = cut.sample.crop, cut.sample.flip
-        taken.append(guard.read_clip(row, cut.frames, crop, plan.spec.size, flip=flip, out=pixels)[1])
+    requests = [ClipRequest(cut.frames, cut.sample.crop, cut.sample.flip) for cut in cuts]
+    _, taken = guard.read_clips(row, requests, plan.spec.size, out=out)
     return [cut._replace(frames=frames) for cut, frames in zip(cuts, taken, strict=True)]
 
 
@@ -254,7 +253,7 @@ def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: boo
     for row in dict.fromkeys(slot.row for slot in slots if slot.clip in again_of):
         cuts = [draw_cut(plan, slot) for slot in slots if slot.row == row]
         try:
-            decode(plan, engine, cuts, pixels[: len(cuts)])
+            decode(plan, engine, cuts, list(pixels[: len(cuts)]))
             return None
         except VideoError as error:
             failures |= {cut.slot.clip: _failure(plan, cut.slot, error) for cut in cuts}
