@@ -15,9 +15,10 @@ from conftest import write_video
 from console import vidaug
 from train_makers import NETWORK
 
-from vidaug_cli.bench import measure, parts
+from vidaug_cli.bench import measure
 from vidaug_cli.bench.measure import Case, Figure, Turns, cpu_seconds
 from vidaug_cli.bench.parts import PARTS, Part
+from vidaug_cli.bench.setting import Setting
 from vidaug_cli.bench.verdict import CUTS, DECODE, READ, STEP, WHOLE, Known, together, verdict
 from vidaug_cli.ops.frame_ops import op_names
 from vidaug_cli.ops.mix import MIXES
@@ -219,7 +220,7 @@ def test_each_op_is_applied_to_pixels_of_the_videos(videos: Path, monkeypatch: p
             case.call()
         seen.append(self.video.numpy().copy())
 
-    monkeypatch.setattr(parts.Setting, "take_turns", take_turns)
+    monkeypatch.setattr(Setting, "take_turns", take_turns)
     assert vidaug("bench", videos, *SMALL, "--only", "ops").code == 0
     before, after = seen
     assert np.ptp(before) > 0

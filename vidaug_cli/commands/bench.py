@@ -25,7 +25,9 @@ def command(
     recipe: options.RecipeOptions,
     clip: options.ClipOptions,
     choice: options.InputOptions,
-    seconds: float = option("For each figure, about; 0.05 gives rough ones.", type=click.FloatRange(0.001, 3600), default=0.5),
+    seconds: float = option(
+        "For each figure, about; 0.05 gives rough ones.", type=click.FloatRange(0.001, 3600), default=0.5
+    ),
     preset: str = option(
         "Settings of the training that is measured.", default="small", metavar="small|tiny|vipriors2020"
     ),
