@@ -88,13 +88,11 @@ class Result:
     @property
     def _sum(self) -> list[str]:
         """The whole against its parts, where all were measured."""
-        known = self.known
-        if known.whole is None or not {"decode", "convert", "write"} <= known.stages.keys():
+        known, total = self.known, sum(self.known.stages.values())
+        if known.whole is None:
             return []
         parts = ", ".join(f"{name} {ms:.2f}" for name, ms in known.stages.items())
-        return [
-            f"augment takes {known.whole:.2f} ms a clip; its stages alone {sum(known.stages.values()):.2f} ({parts})"
-        ]
+        return [f"all of it takes {known.whole:.2f} ms a clip, its stages alone {total:.2f} ({parts})"]
 
 
 def _notes(figures: Sequence[Figure], cores: int, free: float | None) -> list[str]:

@@ -11,7 +11,8 @@ from vidaug_cli.bench.measure import Figure
 # What the cases are called that the rules look at.
 CUTS = 4  # of a video in one pass of the decoder, as `augment` has it
 DECODE, READ = "decode only", "decode, scale, crop: {} in a pass"
-OPS, MIX, WHOLE = "ops of the recipe", "mix of the recipe", "augment"
+TO, FROM = "to the device", "from the device"
+OPS, MIX, WRITE, WHOLE = "ops of the recipe", "mix of the recipe", "write {}", "all of it"
 CACHED, STEP = "step, the same batch again", "step, clips read"
 
 
@@ -37,6 +38,7 @@ STAGES = {
         "more copies in a round (--copies, --copies-per-round), or smaller videos made beforehand, change it",
     ),
     "convert": Stage("cropping and scaling", "a smaller --size or fewer --frames change it"),
+    "moving": Stage("moving clips to the device and back", "--device cpu or a smaller --size changes it"),
     "ops": Stage("the ops of the recipe", "fewer ops (--set), --device cuda or more processes (-j) change it"),
     "mix": Stage("mixing", "--device cuda or more processes (-j) change it"),
     "write": Stage("writing", "another --codec or a faster disk changes it"),
@@ -57,25 +59,27 @@ class Known:
     @classmethod
     def of(cls, figures: Sequence[Figure], codec: str, processes: int) -> Known:
         """Return what figures tell of runs with this codec and so many processes."""
-        by = {figure.what: figure for figure in figures}
-        ms = {what: figure.ms for what, figure in by.items()}
+        by = {(figure.part, figure.what): figure for figure in figures}
+        ms = {figure.what: figure.ms for figure in figures if figure.part == "augment"}
         stages = {}
         if DECODE in ms and (reading := ms.get(READ.format(CUTS))):
-            stages["decode"] = min(reading, ms[DECODE] / CUTS)
+            stages["decode"] = min(reading, ms[DECODE] / CUTS)  # one pass of the decoder serves all cuts
             stages["convert"] = reading - stages["decode"]
-        named = {"ops": OPS, "mix": MIX, "write": f"write {codec}"}
+        if TO in ms and FROM in ms:
+            stages["moving"] = ms[TO] + ms[FROM]
+        named = {"ops": OPS, "mix": MIX, "write": WRITE.format(codec)}
         stages |= {stage: ms[what] for stage, what in named.items() if what in ms}
 
-        def more(what: str, key: str) -> float | None:
-            return by[what].more.get(key) if what in by else None
+        def more(part: str, what: str, key: str) -> float | None:
+            return by[part, what].more.get(key) if (part, what) in by else None
 
         return cls(
             stages,
             ms.get(WHOLE),
             processes,
-            more(together("augment", processes), "gain"),
-            more(together("copying", processes), "gain"),
-            more(STEP, "headspace"),
+            more("processes", together("augment", processes), "gain"),
+            more("processes", together("copying", processes), "gain"),
+            more("train", STEP, "headspace"),
         )
 
 

@@ -68,14 +68,15 @@ def command(
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.bench.parts import PARTS
     from vidaug_cli.bench.result import Result
-    from vidaug_cli.bench.setting import COPIES, Setting, labelled
+    from vidaug_cli.bench.setting import Setting, labelled
+    from vidaug_cli.bench.verdict import CUTS
     from vidaug_cli.recipe.loading import load_recipe
     from vidaug_cli.train.settings import preset_settings
     from vidaug_cli.workers import track
 
     engine = limits.engine(device, batch_size)
     chosen = recipe.load() if recipe.recipe else load_recipe(*RECIPES, overrides=recipe.set)
-    plan = Plan(rows=(), recipe=chosen, spec=clip.spec(), copies=COPIES)
+    plan = Plan(rows=(), recipe=chosen, spec=clip.spec(), copies=CUTS, copies_per_round=CUTS)
     preset_settings(preset, {})  # what is wrong is known before minutes of measuring
     with tempfile.TemporaryDirectory(dir=disk, prefix="vidaug-bench-") as temporary:
         folder = Path(temporary)
