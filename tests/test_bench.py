@@ -173,8 +173,9 @@ def known(**values: Any) -> Known:
         ({"stages": {"write": 4.0}}, "--codec"),
         ({"gain": 1.4, "copying": 1.45}, "more with -j bring little"),
         ({"gain": 1.2, "copying": 1.9}, "other programs"),
-        ({"waiting": 0.2}, "waits 20% of its time for clips, and more reading processes (-j)"),
-        ({"waiting": 0.01}, "computes all the time"),
+        ({"waiting": 0.2, "headspace": 0.3}, "waits 20% of its time for clips, and more reading processes (-j)"),
+        ({"waiting": 0.01, "headspace": 0.1}, "a step is 10% shorter without"),
+        ({"waiting": 0.01, "headspace": -0.01}, "computes all the time"),
     ],
 )
 def test_the_verdict_follows_from_the_figures(values: dict[str, Any], told: str) -> None:
@@ -209,7 +210,7 @@ def test_stages_follow_from_the_figures() -> None:
     ]
     told = Known.of(figures, "raw", 3)
     # One pass of the decoder serves all cuts of a video, so that each pays its share of it.
-    assert told == Known({"decode": 8 / CUTS, "convert": 9 - 8 / CUTS, "write": 5.0}, 15.0, 3, 2.5, 2.7, 0.2)
+    assert told == Known({"decode": 8 / CUTS, "convert": 9 - 8 / CUTS, "write": 5.0}, 15.0, 3, 2.5, 2.7, 0.1, 0.2)
 
 
 def test_each_op_is_applied_to_pixels_of_the_videos(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

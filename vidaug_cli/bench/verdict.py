@@ -39,7 +39,7 @@ STAGES = {
     ),
     "convert": Stage("cropping and scaling", "a smaller --size or fewer --frames change it"),
     "moving": Stage("moving clips to the device and back", "--device cpu or a smaller --size changes it"),
-    "ops": Stage("the ops of the recipe", "fewer ops (--set), --device cuda or more processes (-j) change it"),
+    "ops": Stage("applying the ops of the recipe", "fewer ops (--set), --device cuda or more processes (-j) change it"),
     "mix": Stage("mixing", "--device cuda or more processes (-j) change it"),
     "write": Stage("writing", "another --codec or a faster disk changes it"),
 }
@@ -54,7 +54,8 @@ class Known:
     processes: int = 1
     gain: float | None = None  # of so many processes over one
     copying: float | None = None  # ... where all they do is copy memory
-    waiting: float | None = None  # share of a training step
+    waiting: float | None = None  # share of a training step that waits for clips
+    headspace: float | None = None  # ... and that is saved where no clips are read, be it time or cores
 
     @classmethod
     def of(cls, figures: Sequence[Figure], codec: str, processes: int) -> Known:
@@ -79,6 +80,7 @@ class Known:
             processes,
             more("processes", together("augment", processes), "gain"),
             more("processes", together("copying", processes), "gain"),
+            more("train", STEP, "waiting"),
             more("train", STEP, "headspace"),
         )
 
@@ -100,15 +102,22 @@ def _memory(known: Known) -> str:
             f"memory is the limit of {known.processes} processes, which do {known.gain:.1f} times what one does, as do"
             " those that only copy: more with -j bring little"
         )
-    return f"{known.processes} processes do {known.gain:.1f} times what one does: are other programs at work?"
+    return (
+        f"{known.processes} processes do only {known.gain:.1f} times what one does, as if other programs were at work"
+    )
 
 
 def _training(known: Known) -> str:
-    if known.waiting is None:
+    if known.waiting is None or known.headspace is None:
         return ""
-    if known.waiting < WAITING:
-        return "training computes all the time: a smaller --preset or network, fewer --frames or a GPU change that"
-    return f"training waits {known.waiting:.0%} of its time for clips, and more reading processes (-j) change that"
+    if known.waiting >= WAITING:
+        return f"training waits {known.waiting:.0%} of its time for clips, and more reading processes (-j) change that"
+    if known.headspace >= WAITING:
+        return (
+            f"reading clips takes cores from the network (a step is {known.headspace:.0%} shorter without): --codec raw"
+            " and shards of clips no larger than those trained on change that"
+        )
+    return "training computes all the time: a smaller network, fewer --frames or a GPU change that"
 
 
 RULES: tuple[Callable[[Known], str], ...] = (_largest_stage, _memory, _training)
@@ -116,5 +125,5 @@ RULES: tuple[Callable[[Known], str], ...] = (_largest_stage, _memory, _training)
 
 def verdict(known: Known) -> str:
     """Return in one sentence what limits here, and which option changes it; empty where too little was measured."""
-    told = [sentence for rule in RULES if (sentence := rule(known))]
-    return "; ".join(told)[:1].upper() + "; ".join(told)[1:] + "." if told else ""
+    told = "; ".join(filter(None, (rule(known) for rule in RULES)))
+    return f"{told[0].upper()}{told[1:]}." if told else ""
