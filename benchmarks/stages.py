@@ -54,14 +54,14 @@ def main() -> None:
     torch.set_num_threads(1)
     engine = Engine(device=resolve_device(options.device), batch=options.batch)
     plan = Plan(rows=tuple(read_input(options.videos).rows), recipe=load_recipe(options.recipe), spec=ClipSpec())
-    group = plan.shards[0][0]
+    group = plan.groups(0)[0][0]
     cuts = [draw_cut(plan, slot) for slot in group]
     pixels = np.empty((len(group), *clip_shape(plan), 3), np.uint8)
     parts = [slice(start, start + engine.batch) for start in range(0, len(group), engine.batch)]
 
     def decode_all() -> None:
         for cut, out in zip(cuts, pixels, strict=True):
-            decode(plan, engine, cut, out)
+            decode(plan, engine, [cut], [out])
 
     decode_all()
     host = torch.from_numpy(pixels)

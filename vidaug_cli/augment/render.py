@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from operator import getitem
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Literal, NamedTuple
@@ -14,7 +15,8 @@ import torch
 from jaxtyping import Int32, UInt8
 
 from vidaug_cli.augment.output import to_retry
-from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, shared_plan
+from vidaug_cli.augment.plan import ORIGINAL, Group, Plan, Slot, shared_plan
+from vidaug_cli.augment.rounds import GROUP
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
 from vidaug_cli.data.shard.format import DeviceKind, DoneRecord, Failure, Record, done_path, read_done, shard_path
 from vidaug_cli.data.shard.writer import ShardWriter
@@ -29,6 +31,7 @@ from vidaug_cli.rng import Step, generator
 from vidaug_cli.schema import parse
 
 OnError = Literal["skip", "fail"]
+Frames = UInt8[np.ndarray, "frames height width 3"]
 Pixels = UInt8[np.ndarray, "clips frames height width 3"]
 
 
@@ -86,49 +89,64 @@ def clip_shape(plan: Plan) -> Shape:
     return Shape(plan.spec.frames, plan.spec.size, plan.spec.size)
 
 
-def decode(plan: Plan, engine: Engine, cut: Cut, out: UInt8[np.ndarray, "frames height width 3"]) -> Cut:
-    """Put the pixels of `cut` into `out`, uint8 (T, H, W, 3).
+def decode(plan: Plan, engine: Engine, cuts: Sequence[Cut], out: Sequence[Frames]) -> list[Cut]:
+    """Put the pixels of all cuts of one video into `out`, uint8 (T, H, W, 3) each; the video is decoded once.
 
-    Of a video whose manifest row is an estimate, these may be others. Raises VideoError when the video cannot be read
-    or is no longer what was scanned.
+    Returns the cuts with the frames that were taken: of a video whose manifest row is an estimate, these may be others.
+    Raises VideoError when the video cannot be read or is no longer what was scanned, be it for one of the cuts.
     """
-    row, sample, guard = plan.rows[cut.slot.row], cut.sample, _guard(engine.limits, get_ident())
-    _, taken = guard.read_clip(row, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
-    return cut._replace(frames=taken)
+    row, guard = plan.rows[cuts[0].slot.row], _guard(engine.limits, get_ident())
+    taken = []
+    for cut, pixels in zip(cuts, out, strict=True):
+        crop, flip = cut.sample.crop, cut.sample.flip
+        taken.append(guard.read_clip(row, cut.frames, crop, plan.spec.size, flip=flip, out=pixels)[1])
+    return [cut._replace(frames=frames) for cut, frames in zip(cuts, taken, strict=True)]
 
 
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
-    """Yield the clips of one group in plan order, each mixed with the next and the last with the first.
+    """Yield the clips of one group in plan order, in each ring a clip mixed with the next and the last with the first.
 
-    Videos that fail are left out before that, and added to `failures`. The pixels of a record are good until this
-    thread renders its next group.
+    Videos that fail are left out of all rings before that, and their clips added to `failures`. The pixels of a record
+    are good until this thread renders its next group.
     """
-    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[: len(group) + 1]
-    cuts: list[Cut] = []
-    for slot in group:
+    pixels = _pixels(max(plan.rounds.at_once, len(group)), clip_shape(plan), get_ident())
+    places = [{slot.row: place for place, slot in enumerate(ring)} for ring in group]
+    rings: list[list[Cut | None]] = [[None] * len(ring) for ring in group]
+    lost: list[Failure] = []
+    for row in places[0] if group else ():
+        at = [place[row] for place in places]
+        slots = [ring[place] for ring, place in zip(group, at, strict=True)]
         try:
-            cuts.append(decode(plan, engine, draw_cut(plan, slot), pixels[len(cuts)]))
+            cuts = decode(plan, engine, [draw_cut(plan, slot) for slot in slots], [*map(getitem, pixels, at)])
+            for ring, place, cut in zip(rings, at, cuts, strict=True):
+                ring[place] = cut
         except VideoError as error:
-            failures.append(_failure(plan, slot, error))
+            lost += [_failure(plan, slot, error) for slot in slots]
+    failures += sorted(lost, key=lambda failure: failure.clip)
+    with within_memory(engine.device, engine.batch):
+        for ring, clips in zip(rings, pixels, strict=False):
+            yield from _mixed_ring(plan, engine, ring, clips)
+
+
+def _mixed_ring(plan: Plan, engine: Engine, ring: Sequence[Cut | None], pixels: Pixels) -> Iterator[Record]:
+    """Yield the clips whose pixels lie in order in `pixels`, with room for one more, augmented and mixed."""
+    there = [place for place, cut in enumerate(ring) if cut]
+    cuts = [cut for cut in ring if cut]
     if not cuts:
         return
-    with within_memory(engine.device, engine.batch):
-        yield from _mixed_group(plan, engine, cuts, pixels)
-
-
-def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: Pixels) -> Iterator[Record]:
-    """Yield the clips whose pixels lie in order in `pixels`, with room for one more, augmented and mixed."""
+    if len(cuts) < len(ring):  # the others move together
+        pixels[: len(cuts)] = pixels[there]
     video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
     mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
     starts = range(0, len(cuts), engine.batch)
     for start in starts if plan.recipe.augment else ():
         part = slice(start, min(start + engine.batch, len(cuts)))
         video[part] = plan.recipe.apply_augment(video[part], [cut.augment for cut in cuts[part]])
-    ring = [*cuts, cuts[0]]
+    following = [*cuts, cuts[0]]
     video[-1] = video[0]
     for start in starts:
         part, with_next = slice(start, start + engine.batch), slice(start, start + engine.batch + 1)
-        yield from _mix_neighbours(plan, video[with_next], ring[with_next], mixtures[part])
+        yield from _mix_neighbours(plan, video[with_next], following[with_next], mixtures[part])
 
 
 def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
@@ -137,9 +155,12 @@ def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
 
 
 @lru_cache(maxsize=1)
-def _pixels(clips: int, shape: Shape, thread: int) -> Pixels:
-    """Return this thread's memory for a group, which is kept: new memory is slow at first touch, page by page."""
-    return np.empty((clips, *shape, 3), np.uint8)
+def _pixels(copies: int, shape: Shape, thread: int) -> UInt8[np.ndarray, "copies clips frames height width 3"]:
+    """Return this thread's memory for a group, with room for one clip more in each copy.
+
+    It is kept: new memory is slow at first touch, page by page.
+    """
+    return np.empty((copies, GROUP + 1, *shape, 3), np.uint8)
 
 
 def _mix_neighbours(
@@ -193,7 +214,7 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
     pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
-        decode(plan, engine, cut, out)
+        decode(plan, engine, [cut], [out])
     mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     with within_memory(engine.device, 1):
         video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
@@ -208,7 +229,7 @@ def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: On
     """
     path = shard_path(out, index)
     with ShardWriter(path, plan.shard_header(index, engine.kind)) as writer:
-        for group in plan.shards[index]:
+        for group in plan.groups(index):
             for record in render_group(plan, engine, group, writer.failures):
                 writer.append(record)
             if writer.failures and on_error == "fail":
@@ -224,18 +245,19 @@ def _first_failure(failures: Sequence[Failure]) -> VideoError:
 def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
     """Try the clips again that were left out of a finished shard: those that may be readable by now, or `every` one.
 
-    Where none of them is, the shard stays as it is, and its record with the reasons of today is returned; None where
-    the shard has to be made anew.
+    A video's clips are read together, as rendering does. Where none of them is readable, the shard stays as it is, and
+    its record with the reasons of today is returned; None where the shard has to be made anew.
     """
-    slots = {slot.clip: slot for group in plan.shards[done.shard] for slot in group}
-    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[0]
-    failures = {failure.clip: failure for failure in done.failures}
-    for failure in to_retry(done, every):
+    failures, slots = {failure.clip: failure for failure in done.failures}, plan.slots(done.shard)
+    pixels = _pixels(plan.rounds.at_once, clip_shape(plan), get_ident())[:, 0]
+    again_of = {failure.clip for failure in to_retry(done, every)}
+    for row in dict.fromkeys(slot.row for slot in slots if slot.clip in again_of):
+        cuts = [draw_cut(plan, slot) for slot in slots if slot.row == row]
         try:
-            decode(plan, engine, draw_cut(plan, slots[failure.clip]), pixels)
+            decode(plan, engine, cuts, pixels[: len(cuts)])
             return None
         except VideoError as error:
-            failures[failure.clip] = _failure(plan, slots[failure.clip], error)
+            failures |= {cut.slot.clip: _failure(plan, cut.slot, error) for cut in cuts}
     again = replace(done, failures=tuple(failures.values()))
     if again != done:
         again.write(done_path(shard_path(out, done.shard)))

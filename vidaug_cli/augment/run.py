@@ -17,7 +17,7 @@ from vidaug_cli.words import count, duration, human_bytes, printable
 from vidaug_cli.workers import Progress, in_processes
 
 LISTED = 20  # failures that are named one by one
-TRIAL = 8  # clips that are rendered to estimate the time
+TRIAL = 16  # about how many clips are rendered to estimate the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def run(
         classes=len(set(plan.labels)),
         clips=sum(record.clips for record in made.values()),
         shards=len(made),
-        planned_shards=len(plan.shards),
+        planned_shards=plan.shard_count,
         bytes=sum(record.bytes for record in made.values()),
         seconds=time.monotonic() - started,
         extremes=Extremes.sum(record.extremes for record in made.values()),
@@ -144,7 +144,9 @@ def estimate(
     output.check_start(plan, out, part, overwrite=overwrite, force=True)
     shards = part.shards(plan)
     clips = output.clips_in(plan, shards)
-    trial = plan.shards[shards[0]][0][:TRIAL] if shards else ()
+    group = plan.groups(shards[0])[0] if shards else ()
+    videos = {slot.row for slot in group[0][: max(2, TRIAL // len(group))]} if group else set()
+    trial = tuple(tuple(slot for slot in ring if slot.row in videos) for ring in group)
     for _ in range(2):  # the first time pays for starting up
         started = time.monotonic()
         made = len(list(render_group(plan, engine, trial, [])))

@@ -6,7 +6,6 @@ needs no `if __name__ == "__main__"` and works inside any worker. Pixels come ba
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
 import signal
@@ -16,7 +15,7 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import lru_cache
@@ -24,7 +23,7 @@ from itertools import islice
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +32,10 @@ from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.files import nameless_file
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Task = TypeVar("Task")
 
@@ -51,7 +50,7 @@ _DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and wh
 
 
 class Guard(AbstractContextManager["Guard"]):
-    """`reader.probe` and `reader.read_clip`, run in one child process that is ended when it takes too long.
+    """`reader.probe` and `reader.read_clips`, run in one child process that is ended when it takes too long.
 
     What counts is the child's own CPU time, which says the same on a busy machine; the clock only ends one that waits
     for ever, for a network that is gone.
@@ -77,6 +76,35 @@ class Guard(AbstractContextManager["Guard"]):
         """Return what `reader.probe` does. Raises VideoError too when the decoder crashes or takes too long."""
         return self._call(reader.probe, path, how, self.limits)
 
+    def read_clips(
+        self,
+        video: Path | Row,
+        requests: Sequence[ClipRequest],
+        size: int,
+        *,
+        out: Sequence[NDArray[np.uint8]] | None = None,
+    ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int32]]]:
+        """Return what `reader.read_clips` does. Each clip may take the CPU time that `limits` allows one.
+
+        Raises VideoError too when the decoder crashes or takes longer, and where the video of a manifest ends before
+        frames that a full probe found, or before its segment begins: all the clips or none.
+        """
+        if self._end is None:
+            self._start()
+        path = video.file if isinstance(video, Row) else video
+        clips = self._pixels.clips(requests, size)
+        taken = self._call(_read_clips, path, requests, size, self.limits, self._pixels.file, times=len(requests))
+        if isinstance(video, Row):
+            for request, numbers in zip(requests, taken, strict=True):
+                short = video.probe == "full" and not np.array_equal(numbers, request.frames)
+                if short or numbers.min() < video.first:
+                    what = f"has {numbers.max() + 1} frames where the manifest says {video.first + video.frames}"
+                    raise VideoError(what, where=video.name, hint="scan it again")
+        results = [np.empty_like(clip) for clip in clips] if out is None else list(out)
+        for result, clip in zip(results, clips, strict=True):
+            result[...] = clip
+        return results, taken
+
     def read_clip(
         self,
         video: Path | Row,
@@ -87,39 +115,25 @@ class Guard(AbstractContextManager["Guard"]):
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Return what `reader.read_clip` does.
+        """Return what `read_clips` does, of a single clip."""
+        request = ClipRequest(wanted, crop, flip)
+        (clip,), (taken,) = self.read_clips(video, [request], size, out=None if out is None else [out])
+        return clip, taken
 
-        Raises VideoError too when the decoder crashes or takes more than `limits` allows, and where the video of a
-        manifest ends before frames that a full probe found, or before its segment begins.
-        """
-        if self._end is None:
-            self._start()
-        path = video.file if isinstance(video, Row) else video
-        clip = self._pixels.array((len(wanted), size, size, 3))
-        taken = self._call(_read_clip, path, wanted, crop, size, flip, self.limits, self._pixels.file)
-        if isinstance(video, Row):
-            short = video.probe == "full" and not np.array_equal(taken, wanted)
-            if short or taken.min() < video.first:
-                what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
-                raise VideoError(what, where=video.name, hint="scan it again")
-        out = np.empty_like(clip) if out is None else out
-        out[...] = clip
-        return out, taken
-
-    def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return `function(*args, **kwargs)` of the child; errors name the first argument."""
+    def _call(self, function: Callable[..., T], *args: Any, times: int = 1) -> T:
+        """Return `function(*args)` of the child, which may take so many times the limit; errors name `args[0]`."""
         if self._end is None:
             self._start()
         try:
-            self._link.send((function, args, kwargs))
-            if not self._link.poll(self.limits.patience):
-                what = f"did not answer for {self.limits.patience:g} s and was stopped"
+            self._link.send((function, args, times))
+            if not self._link.poll(times * self.limits.patience):
+                what = f"did not answer for {times * self.limits.patience:g} s and was stopped"
                 raise VideoError(what, where=args[0], hint=f"is its disk there? {_SLOW}", passing=True)
             error, value = self._link.recv()
         except (EOFError, ConnectionError) as gone:
             status = self._process.wait()
             self.close()
-            raise self._death(status, args[0]) from gone
+            raise self._death(status, args[0], times) from gone
         except BaseException:  # an answer that comes now must not be taken for the next one
             self.close()
             raise
@@ -127,14 +141,14 @@ class Guard(AbstractContextManager["Guard"]):
             raise error
         return value  # type: ignore[no-any-return]
 
-    def _death(self, status: int, where: object) -> VideoError:
+    def _death(self, status: int, where: object, times: int) -> VideoError:
         """Return why the child is gone. Even a crash may pass: decoders crash where memory is short."""
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         what, hint = _DEATHS.get(-status, (f"the decoder crashed ({how})", ""))
-        return VideoError(what.format(seconds=self.limits.seconds), where=where, hint=hint, passing=True)
+        return VideoError(what.format(seconds=times * self.limits.seconds), where=where, hint=hint, passing=True)
 
     def _start(self) -> None:
-        limits = str(self.limits.seconds), str(self.limits.patience + 1)
+        limits = str(self.limits.seconds), str(self.limits.patience)
         try:
             ours, theirs = Pipe()
             self._link, self._pixels = ours, _Pixels(nameless_file())
@@ -215,8 +229,8 @@ def serve(link: int, seconds: float, patience: float) -> None:
 
     Args:
         link: number of the file by which calls come.
-        seconds: of CPU time for one call.
-        patience: seconds on the clock for one call; the parent's own clock is first, where there still is a parent.
+        seconds: of CPU time for one call, or for each of several clips in a call.
+        patience: seconds on the clock, likewise.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for alarm in (signal.SIGPROF, signal.SIGALRM):  # whatever the parent made of them
@@ -227,10 +241,10 @@ def serve(link: int, seconds: float, patience: float) -> None:
     with suppress(EOFError, ConnectionError):
         calls.send("ready")
         while True:
-            function, args, kwargs = calls.recv()
-            signal.setitimer(signal.ITIMER_PROF, seconds)
-            signal.setitimer(signal.ITIMER_REAL, patience)
-            answer = _answer(function, *args, **kwargs)
+            function, args, times = calls.recv()
+            signal.setitimer(signal.ITIMER_PROF, times * seconds)
+            signal.setitimer(signal.ITIMER_REAL, times * patience + 1)  # the parent's own clock is first
+            answer = _answer(function, *args)
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
             calls.send(answer)
@@ -243,9 +257,9 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Exception | None, T | None]:
+def _answer(function: Callable[..., T], *args: Any) -> tuple[Exception | None, T | None]:
     try:
-        return None, function(*args, **kwargs)
+        return None, function(*args)
     except MemoryError:
         return VideoError("there is not enough memory to decode it", where=args[0], passing=True), None
     except Exception as error:
@@ -261,21 +275,23 @@ class _Pixels:
         self.file = file
         self.memory: mmap.mmap | None = None
 
-    def array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        size = math.prod(shape)
-        if self.memory is None or len(self.memory) < size:
-            if os.fstat(self.file).st_size < size:  # never smaller: the other side maps it
-                os.ftruncate(self.file, size)
-            self.memory = mmap.mmap(self.file, size)
-        return np.frombuffer(self.memory, np.uint8, size).reshape(shape)
+    def clips(self, requests: Sequence[ClipRequest], size: int) -> list[NDArray[np.uint8]]:
+        """Return the places of clips, uint8 (T, size, size, 3), one behind the other."""
+        lengths = [len(request.frames) for request in requests]
+        total = sum(lengths) * size * size * 3
+        if self.memory is None or len(self.memory) < total:
+            if os.fstat(self.file).st_size < total:  # never smaller: the other side maps it
+                os.ftruncate(self.file, total)
+            self.memory = mmap.mmap(self.file, total)
+        frames = np.frombuffer(self.memory, np.uint8, total).reshape(-1, size, size, 3)
+        return np.split(frames, np.cumsum(lengths)[:-1])
 
 
 _child_pixels = lru_cache(maxsize=1)(_Pixels)
 
 
-def _read_clip(
-    path: Path, wanted: NDArray[np.int32], crop: Crop | None, size: int, flip: bool, limits: Limits, file: int
-) -> NDArray[np.int32]:
-    """Do in the child what `Guard.read_clip` asks for, and return the frame numbers taken."""
-    out = _child_pixels(file).array((len(wanted), size, size, 3))
-    return reader.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]
+def _read_clips(
+    path: Path, requests: Sequence[ClipRequest], size: int, limits: Limits, file: int
+) -> list[NDArray[np.int32]]:
+    """Do in the child what `Guard.read_clips` asks for, and return the frame numbers taken."""
+    return reader.read_clips(path, requests, size, limits=limits, out=_child_pixels(file).clips(requests, size))[1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -93,6 +94,57 @@ def _timing(video: OpenVideo, times: list[float]) -> tuple[float, Runs | None]:
     return round(times[0] - origin, 9), fit_runs(times, video.tick)
 
 
+class ClipRequest(NamedTuple):
+    """One clip of a video that is to be read."""
+
+    frames: Int32[np.ndarray, " frames"]  # decoded frame numbers from 0, in any order; they may repeat
+    crop: Crop | None = (
+        None  # a square of the upright picture; None takes the whole picture and does not keep its aspect
+    )
+    flip: bool = False  # mirror left-right, after the crop
+
+
+def read_clips(
+    path: Path,
+    requests: Sequence[ClipRequest],
+    size: int,
+    *,
+    limits: Limits = LIMITS,
+    out: Sequence[UInt8[np.ndarray, "frames size size 3"]] | None = None,
+) -> tuple[list[UInt8[np.ndarray, "frames size size 3"]], list[Int32[np.ndarray, " frames"]]]:
+    """Return several clips of a video, cropped, scaled, upright and in RGB, from one pass of the decoder.
+
+    Every frame up to the last one wanted is decoded once; each one that a clip takes is converted once for it. Colours
+    follow the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
+
+    Args:
+        path: a file, or a folder of frame images.
+        requests: the clips, at least one.
+        size: pixels, height and width of the result.
+        limits: caps on pixels and frames.
+        out: for each clip uint8 (T, size, size, 3) to write into, instead of new arrays.
+
+    Returns:
+        For each clip uint8 (T, size, size, 3), and int32 (T,): the frame numbers taken. They differ from those wanted
+        where the video ends early: there its last frame is taken.
+
+    Raises:
+        VideoError: it cannot be used, and why.
+    """
+    clips = [np.empty((len(each.frames), size, size, 3), np.uint8) for each in requests] if out is None else list(out)
+    takers = [_Taker(path, request, size, clip) for request, clip in zip(requests, clips, strict=True)]
+    with open_video(path, limits) as video:
+        for number, frame in enumerate(video.frames()):
+            for taker in takers:
+                taker.take(frame, number)
+            if all(taker.done for taker in takers):
+                break
+        else:
+            for taker in takers:
+                taker.take(frame, number, last=True)
+    return clips, [taker.taken for taker in takers]
+
+
 def read_clip(
     path: Path,
     wanted: Int32[np.ndarray, " frames"],
@@ -103,50 +155,36 @@ def read_clip(
     limits: Limits = LIMITS,
     out: UInt8[np.ndarray, "frames size size 3"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "frames size size 3"], Int32[np.ndarray, " frames"]]:
-    """Return the wanted frames of a video, cropped, scaled, upright and in RGB.
-
-    Every frame up to the last one wanted is decoded; each one taken is converted once. Colours follow the matrix and
-    range that the file names (BT.601 where it names none); HDR is not tone-mapped.
-
-    Args:
-        path: a file, or a folder of frame images.
-        wanted: int32 (T,), decoded frame numbers from 0, in any order; they may repeat.
-        crop: a square of the upright picture; None takes the whole picture and does not keep its aspect.
-        size: pixels, height and width of the result.
-        flip: mirror left-right, after the crop.
-        limits: caps on pixels and frames.
-        out: uint8 (T, size, size, 3) to write into, instead of a new array.
-
-    Returns:
-        uint8 (T, size, size, 3), and int32 (T,): the frame numbers taken. They differ from `wanted` where the video
-        ends early: there its last frame is taken.
-
-    Raises:
-        VideoError: it cannot be used, and why.
-    """
-    clip = np.empty((len(wanted), size, size, 3), np.uint8) if out is None else out
-    taken = np.empty(len(wanted), np.int32)
-    picture_of = Pictures(path, crop, size, flip)
-    order = np.argsort(wanted, kind="stable")  # places in the clip, in the order in which the video reaches them
-    ascending = wanted[order]
-
-    def take(frame: VideoFrame, number: int, places: NDArray[np.intp]) -> None:
-        if len(places):
-            clip[places[0]] = picture_of(frame)
-            clip[places[1:]] = clip[places[0]]
-            taken[places] = number
-
-    done = 0
-    with open_video(path, limits) as video:
-        for number, frame in enumerate(video.frames()):
-            reached = int(np.searchsorted(ascending, number, side="right"))
-            take(frame, number, order[done:reached])
-            done = reached
-            if done == len(order):
-                break
-        else:
-            take(frame, number, order[done:])
+    """Return what `read_clips` does, of a single clip."""
+    request = ClipRequest(wanted, crop, flip)
+    (clip,), (taken,) = read_clips(path, [request], size, limits=limits, out=None if out is None else [out])
     return clip, taken
+
+
+class _Taker:
+    """Takes the frames of one clip as the video reaches them."""
+
+    def __init__(self, path: Path, request: ClipRequest, size: int, clip: NDArray[np.uint8]) -> None:
+        self.clip, self.taken = clip, np.empty(len(clip), np.int32)
+        self._picture_of = Pictures(path, request.crop, size, request.flip)
+        self._order = np.argsort(request.frames, kind="stable")  # places in the clip, as the video reaches them
+        self._ascending = request.frames[self._order]
+        self._reached = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the clip has all its frames."""
+        return self._reached == len(self._order)
+
+    def take(self, frame: VideoFrame, number: int, *, last: bool = False) -> None:
+        """Put a frame wherever the clip wants it; the last one of the video wherever there is none yet."""
+        behind = len(self._order) if last else int(np.searchsorted(self._ascending, number, side="right"))
+        places = self._order[self._reached : behind]
+        self._reached = behind
+        if len(places):
+            self.clip[places[0]] = self._picture_of(frame)
+            self.clip[places[1:]] = self.clip[places[0]]
+            self.taken[places] = number
 
 
 # The last two cost nothing that can be measured and make the bytes the same on every machine.
