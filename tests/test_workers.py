@@ -209,7 +209,7 @@ def test_a_killed_worker_is_said_in_a_line() -> None:
 
 
 def in_steps(seconds: float, steps: int, fault: str = "") -> Generator[None, None, int]:
-    """Take so long in so many steps, in whatever process this is; leave a file with its number's name if ended early."""
+    """Take so long in so many steps, in whatever process this is; note if ended early."""
     try:
         for _ in range(steps):
             time.sleep(seconds / steps)
@@ -223,7 +223,7 @@ def in_steps(seconds: float, steps: int, fault: str = "") -> Generator[None, Non
 
 
 def in_one(seconds: float, steps: int, fault: str = "") -> int:
-    return at_once(in_steps(seconds, steps, fault))
+    return at_once(in_steps, seconds, steps, fault)
 
 
 ENDED: list[int] = []
@@ -234,7 +234,7 @@ def test_this_process_is_at_work_while_others_start() -> None:
     found = list(in_processes(in_one, [(0.1, 10)] * 40, 2, beside=in_steps))
     assert found[0] == os.getpid()
     assert len(found) == 40
-    others = {pid for pid in found} - {os.getpid()}
+    others = set(found) - {os.getpid()}
     assert len(others) == 1
     assert gone(others)
     assert 10 <= found.count(os.getpid()) <= 35
@@ -251,7 +251,7 @@ def test_an_error_elsewhere_ends_the_task_of_this_process_soon(faulty: tuple[obj
     started = time.monotonic()
     with pytest.raises((TypeError, ValueError)):  # the first task is another process's, the second is ours
         list(in_processes(in_one, [faulty, (600.0, 60_000)], 2, beside=in_steps))
-    assert ENDED == [os.getpid()]
+    assert [os.getpid()] == ENDED
     assert time.monotonic() - started < 30
 
 
@@ -259,7 +259,7 @@ def test_a_killed_worker_ends_the_task_of_this_process_soon() -> None:
     ENDED.clear()
     with pytest.raises(VidaugError, match="a worker process was killed"):
         list(in_processes(suicide_unless, [(os.getpid(),)] * 2, 2, beside=lambda _: in_steps(600, 60_000)))
-    assert ENDED == [os.getpid()]
+    assert [os.getpid()] == ENDED
 
 
 def suicide_unless(pid: int) -> int:

@@ -57,7 +57,11 @@ def why_alone() -> str:
 
 
 def in_processes(
-    call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int, *, beside: Stepwise[Result] | None = None
+    call: Callable[..., Result],
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    *,
+    beside: Stepwise[Result] | None = None,
 ) -> Iterator[Result]:
     """Yield `call(*task)` for each task, as the results come, in no order; a single worker is this very process.
 
@@ -117,11 +121,12 @@ def in_processes(
                 own.close()
 
 
-def at_once(steps: Generator[None, None, Result]) -> Result:
-    """Return the result of work in steps, done without a pause."""
+def at_once(steps: Stepwise[Result], *task: Any) -> Result:
+    """Return the result of `steps(*task)`, done without a pause."""
+    work = steps(*task)
     while True:
         try:
-            next(steps)
+            next(work)
         except StopIteration as last:
             return last.value  # type: ignore[no-any-return]
 
