@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidaug_cli.augment.plan import Plan, write_plan
 from vidaug_cli.augment.pipeline import render_shard
+from vidaug_cli.augment.plan import Plan, write_plan
 from vidaug_cli.augment.render import Engine, clip_shape, decode, draw_cut, draw_mixture, thread_guard
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
@@ -63,7 +63,7 @@ def main() -> None:
 
     def decode_all() -> None:
         for cut, out in zip(cuts, pixels, strict=True):
-            decode(plan, thread_guard(engine.limits), [cut], [out])
+            decode(plan, thread_guard(engine.limits)[0], [cut], [out])
 
     decode_all()
     host = torch.from_numpy(pixels)

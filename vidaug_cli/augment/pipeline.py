@@ -28,10 +28,10 @@ def render_shard(
 
     Raises VideoError for the first video that fails, when `on_error` is "fail".
     """
-    guard = thread_guard(engine.limits)
+    guard, memory = thread_guard(engine.limits)
     with ShardWriter(shard_path(out, index), plan.shard_header(index, engine.kind)) as writer:
         for group in plan.groups(index):
-            gathering = Gathering(plan, group, group_pixels(plan, guard.memory))
+            gathering = Gathering(plan, group, group_pixels(plan, memory))
             for row in gathering.rows:
                 gathering.decode(guard, row)
                 yield
@@ -56,8 +56,8 @@ def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: boo
     its record with the reasons of today is returned; None where the shard has to be made anew.
     """
     failures, slots = {failure.clip: failure for failure in done.failures}, plan.slots(done.shard)
-    guard = thread_guard(engine.limits)
-    pixels = group_pixels(plan, guard.memory)[:, 0]
+    guard, memory = thread_guard(engine.limits)
+    pixels = group_pixels(plan, memory)[:, 0]
     again_of = {failure.clip for failure in to_retry(done, every)}
     for row in dict.fromkeys(slot.row for slot in slots if slot.clip in again_of):
         cuts = [draw_cut(plan, slot) for slot in slots if slot.row == row]

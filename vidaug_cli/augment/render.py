@@ -20,6 +20,7 @@ from vidaug_cli.data.shard.format import DeviceKind, Failure, Record
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.memory import Memory
+from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
@@ -56,14 +57,18 @@ class Engine:
         return "cuda" if self.device.startswith("cuda") else "cpu"
 
 
-def thread_guard(limits: Limits) -> Guard:
-    """Return this thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
+def thread_guard(limits: Limits) -> tuple[Guard, Memory]:
+    """Return this thread's decoder and the memory for its clips.
+
+    They are kept from shard to shard: a start costs as much as several clips, and new memory is slow at first touch.
+    """
     return _guard(limits, get_ident())
 
 
 @lru_cache(maxsize=4)
-def _guard(limits: Limits, thread: int) -> Guard:
-    return Guard(limits, Memory())
+def _guard(limits: Limits, thread: int) -> tuple[Guard, Memory]:
+    memory = Memory()
+    return Guard(limits, memory), memory
 
 
 def draw_cut(plan: Plan, slot: Slot) -> Cut:
@@ -98,10 +103,8 @@ def decode(plan: Plan, guard: Guard, cuts: Sequence[Cut], out: Sequence[Frames])
     Raises VideoError when the video cannot be read or is no longer what was scanned, be it for one of the cuts.
     """
     row = plan.rows[cuts[0].slot.row]
-    taken = []
-    for cut, pixels in zip(cuts, out, strict=True):
-        crop, flip = cut.sample.crop, cut.sample.flip
-        taken.append(guard.read_clip(row, cut.frames, crop, plan.spec.size, flip=flip, out=pixels)[1])
+    requests = [ClipRequest(cut.frames, cut.sample.crop, cut.sample.flip) for cut in cuts]
+    _, taken = guard.read_clips(row, requests, plan.spec.size, out=out)
     return [cut._replace(frames=frames) for cut, frames in zip(cuts, taken, strict=True)]
 
 
@@ -158,8 +161,8 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
 
     The pixels of a record are good until this thread renders its next group.
     """
-    guard = thread_guard(engine.limits)
-    gathering = Gathering(plan, group, group_pixels(plan, guard.memory, len(group)))
+    guard, memory = thread_guard(engine.limits)
+    gathering = Gathering(plan, group, group_pixels(plan, memory, len(group)))
     for row in gathering.rows:
         gathering.decode(guard, row)
     failures += gathering.failures
@@ -167,10 +170,7 @@ def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failur
 
 
 def group_pixels(plan: Plan, memory: Memory, rings: int = 0, groups: int = 1) -> GroupPixels:
-    """Return room in `memory` for groups of so many rings, or as most have, with room for one clip more in each.
-
-    It is kept and used again: new memory is slow at first touch, page by page.
-    """
+    """Return room in `memory` for groups of so many rings, or as most have, with room for one clip more in each."""
     rings = groups * max(plan.rounds.at_once, rings)
     return memory.array((rings, GROUP + 1, *clip_shape(plan), 3))
 
@@ -251,9 +251,10 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     """
     mixed, stored = record.params["mix"], [record.params["own"], record.params["partner"] or record.params["own"]]
     cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
+    guard, _ = thread_guard(engine.limits)
     pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
-        decode(plan, thread_guard(engine.limits), [cut], [out])
+        decode(plan, guard, [cut], [out])
     mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     with within_memory(engine.device, 1):
         video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])

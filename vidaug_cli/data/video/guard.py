@@ -58,14 +58,14 @@ class Guard(AbstractContextManager["Guard"]):
     Args:
         limits: what one video may cost.
         memory: clips that are wanted in arrays of it are put there by the child itself, without a copy; guards may
-            share it. Without, the guard has one of its own.
+            share it.
 
     The child starts with the first call, and again after one that killed it. It ends with `close`, with the `with`
     block, or with this process, however that dies. Serves one thread at a time.
     """
 
     def __init__(self, limits: Limits = LIMITS, memory: Memory | None = None) -> None:
-        self.limits, self.memory = limits, Memory() if memory is None else memory
+        self.limits, self.memory = limits, memory
         self._end: Callable[[], object] | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -99,8 +99,8 @@ class Guard(AbstractContextManager["Guard"]):
         path = video.file if isinstance(video, Row) else video
         shapes = [(len(request.frames), size, size, 3) for request in requests]
         memory, clips = self.memory, list(out or ())
-        starts = [self.memory.start(clip) for clip in clips]
-        if copied := None in starts or [clip.shape for clip in clips] != shapes:
+        starts = [memory.start(clip) for clip in clips] if memory else []
+        if copied := memory is None or -1 in starts or [clip.shape for clip in clips] != shapes:
             memory, starts = self._pixels, [0, *accumulate(map(prod, shapes[:-1]))]
             clips = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
         taken = self._call(_read_clips, path, requests, size, self.limits, memory.file, starts, times=len(requests))
@@ -167,7 +167,10 @@ class Guard(AbstractContextManager["Guard"]):
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
-                    pass_fds=(theirs.fileno(), self._pixels.file, self.memory.file),  # under the same numbers
+                    pass_fds=(
+                        theirs.fileno(),
+                        *(memory.file for memory in (self._pixels, self.memory) if memory),
+                    ),  # under the same numbers
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     process_group=0,  # Ctrl-C is the parent's to answer

@@ -35,11 +35,11 @@ class Memory:
             self._bytes = np.frombuffer(mmap.mmap(self.file, end), np.uint8)
         return self._bytes[start:end].reshape(shape)
 
-    def start(self, array: NDArray[np.uint8]) -> int | None:
-        """Return where in this memory a contiguous array begins; None where it does not lie in it as it is now."""
+    def start(self, array: NDArray[np.uint8]) -> int:
+        """Return where in this memory a contiguous array begins; -1 where it does not lie in it as it is now."""
         start = address(array) - address(self._bytes)
         inside = array.flags.c_contiguous and 0 <= start <= len(self._bytes) - array.nbytes
-        return start if inside else None
+        return start if inside else -1
 
 
 def address(array: NDArray[np.uint8]) -> int:
