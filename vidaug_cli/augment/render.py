@@ -1,27 +1,25 @@
-"""One shard: decode -> device -> ops -> file."""
+"""The clips of a group: decode -> device -> ops."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from operator import getitem
-from pathlib import Path
 from threading import get_ident
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int32, UInt8
 
-from vidaug_cli.augment.output import to_retry
-from vidaug_cli.augment.plan import ORIGINAL, Group, Plan, Slot, shared_plan
+from vidaug_cli.augment.plan import ORIGINAL, Group, Plan, Slot
 from vidaug_cli.augment.rounds import GROUP
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
-from vidaug_cli.data.shard.format import DeviceKind, DoneRecord, Failure, Record, done_path, read_done, shard_path
-from vidaug_cli.data.shard.writer import ShardWriter
+from vidaug_cli.data.shard.format import DeviceKind, Failure, Record
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
@@ -31,9 +29,9 @@ from vidaug_cli.recipe.recipe import Mixture
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.schema import parse
 
-OnError = Literal["skip", "fail"]
 Frames = UInt8[np.ndarray, "frames height width 3"]
 Pixels = UInt8[np.ndarray, "clips frames height width 3"]
+GroupPixels = UInt8[np.ndarray, "rings clips frames height width 3"]
 
 
 class Cut(NamedTuple):
@@ -59,10 +57,18 @@ class Engine:
         return "cuda" if self.device.startswith("cuda") else "cpu"
 
 
+def thread_guard(limits: Limits) -> tuple[Guard, Memory]:
+    """Return this thread's decoder and the memory for its clips.
+
+    They are kept from shard to shard: a start costs as much as several clips, and new memory is slow at first touch.
+    """
+    return _guard(limits, get_ident())
+
+
 @lru_cache(maxsize=4)
-def _guard(limits: Limits, thread: int) -> Guard:
-    """Return this thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
-    return Guard(limits)
+def _guard(limits: Limits, thread: int) -> tuple[Guard, Memory]:
+    memory = Memory()
+    return Guard(limits, memory), memory
 
 
 def draw_cut(plan: Plan, slot: Slot) -> Cut:
@@ -90,41 +96,83 @@ def clip_shape(plan: Plan) -> Shape:
     return Shape(plan.spec.frames, plan.spec.size, plan.spec.size)
 
 
-def decode(plan: Plan, engine: Engine, cuts: Sequence[Cut], out: Sequence[Frames]) -> list[Cut]:
+def decode(plan: Plan, guard: Guard, cuts: Sequence[Cut], out: Sequence[Frames]) -> list[Cut]:
     """Put the pixels of all cuts of one video into `out`, uint8 (T, H, W, 3) each; the video is decoded once.
 
     Returns the cuts with the frames that were taken: of a video whose manifest row is an estimate, these may be others.
     Raises VideoError when the video cannot be read or is no longer what was scanned, be it for one of the cuts.
     """
-    row, guard = plan.rows[cuts[0].slot.row], _guard(engine.limits, get_ident())
+    row = plan.rows[cuts[0].slot.row]
     requests = [ClipRequest(cut.frames, cut.sample.crop, cut.sample.flip) for cut in cuts]
     _, taken = guard.read_clips(row, requests, plan.spec.size, out=out)
     return [cut._replace(frames=frames) for cut, frames in zip(cuts, taken, strict=True)]
 
 
-def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
-    """Yield the clips of one group in plan order, in each ring a clip mixed with the next and the last with the first.
+class Gathering:
+    """A group while its videos are decoded, each on its own and in any thread; then its clips.
 
-    Videos that fail are left out of all rings before that, and their clips added to `failures`. The pixels of a record
-    are good until this thread renders its next group.
+    Args:
+        plan: what the group is of.
+        group: its rings.
+        pixels: for each ring room for its clips and one more.
     """
-    pixels = _pixels(max(plan.rounds.at_once, len(group)), clip_shape(plan), get_ident())
-    places = [{slot.row: place for place, slot in enumerate(ring)} for ring in group]
-    rings: list[list[Cut | None]] = [[None] * len(ring) for ring in group]
-    lost: list[Failure] = []
-    for row in places[0] if group else ():
-        at = [place[row] for place in places]
-        slots = [ring[place] for ring, place in zip(group, at, strict=True)]
+
+    def __init__(self, plan: Plan, group: Group, pixels: GroupPixels) -> None:
+        self.plan, self.group, self.pixels = plan, group, pixels
+        self._places = [{slot.row: place for place, slot in enumerate(ring)} for ring in group]
+        self._rings: list[list[Cut | None]] = [[None] * len(ring) for ring in group]
+        self._lost: list[Failure] = []
+
+    @property
+    def rows(self) -> list[int]:
+        """The videos, as rows of the manifest."""
+        return [*self._places[0]] if self.group else []
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The clips of videos that could not be decoded, in plan order."""
+        return sorted(self._lost, key=lambda failure: failure.clip)
+
+    def decode(self, guard: Guard, row: int) -> None:
+        """Draw and decode the clips of one video. One that fails is left out of all rings."""
+        at = [place[row] for place in self._places]
+        slots = [ring[place] for ring, place in zip(self.group, at, strict=True)]
         try:
-            cuts = decode(plan, engine, [draw_cut(plan, slot) for slot in slots], [*map(getitem, pixels, at)])
-            for ring, place, cut in zip(rings, at, cuts, strict=True):
+            cuts = decode(
+                self.plan, guard, [draw_cut(self.plan, slot) for slot in slots], [*map(getitem, self.pixels, at)]
+            )
+            for ring, place, cut in zip(self._rings, at, cuts, strict=True):
                 ring[place] = cut
         except VideoError as error:
-            lost += [_failure(plan, slot, error) for slot in slots]
-    failures += sorted(lost, key=lambda failure: failure.clip)
-    with within_memory(engine.device, engine.batch):
-        for ring, clips in zip(rings, pixels, strict=False):
-            yield from _mixed_ring(plan, engine, ring, clips)
+            self._lost += [failure_of(self.plan, slot, error) for slot in slots]
+
+    def clips(self, engine: Engine) -> Iterator[Record]:
+        """Yield the clips in plan order, in each ring a clip mixed with the next and the last with the first.
+
+        On the CPU, the pixels of a record are good until those of the group are written over.
+        """
+        with within_memory(engine.device, engine.batch):
+            for ring, pixels in zip(self._rings, self.pixels, strict=False):
+                yield from _mixed_ring(self.plan, engine, ring, pixels)
+
+
+def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
+    """Yield the clips of one group as `Gathering` does, with those of videos that fail added to `failures`.
+
+    The pixels of a record are good until this thread renders its next group.
+    """
+    guard, memory = thread_guard(engine.limits)
+    gathering = Gathering(plan, group, group_pixels(plan, memory, len(group)))
+    for row in gathering.rows:
+        gathering.decode(guard, row)
+    failures += gathering.failures
+    yield from gathering.clips(engine)
+
+
+def group_pixels(plan: Plan, memory: Memory, rings: int = 0, groups: int = 1) -> GroupPixels:
+    """Return room in `memory` for groups of so many rings, or as most have, with room for one clip more in each."""
+    rings = groups * max(plan.rounds.at_once, rings)
+    return memory.array((rings, GROUP + 1, *clip_shape(plan), 3))
 
 
 def _mixed_ring(plan: Plan, engine: Engine, ring: Sequence[Cut | None], pixels: Pixels) -> Iterator[Record]:
@@ -148,18 +196,10 @@ def _mixed_ring(plan: Plan, engine: Engine, ring: Sequence[Cut | None], pixels: 
         yield from _mix_neighbours(plan, video[with_next], following[with_next], mixtures[part])
 
 
-def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
+def failure_of(plan: Plan, slot: Slot, error: VideoError) -> Failure:
+    """Return that a clip is left out, and why."""
     path = plan.rows[slot.row].name
     return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason, passing=error.passing)
-
-
-@lru_cache(maxsize=1)
-def _pixels(copies: int, shape: Shape, thread: int) -> UInt8[np.ndarray, "copies clips frames height width 3"]:
-    """Return this thread's memory for a group, with room for one clip more in each copy.
-
-    It is kept: new memory is slow at first touch, page by page.
-    """
-    return np.empty((copies, GROUP + 1, *shape, 3), np.uint8)
 
 
 def _mix_neighbours(
@@ -211,74 +251,12 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     """
     mixed, stored = record.params["mix"], [record.params["own"], record.params["partner"] or record.params["own"]]
     cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
+    guard, _ = thread_guard(engine.limits)
     pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
-        decode(plan, engine, [cut], [out])
+        decode(plan, guard, [cut], [out])
     mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     with within_memory(engine.device, 1):
         video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
         (again,) = _mix_neighbours(plan, video, cuts, [mixture])
     return again
-
-
-def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: OnError = "skip") -> DoneRecord:
-    """Write one whole shard and its done record, and return that. The same plan and index always give the same bytes.
-
-    Raises VideoError for the first video that fails, when `on_error` is "fail".
-    """
-    path = shard_path(out, index)
-    with ShardWriter(path, plan.shard_header(index, engine.kind)) as writer:
-        for group in plan.groups(index):
-            for record in render_group(plan, engine, group, writer.failures):
-                writer.append(record)
-            if writer.failures and on_error == "fail":
-                raise _first_failure(writer.failures)
-    return read_done(done_path(path))
-
-
-def _first_failure(failures: Sequence[Failure]) -> VideoError:
-    """Return what ends a run in which no video may fail."""
-    return VideoError(failures[0].reason, where=failures[0].path, hint="--on-error skip leaves it out")
-
-
-def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
-    """Try the clips again that were left out of a finished shard: those that may be readable by now, or `every` one.
-
-    A video's clips are read together, as rendering does. Where none of them is readable, the shard stays as it is, and
-    its record with the reasons of today is returned; None where the shard has to be made anew.
-    """
-    failures, slots = {failure.clip: failure for failure in done.failures}, plan.slots(done.shard)
-    pixels = _pixels(plan.rounds.at_once, clip_shape(plan), get_ident())[:, 0]
-    again_of = {failure.clip for failure in to_retry(done, every)}
-    for row in dict.fromkeys(slot.row for slot in slots if slot.clip in again_of):
-        cuts = [draw_cut(plan, slot) for slot in slots if slot.row == row]
-        try:
-            decode(plan, engine, cuts, list(pixels[: len(cuts)]))
-            return None
-        except VideoError as error:
-            failures |= {cut.slot.clip: _failure(plan, cut.slot, error) for cut in cuts}
-    again = replace(done, failures=tuple(failures.values()))
-    if again != done:
-        again.write(done_path(shard_path(out, done.shard)))
-    return again
-
-
-def finish_shard(
-    out: Path, sha256: str, engine: Engine, on_error: OnError, retry_failed: bool, index: int, done: DoneRecord | None
-) -> DoneRecord:
-    """Render one shard of the plan in `out`, in a worker process or in this one, and return its record.
-
-    Of one that is `done`, the clips that were left out are tried first, and where all fail again the shard stays.
-    """
-    if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so the GPUs share the shards
-        engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the workers share the cores
-    try:
-        plan = shared_plan(out, sha256)
-        kept = retry(plan, out, done, engine, every=retry_failed) if done else None
-        if kept and on_error == "fail":
-            raise _first_failure(kept.failures)
-        return kept or render_shard(plan, out, index, engine, on_error)
-    finally:
-        torch.set_num_threads(threads)  # training may follow, and its sums depend on it
