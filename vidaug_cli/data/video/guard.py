@@ -6,7 +6,6 @@ needs no `if __name__ == "__main__"` and works inside any worker. Pixels come ba
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
 import signal
@@ -16,11 +15,11 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
@@ -33,6 +32,7 @@ from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.files import nameless_file
 
@@ -51,7 +51,7 @@ _DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and wh
 
 
 class Guard(AbstractContextManager["Guard"]):
-    """`reader.probe` and `reader.read_clip`, run in one child process that is ended when it takes too long.
+    """`reader.probe` and `reader.read_clips`, run in one child process that is ended when it takes too long.
 
     What counts is the child's own CPU time, which says the same on a busy machine; the clock only ends one that waits
     for ever, for a network that is gone.
@@ -87,39 +87,56 @@ class Guard(AbstractContextManager["Guard"]):
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Return what `reader.read_clip` does.
+        """Return what `reader.read_clip` does, or raise VideoError as `read_clips`."""
+        request = ClipRequest(wanted, crop, flip)
+        (clip,), (taken,) = self.read_clips(video, [request], size, out=None if out is None else [out])
+        return clip, taken
 
-        Raises VideoError too when the decoder crashes or takes more than `limits` allows, and where the video of a
-        manifest ends before frames that a full probe found, or before its segment begins.
+    def read_clips(
+        self,
+        video: Path | Row,
+        requests: Sequence[ClipRequest],
+        size: int,
+        *,
+        out: Sequence[NDArray[np.uint8]] | None = None,
+    ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int32]]]:
+        """Return what `reader.read_clips` does. All cuts together may take as long as they may one by one.
+
+        Raises one VideoError for all: too when the decoder crashes or takes more than `limits` allows, and where the
+        video of a manifest ends before frames that a full probe found, or before its segment begins.
         """
         if self._end is None:
             self._start()
         path = video.file if isinstance(video, Row) else video
-        clip = self._pixels.array((len(wanted), size, size, 3))
-        taken = self._call(_read_clip, path, wanted, crop, size, flip, self.limits, self._pixels.file)
+        clips = self._pixels.clips(requests, size)
+        taken = self._ask(len(requests), _read_clips, path, requests, size, self.limits, self._pixels.file)
         if isinstance(video, Row):
-            short = video.probe == "full" and not np.array_equal(taken, wanted)
-            if short or taken.min() < video.first:
-                what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
-                raise VideoError(what, where=video.name, hint="scan it again")
-        out = np.empty_like(clip) if out is None else out
-        out[...] = clip
-        return out, taken
+            for request, numbers in zip(requests, taken, strict=True):
+                _check_frames(video, request.frames, numbers)
+        out = [np.empty_like(clip) for clip in clips] if out is None else out
+        for own, clip in zip(out, clips, strict=True):
+            own[...] = clip
+        return list(out), taken
 
     def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return `function(*args, **kwargs)` of the child; errors name the first argument."""
+        return self._ask(1, function, *args, **kwargs)
+
+    def _ask(self, clips: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `_call` does, in the time that so many clips may take."""
         if self._end is None:
             self._start()
+        patience = clips * self.limits.patience
         try:
-            self._link.send((function, args, kwargs))
-            if not self._link.poll(self.limits.patience):
-                what = f"did not answer for {self.limits.patience:g} s and was stopped"
+            self._link.send((clips, function, args, kwargs))
+            if not self._link.poll(patience):
+                what = f"did not answer for {patience:g} s and was stopped"
                 raise VideoError(what, where=args[0], hint=f"is its disk there? {_SLOW}", passing=True)
             error, value = self._link.recv()
         except (EOFError, ConnectionError) as gone:
             status = self._process.wait()
             self.close()
-            raise self._death(status, args[0]) from gone
+            raise self._death(status, clips, args[0]) from gone
         except BaseException:  # an answer that comes now must not be taken for the next one
             self.close()
             raise
@@ -127,11 +144,11 @@ class Guard(AbstractContextManager["Guard"]):
             raise error
         return value  # type: ignore[no-any-return]
 
-    def _death(self, status: int, where: object) -> VideoError:
+    def _death(self, status: int, clips: int, where: object) -> VideoError:
         """Return why the child is gone. Even a crash may pass: decoders crash where memory is short."""
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         what, hint = _DEATHS.get(-status, (f"the decoder crashed ({how})", ""))
-        return VideoError(what.format(seconds=self.limits.seconds), where=where, hint=hint, passing=True)
+        return VideoError(what.format(seconds=clips * self.limits.seconds), where=where, hint=hint, passing=True)
 
     def _start(self) -> None:
         limits = str(self.limits.seconds), str(self.limits.patience + 1)
@@ -156,6 +173,14 @@ class Guard(AbstractContextManager["Guard"]):
         except OSError as error:
             what = f"the decoding process cannot be started: {error.strerror}"
             raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
+
+
+def _check_frames(video: Row, wanted: NDArray[np.int32], taken: NDArray[np.int32]) -> None:
+    """Raise VideoError where the video is shorter than its manifest says."""
+    short = video.probe == "full" and not np.array_equal(taken, wanted)
+    if short or taken.min() < video.first:
+        what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
+        raise VideoError(what, where=video.name, hint="scan it again")
 
 
 def decode_each(
@@ -227,9 +252,9 @@ def serve(link: int, seconds: float, patience: float) -> None:
     with suppress(EOFError, ConnectionError):
         calls.send("ready")
         while True:
-            function, args, kwargs = calls.recv()
-            signal.setitimer(signal.ITIMER_PROF, seconds)
-            signal.setitimer(signal.ITIMER_REAL, patience)
+            clips, function, args, kwargs = calls.recv()
+            signal.setitimer(signal.ITIMER_PROF, clips * seconds)
+            signal.setitimer(signal.ITIMER_REAL, clips * patience)
             answer = _answer(function, *args, **kwargs)
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -261,21 +286,24 @@ class _Pixels:
         self.file = file
         self.memory: mmap.mmap | None = None
 
-    def array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        size = math.prod(shape)
-        if self.memory is None or len(self.memory) < size:
-            if os.fstat(self.file).st_size < size:  # never smaller: the other side maps it
-                os.ftruncate(self.file, size)
-            self.memory = mmap.mmap(self.file, size)
-        return np.frombuffer(self.memory, np.uint8, size).reshape(shape)
+    def clips(self, requests: Sequence[ClipRequest], size: int) -> list[NDArray[np.uint8]]:
+        """Return uint8 (T, size, size, 3) for each clip, one behind the other."""
+        ends = list(accumulate(len(request.frames) for request in requests))
+        frame = size * size * 3
+        if self.memory is None or len(self.memory) < ends[-1] * frame:
+            if os.fstat(self.file).st_size < ends[-1] * frame:  # never smaller: the other side maps it
+                os.ftruncate(self.file, ends[-1] * frame)
+            self.memory = mmap.mmap(self.file, ends[-1] * frame)
+        frames = np.frombuffer(self.memory, np.uint8, ends[-1] * frame).reshape(-1, size, size, 3)
+        return np.split(frames, ends[:-1])
 
 
 _child_pixels = lru_cache(maxsize=1)(_Pixels)
 
 
-def _read_clip(
-    path: Path, wanted: NDArray[np.int32], crop: Crop | None, size: int, flip: bool, limits: Limits, file: int
-) -> NDArray[np.int32]:
-    """Do in the child what `Guard.read_clip` asks for, and return the frame numbers taken."""
-    out = _child_pixels(file).array((len(wanted), size, size, 3))
-    return reader.read_clip(path, wanted, crop, size, flip=flip, limits=limits, out=out)[1]
+def _read_clips(
+    path: Path, requests: Sequence[ClipRequest], size: int, limits: Limits, file: int
+) -> list[NDArray[np.int32]]:
+    """Do in the child what `Guard.read_clips` asks for, and return the frame numbers taken."""
+    out = _child_pixels(file).clips(requests, size)
+    return reader.read_clips(path, requests, size, limits=limits, out=out)[1]

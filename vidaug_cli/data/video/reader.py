@@ -6,7 +6,9 @@ Runs in a child process that can be killed (see `guard`), so neither this nor wh
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -93,6 +95,14 @@ def _timing(video: OpenVideo, times: list[float]) -> tuple[float, Runs | None]:
     return round(times[0] - origin, 9), fit_runs(times, video.tick)
 
 
+class ClipRequest(NamedTuple):
+    """One clip to read."""
+
+    frames: Int32[np.ndarray, " frames"]  # decoded frame numbers from 0, in any order; they may repeat
+    crop: Crop | None  # a square of the upright picture; None takes the whole and does not keep its aspect
+    flip: bool = False  # mirror left-right, after the crop
+
+
 def read_clip(
     path: Path,
     wanted: Int32[np.ndarray, " frames"],
@@ -103,50 +113,81 @@ def read_clip(
     limits: Limits = LIMITS,
     out: UInt8[np.ndarray, "frames size size 3"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "frames size size 3"], Int32[np.ndarray, " frames"]]:
-    """Return the wanted frames of a video, cropped, scaled, upright and in RGB.
+    """Return what `read_clips` does for one clip: uint8 (T, size, size, 3), and the frame numbers taken, int32 (T,)."""
+    request = ClipRequest(wanted, crop, flip)
+    (clip,), (taken,) = read_clips(path, [request], size, limits=limits, out=None if out is None else [out])
+    return clip, taken
 
-    Every frame up to the last one wanted is decoded; each one taken is converted once. Colours follow the matrix and
-    range that the file names (BT.601 where it names none); HDR is not tone-mapped.
+
+def read_clips(
+    path: Path,
+    requests: Sequence[ClipRequest],
+    size: int,
+    *,
+    limits: Limits = LIMITS,
+    out: Sequence[UInt8[np.ndarray, "_ size size 3"]] | None = None,
+) -> tuple[list[UInt8[np.ndarray, "_ size size 3"]], list[Int32[np.ndarray, " _"]]]:
+    """Return the wanted frames of several clips of a video, cropped, scaled, upright and in RGB.
+
+    Every frame up to the last one wanted is decoded once, and converted once for each cut that takes it. Colours follow
+    the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
 
     Args:
         path: a file, or a folder of frame images.
-        wanted: int32 (T,), decoded frame numbers from 0, in any order; they may repeat.
-        crop: a square of the upright picture; None takes the whole picture and does not keep its aspect.
-        size: pixels, height and width of the result.
-        flip: mirror left-right, after the crop.
+        requests: the clips, at least one.
+        size: pixels, height and width of the results.
         limits: caps on pixels and frames.
-        out: uint8 (T, size, size, 3) to write into, instead of a new array.
+        out: for each clip uint8 (T, size, size, 3) to write into, instead of new arrays.
 
     Returns:
-        uint8 (T, size, size, 3), and int32 (T,): the frame numbers taken. They differ from `wanted` where the video
-        ends early: there its last frame is taken.
+        For each clip uint8 (T, size, size, 3), and int32 (T,): the frame numbers taken. They differ from those wanted
+        where the video ends early: there its last frame is taken.
 
     Raises:
         VideoError: it cannot be used, and why.
     """
-    clip = np.empty((len(wanted), size, size, 3), np.uint8) if out is None else out
-    taken = np.empty(len(wanted), np.int32)
-    picture_of = Pictures(path, crop, size, flip)
-    order = np.argsort(wanted, kind="stable")  # places in the clip, in the order in which the video reaches them
-    ascending = wanted[order]
+    clips = list(out or (np.empty((len(request.frames), size, size, 3), np.uint8) for request in requests))
+    taken = [np.empty(len(request.frames), np.int32) for request in requests]
+    cuts = [_Cut(request, *arrays) for request, *arrays in zip(requests, clips, taken, strict=True)]
+    picture_of = {cut: Pictures(path, *cut, size) for cut in {request[1:] for request in requests}}
 
-    def take(frame: VideoFrame, number: int, places: NDArray[np.intp]) -> None:
-        if len(places):
-            clip[places[0]] = picture_of(frame)
-            clip[places[1:]] = clip[places[0]]
-            taken[places] = number
+    def take(frame: VideoFrame, number: int, reached: int) -> None:
+        """Give a frame to the cuts that want any up to `reached`."""
+        shown: dict[tuple[Crop | None, bool], NDArray[np.uint8]] = {}
+        for cut in cuts:
+            places = cut.reach(reached)
+            if len(places):
+                if cut.square not in shown:
+                    shown[cut.square] = picture_of[cut.square](frame)
+                cut.clip[places] = shown[cut.square]
+                cut.taken[places] = number
 
-    done = 0
+    last = max(int(request.frames.max(initial=0)) for request in requests)
     with open_video(path, limits) as video:
         for number, frame in enumerate(video.frames()):
-            reached = int(np.searchsorted(ascending, number, side="right"))
-            take(frame, number, order[done:reached])
-            done = reached
-            if done == len(order):
+            take(frame, number, number)
+            if number >= last:
                 break
         else:
-            take(frame, number, order[done:])
-    return clip, taken
+            take(frame, number, last)
+    return clips, taken
+
+
+class _Cut:
+    """A clip while it fills."""
+
+    def __init__(self, request: ClipRequest, clip: NDArray[np.uint8], taken: NDArray[np.int32]) -> None:
+        self.square = request.crop, request.flip
+        self.clip, self.taken = clip, taken
+        self.order = np.argsort(request.frames, kind="stable")  # places, in the order in which the video reaches them
+        self.ascending = request.frames[self.order].tolist()
+        self.done = 0
+
+    def reach(self, number: int) -> NDArray[np.intp]:
+        """Return the places, not returned before, of frames up to `number`."""
+        done = self.done
+        self.done = bisect_right(self.ascending, number, done)
+        return self.order[done : self.done]
 
 
 # The last two cost nothing that can be measured and make the bytes the same on every machine.
@@ -203,8 +244,8 @@ class Pictures:
     upside down comes before and costs nothing, as the scaler takes rows in any order.
     """
 
-    def __init__(self, path: Path, crop: Crop | None, size: int, flip: bool) -> None:
-        self.path, self.crop, self.size, self.flip = path, crop, size, flip
+    def __init__(self, path: Path, crop: Crop | None, flip: bool, size: int) -> None:
+        self.path, self.crop, self.flip, self.size = path, crop, flip, size
         self.coding: tuple[str, int, int] | None = None
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
