@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vidaug_cli.augment.pipeline import render_shard
 from vidaug_cli.augment.plan import Plan, write_plan
-from vidaug_cli.augment.render import Engine, clip_shape, decode, draw_cut, draw_mixture, render_shard
+from vidaug_cli.augment.render import Engine, clip_shape, decode, draw_cut, draw_mixture, thread_guard
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.format import shard_path
@@ -27,6 +28,7 @@ from vidaug_cli.device import resolve_device
 from vidaug_cli.ops.blend import UNMIXED, mix
 from vidaug_cli.ops.clips import Clips
 from vidaug_cli.recipe.loading import load_recipe
+from vidaug_cli.workers import at_once
 
 
 def least(work: Callable[[], object], rounds: int, device: str) -> float:
@@ -54,14 +56,14 @@ def main() -> None:
     torch.set_num_threads(1)
     engine = Engine(device=resolve_device(options.device), batch=options.batch)
     plan = Plan(rows=tuple(read_input(options.videos).rows), recipe=load_recipe(options.recipe), spec=ClipSpec())
-    group = plan.shards[0][0]
+    group = plan.groups(0)[0][0]
     cuts = [draw_cut(plan, slot) for slot in group]
     pixels = np.empty((len(group), *clip_shape(plan), 3), np.uint8)
     parts = [slice(start, start + engine.batch) for start in range(0, len(group), engine.batch)]
 
     def decode_all() -> None:
         for cut, out in zip(cuts, pixels, strict=True):
-            decode(plan, engine, cut, out)
+            decode(plan, thread_guard(engine.limits)[0], [cut], [out])
 
     decode_all()
     host = torch.from_numpy(pixels)
@@ -80,7 +82,7 @@ def main() -> None:
         out = Path(temporary) / "out"
         write_plan(plan, out)
         (out / "shards").mkdir()
-        render_shard(plan, out, 0, engine)
+        at_once(render_shard, plan, out, 0, engine)
         with Shard(shard_path(out, 0)) as shard:
             header, records = shard.header, [shard.record(index) for index in range(len(group))]
 

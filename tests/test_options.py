@@ -40,6 +40,7 @@ OWN = {
     ),
     *(("sweep", option) for option in ("workers", "threads", "dry_run")),
     ("sample", "per_class"),
+    *(("bench", option) for option in ("preset", "batch_size", "workers")),
 }
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from test_real_videos import USED
 from video_makers import paint, write
@@ -57,7 +61,7 @@ def test_real_videos(real_data: Path, name: str) -> None:
 
 
 def test_made_videos(make_video: Callable[..., Path], tmp_path: Path) -> None:
-    ten_bits = [paint(66, 50).astype(np.uint16) * (t + 3) for t in range(8)]
+    pictures = [np.roll(paint(66, 50), 5 * t, axis=1) for t in range(8)]
     (tmp_path / "images").mkdir()
     for number in range(9):
         Image.fromarray(np.roll(paint(40, 30), 3 * number, axis=1)).save(tmp_path / f"images/{number}.png")
@@ -65,7 +69,7 @@ def test_made_videos(make_video: Callable[..., Path], tmp_path: Path) -> None:
         make_video(size=(64, 48)),
         make_video("one.mp4", frames=1),
         make_video("two.avi", frames=2),
-        write(tmp_path / "10.mkv", ten_bits, "ffv1", "yuv420p10le", source="rgb48le"),
+        write(tmp_path / "ten_bits.mkv", pictures, "ffv1", "yuv420p10le"),
         tmp_path / "images",
     ]
     with Guard() as guard:
@@ -76,15 +80,25 @@ def test_made_videos(make_video: Callable[..., Path], tmp_path: Path) -> None:
 def test_a_frame_is_decoded_once_and_converted_once_for_each_cut(
     make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded, converted = [], []
-    frames, picture = OpenVideo.frames, Pictures.__call__
-    monkeypatch.setattr(OpenVideo, "frames", lambda self: (decoded.append(1) or frame for frame in frames(self)))
-    monkeypatch.setattr(Pictures, "__call__", lambda self, frame: converted.append(1) or picture(self, frame))
+    seen: Counter[str] = Counter()
+    decode, picture = OpenVideo._decode, Pictures.__call__
+
+    def decoded(self: OpenVideo, *args: Any) -> list[av.VideoFrame]:
+        found = decode(self, *args)
+        seen["decoded"] += len(found)
+        return found
+
+    def converted(self: Pictures, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        seen["converted"] += 1
+        return picture(self, frame)
+
+    monkeypatch.setattr(OpenVideo, "_decode", decoded)
+    monkeypatch.setattr(Pictures, "__call__", converted)
     numbers, other = np.array([3, 3, 9, 5], np.int32), np.array([12, 9], np.int32)
     square = Crop(x=1, y=2, side=20)
     same = [ClipRequest(numbers, square), ClipRequest(other, square)]
     read_clips(make_video(), [*same, ClipRequest(numbers, square, True), ClipRequest(other, None)], 8)
-    assert (len(decoded), len(converted)) == (13, 4 + 3 + 2)
+    assert seen == {"decoded": 13, "converted": 4 + 3 + 2}
 
 
 def test_the_results_lie_in_out(make_video: Callable[..., Path]) -> None:
@@ -105,7 +119,7 @@ def test_one_cut_that_fails_fails_the_video(make_video: Callable[..., Path], tmp
     good = ClipRequest(np.array([2], np.int32), None)
     with Guard() as guard:
         guard.read_clips(row, [good, good], 8)
-        with pytest.raises(VideoError, match="has frames of .* which do not hold the square of 9999"):
+        with pytest.raises(VideoError, match=r"has frames of .* which do not hold the square of 9999"):
             guard.read_clips(row, [good, good._replace(crop=Crop(x=0, y=0, side=9999))], 8)
         longer = replace(row, frames=row.frames + 1)
         with pytest.raises(VideoError, match=r"a/x.mp4: has 20 frames where the manifest says 21"):
@@ -116,6 +130,6 @@ def test_several_cuts_may_take_as_long_as_one_by_one(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("vidaug_cli.data.video.limits.PATIENCE", 200)
     with Guard(Limits(seconds=0.3)) as guard:
         work = range(10**7)  # some 0.5 s
-        guard._ask(8, sum, work)
+        guard._call(sum, work, times=8)
         with pytest.raises(VideoError, match=r"took more than 0\.6 s of CPU time"):
-            guard._ask(2, sum, range(10**12))
+            guard._call(sum, range(10**12), times=2)

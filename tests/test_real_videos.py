@@ -15,7 +15,7 @@ from PIL import Image
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video.decoder import METADATA
 from vidaug_cli.data.video.guard import Guard
-from vidaug_cli.data.video.reader import probe, read_clip
+from vidaug_cli.data.video.reader import ClipRequest, probe, read_clip, read_clips
 from vidaug_cli.errors import VideoError
 
 USED = {  # frames, width and height as shown, degrees that turn it upright
@@ -140,6 +140,20 @@ def test_used(real_data: Path, name: str) -> None:
     clip, taken = read_clip(path, last, None, 16)
     assert taken.tolist() == [found.frames - 1] * 2
     assert (clip[0] == clip[1]).all()
+
+
+@pytest.mark.parametrize("name", USED)
+def test_clips_of_one_pass_are_those_read_alone(real_data: Path, name: str) -> None:
+    frames, width, height, _ = USED[name]
+    rng, side = np.random.default_rng(0), min(width, height) // 2
+    requests = []
+    for flip in (False, True, False):
+        crop = Crop(x=int(rng.integers(width - side)), y=int(rng.integers(height - side)), side=side)
+        requests.append(ClipRequest(np.sort(rng.integers(min(frames, 200), size=6, dtype=np.int32)), crop, flip))
+    clips, _ = read_clips(real_data / name, requests, 24)
+    for each, clip in zip(requests, clips, strict=True):
+        alone, _ = read_clip(real_data / name, each.frames, each.crop, 24, flip=each.flip)
+        np.testing.assert_array_equal(clip, alone)
 
 
 @pytest.mark.parametrize("name", USED)

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from video_makers import write
 
+from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video.limits import Limits
-from vidaug_cli.data.video.reader import probe, read_clip
+from vidaug_cli.data.video.reader import ClipRequest, probe, read_clip, read_clips
 from vidaug_cli.errors import VideoError
 
 
@@ -24,6 +25,35 @@ def test_any_frames_in_any_order(shared_video: Path, wanted: list[int]) -> None:
     expected = np.minimum(wanted, 19)
     assert taken.tolist() == expected.tolist()
     assert np.abs(clip.mean(axis=(1, 2, 3)) - (20 + 8 * expected)).max() < 3
+
+
+REQUESTS = st.lists(
+    st.builds(
+        lambda frames, x, y, side, flip: ClipRequest(np.array(frames, np.int32), Crop(x=x, y=y, side=side), flip),
+        st.lists(st.integers(0, 24), min_size=1, max_size=6),
+        *(st.integers(0, most) for most in (24, 8)),
+        st.integers(20, 40),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(REQUESTS)
+def test_clips_of_one_pass_are_those_read_alone(textured_video: Path, requests: list[ClipRequest]) -> None:
+    together = read_clips(textured_video, requests, 16)
+    for (frames, crop, flip), clip, taken in zip(requests, *together, strict=True):
+        alone, taken_alone = read_clip(textured_video, frames, crop, 16, flip=flip)
+        np.testing.assert_array_equal(clip, alone)
+        np.testing.assert_array_equal(taken, taken_alone)
+
+
+@pytest.fixture(scope="module")
+def textured_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)
+    return write(tmp_path_factory.mktemp("videos") / "noise.mp4", list(noise), "mpeg4", "yuv420p")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +82,8 @@ def test_out_is_filled_and_returned(shared_video: Path) -> None:
 
 def test_decoding_stops_after_the_last_frame_wanted(shared_video: Path) -> None:
     read_clip(shared_video, np.array([4], np.int32), None, 8, limits=Limits(frames=5))
+    wanted = [ClipRequest(np.array([number], np.int32)) for number in (4, 1)]
+    read_clips(shared_video, wanted, 8, limits=Limits(frames=5))
     with pytest.raises(VideoError, match="holds more than 5 frames"):
         read_clip(shared_video, np.array([5], np.int32), None, 8, limits=Limits(frames=5))
 

@@ -45,7 +45,7 @@ class Part:
 
     def shards(self, plan: Plan) -> range:
         """Return the shard numbers that are this part's."""
-        return range(self.index, len(plan.shards), self.count)
+        return range(self.index, plan.shard_count, self.count)
 
     def overlaps(self, other: Part) -> bool:
         """Return whether both parts have a shard in common, in a plan with enough of them."""
@@ -57,7 +57,7 @@ WHOLE = Part()
 
 def clips_in(plan: Plan, shards: Iterable[int]) -> int:
     """Return how many clips these shards of the plan hold, if no video fails."""
-    return sum(len(group) for index in shards for group in plan.shards[index])
+    return sum(map(plan.rounds.clips, shards))
 
 
 def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
@@ -185,7 +185,7 @@ def write_failures(plan: Plan, out: Path) -> bool:
     """
     with lock_folder(out):
         done = finished(plan, out)
-        if len(done) < len(plan.shards):
+        if len(done) < plan.shard_count:
             return False
         failures = (asdict(failure) for index in sorted(done) for failure in done[index].failures)
         lines = "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in failures)

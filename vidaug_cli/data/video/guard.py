@@ -6,7 +6,6 @@ needs no `if __name__ == "__main__"` and works inside any worker. Pixels come ba
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import subprocess
@@ -20,10 +19,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import lru_cache
 from itertools import accumulate, islice
+from math import prod
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,10 @@ from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.files import nameless_file
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Task = TypeVar("Task")
 
@@ -56,12 +55,17 @@ class Guard(AbstractContextManager["Guard"]):
     What counts is the child's own CPU time, which says the same on a busy machine; the clock only ends one that waits
     for ever, for a network that is gone.
 
+    Args:
+        limits: what one video may cost.
+        memory: clips that are wanted in arrays of it are put there by the child itself, without a copy; guards may
+            share it.
+
     The child starts with the first call, and again after one that killed it. It ends with `close`, with the `with`
     block, or with this process, however that dies. Serves one thread at a time.
     """
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits = LIMITS, memory: Memory | None = None) -> None:
+        self.limits, self.memory = limits, memory
         self._end: Callable[[], object] | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -77,6 +81,42 @@ class Guard(AbstractContextManager["Guard"]):
         """Return what `reader.probe` does. Raises VideoError too when the decoder crashes or takes too long."""
         return self._call(reader.probe, path, how, self.limits)
 
+    def read_clips(
+        self,
+        video: Path | Row,
+        requests: Sequence[ClipRequest],
+        size: int,
+        *,
+        out: Sequence[NDArray[np.uint8]] | None = None,
+    ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int32]]]:
+        """Return what `reader.read_clips` does. Each clip may take the CPU time that `limits` allows one.
+
+        Raises VideoError too when the decoder crashes or takes longer, and where the video of a manifest ends before
+        frames that a full probe found, or before its segment begins: all the clips or none.
+        """
+        if self._end is None:
+            self._start()
+        path = video.file if isinstance(video, Row) else video
+        shapes = [(len(request.frames), size, size, 3) for request in requests]
+        memory, clips = self.memory, list(out or ())
+        starts = [memory.start(clip) for clip in clips] if memory else []
+        if copied := memory is None or -1 in starts or [clip.shape for clip in clips] != shapes:
+            memory, starts = self._pixels, [0, *accumulate(map(prod, shapes[:-1]))]
+            clips = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
+        taken = self._call(_read_clips, path, requests, size, self.limits, memory.file, starts, times=len(requests))
+        if isinstance(video, Row):
+            for request, numbers in zip(requests, taken, strict=True):
+                short = video.probe == "full" and not np.array_equal(numbers, request.frames)
+                if short or numbers.min() < video.first:
+                    what = f"has {numbers.max() + 1} frames where the manifest says {video.first + video.frames}"
+                    raise VideoError(what, where=video.name, hint="scan it again")
+        if not copied:
+            return clips, taken
+        results = [np.empty_like(clip) for clip in clips] if out is None else list(out)
+        for result, clip in zip(results, clips, strict=True):
+            result[...] = clip
+        return results, taken
+
     def read_clip(
         self,
         video: Path | Row,
@@ -87,56 +127,25 @@ class Guard(AbstractContextManager["Guard"]):
         flip: bool = False,
         out: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Return what `reader.read_clip` does, or raise VideoError as `read_clips`."""
+        """Return what `read_clips` does, of a single clip."""
         request = ClipRequest(wanted, crop, flip)
         (clip,), (taken,) = self.read_clips(video, [request], size, out=None if out is None else [out])
         return clip, taken
 
-    def read_clips(
-        self,
-        video: Path | Row,
-        requests: Sequence[ClipRequest],
-        size: int,
-        *,
-        out: Sequence[NDArray[np.uint8]] | None = None,
-    ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int32]]]:
-        """Return what `reader.read_clips` does. All cuts together may take as long as they may one by one.
-
-        Raises one VideoError for all: too when the decoder crashes or takes more than `limits` allows, and where the
-        video of a manifest ends before frames that a full probe found, or before its segment begins.
-        """
+    def _call(self, function: Callable[..., T], *args: Any, times: int = 1) -> T:
+        """Return `function(*args)` of the child, which may take so many times the limit; errors name `args[0]`."""
         if self._end is None:
             self._start()
-        path = video.file if isinstance(video, Row) else video
-        clips = self._pixels.clips(requests, size)
-        taken = self._ask(len(requests), _read_clips, path, requests, size, self.limits, self._pixels.file)
-        if isinstance(video, Row):
-            for request, numbers in zip(requests, taken, strict=True):
-                _check_frames(video, request.frames, numbers)
-        out = [np.empty_like(clip) for clip in clips] if out is None else out
-        for own, clip in zip(out, clips, strict=True):
-            own[...] = clip
-        return list(out), taken
-
-    def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return `function(*args, **kwargs)` of the child; errors name the first argument."""
-        return self._ask(1, function, *args, **kwargs)
-
-    def _ask(self, clips: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `_call` does, in the time that so many clips may take."""
-        if self._end is None:
-            self._start()
-        patience = clips * self.limits.patience
         try:
-            self._link.send((clips, function, args, kwargs))
-            if not self._link.poll(patience):
-                what = f"did not answer for {patience:g} s and was stopped"
+            self._link.send((function, args, times))
+            if not self._link.poll(times * self.limits.patience):
+                what = f"did not answer for {times * self.limits.patience:g} s and was stopped"
                 raise VideoError(what, where=args[0], hint=f"is its disk there? {_SLOW}", passing=True)
             error, value = self._link.recv()
         except (EOFError, ConnectionError) as gone:
             status = self._process.wait()
             self.close()
-            raise self._death(status, clips, args[0]) from gone
+            raise self._death(status, args[0], times) from gone
         except BaseException:  # an answer that comes now must not be taken for the next one
             self.close()
             raise
@@ -144,21 +153,24 @@ class Guard(AbstractContextManager["Guard"]):
             raise error
         return value  # type: ignore[no-any-return]
 
-    def _death(self, status: int, clips: int, where: object) -> VideoError:
+    def _death(self, status: int, where: object, times: int) -> VideoError:
         """Return why the child is gone. Even a crash may pass: decoders crash where memory is short."""
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         what, hint = _DEATHS.get(-status, (f"the decoder crashed ({how})", ""))
-        return VideoError(what.format(seconds=clips * self.limits.seconds), where=where, hint=hint, passing=True)
+        return VideoError(what.format(seconds=times * self.limits.seconds), where=where, hint=hint, passing=True)
 
     def _start(self) -> None:
-        limits = str(self.limits.seconds), str(self.limits.patience + 1)
+        limits = str(self.limits.seconds), str(self.limits.patience)
         try:
             ours, theirs = Pipe()
-            self._link, self._pixels = ours, _Pixels(nameless_file())
+            self._link, self._pixels = ours, Memory()
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
-                    pass_fds=(theirs.fileno(), self._pixels.file),  # under the same numbers
+                    pass_fds=(
+                        theirs.fileno(),
+                        *(memory.file for memory in (self._pixels, self.memory) if memory),
+                    ),  # under the same numbers
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     process_group=0,  # Ctrl-C is the parent's to answer
@@ -175,12 +187,37 @@ class Guard(AbstractContextManager["Guard"]):
             raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
 
 
-def _check_frames(video: Row, wanted: NDArray[np.int32], taken: NDArray[np.int32]) -> None:
-    """Raise VideoError where the video is shorter than its manifest says."""
-    short = video.probe == "full" and not np.array_equal(taken, wanted)
-    if short or taken.min() < video.first:
-        what = f"has {taken.max() + 1} frames where the manifest says {video.first + video.frames}"
-        raise VideoError(what, where=video.name, hint="scan it again")
+class Decoders(AbstractContextManager["Decoders"]):
+    """Threads that decode, each with a guard of its own; at the end of the block all that still runs is ended.
+
+    Args:
+        workers: threads, and decoding processes, at least 1.
+        limits: what one video may cost.
+        memory: as for `Guard`, of all together.
+    """
+
+    def __init__(self, workers: int, limits: Limits, memory: Memory | None = None) -> None:
+        self.workers = workers
+        self._pool = ThreadPoolExecutor(workers)
+        self._guards: SimpleQueue[Guard] = SimpleQueue()
+        self._stack = ExitStack()
+        for _ in range(workers):
+            self._guards.put(self._stack.enter_context(Guard(limits, memory)))
+        self._stack.callback(self._pool.shutdown, wait=False, cancel_futures=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()  # what still runs ends with its guard's process
+
+    def submit(self, call: Callable[[Guard, Task], T], task: Task) -> Future[T]:
+        """Have a thread call `call(guard, task)`."""
+        return self._pool.submit(self._run, call, task)
+
+    def _run(self, call: Callable[[Guard, Task], T], task: Task) -> T:
+        guard = self._guards.get()
+        try:
+            return call(guard, task)
+        finally:
+            self._guards.put(guard)
 
 
 def decode_each(
@@ -188,38 +225,28 @@ def decode_each(
 ) -> Generator[tuple[Task, T | VideoError], None, None]:
     """Yield each task with what `call(guard, task)` returns, or with the VideoError that it raises.
 
-    Each thread has a guard of its own, and hands it to `call`.
-
     At most `workers` + 1 tasks are begun whose results are not yet taken. Whatever ends the iteration early (another
     error of `call`, Ctrl-C, `close`) ends the decoding processes too.
 
     Args:
         call: what to do; it runs in a thread.
         tasks: taken from the iterable one by one, when there is room.
-        workers: threads, and decoding processes, at least 1.
+        workers: as for `Decoders`.
         limits: what one video may cost.
         ordered: results in the order of the tasks, and not as they come.
     """
-    guards: SimpleQueue[Guard] = SimpleQueue()
 
-    def run(task: Task) -> tuple[Task, T | VideoError]:
-        guard = guards.get()
+    def run(guard: Guard, task: Task) -> tuple[Task, T | VideoError]:
         try:
             return task, call(guard, task)
         except VideoError as error:
             return task, error
-        finally:
-            guards.put(guard)
 
-    with ExitStack() as stack:
-        for _ in range(workers):
-            guards.put(stack.enter_context(Guard(limits)))
-        pool = ThreadPoolExecutor(workers)
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # what still runs ends with its guard's process
+    with Decoders(workers, limits) as decoders:
         waiting = iter(tasks)
         running: list[Future[tuple[Task, T | VideoError]]] = []
         while True:
-            running += [pool.submit(run, task) for task in islice(waiting, workers + 1 - len(running))]
+            running += [decoders.submit(run, task) for task in islice(waiting, workers + 1 - len(running))]
             if not running:
                 return
             done = running[:1] if ordered else wait(running, return_when=FIRST_COMPLETED).done
@@ -228,9 +255,9 @@ def decode_each(
                 yield future.result()
 
 
-def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _Pixels) -> None:
+def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: Memory) -> None:
     link.close()
-    os.close(pixels.file)
+    pixels.close()
     process.kill()
     process.wait()
 
@@ -240,8 +267,8 @@ def serve(link: int, seconds: float, patience: float) -> None:
 
     Args:
         link: number of the file by which calls come.
-        seconds: of CPU time for one call.
-        patience: seconds on the clock for one call; the parent's own clock is first, where there still is a parent.
+        seconds: of CPU time for one call, or for each of several clips in a call.
+        patience: seconds on the clock, likewise.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for alarm in (signal.SIGPROF, signal.SIGALRM):  # whatever the parent made of them
@@ -252,10 +279,10 @@ def serve(link: int, seconds: float, patience: float) -> None:
     with suppress(EOFError, ConnectionError):
         calls.send("ready")
         while True:
-            clips, function, args, kwargs = calls.recv()
-            signal.setitimer(signal.ITIMER_PROF, clips * seconds)
-            signal.setitimer(signal.ITIMER_REAL, clips * patience)
-            answer = _answer(function, *args, **kwargs)
+            function, args, times = calls.recv()
+            signal.setitimer(signal.ITIMER_PROF, times * seconds)
+            signal.setitimer(signal.ITIMER_REAL, times * patience + 1)  # the parent's own clock is first
+            answer = _answer(function, *args)
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
             calls.send(answer)
@@ -268,9 +295,9 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[Exception | None, T | None]:
+def _answer(function: Callable[..., T], *args: Any) -> tuple[Exception | None, T | None]:
     try:
-        return None, function(*args, **kwargs)
+        return None, function(*args)
     except MemoryError:
         return VideoError("there is not enough memory to decode it", where=args[0], passing=True), None
     except Exception as error:
@@ -279,31 +306,14 @@ def _answer(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tupl
         return error, None
 
 
-class _Pixels:
-    """Memory of parent and child: a file without a name, which is gone with its last user."""
-
-    def __init__(self, file: int) -> None:
-        self.file = file
-        self.memory: mmap.mmap | None = None
-
-    def clips(self, requests: Sequence[ClipRequest], size: int) -> list[NDArray[np.uint8]]:
-        """Return uint8 (T, size, size, 3) for each clip, one behind the other."""
-        ends = list(accumulate(len(request.frames) for request in requests))
-        frame = size * size * 3
-        if self.memory is None or len(self.memory) < ends[-1] * frame:
-            if os.fstat(self.file).st_size < ends[-1] * frame:  # never smaller: the other side maps it
-                os.ftruncate(self.file, ends[-1] * frame)
-            self.memory = mmap.mmap(self.file, ends[-1] * frame)
-        frames = np.frombuffer(self.memory, np.uint8, ends[-1] * frame).reshape(-1, size, size, 3)
-        return np.split(frames, ends[:-1])
-
-
-_child_pixels = lru_cache(maxsize=1)(_Pixels)
+_child_memory = lru_cache(maxsize=2)(Memory)
 
 
 def _read_clips(
-    path: Path, requests: Sequence[ClipRequest], size: int, limits: Limits, file: int
+    path: Path, requests: Sequence[ClipRequest], size: int, limits: Limits, file: int, starts: Sequence[int]
 ) -> list[NDArray[np.int32]]:
     """Do in the child what `Guard.read_clips` asks for, and return the frame numbers taken."""
-    out = _child_pixels(file).clips(requests, size)
+    memory = _child_memory(file)
+    shapes = [(len(request.frames), size, size, 3) for request in requests]
+    out = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
     return reader.read_clips(path, requests, size, limits=limits, out=out)[1]

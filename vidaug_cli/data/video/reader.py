@@ -96,11 +96,64 @@ def _timing(video: OpenVideo, times: list[float]) -> tuple[float, Runs | None]:
 
 
 class ClipRequest(NamedTuple):
-    """One clip to read."""
+    """One clip of a video that is to be read."""
 
     frames: Int32[np.ndarray, " frames"]  # decoded frame numbers from 0, in any order; they may repeat
-    crop: Crop | None  # a square of the upright picture; None takes the whole and does not keep its aspect
+    crop: Crop | None = None  # a square of the upright picture; None takes the whole and does not keep its aspect
     flip: bool = False  # mirror left-right, after the crop
+
+
+def read_clips(
+    path: Path,
+    requests: Sequence[ClipRequest],
+    size: int,
+    *,
+    limits: Limits = LIMITS,
+    out: Sequence[UInt8[np.ndarray, "frames size size 3"]] | None = None,
+) -> tuple[list[UInt8[np.ndarray, "frames size size 3"]], list[Int32[np.ndarray, " frames"]]]:
+    """Return several clips of a video, cropped, scaled, upright and in RGB, from one pass of the decoder.
+
+    Every frame up to the last one wanted is decoded once, and converted once for all clips of the same crop and flip.
+    Colours follow the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
+
+    Args:
+        path: a file, or a folder of frame images.
+        requests: the clips, at least one.
+        size: pixels, height and width of the result.
+        limits: caps on pixels and frames.
+        out: for each clip uint8 (T, size, size, 3) to write into, instead of new arrays.
+
+    Returns:
+        For each clip uint8 (T, size, size, 3), and int32 (T,): the frame numbers taken. They differ from those wanted
+        where the video ends early: there its last frame is taken.
+
+    Raises:
+        VideoError: it cannot be used, and why.
+    """
+    clips = [np.empty((len(each.frames), size, size, 3), np.uint8) for each in requests] if out is None else list(out)
+    takers = [_Taker(request, clip) for request, clip in zip(requests, clips, strict=True)]
+    picture_of = {taker.cut: Pictures(path, *taker.cut, size) for taker in takers}
+
+    def take(frame: VideoFrame, number: int, reached: int) -> None:
+        """Give a frame to all clips that still want one up to `reached`."""
+        shown: dict[tuple[Crop | None, bool], NDArray[np.uint8]] = {}
+        for taker in takers:
+            if len(places := taker.reach(reached)):
+                if taker.cut not in shown:
+                    shown[taker.cut] = picture_of[taker.cut](frame)
+                for place in places:
+                    taker.clip[place] = shown[taker.cut]
+                taker.taken[places] = number
+
+    last = max(int(request.frames.max(initial=0)) for request in requests)
+    with open_video(path, limits) as video:
+        for number, frame in enumerate(video.frames()):
+            take(frame, number, number)
+            if number >= last:
+                break
+        else:
+            take(frame, number, last)
+    return clips, [taker.taken for taker in takers]
 
 
 def read_clip(
@@ -113,81 +166,27 @@ def read_clip(
     limits: Limits = LIMITS,
     out: UInt8[np.ndarray, "frames size size 3"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "frames size size 3"], Int32[np.ndarray, " frames"]]:
-    """Return what `read_clips` does for one clip: uint8 (T, size, size, 3), and the frame numbers taken, int32 (T,)."""
+    """Return what `read_clips` does, of a single clip."""
     request = ClipRequest(wanted, crop, flip)
     (clip,), (taken,) = read_clips(path, [request], size, limits=limits, out=None if out is None else [out])
     return clip, taken
 
 
-def read_clips(
-    path: Path,
-    requests: Sequence[ClipRequest],
-    size: int,
-    *,
-    limits: Limits = LIMITS,
-    out: Sequence[UInt8[np.ndarray, "_ size size 3"]] | None = None,
-) -> tuple[list[UInt8[np.ndarray, "_ size size 3"]], list[Int32[np.ndarray, " _"]]]:
-    """Return the wanted frames of several clips of a video, cropped, scaled, upright and in RGB.
+class _Taker:
+    """A clip while the frames it wants come by."""
 
-    Every frame up to the last one wanted is decoded once, and converted once for each cut that takes it. Colours follow
-    the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
-
-    Args:
-        path: a file, or a folder of frame images.
-        requests: the clips, at least one.
-        size: pixels, height and width of the results.
-        limits: caps on pixels and frames.
-        out: for each clip uint8 (T, size, size, 3) to write into, instead of new arrays.
-
-    Returns:
-        For each clip uint8 (T, size, size, 3), and int32 (T,): the frame numbers taken. They differ from those wanted
-        where the video ends early: there its last frame is taken.
-
-    Raises:
-        VideoError: it cannot be used, and why.
-    """
-    clips = list(out or (np.empty((len(request.frames), size, size, 3), np.uint8) for request in requests))
-    taken = [np.empty(len(request.frames), np.int32) for request in requests]
-    cuts = [_Cut(request, *arrays) for request, *arrays in zip(requests, clips, taken, strict=True)]
-    picture_of = {cut: Pictures(path, *cut, size) for cut in {request[1:] for request in requests}}
-
-    def take(frame: VideoFrame, number: int, reached: int) -> None:
-        """Give a frame to the cuts that want any up to `reached`."""
-        shown: dict[tuple[Crop | None, bool], NDArray[np.uint8]] = {}
-        for cut in cuts:
-            places = cut.reach(reached)
-            if len(places):
-                if cut.square not in shown:
-                    shown[cut.square] = picture_of[cut.square](frame)
-                cut.clip[places] = shown[cut.square]
-                cut.taken[places] = number
-
-    last = max(int(request.frames.max(initial=0)) for request in requests)
-    with open_video(path, limits) as video:
-        for number, frame in enumerate(video.frames()):
-            take(frame, number, number)
-            if number >= last:
-                break
-        else:
-            take(frame, number, last)
-    return clips, taken
-
-
-class _Cut:
-    """A clip while it fills."""
-
-    def __init__(self, request: ClipRequest, clip: NDArray[np.uint8], taken: NDArray[np.int32]) -> None:
-        self.square = request.crop, request.flip
-        self.clip, self.taken = clip, taken
-        self.order = np.argsort(request.frames, kind="stable")  # places, in the order in which the video reaches them
-        self.ascending = request.frames[self.order].tolist()
-        self.done = 0
+    def __init__(self, request: ClipRequest, clip: NDArray[np.uint8]) -> None:
+        self.cut = request.crop, request.flip
+        self.clip, self.taken = clip, np.empty(len(clip), np.int32)
+        self._order = np.argsort(request.frames, kind="stable")  # places in the clip, as the video reaches them
+        self._ascending = request.frames[self._order].tolist()
+        self._done = 0
 
     def reach(self, number: int) -> NDArray[np.intp]:
         """Return the places, not returned before, of frames up to `number`."""
-        done = self.done
-        self.done = bisect_right(self.ascending, number, done)
-        return self.order[done : self.done]
+        done = self._done
+        self._done = bisect_right(self._ascending, number, done)
+        return self._order[done : self._done]
 
 
 # The last two cost nothing that can be measured and make the bytes the same on every machine.
