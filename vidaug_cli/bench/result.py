@@ -87,14 +87,13 @@ class Result:
 
     @property
     def _sum(self) -> list[str]:
-        """The whole against its parts, where all were measured."""
-        known = self.known
-        if known.whole is None or not {"decode", "convert", "write"} <= known.stages.keys():
+        """The whole beside its stages, where they were measured."""
+        known, total = self.known, sum(self.known.stages.values())
+        if known.whole is None:
             return []
         parts = ", ".join(f"{name} {ms:.2f}" for name, ms in known.stages.items())
-        return [
-            f"augment takes {known.whole:.2f} ms a clip; its stages alone {sum(known.stages.values()):.2f} ({parts})"
-        ]
+        share = f"its stages alone {total:.2f} ({total / known.whole:.0%})"
+        return [f"all of it takes {known.whole:.2f} ms a clip, {share}: {parts}"]
 
 
 def _notes(figures: Sequence[Figure], cores: int, free: float | None) -> list[str]:

@@ -20,7 +20,6 @@ from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.ops.clips import Video
 
-COPIES = 4  # of each video, as many as are made in one pass of the decoder
 CLIPS = 8  # that ops and writers are measured on: some ops cost more for some draws
 
 
@@ -77,12 +76,16 @@ class Setting:
         return [self.cut(clip) for clip in range(CLIPS)]
 
     @cached_property
+    def guard(self) -> Guard:
+        """What decodes, in a process of its own, until this object is gone."""
+        return Guard(self.engine.limits)
+
+    @cached_property
     def video(self) -> Video:
         """The clips of `cuts` as decoded, uint8 (CLIPS, T, S, S, 3) on the device."""
         pixels: Pixels = np.empty((CLIPS, *clip_shape(self.plan), 3), np.uint8)
-        with Guard(self.engine.limits) as guard:
-            for cut, out in zip(self.cuts, pixels, strict=True):
-                guard.read_clips(self.plan.rows[cut.slot.row], [request_of(cut)], self.plan.spec.size, out=[out])
+        for cut, out in zip(self.cuts, pixels, strict=True):
+            self.guard.read_clips(self.plan.rows[cut.slot.row], [request_of(cut)], self.plan.spec.size, out=[out])
         return torch.from_numpy(pixels).to(self.engine.device)
 
     @property

@@ -68,14 +68,15 @@ def command(
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.bench.parts import PARTS
     from vidaug_cli.bench.result import Result
-    from vidaug_cli.bench.setting import COPIES, Setting, labelled
+    from vidaug_cli.bench.setting import Setting, labelled
+    from vidaug_cli.bench.verdict import CUTS
     from vidaug_cli.recipe.loading import load_recipe
     from vidaug_cli.train.settings import preset_settings
-    from vidaug_cli.workers import track
+    from vidaug_cli.workers import Progress
 
     engine = limits.engine(device, batch_size)
     chosen = recipe.load() if recipe.recipe else load_recipe(*RECIPES, overrides=recipe.set)
-    plan = Plan(rows=(), recipe=chosen, spec=clip.spec(), copies=COPIES)
+    plan = Plan(rows=(), recipe=chosen, spec=clip.spec(), copies=CUTS, copies_per_round=CUTS)
     preset_settings(preset, {})  # what is wrong is known before minutes of measuring
     with tempfile.TemporaryDirectory(dir=disk, prefix="vidaug-bench-") as temporary:
         folder = Path(temporary)
@@ -90,15 +91,18 @@ def command(
             preset=preset,
             readers=workers,
         )
-        free = monitor.free_cores()
-        parts = only or get_args(PartName)
+        free, parts = monitor.free_cores(), only or get_args(PartName)
         try:
-            for part in track(parts, len(parts), "part", "bench", show=not report.quiet):
-                PARTS[part].measure(setting)
-        finally:  # what is known by then
-            result = Result.of(setting, free)
-            report.note(*result.notes)
-            report.print(result.as_json(), *result.lines)
+            with Progress(len(parts), "part", "bench", show=not report.quiet) as bar:
+                for part in parts:
+                    bar.set_postfix_str(PARTS[part].what)
+                    PARTS[part].measure(setting)
+                    bar.update()
+        finally:  # also what is known when it is interrupted, or a part cannot be measured
+            if setting.figures:
+                result = Result.of(setting, free)
+                report.note(*result.notes)
+                report.print(result.as_json(), *result.lines)
 
 
 def _samples(folder: Path, report: options.ReportOptions) -> str:
