@@ -6,6 +6,7 @@ workers of one call would end those of every other thread, and of the caller's o
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -14,10 +15,11 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
+from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -39,6 +41,17 @@ def worker_count(asked: int) -> int:
         warnings.simplefilter("ignore")
         from joblib import cpu_count
     return asked or int(cpu_count())
+
+
+def free_memory() -> float:
+    """Return how many bytes of memory are free, or a container may have, if those are fewer; inf where unknown."""
+    left = []
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        left.append(1024 * float(next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))))
+    with suppress(OSError, ValueError):  # no limit is the word "max"
+        left.append(float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(left, default=math.inf)
 
 
 def why_alone() -> str:

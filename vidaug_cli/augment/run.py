@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from vidaug_cli.augment import output
+from vidaug_cli.augment.finish import finish_all
 from vidaug_cli.augment.output import WHOLE, Part
-from vidaug_cli.augment.pipeline import OnError, finish_shard
+from vidaug_cli.augment.pipeline import OnError
 from vidaug_cli.augment.plan import Plan, shared_plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import Failure
 from vidaug_cli.words import count, duration, human_bytes, printable
-from vidaug_cli.workers import Progress, at_once, in_processes
+from vidaug_cli.workers import Progress
 
 LISTED = 20  # failures that are named one by one
 TRIAL = 16  # about how many clips are rendered to estimate the time
@@ -97,9 +97,8 @@ def run(
         kept = {record.sha256 for record in done.values()}
         todo = output.to_do(plan, part, done, retry_failed=retry_failed)
         shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
-        steps = partial(finish_shard, out, plan.sha256, engine, on_error, retry_failed)
         tasks = [(index, done.get(index)) for index in todo]
-        records = in_processes(partial(at_once, steps), tasks, workers, beside=steps)
+        records = finish_all(out, plan.sha256, engine, on_error, retry_failed, workers, tasks)
         total = output.clips_in(plan, part.shards(plan))
         with Progress(total, "clip", "augment", done=total - output.clips_in(plan, todo), show=progress) as bar:
             for record in records:

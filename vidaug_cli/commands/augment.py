@@ -33,7 +33,12 @@ def command(
     ),
     quality: int = option("Of jpeg and video.", type=click.IntRange(1, 100), default=95),
     clips_per_shard: int = option("A multiple of 16, and at least that for each copy of a round.", default=64),
-    workers: int = options.WORKERS,
+    workers: int = option(
+        "Processes: on the CPU each renders, for GPUs they decode. 0 takes what cores and memory allow.  [default: 0]",
+        "-j",
+        type=click.IntRange(0),
+        default=0,
+    ),
     device: str = options.DEVICE,
     limits: options.LimitOptions,
     batch_size: int = option("Clips on the device at a time; speed only.", type=click.IntRange(1), default=4),
@@ -59,6 +64,7 @@ def command(
     vidaug augment videos -o shards --recipe fademixup --copies 4
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
+    from vidaug_cli.augment.finish import choose_workers
     from vidaug_cli.augment.output import Part, check_start, fit_codec
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
@@ -86,6 +92,9 @@ def command(
         report.note(*caution_notes(plan.recipe.cautions, 0))
     if codec == "auto":
         plan, chosen = fit_codec(plan, out, overwrite=overwrite)
+        report.note(chosen)
+    if not workers:
+        processes, chosen = choose_workers(plan, engine, processes)
         report.note(chosen)
     if dry_run:
         expected = estimate(plan, out, engine, processes, part=share, overwrite=overwrite)

@@ -201,12 +201,16 @@ class Decoders(AbstractContextManager["Decoders"]):
         self._pool = ThreadPoolExecutor(workers)
         self._guards: SimpleQueue[Guard] = SimpleQueue()
         self._stack = ExitStack()
-        for _ in range(workers):
-            self._guards.put(self._stack.enter_context(Guard(limits, memory)))
+        guards = [Guard(limits, memory) for _ in range(workers)]
+        for guard in guards:
+            self._guards.put(self._stack.enter_context(guard))  # again, if a thread started it meanwhile
+        self._stack.callback(self._pool.shutdown)
+        for guard in guards:
+            self._stack.callback(guard.close)  # what still runs ends with its guard's process
         self._stack.callback(self._pool.shutdown, wait=False, cancel_futures=True)
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()  # what still runs ends with its guard's process
+        self._stack.close()
 
     def submit(self, call: Callable[[Guard, Task], T], task: Task) -> Future[T]:
         """Have a thread call `call(guard, task)`."""
