@@ -82,7 +82,7 @@ def decode_clip(packets: Sequence[bytes], size: int) -> UInt8[np.ndarray, "frame
     Raises VideoError when they are not T whole frames of size x size. No larger picture is allocated.
     """
     video = np.empty((len(packets), size, size, 3), np.uint8)
-    picture_of = Pictures(Path(), None, size, False)
+    picture_of = Pictures(Path(), crop=None, flip=False, size=size)
     number = 0
     try:
         for frame in _decoded(packets, size):
