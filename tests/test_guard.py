@@ -106,6 +106,16 @@ def test_clips_in_shared_memory_are_decoded_there_by_any_guard(make_video: Calla
         assert not large[51:98].any()
 
 
+@pytest.mark.parametrize("size", [2**60, 2**70])
+def test_more_memory_than_there_is(size: int) -> None:
+    memory = Memory()
+    small = memory.array((4,))
+    with pytest.raises(MemoryError, match=r"Unable to share .* of memory"):
+        memory.array((size,))
+    small[:] = 1
+    assert memory.array((4,)).tolist() == [1] * 4
+
+
 def test_video_errors_arrive_as_they_are(guard: Guard, tmp_path: Path) -> None:
     (tmp_path / "empty.avi").touch()
     with pytest.raises(VideoError, match=r"empty\.avi: is empty$"):

@@ -256,7 +256,7 @@ def test_memory_that_is_not_there(made: Path, tmp_path: Path, monkeypatch: pytes
     def greedy(*_: object) -> None:
         raise MemoryError("Unable to allocate 3.00 TiB for an array")
 
-    monkeypatch.setattr("vidaug_cli.augment.render._pixels", greedy)
+    monkeypatch.setattr("vidaug_cli.augment.pipeline.group_pixels", greedy)
     done = vidaug("augment", made / "manifest", "-o", tmp_path / "out", *FADE)
     advice = "take smaller clips, or fewer processes with -j"
     assert complaint(done) == f"Unable to allocate 3.00 TiB for an array; {advice}"

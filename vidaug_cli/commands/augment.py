@@ -33,12 +33,7 @@ def command(
     ),
     quality: int = option("Of jpeg and video.", type=click.IntRange(1, 100), default=95),
     clips_per_shard: int = option("A multiple of 16, and at least that for each copy of a round.", default=64),
-    workers: int = option(
-        "Processes: on the CPU each renders, for GPUs they decode. 0 takes what cores and memory allow.  [default: 0]",
-        "-j",
-        type=click.IntRange(0),
-        default=0,
-    ),
+    workers: int = options.WORKERS,
     device: str = options.DEVICE,
     limits: options.LimitOptions,
     batch_size: int = option("Clips on the device at a time; speed only.", type=click.IntRange(1), default=4),

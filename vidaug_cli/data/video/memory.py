@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.files import nameless_file
+from vidaug_cli.words import human_bytes
 
 
 class Memory:
@@ -27,12 +28,15 @@ class Memory:
         self._bytes = np.empty(0, np.uint8)
 
     def array(self, shape: tuple[int, ...], start: int = 0) -> NDArray[np.uint8]:
-        """Return the uint8 array that begins at byte `start`."""
+        """Return the uint8 array that begins at byte `start`. Raises MemoryError when there is not so much."""
         end = start + math.prod(shape)
         if len(self._bytes) < end:
-            if os.fstat(self.file).st_size < end:  # never smaller: the other side maps it
-                os.ftruncate(self.file, end)
-            self._bytes = np.frombuffer(mmap.mmap(self.file, end), np.uint8)
+            try:
+                if os.fstat(self.file).st_size < end:  # never smaller: the other side maps it
+                    os.ftruncate(self.file, end)
+                self._bytes = np.frombuffer(mmap.mmap(self.file, end), np.uint8)
+            except (OSError, OverflowError) as error:
+                raise MemoryError(f"Unable to share {human_bytes(end)} of memory") from error
         return self._bytes[start:end].reshape(shape)
 
     def start(self, array: NDArray[np.uint8]) -> int:
