@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
-from vidaug_cli.augment.plan import Group, Plan, read_plan
+from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Cut, clip_shape, draw_cut, draw_mixture
 from vidaug_cli.ops.blend import UNMIXED, frame_weights
 from vidaug_cli.ops.clips import ramp
@@ -83,15 +83,15 @@ def make_clip(plan: Plan, cut: Cut, careful: bool) -> NDArray[np.uint8]:
 def make_shard(out: Path, index: int, folder: Path, careful: bool) -> int:
     """Write one shard of the plan that lies in `out` into `folder`; return the number of clips."""
     plan = read_plan(out)
-    groups: tuple[Group, ...] = plan.shards[index]
-    count = sum(map(len, groups))
+    groups = plan.groups(index)
+    count = len(plan.slots(index))
     shape = (*clip_shape(plan), 3)
     with h5py.File(folder / f"{index}.h5", "w") as file:
         clips = file.create_dataset("clips", (count, *shape), np.uint8, chunks=(1, *shape), fletcher32=True)
         labels = file.create_dataset("labels", (count, len(plan.classes)), np.float32)
         place = 0
-        for group in groups:
-            cuts = [draw_cut(plan, slot) for slot in group]
+        for ring in (ring for group in groups for ring in group):
+            cuts = [draw_cut(plan, slot) for slot in ring]
             made = [make_clip(plan, cut, careful) for cut in cuts]
             for (a, own), (b, partner) in pairwise([*zip(cuts, made, strict=True), (cuts[0], made[0])]):
                 mixture = draw_mixture(plan, a.slot)
@@ -112,5 +112,5 @@ def make_shard(out: Path, index: int, folder: Path, careful: bool) -> int:
 def make_shards(out: Path, folder: Path, processes: int, careful: bool) -> int:
     """Write all shards of the plan that lies in `out` into `folder`; return the number of clips."""
     plan = read_plan(out)
-    tasks = (delayed(make_shard)(out, index, folder, careful) for index in range(len(plan.shards)))
+    tasks = (delayed(make_shard)(out, index, folder, careful) for index in range(plan.shard_count))
     return sum(Parallel(n_jobs=processes)(tasks))

@@ -17,7 +17,8 @@ import pytest
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import Limits
-from vidaug_cli.data.video.reader import probe, read_clip
+from vidaug_cli.data.video.memory import Memory
+from vidaug_cli.data.video.reader import ClipRequest, probe, read_clip, read_clips
 from vidaug_cli.errors import VideoError
 
 FIRST_8 = np.arange(8, dtype=np.int32)
@@ -82,6 +83,37 @@ def test_a_clip_outlives_the_next_call_in_out_or_in_memory_of_its_own(
     other, _ = guard.read_clip(bright, FIRST_8, None, 16)
     assert max(kept.max(), own.max()) < 40
     assert other.min() > 200
+
+
+def test_clips_in_shared_memory_are_decoded_there_by_any_guard(make_video: Callable[..., Path]) -> None:
+    """Without a copy: this process writes nothing. Memory may grow meanwhile, and other arrays are served as ever."""
+    path, memory = make_video("video.avi", frames=20), Memory()
+    requests = [ClipRequest(FIRST_8, None), ClipRequest(FIRST_8 + 5, Crop(x=0, y=0, side=20), flip=True)]
+    wanted, _ = read_clips(path, requests, 16)
+    with Guard(memory=memory) as first, Guard(memory=memory) as second:
+        small = memory.array((2, 8, 16, 16, 3))
+        first.read_clips(path, requests, 16, out=list(small))
+        large = memory.array((100, 8, 16, 16, 3))
+        np.testing.assert_array_equal(large[:2], wanted)
+        for guard, place in ((first, 98), (second, 2)):
+            clips, _ = guard.read_clips(path, requests, 16, out=list(large[place : place + 2]))
+            assert memory.start(clips[0]) == place * small[0].size
+            np.testing.assert_array_equal(large[place : place + 2], wanted)
+        elsewhere = [np.zeros_like(wanted[0]), large[50]]
+        first.read_clips(path, requests, 16, out=elsewhere)
+        np.testing.assert_array_equal(elsewhere, wanted)
+        assert not large[4:50].any()
+        assert not large[51:98].any()
+
+
+@pytest.mark.parametrize("size", [2**60, 2**70])
+def test_more_memory_than_there_is(size: int) -> None:
+    memory = Memory()
+    small = memory.array((4,))
+    with pytest.raises(MemoryError, match=r"Unable to share .* of memory"):
+        memory.array((size,))
+    small[:] = 1
+    assert memory.array((4,)).tolist() == [1] * 4
 
 
 def test_video_errors_arrive_as_they_are(guard: Guard, tmp_path: Path) -> None:

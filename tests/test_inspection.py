@@ -33,7 +33,7 @@ def out(video_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("inspected")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        words = ["-r", "vipriors2020", "--copies", "2", "--keep-original", "--seed", "7"]
+        words = ["-r", "vipriors2020", "--copies", "2", "--keep-original", "--seed", "7", "--clips-per-shard", "96"]
         assert vidaug("augment", video_folder, "-o", folder / "out", *words, *WORDS).code == 0
         yield folder / "out"
 

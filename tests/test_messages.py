@@ -60,7 +60,7 @@ WRONG_OPTIONS = {
     "-r none --device gpu": "no device 'gpu'; auto, cpu, cuda or cuda:N",
     "-r none --device cuda:99": "no device 'cuda:99': torch sees ",
     "-r none --part 4/4": "--part 4/4 should be I/N, with I from 0 to N - 1; such as --part 0/4",
-    "-r none --clips-per-shard 40": "clips_per_shard = 40 should be a multiple of 32, the number of clips that are ",
+    "-r none --clips-per-shard 40": "clips_per_shard = 40 should be a multiple of 16, the number of videos that are ",
     "-r none --frames 0": "clip: frames = 0 should be 1 to 4096",
     "-r none --copies 0": "copies = 0 should be at least 1",
     "-r none --frames many": "Invalid value for '--frames': 'many' is not a valid integer.",
@@ -256,7 +256,7 @@ def test_memory_that_is_not_there(made: Path, tmp_path: Path, monkeypatch: pytes
     def greedy(*_: object) -> None:
         raise MemoryError("Unable to allocate 3.00 TiB for an array")
 
-    monkeypatch.setattr("vidaug_cli.augment.render._pixels", greedy)
+    monkeypatch.setattr("vidaug_cli.augment.pipeline.group_pixels", greedy)
     done = vidaug("augment", made / "manifest", "-o", tmp_path / "out", *FADE)
     advice = "take smaller clips, or fewer processes with -j"
     assert complaint(done) == f"Unable to allocate 3.00 TiB for an array; {advice}"

@@ -35,14 +35,27 @@ from vidaug_cli.files import HOST, abandoned, leftovers, temporary_beside
 from vidaug_cli.recipe.loading import load_recipe
 
 SPEC = ClipSpec(frames=8, size=32)
-WORDS = ["-r", "fademixup", "--frames", "8", "--size", "32", "--clips-per-shard", "32", "-j", "1"]
+WORDS = [
+    "-r",
+    "fademixup",
+    "--frames",
+    "8",
+    "--size",
+    "32",
+    "--clips-per-shard",
+    "48",
+    "--copies-per-round",
+    "1",
+    "-j",
+    "1",
+]
 NOBODY = 2**22 + 1  # a number that Linux gives to no process
 
 
 def plan_of(folder: Path, copies: int = 4, recipe: str = "fademixup") -> Plan:
     """Of the 36 videos: a shard for each copy."""
     rows = tuple(read_input(str(folder)).rows)
-    return Plan(rows=rows, recipe=load_recipe(recipe), spec=SPEC, copies=copies, clips_per_shard=32)
+    return Plan(rows=rows, recipe=load_recipe(recipe), spec=SPEC, copies=copies, copies_per_round=1, clips_per_shard=48)
 
 
 def rendered(plan: Plan, out: Path, part: str = "0/1", **how: Any) -> Report:
@@ -365,7 +378,7 @@ def test_a_decoder_killed_once_is_as_if_it_had_not_been(
     video_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, out, calls = plan_of(video_folder, copies=1), tmp_path / "out", []
-    read = Guard.read_clip
+    read = Guard.read_clips
 
     def killed_once(self: Guard, *args: Any, **how: Any) -> object:
         calls.append(1)
@@ -375,7 +388,7 @@ def test_a_decoder_killed_once_is_as_if_it_had_not_been(
         return read(self, *args, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Guard, "read_clip", killed_once)
+        patch.setattr(Guard, "read_clips", killed_once)
         report = rendered(plan, out)
     assert len(report.failures) == 1
     assert report.failures[0].passing

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vidaug_cli.augment.output import check_place
-from vidaug_cli.augment.plan import DRAWS, GROUP, ORIGINAL, Plan, read_header, read_plan, write_plan
+from vidaug_cli.augment.plan import DRAWS, ORIGINAL, Plan, Ring, read_header, read_plan, write_plan
 from vidaug_cli.augment.render import draw_cut, draw_mixture
+from vidaug_cli.augment.rounds import GROUP
 from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text, select
 from vidaug_cli.data.sampling import ClipSpec
@@ -37,52 +41,119 @@ def plan_of(count: int = 40, **settings: Any) -> Plan:
 
 
 def slots(plan: Plan) -> list[tuple[int, int, int]]:
-    return [(*slot,) for shard in plan.shards for group in shard for slot in group]
+    return [(*slot,) for shard in range(plan.shard_count) for slot in plan.slots(shard)]
 
 
-@given(videos=st.integers(2, 200), copies=st.integers(1, 3), original=st.booleans(), seed=st.integers(0, 2**32 - 1))
-def test_every_video_once_in_every_copy(videos: int, copies: int, original: bool, seed: int) -> None:
-    plan = plan_of(videos, copies=copies, keep_original=original, seed=seed)
+def rings(plan: Plan) -> list[Ring]:
+    return [ring for shard in range(plan.shard_count) for group in plan.groups(shard) for ring in group]
+
+
+ANY: dict[str, Any] = {
+    "videos": st.integers(2, 200),
+    "copies": st.integers(1, 9),
+    "copies_per_round": st.integers(1, 16),
+    "keep_original": st.booleans(),
+    "clips_per_shard": st.sampled_from([16, 32, 64, 96]),
+    "seed": st.integers(0, 2**32 - 1),
+}
+
+
+@given(**ANY)
+def test_every_video_once_in_every_copy(videos: int, **settings: Any) -> None:
+    plan = plan_of(videos, **settings)
     made = slots(plan)
     assert [clip for clip, _, _ in made] == list(range(plan.clips))
-    for copy in [*range(copies), *([ORIGINAL] if original else [])]:
+    for copy in [*range(plan.copies), *([ORIGINAL] if plan.keep_original else [])]:
         assert sorted(row for _, which, row in made if which == copy) == list(range(videos))
 
 
-@given(videos=st.integers(1, 400))
-def test_groups_are_whole_and_a_short_last_one_joins_the_one_before(videos: int) -> None:
-    plan = plan_of(videos, recipe=load_recipe("none"))
-    groups = [group for shard in plan.shards for group in shard]
-    sizes = [len(group) for group in groups]
-    assert sum(sizes) == videos
-    assert all(size == GROUP for size in sizes[:-1])
-    assert sizes[-1] == videos if videos < GROUP else GROUP <= sizes[-1] < 2 * GROUP
-    assert all(len({slot.row for slot in group}) == len(group) for group in groups)  # no clip meets itself
+@given(**ANY)
+def test_shards_hold_whole_groups_of_one_round(videos: int, **settings: Any) -> None:
+    """Groups are even, and of the same videos in each of its copies; where one fills a shard, the shard is as full."""
+    plan = plan_of(videos, **settings)
+    together = max(1, min(plan.copies_per_round, plan.clips_per_shard // GROUP, plan.copies))
+    starts = [*range(0, plan.copies, together)]
+    rounds = [[*range(start, min(start + together, plan.copies))] for start in starts]
+    rounds += [[ORIGINAL]] if plan.keep_original else []
+    found: list[list[int]] = []
+    for shard in range(plan.shard_count):
+        groups = plan.groups(shard)
+        assert plan.rounds.clips(shard) == len(plan.slots(shard)) <= plan.clips_per_shard
+        for group in groups:
+            (copies,) = {tuple(ring[0].copy for ring in group)}
+            assert all(slot.copy == copy for ring, copy in zip(group, copies, strict=True) for slot in ring)
+            assert len({frozenset(slot.row for slot in ring) for ring in group}) == 1
+            assert videos // -(-videos // GROUP) <= len(group[0]) <= GROUP
+            assert all(len({slot.row for slot in ring}) == len(ring) > 1 for ring in group)  # no clip meets itself
+            found += [list(copies)] if list(copies) not in found else []
+        assert len({group[0][0].copy for group in groups}) == 1
+    assert found == rounds
+    with pytest.raises(IndexError):
+        plan.groups(plan.shard_count)
 
 
-def test_shards_hold_whole_groups() -> None:
-    assert [len(shard) for shard in plan_of(320, clips_per_shard=96).shards] == [3, 3, 3, 1]
+def test_shards_are_filled() -> None:
+    def groups(**settings: Any) -> list[int]:
+        plan = plan_of(160, **settings)  # ten groups
+        return [len(plan.groups(shard)) for shard in range(plan.shard_count)]
+
+    assert groups() == [4, 4, 2]
+    assert groups(copies=2) == [2, 2, 2, 2, 2]
+    assert groups(copies=4) == [1] * 10
+    assert groups(copies=4, clips_per_shard=32) == [1] * 20  # of two copies
+    assert groups(copies=5, keep_original=True, clips_per_shard=128) == [2] * 5 + [8, 2] + [8, 2]
 
 
-def test_partners_are_uniform_over_the_data_set() -> None:
-    """Over many seeds every other video is the partner of video 0 about equally often."""
-    counts = dict.fromkeys(range(1, 40), 0)
-    for seed in range(2000):
-        (group,) = plan_of(40, seed=seed).shards[0]
-        place = next(index for index, slot in enumerate(group) if slot.row == 0)
-        counts[group[(place + 1) % len(group)].row] += 1
-    mean = 2000 / 39
-    assert sum((count - mean) ** 2 / mean for count in counts.values()) < 75  # chi-square with 38 degrees, p > 0.0003
+@pytest.mark.parametrize("videos", [5, 17, 33, 40])
+def test_partners_are_uniform_over_the_data_set(videos: int) -> None:
+    """Over many seeds every other video is the partner of a video equally often, in each copy of a round."""
+    tries = 60 * videos
+    counts = np.zeros((2, videos, videos), int)
+    for seed in range(tries):
+        for ring in rings(plan_of(videos, seed=seed, copies=3, copies_per_round=2)):
+            if (copy := ring[0].copy) > 0:  # the second of the first round, and the first of the second
+                own = [slot.row for slot in ring]
+                counts[copy - 1, own, np.roll(own, -1)] += 1
+    assert (counts.sum(1) == tries).all()  # own video once and partner once, in each copy
+    assert (counts.sum(2) == tries).all()
+    mean, others = tries / (videos - 1), ~np.eye(videos, dtype=bool)
+    assert (counts[:, ~others] == 0).all()
+    surprise = [((row[others[video]] - mean) ** 2 / mean).sum() for copy in counts for video, row in enumerate(copy)]
+    freedom = videos - 2
+    assert max(surprise) < freedom + 4.5 * np.sqrt(2 * freedom) + 14  # a chi-square is above it once in 300,000
+    assert np.mean(surprise) == pytest.approx(freedom, abs=5 * np.sqrt(freedom / videos))  # five standard deviations
 
 
-def test_originals_move_no_other_clip() -> None:
-    assert slots(plan_of(copies=2, keep_original=True))[:80] == slots(plan_of(copies=2))
+def test_copies_of_a_group_have_rings_of_their_own() -> None:
+    for group in plan_of(160, copies=4, clips_per_shard=640).groups(0):
+        partners = [dict(zip(own, np.roll(own, -1), strict=True)) for own in ([s.row for s in ring] for ring in group)]
+        for one, other in itertools.combinations(partners, 2):
+            assert sum(one[row] == other[row] for row in one) <= 6  # one of 16 by chance
+
+
+def test_rounds_are_the_same_however_many_copies_come_after_them() -> None:
+    few, many = slots(plan_of(copies=4)), slots(plan_of(copies=8))
+    assert many[: len(few)] == few
+    with_originals = slots(plan_of(copies=4, keep_original=True))
+    assert with_originals[: len(few)] == few
+    assert [row for _, copy, row in with_originals[len(few) :] if copy == ORIGINAL] == list(range(40))
 
 
 def test_another_seed_or_copy_is_another_order() -> None:
-    orders = {tuple(row for _, copy, row in slots(plan_of(copies=2, seed=seed)) if copy == which)
-              for seed in (0, 1) for which in (0, 1)}  # fmt: skip
-    assert len(orders) == 4
+    for together in (1, 2):
+        plans = [plan_of(copies=2, copies_per_round=together, seed=seed) for seed in (0, 1)]
+        orders = {tuple(row for _, copy, row in slots(plan) if copy == which) for plan in plans for which in (0, 1)}
+        assert len(orders) == 4
+
+
+def test_a_plan_of_many_clips_is_never_listed() -> None:
+    """A million videos in 250,000 shards: no matter which one is asked for, at once and in little memory."""
+    rounds = plan_of(copies=10, keep_original=True).rounds_of(1_000_000)
+    started = time.process_time()
+    for shard in (0, 62_499, 62_500, 156_249, 156_250, rounds.shard_count - 1):
+        assert 0 < rounds.clips(shard) <= 64
+    assert sum(map(rounds.clips, range(rounds.shard_count))) == 11_000_000
+    assert time.process_time() - started < 5
 
 
 def test_the_hash_knows_everything_but_where_the_videos_lie() -> None:
@@ -90,8 +161,9 @@ def test_the_hash_knows_everything_but_where_the_videos_lie() -> None:
     moved = replace(plan, rows=tuple(replace(row, root="/elsewhere") for row in plan.rows))
     assert moved.sha256 == plan.sha256
     changes = {
-        "seed": 1, "copies": 2, "keep_original": True, "codec": "jpeg", "quality": 90, "clips_per_shard": 32,
-        "recipe": load_recipe("cutmix"), "spec": ClipSpec(flip=0.4), "rows": rows_of(41), "draws": 2,
+        "seed": 1, "copies": 2, "copies_per_round": 2, "keep_original": True, "codec": "jpeg", "quality": 90,
+        "clips_per_shard": 32,
+        "recipe": load_recipe("cutmix"), "spec": ClipSpec(flip=0.4), "rows": rows_of(41), "draws": DRAWS + 1,
     }  # fmt: skip
     for name, value in changes.items():
         other = replace(plan, **dict[str, Any]({name: value}))
@@ -142,13 +214,13 @@ def test_every_fault_of_a_plan_is_said_with_its_place(tmp_path: Path) -> None:
     assert hint == "make the shards again, in another folder"
 
 
-@pytest.mark.parametrize("videos", [1, 31, 32, 63, 64, 200])
-@pytest.mark.parametrize("settings", [{}, {"copies": 3, "clips_per_shard": 32}, {"keep_original": True, "copies": 4}])
+@pytest.mark.parametrize("videos", [1, 15, 16, 17, 31, 32, 63, 64, 200])
+@pytest.mark.parametrize("settings", [{}, {"copies": 3, "clips_per_shard": 32}, {"keep_original": True, "copies": 9}])
 def test_the_number_of_shards_follows_from_the_number_of_videos(videos: int, settings: dict[str, int]) -> None:
     plan = plan_of(rows=rows_of(videos), recipe=load_recipe("none"), **settings)
-    assert plan.header.shard_count(videos) == len(plan.shards)
-    assert all(plan.shards)  # none is empty, and no clip is lost
-    assert sum(len(group) for shard in plan.shards for group in shard) == plan.clips
+    assert plan.header.rounds_of(videos).shard_count == plan.shard_count
+    assert all(map(plan.groups, range(plan.shard_count)))  # none is empty, and no clip is lost
+    assert len(slots(plan)) == plan.clips
 
 
 def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
@@ -179,12 +251,12 @@ def test_draws_are_those_of_their_format() -> None:
     clips = []
     for recipe in ("vipriors2020", "cutout", "randaugment_mix"):
         plan = plan_of(copies=2, keep_original=True, recipe=load_recipe(recipe), seed=3)
-        for slot in (slot for shard in plan.shards for group in shard for slot in group):
+        for slot in (slot for shard in range(plan.shard_count) for slot in plan.slots(shard)):
             cut, mixture = draw_cut(plan, slot), draw_mixture(plan, slot)
             crop, mixed = vars(cut.sample.crop), mixture and [mixture.op, asdict(mixture.blend)]
             clips.append([slot, cut.frames.tolist(), crop, cut.sample.flip, cut.augment, mixed])
     text = json.dumps(drawn(clips), sort_keys=True)
-    assert (DRAWS, hashlib.sha256(text.encode()).hexdigest()[:16]) == (1, "6d6dce11cb6d79eb")
+    assert (DRAWS, hashlib.sha256(text.encode()).hexdigest()[:16]) == (2, "3e73bec88f64b5bb")
 
 
 def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
@@ -212,7 +284,8 @@ def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
     [
         ({"copies": 0}, "copies = 0 should be at least 1"),
         ({"seed": 2**32}, "seed = 4294967296 should be 0 to 4294967295"),
-        ({"clips_per_shard": 40}, "clips_per_shard = 40 should be a multiple of 32"),
+        ({"clips_per_shard": 40}, "clips_per_shard = 40 should be a multiple of 16"),
+        ({"copies_per_round": 0}, "copies_per_round = 0 should be 1 to 16"),
         ({"quality": 0}, "quality = 0 should be 1 to 100"),
         ({"rows": rows_of(1)}, "mixes two videos and there is only one"),
         ({"rows": (replace(rows_of(1)[0], label=None), *rows_of(3))}, "1 of 4 videos have no label, such as c0/0.mp4"),

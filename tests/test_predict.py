@@ -143,7 +143,7 @@ def test_readings_stay_few_in_memory_and_guards_end(rows: list[Row], monkeypatch
     monkeypatch.setattr("vidaug_cli.data.video.guard.Guard", Watched)
     taken = []
 
-    def wanted() -> Iterator[Reading]:
+    def wanted() -> Iterator[list[Reading]]:
         for reading in readings(CLIP, rows * 50, 10, None):
             taken.append(reading)
             yield reading

@@ -82,8 +82,8 @@ def test_rendering_leaves_torch_its_threads(video_folder: Path, tmp_path: Path) 
 
 def test_parts_together_are_the_whole(video_folder: Path, mixed: Path, tmp_path: Path) -> None:
     plan = make_plan(video_folder, "vipriors2020", "cutout", copies=2, keep_original=True)
-    assert rendered(plan, tmp_path / "out", part=Part.parse("1/2")).shards == 1
-    assert rendered(plan, tmp_path / "out", part=Part.parse("0/2")).shards == 3
+    assert rendered(plan, tmp_path / "out", part=Part.parse("1/2")).shards == 2
+    assert rendered(plan, tmp_path / "out", part=Part.parse("0/2")).shards == 5
     assert shard_bytes(tmp_path / "out") == shard_bytes(mixed)
 
 
@@ -96,12 +96,12 @@ def test_a_rerun_renders_only_what_is_missing(video_folder: Path, mixed: Path, t
     with shard_path(out, 2).open("ab") as file:
         file.truncate(1000)
     (out / "shards" / ".shard-00002.h5.1-abcd.tmp").write_bytes(b"half")
-    assert rendered(plan, out).rendered == 72
+    assert rendered(plan, out).rendered == 48
     assert shard_bytes(out) == shard_bytes(mixed)
 
 
 def test_verify_finds_the_whole_folder_clean(mixed: Path) -> None:
-    assert verify(mixed, workers=1) == ([], 3)
+    assert verify(mixed, workers=1) == ([], 5)
 
 
 def test_every_clip_is_replayed_with_equal_bytes(mixed: Path) -> None:
@@ -200,9 +200,9 @@ def test_records_say_what_was_drawn(video_folder: Path, mixed: Path) -> None:
     plan = make_plan(video_folder, "vipriors2020", "cutout", copies=2, keep_original=True)
     with Shard(shard_path(mixed, 0)) as shard:
         records = [shard.record(index) for index in range(len(shard))]
-    group = plan.shards[0][0]
-    for index, (slot, record) in enumerate(zip(group, records, strict=True)):
-        partner = group[(index + 1) % len(group)]
+    slots = plan.slots(0)
+    partners = [slot for group in plan.groups(0) for ring in group for slot in (*ring[1:], ring[0])]
+    for slot, partner, record in zip(slots, partners, records, strict=True):
         assert (record.clip, record.copy) == (slot.clip, slot.copy)
         assert record.sources == (slot.row, partner.row)
         mixture = draw_mixture(plan, slot)
@@ -256,30 +256,37 @@ def test_jpeg_shards_hold_nearly_the_same_pixels(video_folder: Path, tmp_path: P
 
 @pytest.fixture
 def broken_folder(video_folder: Path, tmp_path: Path) -> tuple[Path, Plan]:
-    """A plan two of whose videos break after they were scanned."""
+    """A plan in two copies, two of whose videos break after they were scanned."""
     folder = tmp_path / "videos"
     shutil.copytree(video_folder, folder)
-    plan = make_plan(folder, "fademixup")
+    plan = make_plan(folder, "fademixup", copies=2)
     (folder / "class_1/video_04.avi").write_bytes(b"not a video any more")
     (folder / "class_2/video_08.avi").unlink()
     return folder, plan
 
 
-def test_a_broken_video_leaves_its_clip_out_and_the_ring_closes(
+def test_a_broken_video_leaves_its_clips_out_and_the_rings_close(
     broken_folder: tuple[Path, Plan], tmp_path: Path
 ) -> None:
     _, plan = broken_folder
-    report = rendered(plan, tmp_path / "out")
-    assert report.clips == 34
-    assert {failure.path for failure in report.failures} == {"class_1/video_04.avi", "class_2/video_08.avi"}
-    lines = (tmp_path / "out" / "failures.jsonl").read_text().splitlines()
+    lost, out = {"class_1/video_04.avi", "class_2/video_08.avi"}, tmp_path / "out"
+    report = rendered(plan, out)
+    assert report.clips == 68
+    clips = [slot.clip for shard in range(3) for slot in plan.slots(shard) if plan.rows[slot.row].path in lost]
+    assert [failure.clip for failure in report.failures] == clips  # one for each clip, in plan order
+    assert {failure.path for failure in report.failures} == lost
+    lines = (out / "failures.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [vars(failure) for failure in report.failures]
-    with Shard(shard_path(tmp_path / "out", 0)) as shard:
-        sources = shard.column("sources")
-    assert sources[:, 1].tolist() == np.roll(sources[:, 0], -1).tolist()
-    assert verify(tmp_path / "out", workers=1)[0] == []
+    for index in range(3):
+        rings = [[slot.row for slot in ring] for group in plan.groups(index) for ring in group]
+        whole = [[row for row in ring if plan.rows[row].path not in lost] for ring in rings]
+        with Shard(shard_path(out, index)) as shard:
+            pairs = [pair for ring in whole for pair in zip(ring, ring[1:] + ring[:1], strict=True)]
+            assert [tuple(pair) for pair in shard.column("sources").tolist()] == pairs
+    assert verify(out, workers=1)[0] == []
+    assert all(result.equal for result in replay_clips(out, None, Engine()))
     rendered(plan, tmp_path / "again", workers=2, batch=5)
-    assert shard_bytes(tmp_path / "again") == shard_bytes(tmp_path / "out")
+    assert shard_bytes(tmp_path / "again") == shard_bytes(out)
 
 
 def test_on_error_fail_stops_at_the_first(broken_folder: tuple[Path, Plan], tmp_path: Path) -> None:
@@ -291,10 +298,11 @@ def test_on_error_fail_stops_at_the_first(broken_folder: tuple[Path, Plan], tmp_
 
 def test_a_group_with_one_good_video_is_not_mixed_with_itself(broken_folder: tuple[Path, Plan], tmp_path: Path) -> None:
     _, plan = broken_folder
-    bad = next(slot for slot in plan.shards[0][0] if plan.rows[slot.row].path == "class_1/video_04.avi")
-    good = next(slot for slot in plan.shards[0][0] if plan.rows[slot.row].path == "class_0/video_00.avi")
+    slots = [slot for shard in range(3) for slot in plan.slots(shard)]
+    bad = next(slot for slot in slots if plan.rows[slot.row].path == "class_1/video_04.avi")
+    good = next(slot for slot in slots if plan.rows[slot.row].path == "class_0/video_00.avi")
     failures: list[Failure] = []
-    (record,) = render_group(plan, Engine(), (good, bad), failures)
+    (record,) = render_group(plan, Engine(), ((good, bad),), failures)
     assert len(failures) == 1
     assert record.sources == (good.row, -1)
     assert record.label.max() == 1
@@ -325,7 +333,9 @@ def test_another_plan_is_refused_and_overwrite_deletes_only_what_it_wrote(video_
         rendered(make_plan(video_folder, "mixup"), out)
     rendered(make_plan(video_folder, "mixup"), out, overwrite=True)
     assert (out / "notes.txt").exists()
-    assert sorted(path.name for path in (out / "shards").iterdir()) == ["mine.h5", "shard-00000.h5", "shard-00000.json"]
+    assert sorted(path.name for path in (out / "shards").iterdir()) == [
+        "mine.h5", "shard-00000.h5", "shard-00000.json", "shard-00001.h5", "shard-00001.json",
+    ]  # fmt: skip
     assert [fault.what for fault in verify(out, workers=1)[0]] == ["is not a shard of this plan"]
 
 

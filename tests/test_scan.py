@@ -34,8 +34,11 @@ class FakeGuard:
 
     opened: list[str]
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, memory: None) -> None:
         self.limits = limits
+
+    def close(self) -> None:
+        pass
 
     def __enter__(self) -> FakeGuard:
         return self

@@ -20,7 +20,7 @@ from console import vidaug
 from vidaug_cli import workers
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.files import alive
-from vidaug_cli.workers import in_processes, why_alone
+from vidaug_cli.workers import at_once, in_processes, why_alone
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
 FADE = ["--frames", "8", "--size", "32", "-r", "fademixup", "--copies", "2", "--clips-per-shard", "32"]
@@ -206,6 +206,71 @@ def test_an_error_ends_the_other_workers() -> None:
 def test_a_killed_worker_is_said_in_a_line() -> None:
     with pytest.raises(VidaugError, match="a worker process was killed, perhaps because memory ran out; take fewer"):
         list(in_processes(suicide, [(), ()], 2))
+
+
+def in_steps(seconds: float, steps: int, fault: str = "") -> Generator[None, None, int]:
+    """Take so long in so many steps, in whatever process this is; note if ended early."""
+    try:
+        for _ in range(steps):
+            time.sleep(seconds / steps)
+            yield
+        if fault:
+            raise ValueError(fault)
+    except GeneratorExit:
+        ENDED.append(os.getpid())
+        raise
+    return os.getpid()
+
+
+def in_one(seconds: float, steps: int, fault: str = "") -> int:
+    return at_once(in_steps, seconds, steps, fault)
+
+
+ENDED: list[int] = []
+
+
+def test_this_process_is_at_work_while_others_start() -> None:
+    """It does the first tasks, and gets results of the others between the steps of its own."""
+    found = list(in_processes(in_one, [(0.1, 10)] * 40, 2, beside=in_steps))
+    assert found[0] == os.getpid()
+    assert len(found) == 40
+    others = set(found) - {os.getpid()}
+    assert len(others) == 1
+    assert gone(others)
+    assert 10 <= found.count(os.getpid()) <= 35
+
+
+def test_tasks_of_two_workers_with_this_process_are_each_done_once() -> None:
+    for count in (1, 2, 3, 5):
+        assert len(list(in_processes(in_one, [(0.0, 1)] * count, 3, beside=in_steps))) == count
+
+
+@pytest.mark.parametrize("faulty", [("x", 1), (0.0, 1, "on purpose")])
+def test_an_error_elsewhere_ends_the_task_of_this_process_soon(faulty: tuple[object, ...]) -> None:
+    ENDED.clear()
+    started = time.monotonic()
+    with pytest.raises((TypeError, ValueError)):  # the first task is another process's, the second is ours
+        list(in_processes(in_one, [faulty, (600.0, 60_000)], 2, beside=in_steps))
+    assert [os.getpid()] == ENDED
+    assert time.monotonic() - started < 30
+
+
+def test_a_killed_worker_ends_the_task_of_this_process_soon() -> None:
+    ENDED.clear()
+    with pytest.raises(VidaugError, match="a worker process was killed"):
+        list(in_processes(suicide_unless, [(os.getpid(),)] * 2, 2, beside=lambda _: in_steps(600, 60_000)))
+    assert [os.getpid()] == ENDED
+
+
+def suicide_unless(pid: int) -> int:
+    if os.getpid() != pid:
+        suicide()
+    return pid
+
+
+def test_an_error_of_this_process_ends_the_others() -> None:
+    with pytest.raises(ValueError, match="on purpose"):
+        list(in_processes(slow, [(1, 600), (2, 600)], 2, beside=lambda *_: in_steps(0, 1, "on purpose")))
 
 
 JOB = """

@@ -72,7 +72,7 @@ def make_shards(
     )
     write_plan(plan, out)
     (out / "shards").mkdir()
-    for index, groups in enumerate(plan.shards[:shards]):
+    for index in range(plan.shard_count)[:shards]:
         header = ShardHeader(
             classes=plan.classes,
             recipe=plan.recipe.text,
@@ -86,7 +86,7 @@ def make_shards(
             device="cpu",
         )
         with ShardWriter(shard_path(out, index), header) as writer:
-            for slot in (slot for group in groups for slot in group):
+            for slot in plan.slots(index):
                 writer.append(_record(plan, slot.row, slot.clip, share))
     return out
 

@@ -22,7 +22,7 @@ from vidaug_cli.words import readable
 COMMANDS = (
     *("scan", "augment", "recipes", "inspect", "verify", "replay", "preview"),
     *("train", "predict", "evaluate", "compare", "sweep", "ensemble", "submit", "score", "cam"),
-    *("sample", "demo"),
+    *("sample", "demo", "bench"),
 )
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143  # and click has 2 for wrong usage, 1 for a broken pipe
 

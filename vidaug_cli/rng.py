@@ -15,6 +15,7 @@ class Step(IntEnum):
     MIX = 2
     AUGMENT = 3  # the first augment op; the next ones count up from here
     NETWORK = 2**16  # what torch draws in an epoch, such as dropout; beyond all augment ops
+    RING = 2**16 + 1  # of one copy of a group of videos, whose number takes the place of the clip
 
 
 def generator(seed: int, copy: int, clip: int, step: int) -> np.random.Generator:

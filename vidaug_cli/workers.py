@@ -6,26 +6,29 @@ workers of one call would end those of every other thread, and of the caller's o
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
+from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import duration
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Stepwise: TypeAlias = Callable[..., Generator[None, None, Result]]  # yields between steps, and returns the result
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 EVERY = 30.0  # seconds from one line of progress to the next at most
@@ -38,6 +41,17 @@ def worker_count(asked: int) -> int:
         warnings.simplefilter("ignore")
         from joblib import cpu_count
     return asked or int(cpu_count())
+
+
+def free_memory() -> float:
+    """Return how many bytes of memory are free, or a container may have, if those are fewer; inf where unknown."""
+    left = []
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        left.append(1024 * float(next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))))
+    with suppress(OSError, ValueError):  # no limit is the word "max"
+        left.append(float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(left, default=math.inf)
 
 
 def why_alone() -> str:
@@ -55,7 +69,13 @@ def why_alone() -> str:
     return ""
 
 
-def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Result]:
+def in_processes(
+    call: Callable[..., Result],
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    *,
+    beside: Stepwise[Result] | None = None,
+) -> Iterator[Result]:
     """Yield `call(*task)` for each task, as the results come, in no order; a single worker is this very process.
 
     Whatever ends the iteration early (an error, Ctrl-C, `close`) ends the workers too. Where there can be none, this
@@ -66,6 +86,8 @@ def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
         call: a function of a module, so that it can be pickled.
         tasks: its arguments, small: paths and numbers, never frames.
         workers: processes, as for `worker_count`.
+        beside: `call` in steps, with which this process is one of the workers: it is at work while the others still
+            start. Between the steps it takes results of the others, or ends; so they should be short.
 
     Raises VidaugError when a worker is killed from outside.
     """
@@ -78,24 +100,48 @@ def in_processes(call: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
         return
     from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), workers - bool(beside)
     ending, end = context.Pipe(duplex=False)
-    with ProcessPoolExecutor(workers, context, _become_worker, (ending,)) as pool, ending, end:
+    with ProcessPoolExecutor(others, context, _become_worker, (ending,)) as pool, ending, end:
+        waiting, left = iter(tasks), len(tasks)
+        running: set[Future[Result]] = set()
+        own: Generator[None, None, Result] | None = None
         try:
-            waiting = iter(tasks)
-            running: set[Future[Result]] = set()
             while True:
+                # A second one for each, so that none waits; but not of the last ones, which the first to be free takes.
+                ahead = others if beside and left <= 2 * workers else 2 * others
                 with _interrupts_blocked():
-                    running |= {pool.submit(call, *task) for task in islice(waiting, 2 * workers - len(running))}
-                if not running:
+                    new = {pool.submit(call, *task) for task in islice(waiting, max(0, ahead - len(running)))}
+                running, left = running | new, left - len(new)
+                if beside and own is None and (task := next(waiting, None)) is not None:
+                    own, left = beside(*task), left - 1
+                if own is None and not running:
                     return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = wait(running, timeout=0 if own else None, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
+                if own:
+                    try:
+                        next(own)
+                    except StopIteration as last:
+                        own = None
+                        yield last.value
         except BrokenProcessPool as error:
             what = "a worker process was killed, perhaps because memory ran out"
             raise VidaugError(what, hint="take fewer with -j; the same command continues") from error
         finally:
             end.send_bytes(b"end")  # nobody takes it out, so that every worker sees it
+            if own:
+                own.close()
+
+
+def at_once(steps: Stepwise[Result], *task: Any) -> Result:
+    """Return the result of `steps(*task)`, done without a pause."""
+    work = steps(*task)
+    while True:
+        try:
+            next(work)
+        except StopIteration as last:
+            return last.value  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def _planned_shards(source: Path) -> int | None:
     except (VidaugError, OSError):  # 'vidaug verify' says why; what lies in the shards can be summed up all the same
         return None
     whole = (hash_rows(rows), header.digest) == (header.manifest_sha256, header.plan_sha256)
-    return header.shard_count(len(rows)) if whole else None
+    return header.rounds_of(len(rows)).shard_count if whole else None
 
 
 def op_names(params: dict[str, Any]) -> list[str]:

@@ -7,14 +7,14 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import gcd
 from pathlib import Path
 
 import numpy as np
 
 from vidaug_cli.augment.lock import lock_file, lock_folder
-from vidaug_cli.augment.plan import Plan, read_header, write_plan
+from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header, write_plan
 from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
 from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
@@ -45,7 +45,7 @@ class Part:
 
     def shards(self, plan: Plan) -> range:
         """Return the shard numbers that are this part's."""
-        return range(self.index, len(plan.shards), self.count)
+        return range(self.index, plan.shard_count, self.count)
 
     def overlaps(self, other: Part) -> bool:
         """Return whether both parts have a shard in common, in a plan with enough of them."""
@@ -57,7 +57,7 @@ WHOLE = Part()
 
 def clips_in(plan: Plan, shards: Iterable[int]) -> int:
     """Return how many clips these shards of the plan hold, if no video fails."""
-    return sum(len(group) for index in shards for group in plan.shards[index])
+    return sum(map(plan.rounds.clips, shards))
 
 
 def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
@@ -97,8 +97,26 @@ def check_start(
     needed, free = plan.bytes * clips_in(plan, todo) // plan.clips - freed, free_bytes(out)
     if todo and needed + RESERVE > free:
         about, spare, left = map(human_bytes, (needed, RESERVE, free))
-        hint = "--codec jpeg takes far less, so do fewer --copies; --force tries anyway"
+        hint = "--codec jpeg or video takes far less, so do fewer --copies; --force tries anyway"
         raise VidaugError(f"needs about {about} and {spare} to spare, and {left} are free", where=out, hint=hint)
+
+
+def fit_codec(plan: Plan, out: Path, *, overwrite: bool = False) -> tuple[Plan, str]:
+    """Return the plan with the first codec whose shards the disk of `out` takes, or else the smallest; and why.
+
+    Where `out` has this plan already, its codec stays. Raises ShardError when what is there cannot be read.
+    """
+    if is_shards(out):
+        again = replace(plan, codec=read_header(out).codec)
+        if not overwrite or not again.header.differences(read_header(out)):
+            return again, f"--codec auto: {again.codec}, with which the folder was begun"
+    old = sum(path.stat().st_size for path in out.glob("shards/shard-[0-9]*.h5"))
+    free = free_bytes(out) + old - RESERVE
+    plans = [replace(plan, codec=codec) for codec in CODEC_SHARE]
+    fits = next((each for each in plans if each.bytes <= free), plans[-1])
+    larger = [f"{each.codec} needs about {human_bytes(each.bytes)}" for each in plans[: plans.index(fits)]]
+    why = f", as {' and '.join(larger)}" if larger else f", about {human_bytes(fits.bytes)}"
+    return fits, f"--codec auto: {fits.codec}{why}, and {human_bytes(max(0, free))} are free to use"
 
 
 @contextmanager
@@ -185,7 +203,7 @@ def write_failures(plan: Plan, out: Path) -> bool:
     """
     with lock_folder(out):
         done = finished(plan, out)
-        if len(done) < len(plan.shards):
+        if len(done) < plan.shard_count:
             return False
         failures = (asdict(failure) for index in sorted(done) for failure in done[index].failures)
         lines = "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in failures)

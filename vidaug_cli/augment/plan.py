@@ -1,5 +1,9 @@
 """The plan: which clips, which partners, which shard. It follows from manifest, recipe, clip spec, seed and copies.
 
+In a round (see `rounds`) the videos are shuffled once and cut into groups. Each copy of a group is a ring of its own:
+its videos in random order, each mixed with the next and the last with the first. So for every single clip all other
+videos of the data set are equally likely as partners.
+
 Nothing here loads torch, so that a folder can be looked into quickly; only `read_plan` makes ops, and loads it.
 """
 
@@ -7,13 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from vidaug_cli.augment.rounds import GROUP, MOST_AT_ONCE, Rounds
 from vidaug_cli.data.kinds import PLAN
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
 from vidaug_cli.data.sampling import ClipSpec, check_rates
@@ -26,10 +33,10 @@ from vidaug_cli.rng import MAX_SEED, Step, generator
 from vidaug_cli.schema import check, from_json, parse
 from vidaug_cli.words import nearest
 
-GROUP = 32  # clips that are mixed among each other, and the least a shard holds
 ORIGINAL = -1  # the copy number of clean clips
-DRAWS = 1  # the format of draws: another number wherever a release makes other clips of the same plan
-JPEG_SHARE = 1 / 7  # of the raw size, an estimate that errs high: real clips took 1/7 to 1/11 at quality 95
+DRAWS = 2  # the format of draws: another number wherever a release makes other clips of the same plan
+# Of the raw size, estimates that err high: at quality 95 real clips took 1/7 to 1/11 as JPEG, 1/10 to 1/40 as video.
+CODEC_SHARE: dict[Codec, float] = {"raw": 1, "jpeg": 1 / 7, "video": 1 / 10}
 AGAIN = "make the shards again, in another folder"
 
 
@@ -41,7 +48,8 @@ class Slot(NamedTuple):
     row: int  # of the manifest
 
 
-Group = tuple[Slot, ...]
+Ring = tuple[Slot, ...]  # a copy of the videos of a group: each is mixed with the next, and the last with the first
+Group = tuple[Ring, ...]  # the same videos in each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,7 @@ class PlanSettings:
 
     seed: int = 0
     copies: int = 1
+    copies_per_round: int = 4  # of a video that is decoded once for them
     keep_original: bool = False
     codec: Codec = "raw"
     quality: int = 95
@@ -58,19 +67,25 @@ class PlanSettings:
 
     def __post_init__(self) -> None:
         whole_groups = self.clips_per_shard > 0 and self.clips_per_shard % GROUP == 0
-        multiple = f"a multiple of {GROUP}, the number of clips that are mixed among each other"
+        multiple = f"a multiple of {GROUP}, the number of videos that are mixed among each other"
         rules = {
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
             "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
+            "copies_per_round": (1 <= self.copies_per_round <= MOST_AT_ONCE, f"1 to {MOST_AT_ONCE}"),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
             "clips_per_shard": (whole_groups, multiple),
         }
         check(self, rules)
 
-    def shard_count(self, videos: int) -> int:
-        """Return how many shards the clips of so many videos fill."""
-        groups = max(1, videos // GROUP) * (self.copies + self.keep_original)
-        return -(-groups // (self.clips_per_shard // GROUP))
+    def rounds_of(self, videos: int) -> Rounds:
+        """Return how the clips of so many videos are divided."""
+        return Rounds(
+            videos=videos,
+            copies=self.copies,
+            copies_per_round=self.copies_per_round,
+            originals=self.keep_original,
+            clips_per_shard=self.clips_per_shard,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,25 +172,38 @@ class Plan(PlanSettings):
         """About what the shards will weigh."""
         pixels = self.spec.frames * self.spec.size**2 * 3
         overhead = 4096 + self.spec.frames * 12 + len(self.classes) * 4
-        return int(self.clips * (pixels * (JPEG_SHARE if self.codec == "jpeg" else 1) + overhead))
+        return int(self.clips * (pixels * CODEC_SHARE[self.codec] + overhead))
 
     @cached_property
-    def shards(self) -> tuple[tuple[Group, ...], ...]:
-        """The groups of each shard. Clean originals come last, so that they move no other clip."""
-        copies = [*range(self.copies), *([ORIGINAL] if self.keep_original else [])]
-        groups = [group for number, copy in enumerate(copies) for group in self._groups(copy, number * len(self.rows))]
-        each = self.clips_per_shard // GROUP
-        return tuple(tuple(groups[each * i : each * (i + 1)]) for i in range(self.shard_count(len(self.rows))))
+    def rounds(self) -> Rounds:
+        """How the clips are divided."""
+        return self.rounds_of(len(self.rows))
 
-    def _groups(self, copy: int, first_clip: int) -> Iterator[Group]:
-        """Yield one copy's videos in random order, cut into groups; a short last group joins the one before."""
-        order = list(range(len(self.rows)))
-        if copy != ORIGINAL:
-            generator(self.seed, copy, 0, Step.SHUFFLE).shuffle(order)
-        slots = [Slot(first_clip + place, copy, row) for place, row in enumerate(order)]
-        starts = range(0, max(1, len(slots) // GROUP) * GROUP, GROUP)
-        for start in starts:
-            yield tuple(slots[start : None if start == starts[-1] else start + GROUP])
+    @property
+    def shard_count(self) -> int:
+        """How many shards there are."""
+        return self.rounds.shard_count
+
+    def groups(self, shard: int) -> tuple[Group, ...]:
+        """Return the groups of shard number `shard`; its clips are numbered ring by ring."""
+        part = self.rounds.part(shard)
+        copies = [copy if copy < self.copies else ORIGINAL for copy in part.copies]
+        order = _order(self.seed, copies[0], len(self.rows))
+        clip = part.copies.start * len(order) + self.rounds.start(part.groups.start) * len(copies)
+        groups = []
+        for number in part.groups:
+            videos, rings = order[self.rounds.start(number) : self.rounds.start(number + 1)], []
+            for copy in copies:
+                rng = None if copy == ORIGINAL else generator(self.seed, copy, number, Step.RING)
+                rows = rng.permutation(videos) if rng else videos
+                rings.append(tuple(Slot(clip + place, copy, row) for place, row in enumerate(rows.tolist())))
+                clip += len(rows)
+            groups.append(tuple(rings))
+        return tuple(groups)
+
+    def slots(self, shard: int) -> list[Slot]:
+        """Return the clips of shard number `shard` in their order."""
+        return [slot for group in self.groups(shard) for ring in group for slot in ring]
 
     @cached_property
     def header(self) -> PlanHeader:
@@ -208,6 +236,12 @@ class Plan(PlanSettings):
     def sha256(self) -> str:
         """The hash of all that decides a byte, in hexadecimal."""
         return self.header.plan_sha256
+
+
+@lru_cache(maxsize=2)  # shards of one round mostly come one after the other
+def _order(seed: int, copy: int, videos: int) -> NDArray[np.int64]:
+    """Return the rows in the order of the round that begins with `copy`."""
+    return np.arange(videos) if copy == ORIGINAL else generator(seed, copy, 0, Step.SHUFFLE).permutation(videos)
 
 
 def _settings_of(source: PlanSettings) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from vidaug_cli.augment.inspect import op_names
@@ -35,11 +36,16 @@ def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
 def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
     """Return the first clips that the plan would make. Raises VidaugError when no video can be read."""
     failures: list[Failure] = []
-    group = plan.shards[0][0][: count + 1]  # one clip more than is shown, as the partner of the last
-    records = list(render_group(plan, engine, group, failures))[:count]
-    if not records:
+    strips: list[Strip] = []
+    for group in (group for shard in range(plan.shard_count) for group in plan.groups(shard)):
+        ring = group[0][: count - len(strips) + 1]  # one clip more than is shown, as the partner of the last
+        records = islice(render_group(plan, engine, (ring,), failures), count - len(strips))
+        strips += [_strip(plan, replace(record, video=record.video.copy())) for record in records]
+        if len(strips) == count:
+            break
+    if not strips:
         raise VidaugError(failures[0].reason, where=failures[0].path)
-    return [_strip(plan, record) for record in records]
+    return strips
 
 
 def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance]) -> Iterator[Strip]:

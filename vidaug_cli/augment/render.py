@@ -1,25 +1,26 @@
-"""One shard: decode -> device -> ops -> file."""
+"""The clips of a group: decode -> device -> ops."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
+from operator import getitem
 from threading import get_ident
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int32, UInt8
 
-from vidaug_cli.augment.output import to_retry
-from vidaug_cli.augment.plan import GROUP, ORIGINAL, Group, Plan, Slot, shared_plan
+from vidaug_cli.augment.plan import ORIGINAL, Group, Plan, Slot
+from vidaug_cli.augment.rounds import GROUP
 from vidaug_cli.data.sampling import Sample, clean_sample, draw_sample, frame_numbers
-from vidaug_cli.data.shard.format import DeviceKind, DoneRecord, Failure, Record, done_path, read_done, shard_path
-from vidaug_cli.data.shard.writer import ShardWriter
+from vidaug_cli.data.shard.format import DeviceKind, Failure, Record
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.memory import Memory
+from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
@@ -28,8 +29,9 @@ from vidaug_cli.recipe.recipe import Mixture
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.schema import parse
 
-OnError = Literal["skip", "fail"]
+Frames = UInt8[np.ndarray, "frames height width 3"]
 Pixels = UInt8[np.ndarray, "clips frames height width 3"]
+GroupPixels = UInt8[np.ndarray, "rings clips frames height width 3"]
 
 
 class Cut(NamedTuple):
@@ -55,10 +57,18 @@ class Engine:
         return "cuda" if self.device.startswith("cuda") else "cpu"
 
 
+def thread_guard(limits: Limits) -> tuple[Guard, Memory]:
+    """Return this thread's decoder and the memory for its clips.
+
+    They are kept from shard to shard: a start costs as much as several clips, and new memory is slow at first touch.
+    """
+    return _guard(limits, get_ident())
+
+
 @lru_cache(maxsize=4)
-def _guard(limits: Limits, thread: int) -> Guard:
-    """Return this thread's decoder, kept from shard to shard: starting one costs as much as several clips."""
-    return Guard(limits)
+def _guard(limits: Limits, thread: int) -> tuple[Guard, Memory]:
+    memory = Memory()
+    return Guard(limits, memory), memory
 
 
 def draw_cut(plan: Plan, slot: Slot) -> Cut:
@@ -86,60 +96,110 @@ def clip_shape(plan: Plan) -> Shape:
     return Shape(plan.spec.frames, plan.spec.size, plan.spec.size)
 
 
-def decode(plan: Plan, engine: Engine, cut: Cut, out: UInt8[np.ndarray, "frames height width 3"]) -> Cut:
-    """Put the pixels of `cut` into `out`, uint8 (T, H, W, 3).
+def decode(plan: Plan, guard: Guard, cuts: Sequence[Cut], out: Sequence[Frames]) -> list[Cut]:
+    """Put the pixels of all cuts of one video into `out`, uint8 (T, H, W, 3) each; the video is decoded once.
 
-    Of a video whose manifest row is an estimate, these may be others. Raises VideoError when the video cannot be read
-    or is no longer what was scanned.
+    Returns the cuts with the frames that were taken: of a video whose manifest row is an estimate, these may be others.
+    Raises VideoError when the video cannot be read or is no longer what was scanned, be it for one of the cuts.
     """
-    row, sample, guard = plan.rows[cut.slot.row], cut.sample, _guard(engine.limits, get_ident())
-    _, taken = guard.read_clip(row, cut.frames, sample.crop, plan.spec.size, flip=sample.flip, out=out)
-    return cut._replace(frames=taken)
+    row = plan.rows[cuts[0].slot.row]
+    requests = [ClipRequest(cut.frames, cut.sample.crop, cut.sample.flip) for cut in cuts]
+    _, taken = guard.read_clips(row, requests, plan.spec.size, out=out)
+    return [cut._replace(frames=frames) for cut, frames in zip(cuts, taken, strict=True)]
+
+
+class Gathering:
+    """A group while its videos are decoded, each on its own and in any thread; then its clips.
+
+    Args:
+        plan: what the group is of.
+        group: its rings.
+        pixels: for each ring room for its clips and one more.
+    """
+
+    def __init__(self, plan: Plan, group: Group, pixels: GroupPixels) -> None:
+        self.plan, self.group, self.pixels = plan, group, pixels
+        self._places = [{slot.row: place for place, slot in enumerate(ring)} for ring in group]
+        self._rings: list[list[Cut | None]] = [[None] * len(ring) for ring in group]
+        self._lost: list[Failure] = []
+
+    @property
+    def rows(self) -> list[int]:
+        """The videos, as rows of the manifest."""
+        return [*self._places[0]] if self.group else []
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The clips of videos that could not be decoded, in plan order."""
+        return sorted(self._lost, key=lambda failure: failure.clip)
+
+    def decode(self, guard: Guard, row: int) -> None:
+        """Draw and decode the clips of one video. One that fails is left out of all rings."""
+        at = [place[row] for place in self._places]
+        slots = [ring[place] for ring, place in zip(self.group, at, strict=True)]
+        try:
+            cuts = decode(
+                self.plan, guard, [draw_cut(self.plan, slot) for slot in slots], [*map(getitem, self.pixels, at)]
+            )
+            for ring, place, cut in zip(self._rings, at, cuts, strict=True):
+                ring[place] = cut
+        except VideoError as error:
+            self._lost += [failure_of(self.plan, slot, error) for slot in slots]
+
+    def clips(self, engine: Engine) -> Iterator[Record]:
+        """Yield the clips in plan order, in each ring a clip mixed with the next and the last with the first.
+
+        On the CPU, the pixels of a record are good until those of the group are written over.
+        """
+        with within_memory(engine.device, engine.batch):
+            for ring, pixels in zip(self._rings, self.pixels, strict=False):
+                yield from _mixed_ring(self.plan, engine, ring, pixels)
 
 
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
-    """Yield the clips of one group in plan order, each mixed with the next and the last with the first.
+    """Yield the clips of one group as `Gathering` does, with those of videos that fail added to `failures`.
 
-    Videos that fail are left out before that, and added to `failures`. The pixels of a record are good until this
-    thread renders its next group.
+    The pixels of a record are good until this thread renders its next group.
     """
-    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[: len(group) + 1]
-    cuts: list[Cut] = []
-    for slot in group:
-        try:
-            cuts.append(decode(plan, engine, draw_cut(plan, slot), pixels[len(cuts)]))
-        except VideoError as error:
-            failures.append(_failure(plan, slot, error))
+    guard, memory = thread_guard(engine.limits)
+    gathering = Gathering(plan, group, group_pixels(plan, memory, len(group)))
+    for row in gathering.rows:
+        gathering.decode(guard, row)
+    failures += gathering.failures
+    yield from gathering.clips(engine)
+
+
+def group_pixels(plan: Plan, memory: Memory, rings: int = 0, groups: int = 1) -> GroupPixels:
+    """Return room in `memory` for groups of so many rings, or as most have, with room for one clip more in each."""
+    rings = groups * max(plan.rounds.at_once, rings)
+    return memory.array((rings, GROUP + 1, *clip_shape(plan), 3))
+
+
+def _mixed_ring(plan: Plan, engine: Engine, ring: Sequence[Cut | None], pixels: Pixels) -> Iterator[Record]:
+    """Yield the clips whose pixels lie in order in `pixels`, with room for one more, augmented and mixed."""
+    there = [place for place, cut in enumerate(ring) if cut]
+    cuts = [cut for cut in ring if cut]
     if not cuts:
         return
-    with within_memory(engine.device, engine.batch):
-        yield from _mixed_group(plan, engine, cuts, pixels)
-
-
-def _mixed_group(plan: Plan, engine: Engine, cuts: list[Cut], pixels: Pixels) -> Iterator[Record]:
-    """Yield the clips whose pixels lie in order in `pixels`, with room for one more, augmented and mixed."""
+    if len(cuts) < len(ring):  # the others move together
+        pixels[: len(cuts)] = pixels[there]
     video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
     mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
     starts = range(0, len(cuts), engine.batch)
     for start in starts if plan.recipe.augment else ():
         part = slice(start, min(start + engine.batch, len(cuts)))
         video[part] = plan.recipe.apply_augment(video[part], [cut.augment for cut in cuts[part]])
-    ring = [*cuts, cuts[0]]
+    following = [*cuts, cuts[0]]
     video[-1] = video[0]
     for start in starts:
         part, with_next = slice(start, start + engine.batch), slice(start, start + engine.batch + 1)
-        yield from _mix_neighbours(plan, video[with_next], ring[with_next], mixtures[part])
+        yield from _mix_neighbours(plan, video[with_next], following[with_next], mixtures[part])
 
 
-def _failure(plan: Plan, slot: Slot, error: VideoError) -> Failure:
+def failure_of(plan: Plan, slot: Slot, error: VideoError) -> Failure:
+    """Return that a clip is left out, and why."""
     path = plan.rows[slot.row].name
     return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason, passing=error.passing)
-
-
-@lru_cache(maxsize=1)
-def _pixels(clips: int, shape: Shape, thread: int) -> Pixels:
-    """Return this thread's memory for a group, which is kept: new memory is slow at first touch, page by page."""
-    return np.empty((clips, *shape, 3), np.uint8)
 
 
 def _mix_neighbours(
@@ -191,73 +251,12 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     """
     mixed, stored = record.params["mix"], [record.params["own"], record.params["partner"] or record.params["own"]]
     cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
+    guard, _ = thread_guard(engine.limits)
     pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
     for cut, out in zip(cuts, pixels, strict=True):
-        decode(plan, engine, cut, out)
+        decode(plan, guard, [cut], [out])
     mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     with within_memory(engine.device, 1):
         video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
         (again,) = _mix_neighbours(plan, video, cuts, [mixture])
     return again
-
-
-def render_shard(plan: Plan, out: Path, index: int, engine: Engine, on_error: OnError = "skip") -> DoneRecord:
-    """Write one whole shard and its done record, and return that. The same plan and index always give the same bytes.
-
-    Raises VideoError for the first video that fails, when `on_error` is "fail".
-    """
-    path = shard_path(out, index)
-    with ShardWriter(path, plan.shard_header(index, engine.kind)) as writer:
-        for group in plan.shards[index]:
-            for record in render_group(plan, engine, group, writer.failures):
-                writer.append(record)
-            if writer.failures and on_error == "fail":
-                raise _first_failure(writer.failures)
-    return read_done(done_path(path))
-
-
-def _first_failure(failures: Sequence[Failure]) -> VideoError:
-    """Return what ends a run in which no video may fail."""
-    return VideoError(failures[0].reason, where=failures[0].path, hint="--on-error skip leaves it out")
-
-
-def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
-    """Try the clips again that were left out of a finished shard: those that may be readable by now, or `every` one.
-
-    Where none of them is, the shard stays as it is, and its record with the reasons of today is returned; None where
-    the shard has to be made anew.
-    """
-    slots = {slot.clip: slot for group in plan.shards[done.shard] for slot in group}
-    pixels = _pixels(2 * GROUP, clip_shape(plan), get_ident())[0]
-    failures = {failure.clip: failure for failure in done.failures}
-    for failure in to_retry(done, every):
-        try:
-            decode(plan, engine, draw_cut(plan, slots[failure.clip]), pixels)
-            return None
-        except VideoError as error:
-            failures[failure.clip] = _failure(plan, slots[failure.clip], error)
-    again = replace(done, failures=tuple(failures.values()))
-    if again != done:
-        again.write(done_path(shard_path(out, done.shard)))
-    return again
-
-
-def finish_shard(
-    out: Path, sha256: str, engine: Engine, on_error: OnError, retry_failed: bool, index: int, done: DoneRecord | None
-) -> DoneRecord:
-    """Render one shard of the plan in `out`, in a worker process or in this one, and return its record.
-
-    Of one that is `done`, the clips that were left out are tried first, and where all fail again the shard stays.
-    """
-    if engine.device == "cuda":  # a worker cannot be pinned to a GPU, so the GPUs share the shards
-        engine = replace(engine, device=f"cuda:{index % torch.cuda.device_count()}")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the workers share the cores
-    try:
-        plan = shared_plan(out, sha256)
-        kept = retry(plan, out, done, engine, every=retry_failed) if done else None
-        if kept and on_error == "fail":
-            raise _first_failure(kept.failures)
-        return kept or render_shard(plan, out, index, engine, on_error)
-    finally:
-        torch.set_num_threads(threads)  # training may follow, and its sums depend on it

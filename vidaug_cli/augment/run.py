@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from vidaug_cli.augment import output
+from vidaug_cli.augment.finish import finish_all
 from vidaug_cli.augment.output import WHOLE, Part
+from vidaug_cli.augment.pipeline import OnError
 from vidaug_cli.augment.plan import Plan, shared_plan
-from vidaug_cli.augment.render import Engine, OnError, finish_shard, render_group
+from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import Failure
 from vidaug_cli.words import count, duration, human_bytes, printable
-from vidaug_cli.workers import Progress, in_processes
+from vidaug_cli.workers import Progress
 
 LISTED = 20  # failures that are named one by one
-TRIAL = 8  # clips that are rendered to estimate the time
+TRIAL = 16  # about how many clips are rendered to estimate the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +97,8 @@ def run(
         kept = {record.sha256 for record in done.values()}
         todo = output.to_do(plan, part, done, retry_failed=retry_failed)
         shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
-        call = partial(finish_shard, out, plan.sha256, engine, on_error, retry_failed)
-        records = in_processes(call, [(index, done.get(index)) for index in todo], workers)
+        tasks = [(index, done.get(index)) for index in todo]
+        records = finish_all(out, plan.sha256, engine, on_error, retry_failed, workers, tasks)
         total = output.clips_in(plan, part.shards(plan))
         with Progress(total, "clip", "augment", done=total - output.clips_in(plan, todo), show=progress) as bar:
             for record in records:
@@ -111,7 +112,7 @@ def run(
         classes=len(set(plan.labels)),
         clips=sum(record.clips for record in made.values()),
         shards=len(made),
-        planned_shards=len(plan.shards),
+        planned_shards=plan.shard_count,
         bytes=sum(record.bytes for record in made.values()),
         seconds=time.monotonic() - started,
         extremes=Extremes.sum(record.extremes for record in made.values()),
@@ -144,7 +145,9 @@ def estimate(
     output.check_start(plan, out, part, overwrite=overwrite, force=True)
     shards = part.shards(plan)
     clips = output.clips_in(plan, shards)
-    trial = plan.shards[shards[0]][0][:TRIAL] if shards else ()
+    group = plan.groups(shards[0])[0] if shards else ()
+    videos = {slot.row for slot in group[0][: max(2, TRIAL // len(group))]} if group else set()
+    trial = tuple(tuple(slot for slot in ring if slot.row in videos) for ring in group)
     for _ in range(2):  # the first time pays for starting up
         started = time.monotonic()
         made = len(list(render_group(plan, engine, trial, [])))

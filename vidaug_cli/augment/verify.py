@@ -35,7 +35,7 @@ def verify(out: Path, *, deep: bool = True, workers: int = 0, progress: bool = F
         raise ShardError(other, where=out, hint="verify it with that release")
     plan = read_plan(out)
     shared_plan.cache_clear()
-    paths = [shard_path(out, index) for index in range(len(plan.shards))]
+    paths = [shard_path(out, index) for index in range(plan.shard_count)]
     checked = in_processes(partial(_verify_shard, out, plan.sha256, deep), [(i,) for i in range(len(paths))], workers)
     faults = dict(track(checked, len(paths), "shard", "verify", show=progress))
     strangers = sorted(set((out / "shards").glob("*.h5")) - set(paths))
@@ -59,7 +59,7 @@ def _verify_shard(out: Path, sha256: str, deep: bool, index: int) -> tuple[int, 
 
 def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Iterator[str]:
     """Yield in what a shard that is whole in itself is not the one that the plan says."""
-    wanted = [slot for group in plan.shards[index] for slot in group if slot.clip not in left_out]
+    wanted = [slot for slot in plan.slots(index) if slot.clip not in left_out]
     with Shard(path) as shard:
         planned = vars(plan.shard_header(index, shard.header.device))
         yield from (f"{name} is not the plan's" for name, value in vars(shard.header).items() if planned[name] != value)

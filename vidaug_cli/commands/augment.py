@@ -20,13 +20,19 @@ def command(
     out: Path = out_option("Folder for the shards.", example="shards"),
     recipe: options.RecipeOptions,
     copies: int = option("Clips made of each video.", type=click.IntRange(0), default=1),
+    copies_per_round: int = option(
+        "Copies of a video that are made from one pass of the decoder.", type=click.IntRange(1, 16), default=4
+    ),
     keep_original: bool = option("One clean clip of each video besides the copies."),
     seed: int = options.SEED,
     clip: options.ClipOptions,
     choice: options.InputOptions,
-    codec: Literal["raw", "jpeg"] = option("raw is exact and fast; jpeg is far smaller.", default="raw"),
-    quality: int = option("JPEG quality.", type=click.IntRange(1, 100), default=95),
-    clips_per_shard: int = option("A multiple of 32; without effect on the clips.", default=64),
+    codec: Literal["raw", "jpeg", "video", "auto"] = option(
+        "raw is exact and fast; jpeg is far smaller; video (H.264) smallest; auto: the first that the disk takes.",
+        default="raw",
+    ),
+    quality: int = option("Of jpeg and video.", type=click.IntRange(1, 100), default=95),
+    clips_per_shard: int = option("A multiple of 16, and at least that for each copy of a round.", default=64),
     workers: int = options.WORKERS,
     device: str = options.DEVICE,
     limits: options.LimitOptions,
@@ -53,7 +59,8 @@ def command(
     vidaug augment videos -o shards --recipe fademixup --copies 4
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
-    from vidaug_cli.augment.output import Part, check_start
+    from vidaug_cli.augment.finish import choose_workers
+    from vidaug_cli.augment.output import Part, check_start, fit_codec
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
     from vidaug_cli.recipe.notes import FEW_VIDEOS, caution_notes
@@ -67,8 +74,9 @@ def command(
         spec=clip.spec(),
         seed=seed,
         copies=copies,
+        copies_per_round=copies_per_round,
         keep_original=keep_original,
-        codec=codec,
+        codec="raw" if codec == "auto" else codec,
         quality=quality,
         clips_per_shard=clips_per_shard,
     )
@@ -77,6 +85,12 @@ def command(
         report.note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}")
     if copies and len(plan.rows) < FEW_VIDEOS:
         report.note(*caution_notes(plan.recipe.cautions, 0))
+    if codec == "auto":
+        plan, chosen = fit_codec(plan, out, overwrite=overwrite)
+        report.note(chosen)
+    if not workers:
+        processes, chosen = choose_workers(plan, engine, processes)
+        report.note(chosen)
     if dry_run:
         expected = estimate(plan, out, engine, processes, part=share, overwrite=overwrite)
         report.print(expected, expected.text)

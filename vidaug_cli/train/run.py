@@ -52,9 +52,9 @@ class ShardFolders:
     def __init__(self, folders: Sequence[Path], hold_out: HoldOut | None = None) -> None:
         self.folders, self.plans = folders, [read_plan(folder) for folder in folders]
         for folder, plan in zip(folders, self.plans, strict=True):
-            there = len(finished_shards(folder).keys() & set(range(len(plan.shards))))
-            if there < len(plan.shards):
-                what = f"holds {there} of {len(plan.shards)} shards"
+            there = len(finished_shards(folder).keys() & set(range(plan.shard_count)))
+            if there < plan.shard_count:
+                what = f"holds {there} of {plan.shard_count} shards"
                 raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
         self.spec = self.plans[0].spec  # what a clip is
         self.dataset = ShardDataset(folders, with_weights=True)
@@ -307,7 +307,7 @@ def held_videos(run: TrainingRun, root: Path | None = None) -> list[Row]:
     Raises VidaugError when none of them is there and their clips are yet to be rendered.
     """
     rows, clips = run.shards.held_rows, run.validation_folder
-    rendered = is_shards(clips) and len(finished_shards(clips)) == len(read_plan(clips).shards)
+    rendered = is_shards(clips) and len(finished_shards(clips)) == read_plan(clips).shard_count
     return rows if rendered else relocate(rows, root)
 
 

@@ -31,10 +31,15 @@ class Extremes:
 
     @classmethod
     def of(cls, video: UInt8[np.ndarray, "frames height width 3"]) -> Self:
-        """Return the count of one clip."""
+        """Return the count of one clip. Looks at no more frames than it takes to be sure: mostly one in sixteen."""
         nearly = NEARLY * video.size
-        black = np.count_nonzero(video < DARK) > nearly
-        return cls(near_black=int(black), near_white=int(not black and np.count_nonzero(video > LIGHT) > nearly))
+        black = white = video.size  # levels that may be so, each frame looked at taking away those that are not
+        for frame in video:
+            black -= frame.size - np.count_nonzero(frame < DARK)
+            white -= frame.size - np.count_nonzero(frame > LIGHT)
+            if max(black, white) <= nearly:
+                break
+        return cls(near_black=int(black > nearly), near_white=int(black <= nearly < white))
 
     @classmethod
     def sum(cls, counts: Iterable[Self | None]) -> Self | None:

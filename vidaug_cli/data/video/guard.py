@@ -6,7 +6,6 @@ needs no `if __name__ == "__main__"` and works inside any worker. Pixels come ba
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import subprocess
@@ -19,7 +18,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice
+from math import prod
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
@@ -32,9 +32,9 @@ from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.errors import VidaugError, VideoError
-from vidaug_cli.files import nameless_file
 
 T = TypeVar("T")
 Task = TypeVar("Task")
@@ -55,12 +55,17 @@ class Guard(AbstractContextManager["Guard"]):
     What counts is the child's own CPU time, which says the same on a busy machine; the clock only ends one that waits
     for ever, for a network that is gone.
 
+    Args:
+        limits: what one video may cost.
+        memory: clips that are wanted in arrays of it are put there by the child itself, without a copy; guards may
+            share it.
+
     The child starts with the first call, and again after one that killed it. It ends with `close`, with the `with`
     block, or with this process, however that dies. Serves one thread at a time.
     """
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits = LIMITS, memory: Memory | None = None) -> None:
+        self.limits, self.memory = limits, memory
         self._end: Callable[[], object] | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -92,14 +97,21 @@ class Guard(AbstractContextManager["Guard"]):
         if self._end is None:
             self._start()
         path = video.file if isinstance(video, Row) else video
-        clips = self._pixels.clips(requests, size)
-        taken = self._call(_read_clips, path, requests, size, self.limits, self._pixels.file, times=len(requests))
+        shapes = [(len(request.frames), size, size, 3) for request in requests]
+        memory, clips = self.memory, list(out or ())
+        starts = [memory.start(clip) for clip in clips] if memory else []
+        if copied := memory is None or -1 in starts or [clip.shape for clip in clips] != shapes:
+            memory, starts = self._pixels, [0, *accumulate(map(prod, shapes[:-1]))]
+            clips = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
+        taken = self._call(_read_clips, path, requests, size, self.limits, memory.file, starts, times=len(requests))
         if isinstance(video, Row):
             for request, numbers in zip(requests, taken, strict=True):
                 short = video.probe == "full" and not np.array_equal(numbers, request.frames)
                 if short or numbers.min() < video.first:
                     what = f"has {numbers.max() + 1} frames where the manifest says {video.first + video.frames}"
                     raise VideoError(what, where=video.name, hint="scan it again")
+        if not copied:
+            return clips, taken
         results = [np.empty_like(clip) for clip in clips] if out is None else list(out)
         for result, clip in zip(results, clips, strict=True):
             result[...] = clip
@@ -151,11 +163,14 @@ class Guard(AbstractContextManager["Guard"]):
         limits = str(self.limits.seconds), str(self.limits.patience)
         try:
             ours, theirs = Pipe()
-            self._link, self._pixels = ours, _Pixels(nameless_file())
+            self._link, self._pixels = ours, Memory()
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
-                    pass_fds=(theirs.fileno(), self._pixels.file),  # under the same numbers
+                    pass_fds=(
+                        theirs.fileno(),
+                        *(memory.file for memory in (self._pixels, self.memory) if memory),
+                    ),  # under the same numbers
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     process_group=0,  # Ctrl-C is the parent's to answer
@@ -172,12 +187,47 @@ class Guard(AbstractContextManager["Guard"]):
             raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
 
 
+class Decoders(AbstractContextManager["Decoders"]):
+    """Threads that decode, each with a guard of its own; at the end of the block all that still runs is ended.
+
+    Args:
+        workers: threads, and decoding processes, at least 1.
+        limits: what one video may cost.
+        memory: as for `Guard`, of all together.
+    """
+
+    def __init__(self, workers: int, limits: Limits, memory: Memory | None = None) -> None:
+        self.workers = workers
+        self._pool = ThreadPoolExecutor(workers)
+        self._guards: SimpleQueue[Guard] = SimpleQueue()
+        self._stack = ExitStack()
+        guards = [Guard(limits, memory) for _ in range(workers)]
+        for guard in guards:
+            self._guards.put(self._stack.enter_context(guard))  # again, if a thread started it meanwhile
+        self._stack.callback(self._pool.shutdown)
+        for guard in guards:
+            self._stack.callback(guard.close)  # what still runs ends with its guard's process
+        self._stack.callback(self._pool.shutdown, wait=False, cancel_futures=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def submit(self, call: Callable[[Guard, Task], T], task: Task) -> Future[T]:
+        """Have a thread call `call(guard, task)`."""
+        return self._pool.submit(self._run, call, task)
+
+    def _run(self, call: Callable[[Guard, Task], T], task: Task) -> T:
+        guard = self._guards.get()
+        try:
+            return call(guard, task)
+        finally:
+            self._guards.put(guard)
+
+
 def decode_each(
     call: Callable[[Guard, Task], T], tasks: Iterable[Task], workers: int, limits: Limits, *, ordered: bool
 ) -> Generator[tuple[Task, T | VideoError], None, None]:
     """Yield each task with what `call(guard, task)` returns, or with the VideoError that it raises.
-
-    Each thread has a guard of its own, and hands it to `call`.
 
     At most `workers` + 1 tasks are begun whose results are not yet taken. Whatever ends the iteration early (another
     error of `call`, Ctrl-C, `close`) ends the decoding processes too.
@@ -185,30 +235,22 @@ def decode_each(
     Args:
         call: what to do; it runs in a thread.
         tasks: taken from the iterable one by one, when there is room.
-        workers: threads, and decoding processes, at least 1.
+        workers: as for `Decoders`.
         limits: what one video may cost.
         ordered: results in the order of the tasks, and not as they come.
     """
-    guards: SimpleQueue[Guard] = SimpleQueue()
 
-    def run(task: Task) -> tuple[Task, T | VideoError]:
-        guard = guards.get()
+    def run(guard: Guard, task: Task) -> tuple[Task, T | VideoError]:
         try:
             return task, call(guard, task)
         except VideoError as error:
             return task, error
-        finally:
-            guards.put(guard)
 
-    with ExitStack() as stack:
-        for _ in range(workers):
-            guards.put(stack.enter_context(Guard(limits)))
-        pool = ThreadPoolExecutor(workers)
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # what still runs ends with its guard's process
+    with Decoders(workers, limits) as decoders:
         waiting = iter(tasks)
         running: list[Future[tuple[Task, T | VideoError]]] = []
         while True:
-            running += [pool.submit(run, task) for task in islice(waiting, workers + 1 - len(running))]
+            running += [decoders.submit(run, task) for task in islice(waiting, workers + 1 - len(running))]
             if not running:
                 return
             done = running[:1] if ordered else wait(running, return_when=FIRST_COMPLETED).done
@@ -217,9 +259,9 @@ def decode_each(
                 yield future.result()
 
 
-def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: _Pixels) -> None:
+def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: Memory) -> None:
     link.close()
-    os.close(pixels.file)
+    pixels.close()
     process.kill()
     process.wait()
 
@@ -268,30 +310,14 @@ def _answer(function: Callable[..., T], *args: Any) -> tuple[Exception | None, T
         return error, None
 
 
-class _Pixels:
-    """Memory of parent and child: a file without a name, which is gone with its last user."""
-
-    def __init__(self, file: int) -> None:
-        self.file = file
-        self.memory: mmap.mmap | None = None
-
-    def clips(self, requests: Sequence[ClipRequest], size: int) -> list[NDArray[np.uint8]]:
-        """Return the places of clips, uint8 (T, size, size, 3), one behind the other."""
-        lengths = [len(request.frames) for request in requests]
-        total = sum(lengths) * size * size * 3
-        if self.memory is None or len(self.memory) < total:
-            if os.fstat(self.file).st_size < total:  # never smaller: the other side maps it
-                os.ftruncate(self.file, total)
-            self.memory = mmap.mmap(self.file, total)
-        frames = np.frombuffer(self.memory, np.uint8, total).reshape(-1, size, size, 3)
-        return np.split(frames, np.cumsum(lengths)[:-1])
-
-
-_child_pixels = lru_cache(maxsize=1)(_Pixels)
+_child_memory = lru_cache(maxsize=2)(Memory)
 
 
 def _read_clips(
-    path: Path, requests: Sequence[ClipRequest], size: int, limits: Limits, file: int
+    path: Path, requests: Sequence[ClipRequest], size: int, limits: Limits, file: int, starts: Sequence[int]
 ) -> list[NDArray[np.int32]]:
     """Do in the child what `Guard.read_clips` asks for, and return the frame numbers taken."""
-    return reader.read_clips(path, requests, size, limits=limits, out=_child_pixels(file).clips(requests, size))[1]
+    memory = _child_memory(file)
+    shapes = [(len(request.frames), size, size, 3) for request in requests]
+    out = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
+    return reader.read_clips(path, requests, size, limits=limits, out=out)[1]

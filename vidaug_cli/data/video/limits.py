@@ -18,7 +18,7 @@ class Limits:
 
     pixels: int = 8192 * 4320  # of one frame: 8K phones make 7680 x 4320
     frames: int = 200_000  # decoded: an hour at 50 fps
-    seconds: float = 120.0  # of the decoder's CPU time, for one look or clip: kept by `guard.Guard`
+    seconds: float = 120.0  # of the decoder's CPU time, for one look and for each clip: kept by `guard.Guard`
 
     def __post_init__(self) -> None:
         rules = {

@@ -6,6 +6,7 @@ Runs in a child process that can be killed (see `guard`), so neither this nor wh
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
@@ -98,9 +99,7 @@ class ClipRequest(NamedTuple):
     """One clip of a video that is to be read."""
 
     frames: Int32[np.ndarray, " frames"]  # decoded frame numbers from 0, in any order; they may repeat
-    crop: Crop | None = (
-        None  # a square of the upright picture; None takes the whole picture and does not keep its aspect
-    )
+    crop: Crop | None = None  # a square of the upright picture; None takes the whole and does not keep its aspect
     flip: bool = False  # mirror left-right, after the crop
 
 
@@ -114,8 +113,8 @@ def read_clips(
 ) -> tuple[list[UInt8[np.ndarray, "frames size size 3"]], list[Int32[np.ndarray, " frames"]]]:
     """Return several clips of a video, cropped, scaled, upright and in RGB, from one pass of the decoder.
 
-    Every frame up to the last one wanted is decoded once; each one that a clip takes is converted once for it. Colours
-    follow the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
+    Every frame up to the last one wanted is decoded once, and converted once for all clips of the same crop and flip.
+    Colours follow the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
 
     Args:
         path: a file, or a folder of frame images.
@@ -132,16 +131,28 @@ def read_clips(
         VideoError: it cannot be used, and why.
     """
     clips = [np.empty((len(each.frames), size, size, 3), np.uint8) for each in requests] if out is None else list(out)
-    takers = [_Taker(path, request, size, clip) for request, clip in zip(requests, clips, strict=True)]
+    takers = [_Taker(request, clip) for request, clip in zip(requests, clips, strict=True)]
+    picture_of = {taker.cut: Pictures(path, *taker.cut, size) for taker in takers}
+
+    def take(frame: VideoFrame, number: int, reached: int) -> None:
+        """Give a frame to all clips that still want one up to `reached`."""
+        shown: dict[tuple[Crop | None, bool], NDArray[np.uint8]] = {}
+        for taker in takers:
+            if len(places := taker.reach(reached)):
+                if taker.cut not in shown:
+                    shown[taker.cut] = picture_of[taker.cut](frame)
+                for place in places:
+                    taker.clip[place] = shown[taker.cut]
+                taker.taken[places] = number
+
+    last = max(int(request.frames.max(initial=0)) for request in requests)
     with open_video(path, limits) as video:
         for number, frame in enumerate(video.frames()):
-            for taker in takers:
-                taker.take(frame, number)
-            if all(taker.done for taker in takers):
+            take(frame, number, number)
+            if number >= last:
                 break
         else:
-            for taker in takers:
-                taker.take(frame, number, last=True)
+            take(frame, number, last)
     return clips, [taker.taken for taker in takers]
 
 
@@ -162,29 +173,20 @@ def read_clip(
 
 
 class _Taker:
-    """Takes the frames of one clip as the video reaches them."""
+    """A clip while the frames it wants come by."""
 
-    def __init__(self, path: Path, request: ClipRequest, size: int, clip: NDArray[np.uint8]) -> None:
+    def __init__(self, request: ClipRequest, clip: NDArray[np.uint8]) -> None:
+        self.cut = request.crop, request.flip
         self.clip, self.taken = clip, np.empty(len(clip), np.int32)
-        self._picture_of = Pictures(path, request.crop, size, request.flip)
         self._order = np.argsort(request.frames, kind="stable")  # places in the clip, as the video reaches them
-        self._ascending = request.frames[self._order]
-        self._reached = 0
+        self._ascending = request.frames[self._order].tolist()
+        self._done = 0
 
-    @property
-    def done(self) -> bool:
-        """Whether the clip has all its frames."""
-        return self._reached == len(self._order)
-
-    def take(self, frame: VideoFrame, number: int, *, last: bool = False) -> None:
-        """Put a frame wherever the clip wants it; the last one of the video wherever there is none yet."""
-        behind = len(self._order) if last else int(np.searchsorted(self._ascending, number, side="right"))
-        places = self._order[self._reached : behind]
-        self._reached = behind
-        if len(places):
-            self.clip[places[0]] = self._picture_of(frame)
-            self.clip[places[1:]] = self.clip[places[0]]
-            self.taken[places] = number
+    def reach(self, number: int) -> NDArray[np.intp]:
+        """Return the places, not returned before, of frames up to `number`."""
+        done = self._done
+        self._done = bisect_right(self._ascending, number, done)
+        return self._order[done : self._done]
 
 
 # The last two cost nothing that can be measured and make the bytes the same on every machine.
@@ -241,8 +243,8 @@ class Pictures:
     upside down comes before and costs nothing, as the scaler takes rows in any order.
     """
 
-    def __init__(self, path: Path, crop: Crop | None, size: int, flip: bool) -> None:
-        self.path, self.crop, self.size, self.flip = path, crop, size, flip
+    def __init__(self, path: Path, crop: Crop | None, flip: bool, size: int) -> None:
+        self.path, self.crop, self.flip, self.size = path, crop, flip, size
         self.coding: tuple[str, int, int] | None = None
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:

@@ -1,0 +1,157 @@
+"""Shards that are to be finished: by which processes, and which stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import torch
+
+from vidaug_cli.augment.output import to_retry
+from vidaug_cli.augment.pipeline import OnError, first_failure, render_ahead, render_shard
+from vidaug_cli.augment.plan import Plan, shared_plan
+from vidaug_cli.augment.render import Engine, decode, draw_cut, failure_of, group_pixels, thread_guard
+from vidaug_cli.augment.rounds import GROUP
+from vidaug_cli.data.shard.format import DoneRecord, done_path, shard_path
+from vidaug_cli.errors import VideoError
+from vidaug_cli.words import count, human_bytes
+from vidaug_cli.workers import at_once, free_memory, in_processes
+
+IN_A_ROW = 16  # shards that a process of several GPUs takes at a time
+WORKER_BYTES = 6e8  # of memory that a worker on the CPU takes besides its group
+
+
+def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
+    """Try the clips again that were left out of a finished shard: those that may be readable by now, or `every` one.
+
+    A video's clips are read together, as rendering does. Where none of them is readable, the shard stays as it is, and
+    its record with the reasons of today is returned; None where the shard has to be made anew.
+    """
+    failures, slots = {failure.clip: failure for failure in done.failures}, plan.slots(done.shard)
+    guard, memory = thread_guard(engine.limits)
+    pixels = group_pixels(plan, memory)[:, 0]
+    again_of = {failure.clip for failure in to_retry(done, every)}
+    for row in dict.fromkeys(slot.row for slot in slots if slot.clip in again_of):
+        cuts = [draw_cut(plan, slot) for slot in slots if slot.row == row]
+        try:
+            decode(plan, guard, cuts, list(pixels[: len(cuts)]))
+            return None
+        except VideoError as error:
+            failures |= {cut.slot.clip: failure_of(plan, cut.slot, error) for cut in cuts}
+    again = replace(done, failures=tuple(failures.values()))
+    if again != done:
+        again.write(done_path(shard_path(out, done.shard)))
+    return again
+
+
+def finish_shard(
+    out: Path, sha256: str, engine: Engine, on_error: OnError, retry_failed: bool, index: int, done: DoneRecord | None
+) -> Generator[None, None, DoneRecord]:
+    """Render one shard of the plan in `out`, in steps, in a worker process or in this one, and return its record.
+
+    Of one that is `done`, the clips that were left out are tried first, and where all fail again the shard stays.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the workers share the cores
+    try:
+        plan = shared_plan(out, sha256)
+        kept = _kept(plan, out, engine, on_error, retry_failed, done)
+        return kept or (yield from render_shard(plan, out, index, engine, on_error))
+    finally:
+        torch.set_num_threads(threads)  # training may follow, and its sums depend on it
+
+
+def finish_ahead(
+    out: Path,
+    sha256: str,
+    engine: Engine,
+    on_error: OnError,
+    retry_failed: bool,
+    decoders: int,
+    tasks: Sequence[tuple[int, DoneRecord | None]],
+    device: str,
+) -> Generator[DoneRecord, None, None]:
+    """Do what `finish_shard` does for each of the tasks, around one GPU, and yield the records."""
+    plan, engine, todo = shared_plan(out, sha256), replace(engine, device=device), []
+    for index, done in tasks:
+        if kept := _kept(plan, out, engine, on_error, retry_failed, done):
+            yield kept
+        else:
+            todo.append(index)
+    yield from render_ahead(plan, out, todo, engine, decoders, on_error)
+
+
+def _kept(
+    plan: Plan, out: Path, engine: Engine, on_error: OnError, retry_failed: bool, done: DoneRecord | None
+) -> DoneRecord | None:
+    """Return the record of a shard that stays as it is; None where it has to be made."""
+    kept = retry(plan, out, done, engine, every=retry_failed) if done else None
+    if kept and on_error == "fail":
+        raise first_failure(kept.failures)
+    return kept
+
+
+def finish_all(
+    out: Path,
+    sha256: str,
+    engine: Engine,
+    on_error: OnError,
+    retry_failed: bool,
+    workers: int,
+    tasks: Sequence[tuple[int, DoneRecord | None]],
+) -> Iterator[DoneRecord]:
+    """Yield the records of shards as they are finished: see `finish_shard`.
+
+    Args:
+        out: the folder, with its plan.
+        sha256: of the plan.
+        engine: the device; `cuda` means all GPUs, with a process for each.
+        on_error: as for `render_shard`.
+        retry_failed: whether all clips that were left out are tried again.
+        workers: processes that render, on the CPU; that decode, for GPUs.
+        tasks: numbers of shards, and what is known of those that are done.
+    """
+    how = (out, sha256, engine, on_error, retry_failed)
+    if engine.kind == "cpu":
+        steps = partial(finish_shard, *how)
+        return in_processes(partial(at_once, steps), tasks, workers, beside=steps)
+    devices = devices_of(engine)
+    ahead = partial(finish_ahead, *how, max(1, workers // len(devices)))
+    if len(devices) == 1:
+        return ahead(tasks, devices[0])
+    parts = [tasks[start : start + IN_A_ROW] for start in range(0, len(tasks), IN_A_ROW)]
+    each = [(ahead, part, devices[number % len(devices)]) for number, part in enumerate(parts)]
+    return chain.from_iterable(in_processes(_listed, each, len(devices)))
+
+
+def _listed(
+    ahead: Callable[..., Iterator[DoneRecord]], tasks: Sequence[tuple[int, DoneRecord | None]], device: str
+) -> list[DoneRecord]:
+    return list(ahead(tasks, device))
+
+
+def devices_of(engine: Engine) -> list[str]:
+    """Return the devices that clips are rendered on."""
+    return (
+        [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        if engine.device == "cuda"
+        else [engine.device]
+    )
+
+
+def choose_workers(plan: Plan, engine: Engine, cores: int) -> tuple[int, str]:
+    """Return how many workers to take where nobody says it, and a line with the reason.
+
+    A GPU takes as many decoding processes as there are cores, the CPU as many workers as cores and memory allow.
+    """
+    devices, memory = devices_of(engine), free_memory()
+    if engine.kind == "cuda":
+        names = ", ".join(devices)
+        return cores, f"{count(cores, 'process')} to decode, one for each core, for {names}"
+    group = plan.rounds.at_once * (GROUP + 1) * plan.spec.frames * plan.spec.size**2 * 3
+    room = max(1, int(memory // (WORKER_BYTES + 1.5 * group)))
+    said = f", as {human_bytes(memory)} of memory are free" if room < cores else ""
+    return min(cores, room), f"{count(min(cores, room), 'worker')} on {count(cores, 'core')}{said}"
