@@ -413,12 +413,12 @@ def test_only_clips_that_show_two_videos_side_by_side_are_not_cut_in_space(
 def test_folders_that_are_no_finished_shards_are_refused(shards: Path, tmp_path: Path) -> None:
     for written in (1, 0):
         part = make_shards(tmp_path / f"{written}", CLASSES, videos=70, shards=written)
-        said = f"{part}: holds {written} of 2 shards; the same 'vidaug augment' command makes the others"
+        said = f"{part}: holds {written} of 3 shards; the same 'vidaug augment' command makes the others"
         assert refused(train(part, tmp_path / "run")) == said
         assert refused(train(shards, tmp_path / "run", part)) == said
     whole = make_shards(tmp_path / "whole", CLASSES, videos=70, frames=4, size=16)
     (whole / "shards" / "shard-00001.json").unlink()
-    assert refused(train(whole, tmp_path / "run")).startswith(f"{whole}: holds 1 of 2 shards; ")
+    assert refused(train(whole, tmp_path / "run")).startswith(f"{whole}: holds 2 of 3 shards; ")
     assert "holds no plan.json" in refused(train(tmp_path, tmp_path / "run"))
     assert "does not exist" in refused(train(tmp_path / "nothing", tmp_path / "run"))
     assert "is a folder of shards; choose another folder for the run" in refused(train(shards, shards))

@@ -16,7 +16,7 @@ import numpy as np
 from vidaug_cli.augment.lock import lock_file, lock_folder
 from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header, write_plan
 from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
-from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done, shard_path
+from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import abandoned, leftovers, write_text_atomically
@@ -157,8 +157,8 @@ def remove_written(out: Path) -> None:
 
 def _remove_leftovers(plan: Plan, out: Path, part: Part) -> None:
     """Delete the temporary files of killed writers of this part's shards, which no other process writes now."""
-    names = {shard_path(out, index).stem for index in part.shards(plan)}
-    _remove(path for path in leftovers(out / "shards") if path.name[1:].partition(".")[0] in names)
+    numbers = {path: re.match(r"\.shard-([0-9]{5,})\.", path.name) for path in leftovers(out / "shards")}
+    _remove(path for path, number in numbers.items() if number and int(number[1]) in part.shards(plan))
 
 
 def _remove(paths: Iterable[Path]) -> None:

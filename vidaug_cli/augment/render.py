@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import getitem
 from threading import get_ident
@@ -225,7 +225,7 @@ def _mix_neighbours(
             params={
                 "own": _cut_json(plan, cut),
                 "partner": partner and _cut_json(plan, partner),
-                "mix": mixture and {"op": mixture.op, **asdict(mixture.blend)},
+                "mix": mixture and {"op": mixture.op, **vars(mixture.blend), "box": vars(mixture.blend.box)},
             },
             copy=cut.slot.copy,
             clip=cut.slot.clip,
@@ -234,7 +234,8 @@ def _mix_neighbours(
 
 def _cut_json(plan: Plan, cut: Cut) -> dict[str, Any]:
     steps = zip(plan.recipe.augment, cut.augment, strict=True)
-    return {"sample": asdict(cut.sample), "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
+    sample = vars(cut.sample) | {"crop": vars(cut.sample.crop)}  # not asdict, which takes longer than all the drawing
+    return {"sample": sample, "augment": [{"op": step.name, "draw": draw} for step, draw in steps]}
 
 
 def _cut_from_json(record: Record, index: int, params: dict[str, Any]) -> Cut:
