@@ -53,7 +53,7 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "video"])
 def test_augment_inspect_and_preview_count_them(videos: Path, tmp_path: Path, codec: str) -> None:
     out, counted = tmp_path / "out", {"near_black": 4, "near_white": 2}
     words = ("augment", videos, "-o", out, "-r", "none", "--copies", 2, "--codec", codec, *SMALL)

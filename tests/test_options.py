@@ -166,7 +166,7 @@ OF = " (from VIDAUG_AUGMENT_"
         ({"CROP": "0.5"}, "Invalid value for VIDAUG_AUGMENT_CROP ('--crop'): Takes 2 values but 1 was given."),
         ({"CROP": "0.5 x"}, "Invalid value for VIDAUG_AUGMENT_CROP ('--crop'): 'x' is not a valid float."),
         ({"WORKERS": "-1"}, "Invalid value for VIDAUG_AUGMENT_WORKERS ('-j' / '--workers'): -1 is not in the range"),
-        ({"CODEC": "png"}, "Invalid value for VIDAUG_AUGMENT_CODEC ('--codec'): 'png' is not one of 'raw', 'jpeg'."),
+        ({"CODEC": "png"}, "Invalid value for VIDAUG_AUGMENT_CODEC ('--codec'): 'png' is not one of 'raw', 'jpeg', "),
         ({"ROOT": "/nowhere"}, "Invalid value for VIDAUG_AUGMENT_ROOT ('--root'): Directory '/nowhere' does not exist"),
         ({"RECIPE": "mixup x"}, f"no recipe 'x'; 'vidaug recipes' lists them{OF}RECIPE)"),
         ({"FRAMES": "0"}, f"clip: frames = 0 should be 1 to 4096{OF}FRAMES)"),

@@ -33,7 +33,7 @@ from vidaug_cli.files import leftovers, write_text_atomically
 DOCUMENT = Path(__file__).parents[1] / "docs" / "shard-format.md"
 
 
-@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "video"])
 def test_what_is_written_is_what_is_read(tmp_path: Path, codec: str) -> None:
     header = header_of(codec=codec, recipe='summary = "Größe"\n', classes=("walk", "run 走る"))
     records = [record_of(header, number) for number in range(3)]
@@ -60,17 +60,18 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, codec: str) -> None:
             shard.record(3)
 
 
-def test_a_jpeg_is_the_quality_that_was_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["jpeg", "video"])
+def test_the_quality_is_the_one_that_was_asked_for(tmp_path: Path, codec: str) -> None:
     sizes = []
     for quality in (10, 95):
-        header = header_of(codec="jpeg", quality=quality, size=128)
+        header = header_of(codec=codec, quality=quality, size=128)
         write_shard(path := tmp_path / f"{quality}.h5", header, [record_of(header)])
         with h5py.File(path) as file:
             sizes.append(len(file["data"]))
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "video"])
 def test_a_shard_without_clips_is_whole(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "shard-00000.h5"
     failure = Failure(clip=7, copy=0, path="a/b.avi", reason="has no frames")
@@ -95,7 +96,7 @@ print(write_shard(Path(sys.argv[3]), header, [record_of(header, number) for numb
 """
 
 
-@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "video"])
 def test_the_same_clips_are_the_same_bytes_in_another_process_at_another_time(tmp_path: Path, codec: str) -> None:
     found = set()
     for wait in ("0", "1.1"):  # seconds: HDF5 would store times in whole ones
@@ -176,7 +177,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     [
         ({"classes": ()}, "classes"),
         ({"classes": ("a", "a")}, "classes"),
-        ({"codec": "png"}, "raw or jpeg"),
+        ({"codec": "png"}, "raw, jpeg or video"),
         ({"quality": 0}, "1 to 100"),
         ({"device": "tpu"}, "cpu or cuda"),
         ({"plan_sha256": "x"}, "64 hexadecimal"),
@@ -267,7 +268,7 @@ def test_a_data_set_does_not_mix_kinds(out: Path, change: dict[str, object], wha
         ShardDataset(out)
 
 
-@pytest.mark.parametrize("package", ["torch", "PIL"])
+@pytest.mark.parametrize("package", ["torch", "PIL", "av"])
 def test_reading_and_writing_raw_shards_does_not_import(tmp_path: Path, package: str) -> None:
     write_shard(tmp_path / "shard.h5", header_of(), [record_of(header_of())])
     code = (
@@ -277,14 +278,14 @@ def test_reading_and_writing_raw_shards_does_not_import(tmp_path: Path, package:
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "shard.h5"], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "video"])
 def test_the_programs_in_the_document_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], codec: str
 ) -> None:
     programs = dict(
-        zip(("raw", "jpeg"), re.findall("```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL), strict=True)
+        zip(("raw", "jpeg", "video"), re.findall("```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL), strict=True)
     )
-    assert programs[codec].count("\n") == 10
+    assert programs[codec].count("\n") <= 11
     header = header_of(codec=codec)
     (tmp_path / "shards").mkdir()
     write_shard(shard_path(tmp_path, 0), header, [record_of(header, number) for number in range(2)])
@@ -292,13 +293,14 @@ def test_the_programs_in_the_document_run(
     names: dict[str, Any] = {}
     exec(compile(programs[codec].replace("OUT/", ""), str(DOCUMENT), "exec"), names)
     with Shard(shard_path(tmp_path, 0)) as shard:
-        np.testing.assert_array_equal(names["video"], shard.video(1))
+        off = np.abs(names["video"].astype(int) - shard.video(1))
+    assert off.mean() <= 3 if codec == "video" else not off.any()  # PyAV's own way to RGB repeats chroma
     printed = capsys.readouterr().out
     assert printed.count("(4, 16, 16, 3)") == 2
     assert ("walk" in printed) == (codec == "raw")
 
 
-@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "video"])
 def test_the_layout_is_as_the_document_says(tmp_path: Path, codec: str) -> None:
     """Chunks, filters, types and the places of pictures: what a program without vidaug relies on."""
     large, small = header_of(codec=codec, frames=64, size=80), header_of(codec=codec)
@@ -324,7 +326,8 @@ def test_the_layout_is_as_the_document_says(tmp_path: Path, codec: str) -> None:
                 stored = [file["data"][row[0] : row[-1]].tobytes() for row in offsets]
                 for i, t in ((0, 0), (1, 2), (2, header.frames - 1)):
                     jpeg = file["data"][offsets[i, t] : offsets[i, t + 1]].tobytes()
-                    assert (jpeg[:2], jpeg[-2:]) == (b"\xff\xd8", b"\xff\xd9")
+                    whole = (jpeg[:2], jpeg[-2:]) == (b"\xff\xd8", b"\xff\xd9")
+                    assert whole if codec == "jpeg" else jpeg[:4] == b"\0\0\0\1"
             assert file["crc32"][:].tolist() == [zlib.crc32(each) for each in stored]
             assert file["crc32"].dtype == np.uint32
 
@@ -339,7 +342,7 @@ def test_an_error_of_the_block_is_not_taken_for_one_of_the_disk(tmp_path: Path) 
 
 def test_the_document_names_every_dataset_and_attribute(out: Path) -> None:
     text = DOCUMENT.read_text()
-    for codec in ("raw", "jpeg"):
+    for codec in ("raw", "jpeg", "video"):
         header = header_of(codec=codec)
         write_shard(out / f"{codec}.h5", header, [record_of(header)])
         with h5py.File(out / f"{codec}.h5") as file:

@@ -7,14 +7,14 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import gcd
 from pathlib import Path
 
 import numpy as np
 
 from vidaug_cli.augment.lock import lock_file, lock_folder
-from vidaug_cli.augment.plan import Plan, read_header, write_plan
+from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header, write_plan
 from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
 from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
@@ -97,8 +97,26 @@ def check_start(
     needed, free = plan.bytes * clips_in(plan, todo) // plan.clips - freed, free_bytes(out)
     if todo and needed + RESERVE > free:
         about, spare, left = map(human_bytes, (needed, RESERVE, free))
-        hint = "--codec jpeg takes far less, so do fewer --copies; --force tries anyway"
+        hint = "--codec jpeg or video takes far less, so do fewer --copies; --force tries anyway"
         raise VidaugError(f"needs about {about} and {spare} to spare, and {left} are free", where=out, hint=hint)
+
+
+def fit_codec(plan: Plan, out: Path, *, overwrite: bool = False) -> tuple[Plan, str]:
+    """Return the plan with the first codec whose shards the disk of `out` takes, or else the smallest; and why.
+
+    Where `out` has this plan already, its codec stays. Raises ShardError when what is there cannot be read.
+    """
+    if is_shards(out):
+        again = replace(plan, codec=read_header(out).codec)
+        if not overwrite or not again.header.differences(read_header(out)):
+            return again, f"--codec auto: {again.codec}, with which the folder was begun"
+    old = sum(path.stat().st_size for path in out.glob("shards/shard-[0-9]*.h5"))
+    free = free_bytes(out) + old - RESERVE
+    plans = [replace(plan, codec=codec) for codec in CODEC_SHARE]
+    fits = next((each for each in plans if each.bytes <= free), plans[-1])
+    larger = [f"{each.codec} needs about {human_bytes(each.bytes)}" for each in plans[: plans.index(fits)]]
+    why = f", as {' and '.join(larger)}" if larger else f", about {human_bytes(fits.bytes)}"
+    return fits, f"--codec auto: {fits.codec}{why}, and {human_bytes(max(0, free))} are free to use"
 
 
 @contextmanager

@@ -35,7 +35,8 @@ from vidaug_cli.words import nearest
 
 ORIGINAL = -1  # the copy number of clean clips
 DRAWS = 2  # the format of draws: another number wherever a release makes other clips of the same plan
-JPEG_SHARE = 1 / 7  # of the raw size, an estimate that errs high: real clips took 1/7 to 1/11 at quality 95
+# Of the raw size, estimates that err high: at quality 95 real clips took 1/7 to 1/11 as JPEG, 1/10 to 1/40 as video.
+CODEC_SHARE: dict[Codec, float] = {"raw": 1, "jpeg": 1 / 7, "video": 1 / 10}
 AGAIN = "make the shards again, in another folder"
 
 
@@ -171,7 +172,7 @@ class Plan(PlanSettings):
         """About what the shards will weigh."""
         pixels = self.spec.frames * self.spec.size**2 * 3
         overhead = 4096 + self.spec.frames * 12 + len(self.classes) * 4
-        return int(self.clips * (pixels * (JPEG_SHARE if self.codec == "jpeg" else 1) + overhead))
+        return int(self.clips * (pixels * CODEC_SHARE[self.codec] + overhead))
 
     @cached_property
     def rounds(self) -> Rounds:

@@ -14,14 +14,14 @@ from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine, replay
 from vidaug_cli.data.manifest import relocate
 from vidaug_cli.data.shard.check import TOLERANCE
+from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.format import Record
-from vidaug_cli.data.shard.jpeg import decode_frames, encode_frames
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import VideoError
 from vidaug_cli.workers import track
 
-BLOCK = 16  # pixels, height and width of what a JPEG with 4:2:0 codes at a time
-JPEG_LEVELS = 12  # by which a block may differ on average where a level differed before: 2.5 at quality 95, 10 at 30
+BLOCK = 16  # pixels, height and width of what JPEG with 4:2:0 and H.264 code at a time
+CODED_LEVELS = 12  # by which a block may differ on average where a level differed before; JPEG: 2.5 at 95, 10 at 30
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Rep
     except VideoError as error:
         return Replayed(stored.clip, False, str(error))
     video = again.video
-    if shard.header.codec == "jpeg":
-        video = decode_frames(encode_frames(video, shard.header.quality), shard.header)
+    if lossy := PIECES.get(shard.header.codec):
+        coder = lossy.coder()
+        video = coder.decode_frames(coder.encode_frames(video, shard.header.quality), shard.header)
     off = np.abs(video.astype(np.int16) - stored.video)
     drift = max(float(np.abs(getattr(again, name) - getattr(stored, name)).max()) for name in ("label", "weights"))
     if drift == 0 and not off.any():
@@ -71,14 +72,14 @@ def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Rep
     what = f"pixels differ by up to {off.max()} of 255" if off.any() else "label or weights differ"
     if shard.header.device == engine.kind:
         return Replayed(stored.clip, False, what)
-    near = _largest_mean(off) <= JPEG_LEVELS if shard.header.codec == "jpeg" else bool(off.max() <= 1)
+    near = _largest_mean(off) <= CODED_LEVELS if lossy else bool(off.max() <= 1)
     allowed = near and drift <= TOLERANCE
     devices = f"{shard.header.device}, which rendered it, and {engine.kind}"
     return Replayed(stored.clip, allowed, f"{what}, {'no more' if allowed else 'more'} than {devices} may")
 
 
 def _largest_mean(off: NDArray[np.int16]) -> float:
-    """Return the largest mean of the 16 x 16 blocks of frames (T, H, W, 3): JPEG codes each block by itself."""
+    """Return the largest mean of the 16 x 16 blocks of frames (T, H, W, 3): each is coded by itself."""
     rows, columns = (np.arange(0, length, BLOCK) for length in off.shape[1:3])
     sums = np.add.reduceat(np.add.reduceat(off.sum(3, dtype=np.int64), rows, 1), columns, 2)
     return float(sums.max()) / (3 * BLOCK**2)

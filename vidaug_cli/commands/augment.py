@@ -27,8 +27,11 @@ def command(
     seed: int = options.SEED,
     clip: options.ClipOptions,
     choice: options.InputOptions,
-    codec: Literal["raw", "jpeg"] = option("raw is exact and fast; jpeg is far smaller.", default="raw"),
-    quality: int = option("JPEG quality.", type=click.IntRange(1, 100), default=95),
+    codec: Literal["raw", "jpeg", "video", "auto"] = option(
+        "raw is exact and fast; jpeg is far smaller; video (H.264) smallest; auto: the first that the disk takes.",
+        default="raw",
+    ),
+    quality: int = option("Of jpeg and video.", type=click.IntRange(1, 100), default=95),
     clips_per_shard: int = option("A multiple of 16, and at least that for each copy of a round.", default=64),
     workers: int = options.WORKERS,
     device: str = options.DEVICE,
@@ -57,7 +60,7 @@ def command(
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
     from vidaug_cli.augment.finish import choose_workers
-    from vidaug_cli.augment.output import Part, check_start
+    from vidaug_cli.augment.output import Part, check_start, fit_codec
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
     from vidaug_cli.recipe.notes import FEW_VIDEOS, caution_notes
@@ -73,7 +76,7 @@ def command(
         copies=copies,
         copies_per_round=copies_per_round,
         keep_original=keep_original,
-        codec=codec,
+        codec="raw" if codec == "auto" else codec,
         quality=quality,
         clips_per_shard=clips_per_shard,
     )
@@ -82,6 +85,9 @@ def command(
         report.note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}")
     if copies and len(plan.rows) < FEW_VIDEOS:
         report.note(*caution_notes(plan.recipe.cautions, 0))
+    if codec == "auto":
+        plan, chosen = fit_codec(plan, out, overwrite=overwrite)
+        report.note(chosen)
     if not workers:
         processes, chosen = choose_workers(plan, engine, processes)
         report.note(chosen)

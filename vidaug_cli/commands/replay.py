@@ -25,8 +25,8 @@ def command(
     """Render clips of OUT again and compare.
 
     They are made from their source videos and the stored numbers; nothing is drawn. On the same kind of device the
-    bytes are equal (of JPEG shards: once encoded again); between CPU and CUDA pixels may differ by a level of 255, of
-    which JPEG makes a few. Exits with 1 where they differ by more.
+    bytes are equal (of jpeg and video shards: once encoded again); between CPU and CUDA pixels may differ by a level of
+    255, of which a codec makes a few. Exits with 1 where they differ by more.
     """
     from vidaug_cli.augment.replay import replay_clips
 

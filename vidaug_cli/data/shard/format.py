@@ -31,7 +31,7 @@ MAX_CLIP_BYTES = 2**32 - 64  # a raw clip is one HDF5 chunk, and a chunk has les
 _TOO_LARGE = "a clip is too large, use fewer frames or a smaller size"
 DATA_CHUNK = 2**20  # bytes of `data` in a chunk, and no more than a raw clip has: a small shard stays small
 
-Codec = Literal["raw", "jpeg"]
+Codec = Literal["raw", "jpeg", "video"]  # from large to small
 DeviceKind = Literal["cpu", "cuda"]
 
 
@@ -47,7 +47,7 @@ class ShardHeader:
     frames: int  # T, frames of a clip
     size: int  # pixels, height and width
     codec: Codec
-    quality: int  # of JPEG, 1 to 100; means nothing for raw
+    quality: int  # of JPEG and video, 1 to 100; means nothing for raw
     device: DeviceKind  # kind of device that rendered it: only the same kind gives the same bytes again
 
     def __post_init__(self) -> None:

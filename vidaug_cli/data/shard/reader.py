@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.hdf5 import format_of, open_checked, reading
+from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.format import FORMAT, SHARD, Record, done_path
 from vidaug_cli.errors import ShardError
 from vidaug_cli.schema import parse_json
-
-PIXELS_PER_BYTE = 256  # a flat baseline JPEG has 64; one with more than this is a bomb
 
 
 class Shard(AbstractContextManager["Shard"]):
@@ -50,10 +49,8 @@ class Shard(AbstractContextManager["Shard"]):
                 raise ShardError("has pixels whose CRC-32 is wrong")
             if offsets is None:
                 return np.asarray(data)
-            from vidaug_cli.data.shard.jpeg import decode_frames  # loads Pillow
-
-            pictures = [data[start:end].tobytes() for start, end in pairwise(offsets - offsets[0])]
-            return decode_frames(pictures, self.header)
+            pieces = [data[start:end].tobytes() for start, end in pairwise(offsets - offsets[0])]
+            return PIECES[self.header.codec].coder().decode_frames(pieces, self.header)
 
     def offsets(self, i: int) -> NDArray[np.int64]:
         """Return where in `data` the pictures of clip i begin, int64 (T + 1,): each ends where the next one begins."""
@@ -62,8 +59,9 @@ class Shard(AbstractContextManager["Shard"]):
             inside = offsets[0] >= 0 and offsets[-1] <= len(self._datasets["data"])
             if not inside or (offsets[1:] < offsets[:-1]).any():
                 raise ShardError("has offsets that decrease or lie outside of its data")
-            if np.diff(offsets).min() * PIXELS_PER_BYTE < self.header.size**2:
-                raise ShardError("has JPEGs too small for their pictures")
+            pieces = PIECES[self.header.codec]
+            if np.diff(offsets).min() * pieces.pixels_per_byte < self.header.size**2:
+                raise ShardError(f"has {pieces.called} too small for their pictures")
         return offsets
 
     def params(self, i: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from vidaug_cli.data.hdf5 import MAX_TEXT, add_dataset, append_rows, creating, fill
+from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import SHARD, DoneRecord, Failure, Record, ShardHeader, done_path, file_sha256
 from vidaug_cli.data.shard.reader import Shard
@@ -55,12 +56,10 @@ class ShardWriter:
             raise ValueError(f"video is {video.dtype} {video.shape}, should be uint8 {self.header.shape}")
         row = vars(record) | {"labels": record.label, "params": params}
         stored = video[None]
-        if self.header.codec == "jpeg":
-            from vidaug_cli.data.shard.jpeg import encode_frames  # loads Pillow
-
-            pictures = encode_frames(video, self.header.quality)
-            row["offsets"] = len(self._pixels) + np.cumsum([0, *map(len, pictures)])
-            stored = np.frombuffer(b"".join(pictures), np.uint8)
+        if codec := PIECES.get(self.header.codec):
+            pieces = codec.coder().encode_frames(video, self.header.quality)
+            row["offsets"] = len(self._pixels) + np.cumsum([0, *map(len, pieces)])
+            stored = np.frombuffer(b"".join(pieces), np.uint8)
         row["crc32"] = zlib.crc32(stored.data)
         for name, column in self._columns.items():
             if np.shape(row[name]) != column.row:

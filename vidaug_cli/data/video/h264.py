@@ -1,0 +1,110 @@
+"""A clip as one H.264 stream, a packet a frame, and back.
+
+The stream is in Annex B: the packets one behind the other are a file that players know. It begins with its parameter
+sets, and with x264's note of its release and settings. Matrix and range are written into it: BT.601, and limited, as
+swscale's way to the full range is off by half a level of chroma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
+
+from vidaug_cli.data.video.reader import SCALING, Pictures
+from vidaug_cli.errors import VideoError
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+OPTIONS = {
+    "preset": "ultrafast",  # slower ones take 1.5 to 3 times as long, for hardly fewer bytes at the same PSNR
+    "bf": "0",  # packet t is frame t
+    "sc_threshold": "0",  # one key frame, the first
+    "x264-params": "cpu-independent=1:lookahead-threads=1:sliced-threads=0",  # the same bytes on every machine
+}
+ALIGNED = 64  # pixels: FFmpeg allocates rows in multiples of at most this
+
+
+def crf_of(quality: int) -> float:
+    """Return x264's constant rate factor for a quality from 1 to 100: 51, the worst there is, to 18."""
+    return 18 + (100 - quality) / 3
+
+
+def encode_clip(video: UInt8[np.ndarray, "frames height width 3"], quality: int) -> list[bytes]:
+    """Return a clip in RGB as T packets; 4:2:0, or 4:4:4 where height or width is odd. One thread, the same bytes."""
+    frames, height, width, _ = video.shape
+    encoder = VideoCodecContext.create("libx264", "w")
+    encoder.width, encoder.height = width, height
+    encoder.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+    encoder.colorspace, encoder.color_range = Colorspace.SMPTE170M, ColorRange.MPEG
+    encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
+    encoder.gop_size, encoder.thread_count = frames, 1
+    encoder.options = OPTIONS | {"crf": f"{crf_of(quality):.2f}"}
+    graph = _to_yuv(width, height, encoder.pix_fmt)
+    packets = []
+    for number, picture in enumerate(video):
+        graph.vpush(VideoFrame.from_ndarray(picture, format="rgb24"))
+        frame = graph.vpull()
+        frame.pts = number
+        packets += encoder.encode(frame)
+    return [bytes(packet) for packet in (*packets, *encoder.encode())]
+
+
+def _to_yuv(width: int, height: int, pixels: str) -> Graph:
+    """Return the conversion of one clip's frames: a frame's own method would make a new converter each time."""
+    graph = Graph()
+    if hasattr(graph, "threads"):  # not in PyAV 17.0
+        graph.threads = 1
+    steps = (
+        ("buffer", f"video_size={width}x{height}:pix_fmt=rgb24:time_base=1/1:pixel_aspect=1/1"),
+        ("scale", f"flags={SCALING}:out_color_matrix=bt601:out_range=tv"),
+        ("format", pixels),
+        ("buffersink", ""),
+    )
+    graph.link_nodes(*(graph.add(name, given) for name, given in steps))
+    graph.configure()
+    return graph
+
+
+def decode_clip(packets: Sequence[bytes], size: int) -> UInt8[np.ndarray, "frames size size 3"]:
+    """Return the clip of T packets, none of them empty, in RGB.
+
+    Raises VideoError when they are not T whole frames of size x size. No larger picture is allocated.
+    """
+    video = np.empty((len(packets), size, size, 3), np.uint8)
+    picture_of = Pictures(Path(), crop=None, flip=False, size=size)
+    number = 0
+    try:
+        for frame in _decoded(packets, size):
+            if number == len(packets):
+                raise VideoError(f"holds more than {number} frames")
+            if (frame.width, frame.height) != (size, size):
+                raise VideoError(f"frame {number} is {frame.width} x {frame.height}, not {size} x {size}")
+            if frame.is_corrupt:
+                raise VideoError(f"frame {number} is damaged")
+            video[number] = picture_of(frame)
+            number += 1
+    except av.FFmpegError as error:
+        raise VideoError(f"frame {number} cannot be decoded: {error.strerror}") from error
+    if number < len(packets):
+        raise VideoError(f"holds {number} frames, not {len(packets)}")
+    return video
+
+
+def _decoded(packets: Sequence[bytes], size: int) -> Iterator[VideoFrame]:
+    decoder = VideoCodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    decoder.options = {"max_pixels": str((-(-size // ALIGNED) * ALIGNED) ** 2), "err_detect": "explode"}
+    for packet in packets:
+        yield from decoder.decode(Packet(packet))
+    yield from decoder.decode(None)
