@@ -74,14 +74,18 @@ class Recipe:
 
     def apply_augment(self, video: Video, draws: Sequence[Sequence[Draw | None]]) -> Video:
         """Return a new batch, uint8 (B, T, H, W, C): clip i augmented as `draws[i]` says, an entry for each step."""
+        import numpy as np  # here, as these take longer to load than to list the recipes
+
+        from vidaug_cli.ops.upload import upload
+
         for index, step in enumerate(self.augment):
             chosen = [clip for clip, drawn in enumerate(draws) if drawn[index] is not None]
             if len(chosen) == len(video):
                 video = step.op.apply(video, [drawn[index] or {} for drawn in draws])
             elif chosen:
-                augmented = step.op.apply(video[chosen], [draws[clip][index] or {} for clip in chosen])
-                video = video.clone()
-                video[chosen] = augmented
+                (places,) = upload(video.device, np.array(chosen))
+                augmented = step.op.apply(video.index_select(0, places), [draws[clip][index] or {} for clip in chosen])
+                video = video.index_copy(0, places, augmented)
         return video
 
     def draw_mix(self, rng: np.random.Generator, shape: Shape) -> Mixture | None:

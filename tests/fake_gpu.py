@@ -1,0 +1,105 @@
+"""A GPU that computes nothing: it counts the kernels, the copies and the waits of code that runs on CUDA tensors.
+
+The tensors are torch's fake ones. They have shapes, dtypes and devices, and no values; every operation of theirs is
+seen, and one on tensors of two devices fails as on a real GPU. Operations are counted: some are several kernels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# They make or show memory, and run nothing on the device.
+FREE = {"device", "empty", "empty_like", "empty_strided", "new_empty", "_unsafe_view", "_reshape_alias", "detach"}
+FREE |= {"lift_fresh", "resize_", "set_"}
+# The size of what they return depends on values, which the host has to look at.
+SIZED_BY_VALUES = {"nonzero", "bincount", "unique", "_unique2", "unique_dim", "masked_select", "equal"}
+COPIES = {"_to_copy", "copy_"}
+
+
+class FakeGpu(TorchDispatchMode):
+    """What ran since it began: kernels by name, copies from the host and to it, and how often the host waited.
+
+    The host waits where it reads a value, and for a copy that is not queued (`non_blocking`) or not of pinned memory.
+    A value that is read is 0.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kernels: Counter[str] = Counter()
+        self.up = self.down = self.waits = 0
+        self._pinned: list[Tensor] = []  # kept: the place of one that is gone could be another's
+
+    def __str__(self) -> str:
+        kernels = ", ".join(f"{name} {number}" for name, number in self.kernels.most_common(8))
+        return f"{self.kernels.total()} kernels ({kernels}), {self.up} up, {self.down} down, {self.waits} waits"
+
+    def is_pinned(self, tensor: Tensor) -> bool:
+        """Return whether a tensor of the host lies in pinned memory."""
+        places = {pinned.untyped_storage()._cdata for pinned in self._pinned}
+        return tensor.untyped_storage()._cdata in places
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Count an operation and run it."""
+        kwargs = kwargs or {}
+        name = function.overloadpacket.__name__
+        if name == "is_pinned":
+            return self.is_pinned(args[0])
+        if name == "_pin_memory":
+            return torch.empty_like(args[0], pin_memory=True)
+        given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        on_gpu = any(value.is_cuda for value in given)
+        if name in SIZED_BY_VALUES and on_gpu:
+            self.waits += 1
+        if name == "_local_scalar_dense":
+            self.waits += on_gpu
+            return 0.0 if args[0].is_floating_point() else 0
+        result = function(*args, **kwargs)
+        made = [value for value in tree_leaves(result) if isinstance(value, Tensor)]
+        if kwargs.get("pin_memory") and name.startswith("empty"):
+            self._pinned += made
+        if name in COPIES and {value.device.type for value in (*given, *made)} == {"cpu", "cuda"}:
+            to, source = (given[0], given[1]) if name == "copy_" else (made[0], given[0])
+            self._copy(to, source, queued=bool(kwargs.get("non_blocking") or args[2:]), new=name == "_to_copy")
+        elif name.startswith("index") and on_gpu and any(_is_index(value) for value in given):
+            self.up += 1  # indices of the host are copied, and waited for
+            self.waits += 1
+            self.kernels[name] += 1
+        elif any(value.is_cuda for value in (*given, *made)) and name not in FREE and not function.is_view:
+            self.kernels[name] += 1
+        return result
+
+    def _copy(self, to: Tensor, source: Tensor, *, queued: bool, new: bool) -> None:
+        up = to.is_cuda
+        self.up, self.down = self.up + up, self.down + (not up)
+        on_host = source if up else to
+        self.waits += not (queued and ((new and not up) or self.is_pinned(on_host)))  # torch pins what it makes itself
+
+
+def _is_index(value: Tensor) -> bool:
+    return value.device.type == "cpu" and value.ndim > 0
+
+
+@contextmanager
+def fake_gpu() -> Iterator[FakeGpu]:
+    """Run a block with fake tensors; `device="cuda"` makes those of a GPU. What goes to numpy there is zeros."""
+    with FakeTensorMode(allow_non_fake_inputs=True), FakeGpu() as gpu, patch.object(Tensor, "numpy", _zeros):
+        yield gpu
+
+
+def _zeros(tensor: Tensor, *, force: bool = False) -> Any:
+    if tensor.is_cuda:
+        raise TypeError("can't convert a CUDA tensor to numpy")
+    return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
