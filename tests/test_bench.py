@@ -140,6 +140,13 @@ def test_times_are_those_of_one_clip() -> None:
     assert cpu is None or cpu < figures["slow"].ms / 2
 
 
+def test_a_gain_is_how_many_times_as_fast() -> None:
+    one = Case(what="one", call=lambda: time.sleep(0.04), clips=1)
+    turns = Turns("part", [one, Case(what="two", call=lambda: time.sleep(0.02), clips=1, one="one")])
+    turns.run(0.05)
+    assert 1.2 < turns.figures[1].more["gain"] <= 2.1
+
+
 def test_cpu_time_is_that_of_child_processes_too() -> None:
     before = cpu_seconds()
     if before is None:

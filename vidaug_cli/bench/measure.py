@@ -25,6 +25,7 @@ class Case:
     clips: float  # that one call works off
     frames: int = 0  # ... and the frames it decodes, where that tells something
     bytes: float = 0  # that a clip takes on the disk, where that tells something
+    one: str = ""  # the case of the part with one process, where this has several
     copy: str = ""  # the case of the part that only copies, where this is to be compared with it
 
 
@@ -96,6 +97,9 @@ class Turns:
         if case.copy:  # each call against the copy in the same turn
             pairs = zip(taken, self.taken[case.copy], strict=False)
             more["copies"] = median(own.clock / copy.clock for own, copy in pairs)
+        if case.one:
+            pairs = zip(self.taken[case.one], taken, strict=False)
+            more["gain"] = median(one.clock / own.clock for one, own in pairs)
         if case.bytes:
             more["bytes"] = case.bytes
         return figure(self.part, case.what, taken, case.clips, more)

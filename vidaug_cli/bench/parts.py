@@ -13,9 +13,10 @@ from vidaug_cli.bench.measure import Case
 from vidaug_cli.bench.processes import WORK, Phase, Together
 from vidaug_cli.bench.setting import CLIPS, Setting
 from vidaug_cli.bench.training import Steps
-from vidaug_cli.bench.verdict import CUTS, together
+from vidaug_cli.bench.verdict import CUTS, WHOLE, together
 from vidaug_cli.bench.work import (
     COPY,
+    coding,
     copying,
     decoding,
     mixing,
@@ -91,20 +92,26 @@ def _complete(kind: type) -> bool:
 
 
 def codecs(setting: Setting) -> None:
-    """Write and read shards of each codec."""
-    setting.take_turns("codec", [case for codec in get_args(Codec) for case in storing(setting, codec)])
+    """Encode and decode, write and read clips in each codec."""
+    codecs = get_args(Codec)
+    setting.take_turns("codec", [case for name in codecs for case in (*coding(setting, name), *storing(setting, name))])
 
 
 def augment(setting: Setting) -> None:
-    """Do what the stages of `augment` do, one by one, and all of it."""
+    """Do what the stages of `augment` do, one by one, and all of it: on the CPU with one worker."""
     write, _ = storing(setting, setting.plan.codec)
-    cases = [decoding(setting), reading(setting, CUTS), *moving(setting), *recipe_ops(setting), *recipe_mix(setting)]
-    setting.take_turns("augment", [*cases, write, whole(setting)])
+    stages = [decoding(setting), reading(setting, CUTS), *moving(setting), *recipe_ops(setting), *recipe_mix(setting)]
+    workers = 1 if setting.engine.kind == "cpu" else setting.processes
+    setting.take_turns("augment", [*stages, write, whole(setting, WHOLE, workers)])
 
 
 def processes(setting: Setting) -> None:
     """Let several processes work, and one, and as many that only copy memory."""
     if setting.processes < 2 or why_alone():
+        return
+    if setting.engine.kind == "cuda":  # its processes decode, for one that has the GPU
+        one, several = (together("augment", n) for n in (1, setting.processes))
+        setting.take_turns("processes", [whole(setting, one, 1), whole(setting, several, setting.processes, one=one)])
         return
     plan = setting.folder / "plan"
     write_plan(setting.plan, plan)

@@ -12,7 +12,7 @@ import torch
 
 from vidaug_cli.bench.measure import MORE, WIDE, Figure
 from vidaug_cli.bench.setting import Setting
-from vidaug_cli.bench.verdict import Known, verdict
+from vidaug_cli.bench.verdict import DECODE, WHOLE, Known, verdict
 from vidaug_cli.words import count
 from vidaug_cli.workers import worker_count
 
@@ -92,8 +92,12 @@ class Result:
         if known.whole is None:
             return []
         parts = ", ".join(f"{name} {ms:.2f}" for name, ms in known.stages.items())
-        share = f"its stages alone {total:.2f} ({total / known.whole:.0%})"
-        return [f"all of it takes {known.whole:.2f} ms a clip, {share}: {parts}"]
+        share = f"its stages alone {total:.2f} ({total / known.whole:.0%}): {parts}"
+        cpu = {figure.what: figure.cpu_ms for figure in self.figures if figure.part == "augment" and figure.cpu_ms}
+        whole = cpu.pop(WHOLE, None)
+        cpu.pop(DECODE, None)  # is in the reading, too
+        by_cpu = f"; by CPU time {sum(cpu.values()) / whole:.0%}" if whole else ""
+        return [f"all of it takes {known.whole:.2f} ms a clip, {share}{by_cpu}"]
 
 
 def _notes(figures: Sequence[Figure], cores: int, free: float | None) -> list[str]:

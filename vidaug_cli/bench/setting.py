@@ -19,6 +19,7 @@ from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.ops.clips import Video
+from vidaug_cli.train.distributed import torch_threads
 
 CLIPS = 8  # that ops and writers are measured on: some ops cost more for some draws
 
@@ -50,10 +51,11 @@ class Setting:
         return [figure for part in self.measured for figure in part.figures]
 
     def take_turns(self, part: str, cases: Sequence[Case]) -> None:
-        """Measure the cases of a part."""
+        """Measure the cases of a part, each with one thread on the CPU, as `augment` runs."""
         turns = Turns(part, [replace(case, call=self._finished(case.call)) for case in cases])
         self.measured.append(turns)
-        turns.run(self.seconds)
+        with torch_threads(1):
+            turns.run(self.seconds)
 
     def _finished(self, call: Callable[[], object]) -> Callable[[], object]:
         """Return the call with the wait for the device behind it."""

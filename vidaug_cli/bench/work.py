@@ -16,7 +16,8 @@ from vidaug_cli.augment.render import clip_shape, draw_mixture
 from vidaug_cli.augment.run import run
 from vidaug_cli.bench.measure import Case
 from vidaug_cli.bench.setting import CLIPS, Setting, request_of
-from vidaug_cli.bench.verdict import DECODE, FROM, MIX, OPS, READ, TO, WHOLE, WRITE
+from vidaug_cli.bench.verdict import DECODE, FROM, MIX, OPS, READ, TO, WRITE
+from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.format import Codec, Record, ShardHeader, finished_shards
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.shard.writer import ShardWriter
@@ -25,6 +26,7 @@ from vidaug_cli.ops.clips import Clips
 
 COPY = "copy of the clip"
 SMALLEST = 8  # pixels: to decode a clip's frames and make next to nothing of them
+CODED = 2  # clips that are encoded and decoded
 WRITTEN = 16  # clips of the shards that are written and read
 
 
@@ -130,13 +132,32 @@ def _read(path: Path) -> None:
             shard.video(index)
 
 
-def whole(setting: Setting) -> Case:
+def coding(setting: Setting, codec: Codec) -> Iterator[Case]:
+    """Yield making the pieces of clips that a codec stores, and clips from them; nothing for raw."""
+    if codec in PIECES:
+        coder, header = PIECES[codec].coder(), setting.plan.shard_header(0, setting.engine.kind)
+        clips = [clip.numpy() for clip in setting.video[:CODED].cpu()]
+        stored = [coder.encode_frames(clip, header.quality) for clip in clips]
+
+        def encode() -> None:
+            for clip in clips:
+                coder.encode_frames(clip, header.quality)
+
+        def decode() -> None:
+            for pieces in stored:
+                coder.decode_frames(pieces, header)
+
+        yield Case(what=f"encode {codec}", call=encode, clips=CODED)
+        yield Case(what=f"decode {codec}", call=decode, clips=CODED)
+
+
+def whole(setting: Setting, what: str, workers: int, one: str = "") -> Case:
     """Run all of `augment`, from the videos to checked shards."""
     numbers = count()
 
     def augment() -> None:
-        out = setting.folder / f"whole-{next(numbers)}"
-        run(setting.plan, out, setting.engine)
+        out = setting.folder / f"whole-{workers}-{next(numbers)}"
+        run(setting.plan, out, setting.engine, workers=workers)
         shutil.rmtree(out)
 
-    return Case(what=WHOLE, call=augment, clips=setting.plan.clips)
+    return Case(what=what, call=augment, clips=setting.plan.clips, one=one)

@@ -32,7 +32,8 @@ def command(
         "Settings of the training that is measured.", default="small", metavar="small|tiny|vipriors2020"
     ),
     workers: int = option(
-        "Processes beside each other, and those that read for training.  [default: 2, and as 'vidaug train']",
+        "Processes beside each other, and those that read for training.  [default: 2, or one per core with a GPU; as"
+        " 'vidaug train']",
         "-j",
         type=click.IntRange(0),
         default=0,
@@ -72,7 +73,7 @@ def command(
     from vidaug_cli.bench.verdict import CUTS
     from vidaug_cli.recipe.loading import load_recipe
     from vidaug_cli.train.settings import preset_settings
-    from vidaug_cli.workers import Progress
+    from vidaug_cli.workers import Progress, worker_count
 
     engine = limits.engine(device, batch_size)
     chosen = recipe.load() if recipe.recipe else load_recipe(*RECIPES, overrides=recipe.set)
@@ -87,7 +88,7 @@ def command(
             engine=engine,
             folder=folder,
             seconds=seconds,
-            processes=workers or 2,
+            processes=workers or (2 if engine.kind == "cpu" else worker_count(0)),
             preset=preset,
             readers=workers,
         )

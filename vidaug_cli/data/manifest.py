@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from unicodedata import normalize
@@ -27,6 +28,8 @@ from vidaug_cli.schema import check, parse
 from vidaug_cli.words import nearest
 
 ProbeMode = Literal["full", "packets", "header"]  # decode every frame, count the packets, or believe the header
+
+Keys = tuple[tuple[int, int], ...]  # decoded frame number of a file, and its time stamp in the file's own ticks
 
 MOST = 2**31 - 1  # frames that a video can have: shards store their numbers as int32
 _HINT = "a manifest is what 'vidaug scan' writes: one JSON object a line"
@@ -56,6 +59,7 @@ class Row:
     bytes: int = 0
     probe: ProbeMode = "full"  # how `frames` was found
     durations: Runs | None = None  # of a video whose rate varies: so many frames in a row are shown for so many seconds
+    keys: Keys | None = None  # of a long file: key frames; decoding from each gives the pictures of decoding all
 
     @property
     def name(self) -> str:
@@ -84,6 +88,7 @@ class Probe:
     begin: float = 0.0  # seconds after players begin at which the first frame is shown
     # When each frame is shown; None where time stamps cannot be trusted: those of packed XviD jump about.
     runs: Runs | None = None
+    keys: Keys | None = None  # as in `Row`
 
     @property
     def clock(self) -> Clock | None:
@@ -112,7 +117,7 @@ def resolve_inside(root: Path, path: str) -> Path:
 def _content(row: Row) -> dict[str, Any]:
     """Return what a manifest says of a row: most rows have no keys for segments and varying rates."""
     absent = {"start", "end", "first"} if (row.start, row.end, row.first) == (None, None, 0) else set()
-    absent |= {"durations"} if row.durations is None else set()
+    absent |= {name for name in ("durations", "keys") if getattr(row, name) is None}
     return {name: value for name, value in asdict(row).items() if name not in absent}
 
 
@@ -177,6 +182,7 @@ def _parse_row(line: str | bytes, where: str) -> Row:
     row = parse(Row, content, where=where, hint=_HINT, extra=True)
     end = math.inf if row.end is None else row.end
     runs = row.durations or ()
+    ascending = all(early < late for pair in pairwise(row.keys or ()) for early, late in zip(*pair, strict=True))
     rules = {
         "path": (row.path != "" and "\0" not in row.path, "the name of a file"),
         "root": ("\0" not in row.root, "the name of a folder"),
@@ -191,6 +197,10 @@ def _parse_row(line: str | bytes, where: str) -> Row:
             (row.durations is None or sum(count for count, _ in runs) == row.frames)
             and all(count > 0 and 1e-9 <= seconds <= 1e9 for count, seconds in runs),
             f"pairs of a number of frames and the seconds of each, for {row.frames} frames in all",
+        ),
+        "keys": (
+            ascending and all(0 <= frame <= MOST and abs(stamp) < 2**62 for frame, stamp in row.keys or ()),
+            "pairs of a frame's number and its time stamp, both ascending",
         ),
     }
     check(row, rules, where=where, hint=_HINT)

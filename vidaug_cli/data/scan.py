@@ -13,7 +13,7 @@ from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.source import Piped, source_of
 from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
-from vidaug_cli.data.manifest import Probe, ProbeMode, Row, renumber, resolve_inside, segment_name
+from vidaug_cli.data.manifest import Keys, Probe, ProbeMode, Row, renumber, resolve_inside, segment_name
 from vidaug_cli.data.textfiles import read_classes
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.limits import LIMITS, Limits
@@ -134,7 +134,14 @@ def _row(root: Path, candidate: Candidate, probe: Probe) -> Row:
     if clock.varies and len(frames) < clock.frames:  # the mean of the file is not the rate here
         known["fps"] = shown.frames / shown.seconds
     known |= {"first": frames.start, "frames": len(frames), "durations": shown.runs if shown.varies else None}
+    known["keys"] = _keys_for(frames, probe.keys)
     return Row(**known)
+
+
+def _keys_for(frames: range, keys: Keys | None) -> Keys | None:
+    """Return the key frames from which reading these frames begins."""
+    before = [key for key in keys or () if key[0] <= frames.start][-1:]
+    return (*before, *(key for key in keys or () if frames.start < key[0] < frames.stop)) or None
 
 
 def _locate(root: Path, candidate: Candidate) -> Path:

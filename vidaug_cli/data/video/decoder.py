@@ -1,7 +1,7 @@
 """What a file, or a folder of frame images, decodes to: frames in the order in which a player shows them.
 
-Nothing here seeks or sorts by time stamps: those of real AVI files jump about, and their headers miscount. A frame's
-number is its place in the decoder's output.
+Nothing here sorts by time stamps: those of real AVI files jump about, and their headers miscount. A frame's number is
+its place in the decoder's output. What seeks goes to key frames whose numbers a scan found so (see `keyframes`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import errno
 import mmap
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,9 @@ IMAGES = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png"}
 # PyAV 19 takes metadata that are not UTF-8 by itself, and no longer knows the argument.
 METADATA: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 COVER_ART = Disposition.attached_pic | Disposition.timed_thumbnails
+BY_TIME = {"mpeg", "mpegts"}  # formats in which a seek ends at any packet, by when it is decoded and not when shown
+EARLIER = 1.0  # seconds by which a seek in these aims before a key frame
+DROPPED = 256  # frames, at most, from where a seek ended to the key frame
 LOOK = 64  # pictures of one stream, by which a still beside it is known
 
 REASONS = {  # why a file that begins like this cannot be opened
@@ -53,6 +57,10 @@ REASONS = {  # why a file that begins like this cannot be opened
 }
 
 
+class AstrayError(Exception):
+    """Where a seek ended, there is not what a scan found there."""
+
+
 @dataclass
 class OpenVideo:
     """Packets in stored order, the decoder they go to, and what was met on the way."""
@@ -62,27 +70,43 @@ class OpenVideo:
     source: Iterator[Packet[Any]]
     decoder: VideoCodecContext
     bytes: int
+    seek: Callable[[int], Iterator[Packet[Any]]]  # packets from a key frame on or some before it, by its time stamp
     rate: float = 0.0  # frames per second, as the header has it
     tick: float = 0.0  # seconds: the unit of its time stamps
     origin: float | None = None  # seconds, the time stamp at which players begin, if the header says it
     announced: int = 0  # frames, as the header has it
     encrypted: bool = False
+    images: bool = False  # each packet is an image; its place is its time stamp where it is sought
     stamps: list[int | None] = field(default_factory=list)  # ticks: of each packet that should make a frame
     marked: int = 0  # frames that the decoder calls damaged
     lost: int = 0  # packets that it could not decode
 
-    def frames(self) -> Iterator[VideoFrame]:
+    def frames(self, key: tuple[int, int] | None = None) -> Iterator[VideoFrame]:
         """Yield every frame, at least one; what cannot be decoded is passed over, as players do, and counted.
 
-        Raises VideoError on no frame, too many, too large ones, and when their size changes.
+        With `key`, the number and the time stamp of a key frame, those from it on; what was counted is forgotten.
+
+        Raises VideoError on no frame, too many, too large ones, and when their size changes; AstrayError where a seek
+        to `key` does not lead there.
         """
-        self.decoder.thread_count = 1
-        self.decoder.options = {"max_pixels": str(_allocated(self.limits))}
+        if not self.decoder.is_open:
+            self.decoder.thread_count = 1
+            self.decoder.options = {"max_pixels": str(_allocated(self.limits))}
         self._check_size(self.decoder)
         shown = None
-        number = 0
+        number, awaited = key or (0, None)
+        dropped = 0
+        if awaited is not None:
+            self._go_to(awaited)
         for packet in self.packets():
             for frame in self._decode(packet, shown):
+                if awaited is not None:
+                    dropped += 1
+                    if frame.pts is None or frame.pts > awaited or dropped > DROPPED:
+                        raise AstrayError
+                    if frame.pts < awaited:
+                        continue
+                    awaited, self.lost = None, 0
                 self._check_size(frame, shown)
                 if number == self.limits.frames:
                     what, hint = f"holds more than {number} frames", "cut it into clips or raise --max-frames"
@@ -91,9 +115,19 @@ class OpenVideo:
                 self.marked += frame.is_corrupt
                 shown = frame
                 yield frame
+        if shown is None and key is not None:
+            raise AstrayError
         if shown is None:
             what = f"holds no frame that can be decoded, or of no more than {self.limits.pixels} pixels"
             raise VideoError("is encrypted" if self.encrypted else what, where=self.path)
+
+    def _go_to(self, stamp: int) -> None:
+        self.marked = self.lost = 0
+        try:
+            self.source = self.seek(stamp)
+        except av.FFmpegError as error:
+            _blame(self.path, error)
+            raise AstrayError from error
 
     def packets(self) -> Iterator[Packet[Any]]:
         """Yield packets not yet read. One without bytes and time stands at the end and empties the decoder."""
@@ -153,12 +187,19 @@ def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
 def _film(path: Path, limits: Limits, container: InputContainer) -> OpenVideo:
     stream = _best(path, limits, container)
     rate = float(stream.average_rate or stream.guessed_rate or 0)
+    earlier = round(EARLIER / (stream.time_base or 1)) if container.format.name in BY_TIME else 0
+
+    def seek(stamp: int) -> Iterator[Packet[Any]]:
+        container.seek(stamp - earlier, stream=stream)
+        return dropwhile(lambda packet: not packet.is_keyframe, container.demux(stream))
+
     return OpenVideo(
         path,
         limits,
         source=container.demux(stream),
         decoder=stream.codec_context,
         bytes=path.stat().st_size,
+        seek=seek,
         rate=rate,
         tick=float(stream.time_base or 0),
         origin=None if container.start_time is None else container.start_time / av.time_base,
@@ -229,18 +270,28 @@ def _images(folder: Path, limits: Limits) -> OpenVideo:
     if len(codecs) != 1:
         raise VideoError("mixes JPEG and PNG images" if codecs else "holds no JPEG or PNG images", where=folder)
     files = [resolve_inside(folder, name) for name in sorted(names, key=natural)]
+    decoder = cast(VideoCodecContext, VideoCodecContext.create(codecs.pop(), "r"))
+
+    def seek(number: int) -> Iterator[Packet[Any]]:
+        if decoder.is_open:
+            decoder.flush_buffers()
+        return (_image_packet(files[place], place) for place in range(number, len(files)))
+
     return OpenVideo(
         folder,
         limits,
         source=map(_image_packet, files),
-        decoder=cast(VideoCodecContext, VideoCodecContext.create(codecs.pop(), "r")),
+        decoder=decoder,
         bytes=sum(file.stat().st_size for file in files),
+        seek=seek,
         announced=len(files),
+        images=True,
     )
 
 
-def _image_packet(file: Path) -> Packet[Any]:
+def _image_packet(file: Path, stamp: int | None = None) -> Packet[Any]:
     packet: Packet[Any] = Packet(file.read_bytes() or b"?")  # an empty one would mean the end
+    packet.pts = stamp
     packet.is_keyframe = True  # otherwise the PNG decoder adds the picture to the one before
     return packet
 

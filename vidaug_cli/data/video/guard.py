@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, islice
 from math import prod
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
+from vidaug_cli.data.video.keyframes import find_keys
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
@@ -79,7 +81,11 @@ class Guard(AbstractContextManager["Guard"]):
 
     def probe(self, path: Path, how: ProbeMode = "full") -> Probe:
         """Return what `reader.probe` does. Raises VideoError too when the decoder crashes or takes too long."""
-        return self._call(reader.probe, path, how, self.limits)
+        found, frames = self._call(reader.look, path, how, self.limits)
+        if frames:
+            with suppress(VideoError):  # it can be used, if only from its first frame on
+                return replace(found, keys=self._call(find_keys, path, frames, self.limits))
+        return found
 
     def read_clips(
         self,
@@ -103,7 +109,9 @@ class Guard(AbstractContextManager["Guard"]):
         if copied := memory is None or -1 in starts or [clip.shape for clip in clips] != shapes:
             memory, starts = self._pixels, [0, *accumulate(map(prod, shapes[:-1]))]
             clips = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
-        taken = self._call(_read_clips, path, requests, size, self.limits, memory.file, starts, times=len(requests))
+        row = video if isinstance(video, Row) else None
+        job = path, requests, size, row, self.limits, memory.file, starts
+        taken = self._call(_read_clips, *job, times=len(requests))
         if isinstance(video, Row):
             for request, numbers in zip(requests, taken, strict=True):
                 short = video.probe == "full" and not np.array_equal(numbers, request.frames)
@@ -314,10 +322,16 @@ _child_memory = lru_cache(maxsize=2)(Memory)
 
 
 def _read_clips(
-    path: Path, requests: Sequence[ClipRequest], size: int, limits: Limits, file: int, starts: Sequence[int]
+    path: Path,
+    requests: Sequence[ClipRequest],
+    size: int,
+    row: Row | None,
+    limits: Limits,
+    file: int,
+    starts: Sequence[int],
 ) -> list[NDArray[np.int32]]:
     """Do in the child what `Guard.read_clips` asks for, and return the frame numbers taken."""
     memory = _child_memory(file)
     shapes = [(len(request.frames), size, size, 3) for request in requests]
     out = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
-    return reader.read_clips(path, requests, size, limits=limits, out=out)[1]
+    return reader.read_clips(path, requests, size, row=row, limits=limits, out=out)[1]

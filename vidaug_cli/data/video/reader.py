@@ -9,7 +9,9 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,10 +23,12 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import Probe, ProbeMode
+from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.timing import Runs, fit_runs
-from vidaug_cli.data.video.decoder import OpenVideo, open_video
+from vidaug_cli.data.video import keyframes
+from vidaug_cli.data.video.decoder import AstrayError, OpenVideo, open_video
+from vidaug_cli.data.video.keyframes import Seen, can_start_inside, find_keys, frames_by_keys, seen
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.errors import VideoError
 
@@ -33,7 +37,13 @@ if TYPE_CHECKING:
 
 
 def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe:
-    """Return what the video at `path` holds.
+    """Return what the video at `path` holds: `look`, and then `find_keys`."""
+    found, frames = look(path, how, limits)
+    return replace(found, keys=find_keys(path, frames, limits)) if frames else found
+
+
+def look(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> tuple[Probe, list[Seen]]:
+    """Return what the video at `path` holds, and all its frames where it may have key frames worth noting.
 
     Args:
         path: a file, or a folder of frame images.
@@ -51,8 +61,13 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
         if how == "header" and not video.announced:
             how = "packets"
         stamps: list[float | None] = []
+        shown: list[Seen] = []
         if how == "full":
-            stamps = [first.time, *(frame.time for frame in frames)]
+            long = video.announced >= keyframes.LONG and not video.images
+            for frame in chain([first], frames):
+                stamps.append(frame.time)
+                if long:
+                    shown.append(seen(frame))
         elif how == "packets":
             deque(video.packets(), maxlen=0)
             ticks = sorted(video.stamps, key=lambda stamp: stamp or 0)  # packets come in coding order
@@ -62,7 +77,7 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
         if how == "full" and video.marked == count:
             raise VideoError("is damaged: not one frame is whole", where=path)
         begin, runs = _timing(video, times) if len(times) == len(stamps) else (0.0, None)
-        return Probe(
+        found = Probe(
             frames=count,
             fps=rate if count > 1 else 0.0,
             width=first.height if turn.swap else first.width,
@@ -75,6 +90,7 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
             begin=begin,
             runs=runs,
         )
+        return found, [] if found.corrupt or found.frames < keyframes.LONG else shown
 
 
 def _mean_rate(times: list[float], rate: float) -> float:
@@ -108,17 +124,20 @@ def read_clips(
     requests: Sequence[ClipRequest],
     size: int,
     *,
+    row: Row | None = None,
     limits: Limits = LIMITS,
     out: Sequence[UInt8[np.ndarray, "frames size size 3"]] | None = None,
 ) -> tuple[list[UInt8[np.ndarray, "frames size size 3"]], list[Int32[np.ndarray, " frames"]]]:
     """Return several clips of a video, cropped, scaled, upright and in RGB, from one pass of the decoder.
 
-    Every frame up to the last one wanted is decoded once, and converted once for all clips of the same crop and flip.
-    Colours follow the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
+    Every frame up to the last one wanted is decoded at most once, and converted once for all clips of the same crop and
+    flip. Colours follow the matrix and range that the file names (BT.601 where it names none); HDR is not tone-mapped.
 
     Args:
         path: a file, or a folder of frame images.
         requests: the clips, at least one.
+        row: what a scan found. Then decoding starts at its key frames where that saves work, and all over from the
+            first frame where one is not what was scanned.
         size: pixels, height and width of the result.
         limits: caps on pixels and frames.
         out: for each clip uint8 (T, size, size, 3) to write into, instead of new arrays.
@@ -131,6 +150,24 @@ def read_clips(
         VideoError: it cannot be used, and why.
     """
     clips = [np.empty((len(each.frames), size, size, 3), np.uint8) for each in requests] if out is None else list(out)
+    if row is not None and can_start_inside(row, path):
+        with suppress(AstrayError):
+            return clips, _fill(path, requests, size, limits, clips, row)
+    return clips, _fill(path, requests, size, limits, clips)
+
+
+def _fill(
+    path: Path,
+    requests: Sequence[ClipRequest],
+    size: int,
+    limits: Limits,
+    clips: Sequence[NDArray[np.uint8]],
+    row: Row | None = None,
+) -> list[NDArray[np.int32]]:
+    """Put the pixels into `clips` and return the frame numbers taken. With a row, start at its key frames.
+
+    Raises AstrayError where the video is not as the row says.
+    """
     takers = [_Taker(request, clip) for request, clip in zip(requests, clips, strict=True)]
     picture_of = {taker.cut: Pictures(path, *taker.cut, size) for taker in takers}
 
@@ -145,15 +182,15 @@ def read_clips(
                     taker.clip[place] = shown[taker.cut]
                 taker.taken[places] = number
 
-    last = max(int(request.frames.max(initial=0)) for request in requests)
+    wanted = np.unique(np.concatenate([request.frames for request in requests])).tolist() or [0]
     with open_video(path, limits) as video:
-        for number, frame in enumerate(video.frames()):
+        for number, frame in frames_by_keys(video, wanted, row) if row else enumerate(video.frames()):
             take(frame, number, number)
-            if number >= last:
+            if number >= wanted[-1]:
                 break
         else:
-            take(frame, number, last)
-    return clips, [taker.taken for taker in takers]
+            take(frame, number, wanted[-1])
+    return [taker.taken for taker in takers]
 
 
 def read_clip(
