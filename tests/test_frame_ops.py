@@ -71,7 +71,7 @@ def by_pillow(name: str, frames: NDArray[np.uint8], values: NDArray[np.float64])
 
 
 def run(name: str, frames: NDArray[np.uint8], values: NDArray[np.float64], device: torch.device) -> NDArray[np.uint8]:
-    result: NDArray[np.uint8] = OPS[name].function(torch.from_numpy(frames).to(device), values).cpu().numpy()
+    result: NDArray[np.uint8] = OPS[name](torch.from_numpy(frames).to(device), values).cpu().numpy()
     return result
 
 
@@ -114,7 +114,7 @@ def test_bilinear_as_pillow(name: str, device: torch.device) -> None:
     for value in np.array([0.07, -0.21]) * (100 if name == "rotate" else 1):
         values = np.full(len(frames), value)
         sampling = Sampling("bilinear")
-        ours = OPS[name].function(torch.from_numpy(frames).to(device), values, sampling).cpu().numpy()
+        ours = OPS[name](torch.from_numpy(frames).to(device), values, sampling).cpu().numpy()
         theirs = []
         for frame in frames:
             picture = Image.fromarray(frame)
@@ -142,7 +142,7 @@ def test_fill_stands_outside(
     fill: tuple[int, ...], colour: tuple[int, ...], interpolation: geometric.Interpolation, device: torch.device
 ) -> None:
     frames = torch.full((2, 20, 30, 3), 255, dtype=torch.uint8, device=device)
-    moved = geometric.translate_x(frames, np.array([0.5, -0.5]), Sampling(interpolation, fill)).cpu()
+    moved = OPS["translate_x"](frames, np.array([0.5, -0.5]), Sampling(interpolation, fill)).cpu()
     assert (moved[0, :, 15:] == torch.tensor(colour)).all()
     assert (moved[1, :, :15] == torch.tensor(colour)).all()
     assert (moved[0, :, :15] == 255).all()

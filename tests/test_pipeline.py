@@ -110,7 +110,7 @@ def test_a_disk_that_takes_no_more(plan: Plan, out: Path, monkeypatch: pytest.Mo
 
 
 def test_clips_wait_only_up_to_a_limit(plan: Plan, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidaug_cli.augment.pipeline.WAITING", 2)
+    monkeypatch.setattr("vidaug_cli.augment.pipeline.WAITING", 2 * 4 * 32 * 32 * 3)
     going, written = threading.Event(), list[object]()
 
     def append(_: ShardWriter, record: Record) -> None:

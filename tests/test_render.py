@@ -184,7 +184,7 @@ def test_a_device_without_memory_says_so_in_a_line(
     new = ["augment", video_folder, "-o", tmp_path / "new", *words, "--copies", "2", "-j", "1"]
     assert vidaug(*new, "--batch-size", "4").err == several
     assert vidaug(*new, "--batch-size", "1").err == one
-    assert vidaug("augment", video_folder, "-o", tmp_path / "dry", *words, "--dry-run").err == several
+    assert vidaug("augment", video_folder, "-o", tmp_path / "dry", *words, "--dry-run", "-j", "1").err == several
     preview = vidaug("preview", video_folder, "-o", tmp_path / "x.png", *words)
     assert (preview.code, preview.err) == (1, one)
     replayed = vidaug("replay", out)

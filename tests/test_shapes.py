@@ -35,7 +35,7 @@ def test_a_frame_op_takes_nothing_of_another_shape(
     name: str, frames: Tensor, values: np.ndarray, parameter: str
 ) -> None:
     with pytest.raises(TypeCheckError, match=f"parameter '{parameter}'"):
-        OPS[name].function(frames, values)
+        OPS[name](frames, values)
 
 
 @pytest.mark.parametrize("op", [*(kind() for kind in CUTOUTS.values()), Ramp(name="invert")])

@@ -16,13 +16,7 @@ import numpy as np
 import torch
 
 from vidaug_cli.augment.plan import Group, Plan
-from vidaug_cli.augment.render import (
-    Engine,
-    Gathering,
-    GroupPixels,
-    group_pixels,
-    thread_guard,
-)
+from vidaug_cli.augment.render import Engine, Gathering, GroupPixels, group_pixels, thread_guard
 from vidaug_cli.data.shard.format import DoneRecord, Failure, Record, done_path, read_done, shard_path
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.data.video.guard import Decoders
@@ -32,8 +26,8 @@ from vidaug_cli.errors import VideoError
 OnError = Literal["skip", "fail"]
 Item = TypeVar("Item")
 
-WAITING = 32  # clips of a shard that wait to be written at most
-CLOSING = 2  # shards that are closed and hashed while the next one is made
+WAITING = 2**28  # bytes of the clips of a shard that wait to be written at most
+WRITERS = 4  # decoding processes for each shard that is still compressed and hashed while the next one is made
 PORTABLE = 1  # cudaHostRegisterPortable: pinned for every GPU
 
 
@@ -104,7 +98,7 @@ def render_ahead(
                         # On the CPU it may lie in the memory of its group, which is used again before it is written.
                         writer.append(replace(record, video=record.video.copy()) if engine.kind == "cpu" else record)
                 writer.finish()
-                while len(at_work) > CLOSING:
+                while len(at_work) > max(2, decoders // WRITERS):
                     yield at_work.popleft().done()
             while at_work:
                 yield at_work.popleft().done()
@@ -145,6 +139,7 @@ class BehindWriter:
 
     def __init__(self, writer: ShardWriter) -> None:
         self._writer, self._pool = writer, ThreadPoolExecutor(1)
+        self._room = max(2, WAITING // writer.header.clip_bytes)  # clips
         try:
             self._pool.submit(writer.__enter__).result()
         except BaseException:
@@ -156,7 +151,7 @@ class BehindWriter:
 
     def append(self, record: Record) -> None:
         """Have a clip written."""
-        if len(self._begun) == WAITING:
+        if len(self._begun) == self._room:
             if self._begun[0].exception():
                 self.done()  # raises it in words
             self._begun.popleft()

@@ -175,7 +175,11 @@ def ramp(first: float, last: float, frames: int) -> Values:
 
 
 # What fits a core's cache, where batch-sized temporaries would go through memory; a GPU wants much at once.
-CPU_BLOCK, GPU_BLOCK = 320_000, 32_000_000  # bytes
+CPU_BLOCK, GPU_BLOCK = 640_000, 32_000_000  # bytes
+
+# A block's temporaries would be given back to the system after every op, and be cleared page by page for the next one,
+# which takes longer than the op: glibc keeps as much as the largest piece that it saw freed, of up to 32 MB.
+torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def map_frames(

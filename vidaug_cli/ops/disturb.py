@@ -12,10 +12,11 @@ from jaxtyping import Float32, Float64, Int64, Shaped, UInt8
 from torch import Tensor
 
 from vidaug_cli.errors import ClipsError
-from vidaug_cli.ops import photometric
 from vidaug_cli.ops.clips import Frames, Values, Video, map_frames
 from vidaug_cli.ops.disturbances import ClipDraw, Disturbance, Over, draw, strengths
-from vidaug_cli.ops.geometric import Sampling, rotate, shift, zoom
+from vidaug_cli.ops.frame_ops import OPS
+from vidaug_cli.ops.geometric import Sampling, Steps, resample, shift, size_of, zoom
+from vidaug_cli.ops.upload import upload
 
 Clip = UInt8[np.ndarray, "t h w 3"]
 Strengths = Float64[np.ndarray, "clips frames"]
@@ -108,9 +109,17 @@ def _mapped(op: Callable[..., Frames], video: Video, *per_frame: Shaped[np.ndarr
 
 def _shift(playing: Playing, values: Strengths) -> Video:
     across = np.array([[drawn.across] for drawn in playing.draws])
-    return _mapped(
-        partial(shift, sampling=SMOOTH), playing.video, np.where(across, 0, values), np.where(across, values, 0)
-    )
+    return _mapped(_moved(shift), playing.video, np.where(across, 0, values), np.where(across, values, 0))
+
+
+def _moved(steps: Callable[..., Steps]) -> Callable[..., Frames]:
+    """Return the op that takes pixels from where `steps` says for its values."""
+
+    def moved(frames: Frames, *values: Values) -> Frames:
+        (there,) = upload(frames.device, steps(*values, size_of(frames)))
+        return resample(frames, there, SMOOTH)
+
+    return moved
 
 
 def _blur(playing: Playing, values: Strengths) -> Video:
@@ -128,7 +137,7 @@ def _noise(playing: Playing, values: Strengths) -> Video:
 
 def _flicker(playing: Playing, values: Strengths) -> Video:
     chances = np.stack([drawn.chances for drawn in playing.draws])
-    return _mapped(photometric.brightness, playing.video, 1 + values * (2 * chances - 1))
+    return _mapped(OPS["brightness"], playing.video, 1 + values * (2 * chances - 1))
 
 
 def _ordered(order: Callable[[Over, Over], Order]) -> Disturb:
@@ -167,12 +176,12 @@ def _cut(playing: Playing, values: Strengths) -> Video:
 
 
 PIXELS: dict[str, Disturb] = {  # of each row of `disturbances.KINDS`
-    "rotation": _each(partial(rotate, sampling=SMOOTH)),
+    "rotation": _each(partial(OPS["rotate"], sampling=SMOOTH)),
     "shift": _shift,
-    "zoom": _each(partial(zoom, sampling=SMOOTH)),
-    "brightness": _each(photometric.brightness, 1),
-    "contrast": _each(photometric.contrast, 1),
-    "colour": _each(photometric.color, 1),
+    "zoom": _each(_moved(zoom)),
+    "brightness": _each(OPS["brightness"], 1),
+    "contrast": _each(OPS["contrast"], 1),
+    "colour": _each(OPS["color"], 1),
     "noise": _noise,
     "flicker": _flicker,
     "blur": _blur,

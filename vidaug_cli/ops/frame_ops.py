@@ -6,6 +6,7 @@ A new frame op is one function and one row of `OPS`.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,18 +14,23 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from vidaug_cli.errors import ClipsError
 from vidaug_cli.ops import geometric, photometric
 from vidaug_cli.ops.clips import ClipOp, Draw, Frames, Shape, Values, Video, map_frames, ramp
-from vidaug_cli.ops.geometric import Interpolation, Sampling
+from vidaug_cli.ops.geometric import PLAIN, Interpolation, Sampling, Size, resample, size_of
+from vidaug_cli.ops.upload import upload
 from vidaug_cli.schema import Rules
 from vidaug_cli.words import nearest
 
 MagnitudeTable = Literal["official", "monotone"]  # as released with arXiv:2008.05721; stronger with the magnitude
 Fill = int | tuple[int, int, int]
+Numbers = Float64[np.ndarray, "frames _"]
 
 TOP = 30  # the highest magnitude
+STEPS = 6  # the most numbers that an op needs for a frame
 
 
 class Scale(NamedTuple):
@@ -44,10 +50,23 @@ class Scale(NamedTuple):
 class FrameOp:
     """A row of `OPS`."""
 
-    function: Callable[..., Frames]  # (frames, values), and the sampling where the op moves pixels
     scales: dict[MagnitudeTable, Scale]
     limits: tuple[float, float] = (0, 0)  # values that make sense
-    moves: bool = False  # moves pixels, so that interpolation and fill matter
+    levels: Callable[[Frames, Float64[Tensor, " frames"]], Frames] = photometric.identity  # what happens to colours
+    moves: Callable[[Values, Size], Numbers] | None = None  # where pixels come from, so that sampling matters
+
+    def numbers(self, values: Values, size: Size) -> Numbers:
+        """Return what the op computes with for each frame, float64 (T, 1 to 6), made on the host."""
+        return values[:, None] if self.moves is None else self.moves(values, size)
+
+    def pixels(self, frames: Frames, numbers: Float64[Tensor, "frames _"], sampling: Sampling = PLAIN) -> Frames:
+        """Return the frames after the op; they may be the argument, which stays as it was."""
+        return self.levels(frames, numbers[:, 0]) if self.moves is None else resample(frames, numbers, sampling)
+
+    def __call__(self, frames: Frames, values: Values, sampling: Sampling = PLAIN) -> Frames:
+        """Return the frames after the op with a value for each, in the op's own units."""
+        (numbers,) = upload(frames.device, self.numbers(values, size_of(frames)))
+        return self.pixels(frames, numbers, sampling)
 
 
 def _scales(official: Scale, monotone: Scale | None = None) -> dict[MagnitudeTable, Scale]:
@@ -62,21 +81,21 @@ _SHIFT = _scales(Scale(0, 100 / 160, signed=True), Scale(0, 150 / 331, signed=Tr
 _FACTOR = _scales(Scale(0.1, 1.9), Scale(0, 0.9, signed=True, base=1))
 
 OPS: dict[str, FrameOp] = {
-    "identity": FrameOp(photometric.identity, _NO_VALUE),
-    "autocontrast": FrameOp(photometric.autocontrast, _NO_VALUE),
-    "equalize": FrameOp(photometric.equalize, _NO_VALUE),
-    "invert": FrameOp(photometric.invert, {"official": Scale()}),
-    "rotate": FrameOp(geometric.rotate, _TURN, (-360, 360), moves=True),
-    "shear_x": FrameOp(geometric.shear_x, _SLANT, (-2, 2), moves=True),
-    "shear_y": FrameOp(geometric.shear_y, _SLANT, (-2, 2), moves=True),
-    "translate_x": FrameOp(geometric.translate_x, _SHIFT, (-1, 1), moves=True),
-    "translate_y": FrameOp(geometric.translate_y, _SHIFT, (-1, 1), moves=True),
-    "posterize": FrameOp(photometric.posterize, _scales(Scale(0, 4), Scale(8, 4)), (1, 8)),
-    "solarize": FrameOp(photometric.solarize, _scales(Scale(0, 256), Scale(255, 0)), (0, 256)),
-    "color": FrameOp(photometric.color, _FACTOR, (0, 10)),
-    "contrast": FrameOp(photometric.contrast, _FACTOR, (0, 10)),
-    "brightness": FrameOp(photometric.brightness, _FACTOR, (0, 10)),
-    "sharpness": FrameOp(photometric.sharpness, _FACTOR, (0, 10)),
+    "identity": FrameOp(_NO_VALUE),
+    "autocontrast": FrameOp(_NO_VALUE, levels=photometric.autocontrast),
+    "equalize": FrameOp(_NO_VALUE, levels=photometric.equalize),
+    "invert": FrameOp({"official": Scale()}, levels=photometric.invert),
+    "rotate": FrameOp(_TURN, (-360, 360), moves=geometric.rotate),
+    "shear_x": FrameOp(_SLANT, (-2, 2), moves=geometric.shear_x),
+    "shear_y": FrameOp(_SLANT, (-2, 2), moves=geometric.shear_y),
+    "translate_x": FrameOp(_SHIFT, (-1, 1), moves=geometric.translate_x),
+    "translate_y": FrameOp(_SHIFT, (-1, 1), moves=geometric.translate_y),
+    "posterize": FrameOp(_scales(Scale(0, 4), Scale(8, 4)), (1, 8), levels=photometric.posterize),
+    "solarize": FrameOp(_scales(Scale(0, 256), Scale(255, 0)), (0, 256), levels=photometric.solarize),
+    "color": FrameOp(_FACTOR, (0, 10), levels=photometric.color),
+    "contrast": FrameOp(_FACTOR, (0, 10), levels=photometric.contrast),
+    "brightness": FrameOp(_FACTOR, (0, 10), levels=photometric.brightness),
+    "sharpness": FrameOp(_FACTOR, (0, 10), levels=photometric.sharpness),
 }
 
 
@@ -115,19 +134,48 @@ class FrameOps(ClipOp):
             what = f"has {levels} levels, and the clips have {channels} channel"
             raise ClipsError(what, where="fill", hint="give one level")
         sampling = Sampling(self.interpolation, self._levels)
-        ops = {name: partial(op.function, sampling=sampling) if op.moves else op.function for name, op in OPS.items()}
-        out = torch.empty_like(video)
-        for clip, made, draw in zip(video, out, draws, strict=True):
-            names, values = zip(*self.layers(draw, len(clip)), strict=True)
+        layers = [list(self.layers(draw, video.shape[1])) for draw in draws]
+        if video.device.type != "cpu":
+            return _by_op(video, layers, sampling)
+        out = torch.empty_like(video, memory_format=torch.contiguous_format)
+        for clip, made, ops in zip(video, out, layers, strict=True):
+            numbers = [OPS[name].numbers(values, size_of(clip)) for name, values in ops]
             # All ops on one block of frames, then on the next, so that a block stays in the cache.
-            map_frames(partial(_chain, [ops[name] for name in names]), clip, *values, out=made)
+            map_frames(partial(_chain, [OPS[name] for name, _ in ops], sampling), clip, *numbers, out=made)
         return out
 
 
-def _chain(ops: Iterable[Callable[..., Frames]], frames: Frames, *values: Values) -> Frames:
-    for op, value in zip(ops, values, strict=True):
-        frames = op(frames, value)
+def _chain(ops: Iterable[FrameOp], sampling: Sampling, frames: Frames, *numbers: Numbers) -> Frames:
+    for op, each in zip(ops, numbers, strict=True):
+        frames = op.pixels(frames, torch.from_numpy(each), sampling)
     return frames
+
+
+def _by_op(video: Video, layers: Sequence[Sequence[Layer]], sampling: Sampling) -> Video:
+    """Return a new batch that went through the layers of each clip: in each, all clips with the same op at once.
+
+    So a GPU gets as many kernels for many clips as for a few.
+    """
+    clips, frames, *size, _ = video.shape
+    depth = max(map(len, layers), default=0)
+    numbers = np.zeros((depth, clips, frames, STEPS))
+    found: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+    for clip, layer in enumerate(layers):
+        for place, (name, values) in enumerate(layer):
+            each = OPS[name].numbers(values, (size[0], size[1]))
+            numbers[place, clip, :, : each.shape[1]] = each
+            found[place, name].append(clip)
+    groups = dict(sorted(found.items(), key=lambda item: item[0][0]))  # a clip's layers one after the other
+    order = np.array([clip for group in groups.values() for clip in group], np.int64)
+    there, places = upload(video.device, numbers, order)
+    out, taken = video.clone(memory_format=torch.contiguous_format), 0
+    for (place, name), group in groups.items():
+        chosen = places[taken : taken + len(group)]
+        taken += len(group)
+        own = there[place].index_select(0, chosen).flatten(0, 1)
+        made = OPS[name].pixels(out.index_select(0, chosen).flatten(0, 1), own, sampling)
+        out.index_copy_(0, chosen, made.unflatten(0, (len(group), frames)))
+    return out
 
 
 @dataclass(frozen=True, kw_only=True)
