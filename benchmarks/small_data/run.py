@@ -83,6 +83,13 @@ ARMS = {  # options of `vidaug train`: recipes for each batch of clean clips
     "r18-small": "--network r18-small",
 }
 OFFLINE = ("randaugment_t_small", "fademixup")  # also made by `vidaug augment`, 20 clips of each video and no more
+STORED = {  # clean clips to train on by codec; those to test on are raw
+    "stored as raw": "-r none --codec raw",
+    "stored as jpeg": "-r none --codec jpeg",
+    "stored as video": "-r none --codec video",
+    "stored as video 70": "-r none --codec video --quality 70",
+}
+MADE = {f"{name}, offline": ARMS[name] for name in OFFLINE} | STORED  # options of `vidaug augment`
 ENSEMBLE = "rgb and diff"  # in place of an input: the mean of both networks' scores
 
 
@@ -117,6 +124,7 @@ PLAN: list[tuple[str, Sequence[str], Sequence[str], Sequence[int]]] = [
     ("ut-interaction", ["r10-small", "label smoothing 0.1", "average of weights"], BOTH, [0]),
     ("ut-interaction", ["cubecutmix", "cutmixup", "framecutmixup", "cubecutmixup", "vipriors2020"], ["diff"], [0]),
     ("ut-interaction", [f"{name}, offline" for name in OFFLINE], ["diff"], [0]),
+    ("ut-interaction", [*STORED], ["diff"], [0]),
     ("avletters", ["plain"], BOTH, [0]),
     ("ut-interaction", [*ARMS], BOTH, [0, 1, 2]),
     *((data, ["plain", "randaugment_t_small", "fademixup"], BOTH, [0, 1]) for data in DATA),
@@ -162,11 +170,11 @@ def prepare(source: Path, work: Path, data: str, split: int) -> str:
 
 
 def offline(source: Path, work: Path, key: Key) -> Path:
-    """Make the clips of a recipe that is applied by `vidaug augment`."""
-    chosen, name = DATA[key.data], key.arm.removesuffix(", offline")
-    folder = work / key.data / f"offline-{name}-{key.split}"
+    """Make the clips of an arm that is a matter of `vidaug augment`."""
+    chosen = DATA[key.data]
+    folder = work / key.data / f"{key.arm.replace(', ', '-').replace(' ', '-')}-{key.split}"
     base = [source / key.data, "--split", key.split, "--subset", "train", "-j", 1, *chosen.clip.split()]
-    vidaug("augment", *base, *ARMS[name].split(), "--copies", chosen.copies, "-o", folder)
+    vidaug("augment", *base, *MADE[key.arm].split(), "--copies", chosen.copies, "-o", folder)
     return folder
 
 
@@ -182,7 +190,7 @@ def measure(source: Path, work: Path, key: Key) -> dict[str, Any]:
         both = [run_folder(work, key._replace(input=name)) / "scores.h5" for name in BOTH]
         vidaug("ensemble", *both, "-o", scores)
         return row | read(scores)
-    clips = offline(source, work, key) if key.arm.endswith(", offline") else folder / f"clean-{key.split}"
+    clips = offline(source, work, key) if key.arm in MADE else folder / f"clean-{key.split}"
     budget = ["--preset", "tiny", "--input", key.input, "--seed", key.seed, "--threads", 1]
     began = time.monotonic()
     trained = vidaug("train", clips, *ARMS.get(key.arm, "").split(), *budget, "-o", run)

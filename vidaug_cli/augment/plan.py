@@ -35,7 +35,7 @@ from vidaug_cli.words import nearest
 
 ORIGINAL = -1  # the copy number of clean clips
 DRAWS = 2  # the format of draws: another number wherever a release makes other clips of the same plan
-# Of the raw size, estimates that err high: at quality 95 real clips took 1/7 to 1/11 as JPEG, 1/10 to 1/40 as video.
+# Of the raw size, estimates that err high: at quality 95 real clips took 1/7 to 1/11 as JPEG, 1/14 to 1/28 as video.
 CODEC_SHARE: dict[Codec, float] = {"raw": 1, "jpeg": 1 / 7, "video": 1 / 10}
 AGAIN = "make the shards again, in another folder"
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "preset": "ultrafast",  # slower ones take 1.5 to 3 times as long, for hardly fewer bytes at the same PSNR
+    # With one quantiser (qp) rather than one rate factor (crf): half the bytes at 46 dB, and a fifth less time.
     "bf": "0",  # packet t is frame t
     "sc_threshold": "0",  # one key frame, the first
     "x264-params": "cpu-independent=1:lookahead-threads=1:sliced-threads=0",  # the same bytes on every machine
@@ -35,9 +36,9 @@ OPTIONS = {
 ALIGNED = 64  # pixels: FFmpeg allocates rows in multiples of at most this
 
 
-def crf_of(quality: int) -> float:
-    """Return x264's constant rate factor for a quality from 1 to 100: 51, the worst there is, to 18."""
-    return 18 + (100 - quality) / 3
+def qp_of(quality: int) -> int:
+    """Return the quantiser of all frames for a quality from 1 to 100: 51, the coarsest there is, to 10."""
+    return round(10 + (100 - quality) * 41 / 99)
 
 
 def encode_clip(video: UInt8[np.ndarray, "frames height width 3"], quality: int) -> list[bytes]:
@@ -46,10 +47,10 @@ def encode_clip(video: UInt8[np.ndarray, "frames height width 3"], quality: int)
     encoder = VideoCodecContext.create("libx264", "w")
     encoder.width, encoder.height = width, height
     encoder.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
-    encoder.colorspace, encoder.color_range = Colorspace.SMPTE170M, ColorRange.MPEG
+    encoder.colorspace, encoder.color_range = Colorspace.ITU601, ColorRange.MPEG
     encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
     encoder.gop_size, encoder.thread_count = frames, 1
-    encoder.options = OPTIONS | {"crf": f"{crf_of(quality):.2f}"}
+    encoder.options = OPTIONS | {"qp": str(qp_of(quality))}
     graph = _to_yuv(width, height, encoder.pix_fmt)
     packets = []
     for number, picture in enumerate(video):
