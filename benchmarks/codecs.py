@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.format import Codec, ShardHeader
 from vidaug_cli.data.video.reader import read_clip
 
+T = TypeVar("T")
 FRAMES, SIZE = 64, 160
 CODECS: list[tuple[Codec, int]] = [("raw", 95), ("jpeg", 95), ("video", 95), ("video", 85)]
 
@@ -40,7 +42,7 @@ def clips(folder: str, videos: int) -> list[NDArray[np.uint8]]:
     return made
 
 
-def timed(what: Callable[[], object], into: list[float]) -> object:
+def timed(what: Callable[[], T], into: list[float]) -> T:
     """Return what a call returns, and note the milliseconds that it took of the processor."""
     began = time.process_time()
     result = what()

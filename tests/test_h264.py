@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vidaug_cli.augment import output
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.data.video.h264 import qp_of, decode_clip, encode_clip
+from vidaug_cli.data.video.h264 import decode_clip, encode_clip, qp_of
 from vidaug_cli.errors import VideoError
 
 Clip = NDArray[np.uint8]
@@ -26,7 +26,8 @@ SMALL = ("--frames", 4, "--size", 32, "-j", 1)
 def gradients(frames: int, size: int) -> Clip:
     """Waves that move, of all colours."""
     time, rows, columns, channels = np.ogrid[:frames, :size, :size, :3]
-    return (128 + 100 * np.sin((rows + 2 * columns + 3 * time) / 25 + 2 * channels)).astype(np.uint8)
+    waves = 128 + 100 * np.sin((rows + 2 * columns + 3 * time) / 25 + 2 * channels)
+    return np.asarray(waves, np.uint8)
 
 
 def noise(frames: int, size: int) -> Clip:
@@ -76,7 +77,7 @@ def test_the_stream_says_what_it_is(size: int, pixels: str) -> None:
     """As FFmpeg's demuxer finds it, which knows nothing of packets: one key frame, no reordering, matrix and range."""
     packets = encode_clip(gradients(6, size), 95)
     assert len(packets) == 6
-    with av.open(io.BytesIO(b"".join(packets)), format="h264") as stream:
+    with av.open(io.BytesIO(b"".join(packets)), "r", format="h264") as stream:
         frames = list(stream.decode(video=0))
     assert [frame.key_frame for frame in frames] == [True] + [False] * 5
     seen = {(frame.width, frame.format.name, int(frame.colorspace), int(frame.color_range)) for frame in frames}
