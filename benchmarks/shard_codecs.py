@@ -1,6 +1,6 @@
 """What each codec makes of clips: bytes, how near they come back, and what writing and reading them costs.
 
-    python benchmarks/codecs.py VIDEOS [--videos 12] [--rounds 3]
+    python benchmarks/shard_codecs.py VIDEOS [--videos 12] [--rounds 3]
 
 Clips of 64 x 160 x 160 from the middle of videos spread over the folder. Time is the processor's on one core, medians;
 the codecs take turns on the same clips. PSNR is that of the mean squared error over all clips, and the mean error says
