@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import get_args
 
 from vidaug_cli.augment.plan import write_plan
 from vidaug_cli.augment.render import clip_shape
 from vidaug_cli.bench.measure import Case
 from vidaug_cli.bench.processes import WORK, Phase, Together
-from vidaug_cli.bench.setting import CLIPS, Setting
+from vidaug_cli.bench.setting import Setting
 from vidaug_cli.bench.training import Steps
 from vidaug_cli.bench.verdict import CUTS, WHOLE, together
 from vidaug_cli.bench.work import (
     COPY,
+    augmenting,
     coding,
     copying,
     decoding,
@@ -28,7 +28,7 @@ from vidaug_cli.bench.work import (
     whole,
 )
 from vidaug_cli.data.shard.format import Codec
-from vidaug_cli.ops.clips import ClipOp, Draw
+from vidaug_cli.ops.clips import ClipOp
 from vidaug_cli.ops.frame_ops import op_names
 from vidaug_cli.ops.randaugment import RandAugmentT
 from vidaug_cli.recipe.registry import aliases, ops_of
@@ -54,17 +54,7 @@ def ops(setting: Setting) -> None:
     """Apply each frame op as RandAugment-T draws it, and each op that needs no setting."""
     every: dict[str, ClipOp] = {name: RandAugmentT(n=1, ops=(name,)) for name in op_names("official")}
     every |= {name: kind() for name, kind in ops_of("augment").items() if _complete(kind)}
-    shape = clip_shape(setting.plan)
-
-    def apply(op: ClipOp, draws: Sequence[Draw]) -> None:
-        for part in setting.batches:
-            op.apply(setting.video[part], draws[part])
-
-    draws = {
-        name: [op.draw(generator(0, 0, clip, Step.AUGMENT), shape) for clip in range(CLIPS)]
-        for name, op in every.items()
-    }
-    cases = [Case(what=name, call=partial(apply, op, draws[name]), clips=CLIPS) for name, op in every.items()]
+    cases = [augmenting(setting, name, op) for name, op in every.items()]
     _beside_copy(setting, "ops", [*cases, *recipe_ops(setting)])
 
 
@@ -73,7 +63,7 @@ def mixes(setting: Setting) -> None:
     every = {name: kind() for name, kind in ops_of("mix").items() if name not in aliases() and _complete(kind)}
     shape, cases = clip_shape(setting.plan), []
     for name, op in every.items():
-        drawn = [op.draw(generator(0, 0, clip, Step.MIX), shape) for clip in range(CLIPS)]
+        drawn = [op.draw(generator(0, 0, clip, Step.MIX), shape) for clip in range(setting.held)]
         cases.append(mixing(setting, name, drawn))
     _beside_copy(setting, "mix", [*cases, *recipe_mix(setting)])
 
@@ -99,7 +89,7 @@ def codecs(setting: Setting) -> None:
 
 def augment(setting: Setting) -> None:
     """Do what the stages of `augment` do, one by one, and all of it: on the CPU with one worker."""
-    write, _ = storing(setting, setting.plan.codec)
+    write, _ = storing(setting, setting.plan.codec, len(setting.cuts))
     stages = [decoding(setting), reading(setting, CUTS), *moving(setting), *recipe_ops(setting), *recipe_mix(setting)]
     workers = 1 if setting.engine.kind == "cpu" else setting.processes
     setting.take_turns("augment", [*stages, write, whole(setting, WHOLE, workers)])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from vidaug_cli.augment.plan import Plan, Slot
+from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Cut, Engine, Pixels, clip_shape, draw_cut
 from vidaug_cli.augment.run import run
 from vidaug_cli.bench.measure import Case, Figure, Turns
@@ -21,7 +22,7 @@ from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.train.distributed import torch_threads
 
-CLIPS = 8  # that ops and writers are measured on: some ops cost more for some draws
+CLIPS = 8  # that ops are measured on at least: some cost more for some draws
 
 
 class Measured(Protocol):
@@ -68,32 +69,42 @@ class Setting:
 
         return finished
 
-    def cut(self, clip: int, copy: int = 0) -> Cut:
-        """Return a cut of video number `clip`, over and over if there are fewer."""
-        return draw_cut(self.plan, Slot(clip, copy, clip % len(self.plan.rows)))
+    @cached_property
+    def passes(self) -> list[list[Cut]]:
+        """The cuts that `augment` makes of each video in one pass of the decoder, for the videos of a shard."""
+        by_row: dict[int, list[Cut]] = {}
+        for cut in self.cuts:
+            by_row.setdefault(cut.slot.row, []).append(cut)
+        return list(by_row.values())
 
     @cached_property
     def cuts(self) -> list[Cut]:
-        """A cut of each of some videos."""
-        return [self.cut(clip) for clip in range(CLIPS)]
+        """The cuts of the clips of a shard, in their order."""
+        return [draw_cut(self.plan, slot) for slot in self.plan.slots(0)]
 
     @cached_property
     def guard(self) -> Guard:
         """What decodes, in a process of its own, until this object is gone."""
         return Guard(self.engine.limits)
 
+    @property
+    def held(self) -> int:
+        """How many clips `video` has: whole batches."""
+        return -(-CLIPS // self.engine.batch) * self.engine.batch
+
     @cached_property
     def video(self) -> Video:
-        """The clips of `cuts` as decoded, uint8 (CLIPS, T, S, S, 3) on the device."""
-        pixels: Pixels = np.empty((CLIPS, *clip_shape(self.plan), 3), np.uint8)
-        for cut, out in zip(self.cuts, pixels, strict=True):
+        """Some of the clips of `cuts` as decoded, uint8 (clips, T, S, S, 3) on the device."""
+        pixels: Pixels = np.empty((self.held, *clip_shape(self.plan), 3), np.uint8)
+        for cut, out in zip(cycle(self.cuts), pixels, strict=False):
             self.guard.read_clips(self.plan.rows[cut.slot.row], [request_of(cut)], self.plan.spec.size, out=[out])
         return torch.from_numpy(pixels).to(self.engine.device)
 
-    @property
-    def batches(self) -> list[slice]:
-        """The clips of `video` that are on the device at a time."""
-        return [slice(start, start + self.engine.batch) for start in range(0, CLIPS, self.engine.batch)]
+    def batches(self, clips: int) -> Iterator[tuple[slice, slice]]:
+        """Yield which of so many clips are on the device at a time, and where in `video` there are pixels for them."""
+        for start in range(0, clips, self.engine.batch):
+            size, place = min(self.engine.batch, clips - start), start % self.held
+            yield slice(start, start + size), slice(place, place + size)
 
     @cached_property
     def shards(self) -> Path:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,15 @@ import torch
 from vidaug_cli.augment.render import clip_shape, draw_mixture
 from vidaug_cli.augment.run import run
 from vidaug_cli.bench.measure import Case
-from vidaug_cli.bench.setting import CLIPS, Setting, request_of
+from vidaug_cli.bench.setting import Setting, request_of
 from vidaug_cli.bench.verdict import DECODE, FROM, MIX, OPS, READ, TO, WRITE
 from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.format import Codec, Record, ShardHeader, finished_shards
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
-from vidaug_cli.ops.clips import Clips
+from vidaug_cli.ops.clips import ClipOp, Clips
+from vidaug_cli.rng import Step, generator
 
 COPY = "copy of the clip"
 SMALLEST = 8  # pixels: to decode a clip's frames and make next to nothing of them
@@ -31,67 +32,80 @@ WRITTEN = 16  # clips of the shards that are written and read
 
 
 def decoding(setting: Setting) -> Case:
-    """Decode up to the last frame of each cut."""
-    ends = [np.array([cut.frames.min(), cut.frames.max()], np.int32) for cut in setting.cuts]
+    """Decode each video up to the last frame of a cut."""
+    firsts = [cuts[0] for cuts in setting.passes]
+    ends = [np.array([cut.frames.min(), cut.frames.max()], np.int32) for cut in firsts]
 
     def decode() -> None:
-        for cut, frames in zip(setting.cuts, ends, strict=True):
+        for cut, frames in zip(firsts, ends, strict=True):
             request = request_of(cut)._replace(frames=frames)
             setting.guard.read_clips(setting.plan.rows[cut.slot.row], [request], SMALLEST)
 
-    return Case(what=DECODE, call=decode, clips=CLIPS, frames=sum(int(last) + 1 for _, last in ends))
+    return Case(what=DECODE, call=decode, clips=len(firsts), frames=sum(int(last) + 1 for _, last in ends))
 
 
 def reading(setting: Setting, cuts: int) -> Case:
     """Make so many clips of each video in one pass of the decoder."""
     plan = setting.plan
     out = [np.empty((*clip_shape(plan), 3), np.uint8) for _ in range(cuts)]
-    requests = [[request_of(setting.cut(video, copy)) for copy in range(cuts)] for video in range(CLIPS)]
+    requests = [(plan.rows[each[0].slot.row], [*map(request_of, each[:cuts])]) for each in setting.passes]
 
     def read() -> None:
-        for cut, each in zip(setting.cuts, requests, strict=True):
-            setting.guard.read_clips(plan.rows[cut.slot.row], each, plan.spec.size, out=out)
+        for row, each in requests:
+            setting.guard.read_clips(row, each, plan.spec.size, out=out[: len(each)])
 
-    return Case(what=READ.format(cuts), call=read, clips=cuts * CLIPS)
+    return Case(what=READ.format(cuts), call=read, clips=sum(len(each) for _, each in requests))
 
 
 def copying(setting: Setting) -> Case:
-    """Copy the clips into memory that is there: few ops can be faster."""
+    """Copy clips into memory that is there: few ops can be faster."""
     out = torch.empty_like(setting.video)
 
     def copy() -> None:
-        for part in setting.batches:
-            out[part].copy_(setting.video[part])
+        for part, place in setting.batches(setting.held):
+            out[part].copy_(setting.video[place])
 
-    return Case(what=COPY, call=copy, clips=CLIPS)
+    return Case(what=COPY, call=copy, clips=setting.held)
+
+
+def augmenting(setting: Setting, name: str, op: ClipOp) -> Case:
+    """Apply an op."""
+    shape = clip_shape(setting.plan)
+    draws = [op.draw(generator(0, 0, clip, Step.AUGMENT), shape) for clip in range(setting.held)]
+
+    def apply() -> None:
+        for part, place in setting.batches(setting.held):
+            op.apply(setting.video[place], draws[part])
+
+    return Case(what=name, call=apply, clips=setting.held)
 
 
 def recipe_ops(setting: Setting) -> Iterator[Case]:
-    """Yield the ops of the recipe, where it has some."""
-    draws = [cut.augment for cut in setting.cuts]
+    """Yield the ops of the recipe as all clips of a shard get them, where it has some."""
+    recipe, draws = setting.plan.recipe, [cut.augment for cut in setting.cuts]
 
     def apply() -> None:
-        for part in setting.batches:
-            setting.plan.recipe.apply_augment(setting.video[part], draws[part])
+        for part, place in setting.batches(len(draws)):
+            recipe.apply_augment(setting.video[place], draws[part])
 
-    if setting.plan.recipe.augment:
-        yield Case(what=OPS, call=apply, clips=CLIPS)
+    if recipe.augment:
+        yield Case(what=OPS, call=apply, clips=len(draws))
 
 
 def mixing(setting: Setting, what: str, blends: Sequence[Blend]) -> Case:
-    """Mix each clip with the next, as the blends say."""
-    target = torch.eye(CLIPS, device=setting.engine.device)
+    """Mix clips with others, as the blends say."""
+    target = torch.eye(setting.held, device=setting.engine.device)
     partner = torch.roll(setting.video, -1, 0)
 
     def apply() -> None:
-        for part in setting.batches:
-            mix(Clips(setting.video[part], target[part]), Clips(partner[part], target[part]), blends[part])
+        for part, place in setting.batches(len(blends)):
+            mix(Clips(setting.video[place], target[place]), Clips(partner[place], target[place]), blends[part])
 
-    return Case(what=what, call=apply, clips=CLIPS)
+    return Case(what=what, call=apply, clips=len(blends))
 
 
 def recipe_mix(setting: Setting) -> Iterator[Case]:
-    """Yield the mixing of the recipe, where it mixes."""
+    """Yield the mixing of the recipe as all clips of a shard get it, where it mixes."""
     if setting.plan.recipe.mix:
         drawn = [draw_mixture(setting.plan, cut.slot) for cut in setting.cuts]
         yield mixing(setting, MIX, [mixture.blend if mixture else UNMIXED for mixture in drawn])
@@ -101,22 +115,22 @@ def moving(setting: Setting) -> Iterator[Case]:
     """Yield the ways to a GPU and back, where there is one."""
     if setting.engine.kind == "cuda":
         video, host = setting.video, setting.video.cpu().pin_memory()
-        yield Case(what=TO, call=lambda: video.copy_(host, non_blocking=True), clips=CLIPS)
-        yield Case(what=FROM, call=lambda: host.copy_(video, non_blocking=True), clips=CLIPS)
+        yield Case(what=TO, call=lambda: video.copy_(host, non_blocking=True), clips=setting.held)
+        yield Case(what=FROM, call=lambda: host.copy_(video, non_blocking=True), clips=setting.held)
 
 
-def storing(setting: Setting, codec: Codec) -> tuple[Case, Case]:
-    """Write a shard, with all checks, to the disk, and read it."""
+def storing(setting: Setting, codec: Codec, clips: int = WRITTEN) -> tuple[Case, Case]:
+    """Write a shard of so many clips, with all checks, to the disk, and read it."""
     first = next(iter(finished_shards(setting.shards).values()))
     with Shard(first) as shard:
         header, records = shard.header, [shard.record(index) for index in range(min(WRITTEN, len(shard)))]
-    path = setting.folder / f"{codec}.h5"
-    write = partial(_write, path, replace(header, codec=codec), records)
+    path = setting.folder / f"{codec}-{clips}.h5"
+    write = partial(_write, path, replace(header, codec=codec), [*islice(cycle(records), clips)])
     write()
-    size = path.stat().st_size / len(records)
+    size = path.stat().st_size / clips
     return (
-        Case(what=WRITE.format(codec), call=write, clips=len(records), bytes=size),
-        Case(what=f"read {codec}", call=partial(_read, path), clips=len(records)),
+        Case(what=WRITE.format(codec), call=write, clips=clips, bytes=size),
+        Case(what=f"read {codec}", call=partial(_read, path), clips=clips),
     )
 
 
