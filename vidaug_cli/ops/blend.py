@@ -142,7 +142,7 @@ def _fade(own: Frames, partner: Frames, weights: Values, out: Frames) -> None:
 def _fade_block(
     own: UInt8[Tensor, "*clips height width channels"],
     partner: UInt8[Tensor, "*clips height width channels"],
-    weights: Float32[Tensor, ...],
+    weights: Float32[Tensor, "*shape"],
 ) -> UInt8[Tensor, "*clips height width channels"]:
     """Return the blend of frames, or of clips; weights have the shape of pixels, or one in place of a side."""
     # Apart, not fused into one multiply-add, so that every device rounds alike; by way of int16, as torch's direct way

@@ -124,7 +124,7 @@ def _blend(base: Tensor, exact: Tensor, factor: Tensor) -> Tensor:
     return exact.sub_(base).mul_(factor).add_(base)
 
 
-def _levels(exact: Tensor) -> UInt8[Tensor, ...]:
+def _levels(exact: Tensor) -> UInt8[Tensor, "*shape"]:
     """Return float32 numbers as whole levels, cut, by way of int16: the direct way takes five times as long."""
     return exact.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
