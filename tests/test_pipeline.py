@@ -17,9 +17,11 @@ from console import vidaug
 
 from vidaug_cli.augment import finish
 from vidaug_cli.augment.finish import choose_workers, devices_of
+from vidaug_cli.augment.output import Part
 from vidaug_cli.augment.pipeline import BehindWriter, one_ahead, pinned, render_ahead, render_shard
 from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine
+from vidaug_cli.augment.run import run
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.format import Record, shard_path
@@ -165,6 +167,23 @@ def test_memory_is_pinned_while_a_gpu_reads_it(monkeypatch: pytest.MonkeyPatch) 
     with pinned(pixels, Engine(device="cuda:0")):
         assert calls == [(pixels.ctypes.data, pixels.nbytes, 1)]
     assert calls[1:] == [(pixels.ctypes.data,)]
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_a_run_on_gpus(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
+    """The CPU stands for each of them. What is done stays, and failures are tried again as on the CPU."""
+    run(plan, tmp_path / "alone", Engine())
+    monkeypatch.setattr(finish, "devices_of", lambda _: ["cpu"] * gpus)
+    monkeypatch.setattr(finish, "IN_A_ROW", 1)
+    out, engine = tmp_path / "out", Engine(device="cuda")
+    first = run(plan, out, engine, workers=3, part=Part(0, 2))
+    assert first.rendered > 0
+    whole = run(plan, out, engine, workers=3)
+    assert files(out) == files(tmp_path / "alone")
+    assert (whole.rendered + first.rendered, len(whole.failures)) == (35 * 6, 6)
+    assert run(plan, out, engine, workers=3, retry_failed=True).rendered == 0
+    with pytest.raises(VideoError, match="--on-error skip leaves it out"):
+        run(plan, out, engine, workers=3, retry_failed=True, on_error="fail")
 
 
 def test_what_is_chosen_is_said(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
