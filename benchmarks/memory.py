@@ -1,6 +1,6 @@
-"""Peak memory of `vidaug augment`, the largest single process, for 100 and for 1,000 videos.
+"""Peak memory of `vidaug augment`, the largest single process, for 100 and for 1,000 videos in four copies.
 
-    python benchmarks/memory.py VIDEOS
+    python benchmarks/memory.py VIDEOS [--copies 4] [--copies-per-round 4]
 
 The videos of the folder are linked under other names until there are enough of them.
 """
@@ -23,6 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", type=Path)
     parser.add_argument("--counts", type=int, nargs="*", default=(100, 1000))
+    parser.add_argument("--copies", default=4)
+    parser.add_argument("--copies-per-round", default=4)
     options = parser.parse_args()
     rows = scan(options.videos)
     with tempfile.TemporaryDirectory() as temporary:
@@ -33,7 +35,9 @@ def main() -> None:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes((options.videos / row["path"]).read_bytes())
             out = Path(temporary) / f"shards_{count}"
-            vidaug("augment", folder, "-o", out, "-r", "vipriors2020", "-j", "1", "--codec", "jpeg", "-q")
+            words = ["-r", "vipriors2020", "-j", "1", "--codec", "jpeg", "-q", "--clips-per-shard", "256"]
+            rounds = ["--copies", options.copies, "--copies-per-round", options.copies_per_round]
+            vidaug("augment", folder, "-o", out, *words, *rounds)
             # Of all children so far, so it can only grow: equal figures mean that more videos took no more memory.
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
             print(f"{count} videos: {peak * (1 if sys.platform == 'darwin' else 1024) / 1e6:.0f} MB")

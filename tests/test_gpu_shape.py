@@ -19,6 +19,9 @@ from vidaug_cli.rng import Step, generator
 
 BATCHES = (4, 16, 64)
 MIX_KERNELS, OP_KERNELS, COPIES = 25, 40, 3
+TABLES = [f'mix_p = 1.0\n[[mix]]\nop = "{name}"' for name in MIXES] + [
+    f'[[augment]]\nop = "{name}"' for name in CUTOUTS
+]
 
 
 def augmented(recipe: Recipe, batch: int) -> FakeGpu:
@@ -33,17 +36,9 @@ def augmented(recipe: Recipe, batch: int) -> FakeGpu:
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("name", MIXES)
-def test_a_mix_takes_few_kernels(name: str, batch: int) -> None:
-    gpu = augmented(parse_recipe(f'mix_p = 1.0\n[[mix]]\nop = "{name}"\n', name), batch)
-    assert gpu.kernels.total() <= MIX_KERNELS, str(gpu)
-    assert gpu.up == 1
-
-
-@pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("name", CUTOUTS)
-def test_a_cutout_takes_few_kernels(name: str, batch: int) -> None:
-    gpu = augmented(parse_recipe(f'[[augment]]\nop = "{name}"\n', name), batch)
+@pytest.mark.parametrize("table", TABLES)
+def test_a_mix_or_a_cutout_takes_few_kernels(table: str, batch: int) -> None:
+    gpu = augmented(parse_recipe(table, "of the test"), batch)
     assert gpu.kernels.total() <= MIX_KERNELS, str(gpu)
     assert gpu.up == 1
 

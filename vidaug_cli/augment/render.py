@@ -25,6 +25,7 @@ from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
+from vidaug_cli.ops.upload import upload
 from vidaug_cli.recipe.recipe import Mixture
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.schema import parse
@@ -183,7 +184,7 @@ def _mixed_ring(plan: Plan, engine: Engine, ring: Sequence[Cut | None], pixels: 
         return
     if len(cuts) < len(ring):  # the others move together
         pixels[: len(cuts)] = pixels[there]
-    video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device)
+    video = torch.from_numpy(pixels[: len(cuts) + 1]).to(engine.device, non_blocking=True)
     mixtures = [draw_mixture(plan, cut.slot) if len(cuts) > 1 else None for cut in cuts]
     starts = range(0, len(cuts), engine.batch)
     for start in starts if plan.recipe.augment else ():
@@ -206,7 +207,7 @@ def _mix_neighbours(
     plan: Plan, video: Video, cuts: Sequence[Cut], mixtures: Sequence[Mixture | None]
 ) -> Iterator[Record]:
     """Yield clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out."""
-    labels = torch.tensor([plan.labels[cut.slot.row] for cut in cuts], device=video.device)
+    (labels,) = upload(video.device, np.array([plan.labels[cut.slot.row] for cut in cuts]))
     target = torch.nn.functional.one_hot(labels, len(plan.classes)).float()
     weights = torch.ones(video.shape[:2], device=video.device)
     clips = Clips(video[:-1], target[:-1], weights[:-1])

@@ -52,7 +52,7 @@ class FrameOp:
 
     scales: dict[MagnitudeTable, Scale]
     limits: tuple[float, float] = (0, 0)  # values that make sense
-    levels: Callable[[Frames, Float64[Tensor, " frames"]], Frames] = photometric.identity  # what happens to colours
+    levels: Callable[[Frames, photometric.Values], Frames] = photometric.identity  # what happens to colours
     moves: Callable[[Values, Size], Numbers] | None = None  # where pixels come from, so that sampling matters
 
     def numbers(self, values: Values, size: Size) -> Numbers:

@@ -16,13 +16,11 @@ from vidaug_cli.ops.clips import Frames
 Packed = Int32[Tensor, "frames height width"]
 
 
-def pack(frames: Frames, out: Packed | None = None) -> Packed:
-    """Return RGB frames on the CPU as packed pixels; with `out`, an int32 (N, H, W) of any strides, written there."""
+def pack(frames: Frames, out: Packed) -> None:
+    """Write RGB frames on the CPU as packed pixels into `out`, an int32 (N, H, W) of any strides."""
     bytes_ = np.empty(frames.numel() + 1, np.uint8)  # as the last pixel is read with a byte more, too
     bytes_[:-1] = frames.contiguous().view(-1).numpy()
-    packed = torch.empty(frames.shape[:3], dtype=torch.int32) if out is None else out
-    packed.numpy()[...] = _overlapping(bytes_).reshape(frames.shape[:3])
-    return packed
+    out.numpy()[...] = _overlapping(bytes_).reshape(frames.shape[:3])
 
 
 def unpack(packed: Packed) -> Frames:

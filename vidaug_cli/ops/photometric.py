@@ -18,10 +18,9 @@ from torch import Tensor
 from vidaug_cli.ops.clips import Frames
 from vidaug_cli.ops.packed import unpack
 
+Values = Float64[Tensor, " frames"]
 PerFrame = Shaped[Tensor, "frames 1 1 1"]
 Codes = Int32[Tensor, "pixels"]
-
-Values = Float64[Tensor, " frames"]
 
 LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 1/65536, as Pillow rounds it
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.filter import Graph
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
-from vidaug_cli.data.video.reader import SCALING, Pictures
+from vidaug_cli.data.video.reader import SCALING, Pictures, linked
 from vidaug_cli.errors import VideoError
 
 if TYPE_CHECKING:
@@ -51,7 +50,12 @@ def encode_clip(video: UInt8[np.ndarray, "frames height width 3"], quality: int)
     encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
     encoder.gop_size, encoder.thread_count = frames, 1
     encoder.options = OPTIONS | {"qp": str(qp_of(quality))}
-    graph = _to_yuv(width, height, encoder.pix_fmt)
+    graph = linked(  # a frame's own method would make a new converter each time
+        ("buffer", f"video_size={width}x{height}:pix_fmt=rgb24:time_base=1/1:pixel_aspect=1/1"),
+        ("scale", f"flags={SCALING}:out_color_matrix=bt601:out_range=tv"),
+        ("format", encoder.pix_fmt),
+        ("buffersink", ""),
+    )
     packets = []
     for number, picture in enumerate(video):
         graph.vpush(VideoFrame.from_ndarray(picture, format="rgb24"))
@@ -59,22 +63,6 @@ def encode_clip(video: UInt8[np.ndarray, "frames height width 3"], quality: int)
         frame.pts = number
         packets += encoder.encode(frame)
     return [bytes(packet) for packet in (*packets, *encoder.encode())]
-
-
-def _to_yuv(width: int, height: int, pixels: str) -> Graph:
-    """Return the conversion of one clip's frames: a frame's own method would make a new converter each time."""
-    graph = Graph()
-    if hasattr(graph, "threads"):  # not in PyAV 17.0
-        graph.threads = 1
-    steps = (
-        ("buffer", f"video_size={width}x{height}:pix_fmt=rgb24:time_base=1/1:pixel_aspect=1/1"),
-        ("scale", f"flags={SCALING}:out_color_matrix=bt601:out_range=tv"),
-        ("format", pixels),
-        ("buffersink", ""),
-    )
-    graph.link_nodes(*(graph.add(name, given) for name, given in steps))
-    graph.configure()
-    return graph
 
 
 def decode_clip(packets: Sequence[bytes], size: int) -> UInt8[np.ndarray, "frames size size 3"]:

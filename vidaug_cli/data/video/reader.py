@@ -230,6 +230,15 @@ class _Taker:
 SCALING = "bilinear+accurate_rnd+bitexact"
 
 
+def linked(*filters: tuple[str, str]) -> Graph:
+    """Return a chain of FFmpeg's filters with their options, in one thread: kept, it makes its converters once."""
+    graph = Graph()
+    graph.threads = 1
+    graph.link_nodes(*(graph.add(name, given) for name, given in filters))
+    graph.configure()
+    return graph
+
+
 class Turn(NamedTuple):
     """What makes a stored picture upright: its axes swapped first, then left-right and top-bottom mirrored."""
 
@@ -309,15 +318,10 @@ class Pictures:
             ("format", "rgb24"),
             ("buffersink", ""),
         ]
-        graph = Graph()
-        if hasattr(graph, "threads"):  # not in PyAV 17.0
-            graph.threads = 1
         try:
-            graph.link_nodes(*(graph.add(name, given) for name, given in steps if given is not None))
-            graph.configure()
+            return linked(*((name, given) for name, given in steps if given is not None))
         except av.FFmpegError as error:
             raise VideoError(f"has pixels that cannot be turned to RGB ({pixels})", where=self.path) from error
-        return graph
 
     def _crop(self, frame: VideoFrame, turn: Turn) -> str | None:
         """Return the crop filter's options for the square of the upright picture in the stored one."""
