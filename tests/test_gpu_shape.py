@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 from fake_gpu import FakeGpu, fake_gpu
+from test_plan import plan_of
 
 from vidaug_cli import Clips, augment_batch, load_recipe
+from vidaug_cli.augment.render import Engine, _mixed_ring, draw_cut
+from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.ops.frame_ops import OPS, Ramp
 from vidaug_cli.ops.mix import CUTOUTS, MIXES
@@ -77,3 +80,17 @@ def test_a_recipe_takes_no_more_than_its_ops(name: str, batch: int) -> None:
             layers = (draw or {}).get("layers", [])
             groups |= {(step, place, layer["op"]) for place, layer in enumerate(layers)}
     assert gpu.kernels.total() <= OP_KERNELS * len(groups) + MIX_KERNELS, str(gpu)
+
+
+@pytest.mark.parametrize("batch", [3, 4, 16])
+@pytest.mark.parametrize("name", ["fademixup", "randaugment_t", "vipriors2020"])
+def test_a_ring_is_rendered_on_one_device(name: str, batch: int) -> None:
+    """A tensor left on the host would fail. The host waits for the results, and for clips that are not pinned."""
+    plan = plan_of(16, recipe=load_recipe(name), copies=1, clips_per_shard=16, spec=ClipSpec(frames=8, size=32))
+    ring = [draw_cut(plan, slot) for slot in plan.groups(0)[0][0]]
+    pixels = np.zeros((17, 8, 32, 32, 3), np.uint8)
+    with fake_gpu() as gpu:
+        records = list(_mixed_ring(plan, Engine(device="cuda", batch=batch), ring, pixels))
+    batches = -(-16 // batch)
+    assert len(records) == 16
+    assert (gpu.down, gpu.waits) == (3 * batches, 3 * batches + 1), str(gpu)
