@@ -152,6 +152,6 @@ def choose_workers(plan: Plan, engine: Engine, cores: int) -> tuple[int, str]:
         names = ", ".join(devices)
         return cores, f"{count(cores, 'process')} to decode, one for each core, for {names}"
     group = plan.rounds.at_once * (GROUP + 1) * plan.spec.frames * plan.spec.size**2 * 3
-    room = max(1, int(memory // (WORKER_BYTES + 1.5 * group)))
+    room = max(1, int(memory // (WORKER_BYTES + 2.2 * group)))
     said = f", as {human_bytes(memory)} of memory are free" if room < cores else ""
     return min(cores, room), f"{count(min(cores, room), 'worker')} on {count(cores, 'core')}{said}"
