@@ -94,9 +94,10 @@ class Turns:
         taken = self.taken[case.what]
         seconds = [each.clock for each in taken]
         more = {"frames_per_second": case.frames / median(seconds)} if case.frames else {}
-        if case.copy:  # each call against the copy in the same turn
+        if case.copy:  # each call against the copy in the same turn, clip for clip
             pairs = zip(taken, self.taken[case.copy], strict=False)
-            more["copies"] = median(own.clock / copy.clock for own, copy in pairs)
+            clips = next(other.clips for other in self.cases if other.what == case.copy) / case.clips
+            more["copies"] = clips * median(own.clock / copy.clock for own, copy in pairs)
         if case.one:
             pairs = zip(self.taken[case.one], taken, strict=False)
             more["gain"] = median(one.clock / own.clock for one, own in pairs)

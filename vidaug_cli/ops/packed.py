@@ -23,6 +23,16 @@ def pack(frames: Frames, out: Packed) -> None:
     out.numpy()[...] = _overlapping(bytes_).reshape(frames.shape[:3])
 
 
+def channels_of(frames: Frames) -> tuple[Packed, Packed, Packed]:
+    """Return red, green and blue of RGB frames, each int32 (N, H, W) of its own, on any device."""
+    if frames.device.type != "cpu":
+        red, green, blue = frames.int().unbind(-1)
+        return red, green, blue
+    packed = torch.empty(frames.shape[:3], dtype=torch.int32)
+    pack(frames, packed)
+    return packed & 255, (packed >> 8).bitwise_and_(255), (packed >> 16).bitwise_and_(255)
+
+
 def unpack(packed: Packed) -> Frames:
     """Return packed pixels as frames. Each is written with its fourth byte, over which the next one goes."""
     bytes_ = np.empty(3 * packed.numel() + 1, np.uint8)

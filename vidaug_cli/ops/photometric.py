@@ -10,13 +10,12 @@ passes of arithmetic (42 and 5 us a frame of 160 x 160), and most of these ops a
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int32, Int64, Shaped, UInt8
+from jaxtyping import Float64, Int32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from vidaug_cli.ops.clips import Frames
-from vidaug_cli.ops.packed import unpack
+from vidaug_cli.ops.packed import channels_of, unpack
 
 Values = Float64[Tensor, " frames"]
 PerFrame = Shaped[Tensor, "frames 1 1 1"]
@@ -55,9 +54,8 @@ def brightness(frames: Frames, values: Values) -> Frames:
 
 def contrast(frames: Frames, values: Values) -> Frames:
     """Move away from the frame's mean grey. Value: the factor, 0 flat grey, 1 unchanged."""
-    exact = frames.float()
-    pixels = exact[0, ..., 0].numel()
-    mean = (2 * _luma(exact).sum((1, 2), dtype=torch.int64) + pixels) // (2 * pixels)  # rounded, in integers
+    exact, pixels = frames.float(), frames[0, ..., 0].numel()
+    mean = (2 * _luma(frames).sum((1, 2), dtype=torch.int64) + pixels) // (2 * pixels)  # rounded, in integers
     return _levels(_blend(_per_frame(mean, torch.float32), exact, _per_frame(values, torch.float32)))
 
 
@@ -65,8 +63,7 @@ def color(frames: Frames, values: Values) -> Frames:
     """Move away from each pixel's grey; grey frames stay. Value: the factor, 0 grey, 1 unchanged."""
     if frames.shape[-1] == 1:
         return frames
-    exact = frames.float()
-    grey = _luma(exact)
+    exact, grey = frames.float(), _luma(frames)
     # On the CPU, the way to three equal levels by packed pixels is a quarter of the way by broadcasting over them.
     base = unpack(grey.mul_(0x010101)).float() if grey.device.type == "cpu" else grey[..., None].float()
     return _levels(_blend(base, exact, _per_frame(values, torch.float32)))
@@ -128,16 +125,12 @@ def _levels(exact: Tensor) -> UInt8[Tensor, "*shape"]:
     return exact.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 
-def _luma(exact: Float32[Tensor, "frames height width channels"]) -> Int32[Tensor, "frames height width"]:
-    """Return whole grey levels. Sums are whole numbers below 2**24, so that float32 has them exactly in any order."""
-    if exact.shape[-1] == 1:
-        return exact[..., 0].to(torch.int32)
-    if exact.device.type == "cpu":  # a matrix product of numpy: torch's may be set to fewer digits
-        sums = torch.from_numpy(exact.numpy().reshape(-1, 3) @ np.array(LUMA, np.float32)).view(exact.shape[:-1])
-    else:
-        red, green, blue = (exact[..., channel] * weight for channel, weight in enumerate(LUMA))
-        sums = red.add_(green).add_(blue)
-    return sums.to(torch.int32).add_(32768).bitwise_right_shift_(16)
+def _luma(frames: Frames) -> Int32[Tensor, "frames height width"]:
+    """Return whole grey levels, computed in integers."""
+    if frames.shape[-1] == 1:
+        return frames[..., 0].int()
+    red, green, blue = (level.mul_(weight) for level, weight in zip(channels_of(frames), LUMA, strict=True))
+    return red.add_(green).add_(blue).add_(32768).bitwise_right_shift_(16)
 
 
 def _codes(frames: Frames) -> Codes:
