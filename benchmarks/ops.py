@@ -51,7 +51,7 @@ def scenes(clips: int) -> Video:
     coarse = torch.rand((clips, 3, 6, 9, 9), generator=noise)
     smooth = torch.nn.functional.interpolate(coarse, tuple(SHAPE), mode="trilinear").movedim(1, -1)
     grain = torch.randn(smooth.shape, generator=noise)
-    return smooth.mul_(255).add_(grain, alpha=4).round_().clamp_(0, 255).to(torch.uint8)
+    return smooth.mul_(255).add_(grain, alpha=4).round_().clamp_(0, 255).to(torch.uint8).contiguous()
 
 
 def by_pillow(op: FrameOps, video: Video, draw: Draw) -> Tensor:
