@@ -21,7 +21,7 @@ from shard_makers import header_of, record_of, write_shard
 
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.data.shard.format import done_path, file_sha256, read_done
+from vidaug_cli.data.shard.format import done_path, file_xxh3, read_done
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 
@@ -344,8 +344,8 @@ def test_one_flipped_bit_of_a_picture_is_found(tmp_path: Path, codec: str) -> No
             place = chunk.byte_offset + position % file["data"].chunks[0]
     data[place] ^= 4
     path.write_bytes(data)
-    assert check_shard(path, done) == ["has another sha256 than its done record says"]
-    replace(done, sha256=file_sha256(path)).write(done_path(path))
+    assert check_shard(path, done) == ["has another XXH3 than its done record says"]
+    replace(done, xxh3=file_xxh3(path)).write(done_path(path))
     assert check_shard(path, read_done(done_path(path))) == ["clip 1: has pixels whose CRC-32 is wrong"]
     with Shard(path) as shard:
         assert shard.video(0).shape == (4, 16, 16, 3)
@@ -436,12 +436,12 @@ def test_a_file_that_is_not_its_record_s_is_not_opened(tmp_path: Path) -> None:
     assert check_shard(path, replace(done, clips=3)) == ["is shard 0 of 2 clips, not 0 of 3"]
     assert check_shard(path, replace(done, bytes=3))[0].endswith("its done record says 3")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert check_shard(path, done) == ["has another sha256 than its done record says"]
+    assert check_shard(path, done) == ["has another XXH3 than its done record says"]
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"bytes": "1"}, {"clips": True}, {"sha256": "x"}, {"shard": -1}, {"failures": [{"clip": 1}]}, {"version": 2}],
+    [{"bytes": "1"}, {"clips": True}, {"xxh3": "x"}, {"shard": -1}, {"failures": [{"clip": 1}]}, {"version": 2}],
 )
 def test_a_done_record_that_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     path = done_path(made(tmp_path / "shard.h5"))

@@ -423,7 +423,7 @@ def test_a_shard_made_anew_is_never_beside_the_record_of_the_old_one(
 def test_a_record_without_the_word_is_read(video_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "shard-00000.json"
     failure = Failure(clip=1, copy=0, path="a.avi", reason="gone", passing=True)
-    DoneRecord(shard=0, bytes=1, sha256="0" * 64, clips=1, failures=(failure,)).write(path)
+    DoneRecord(shard=0, bytes=1, xxh3="0" * 32, clips=1, failures=(failure,)).write(path)
     assert read_done(path).failures == (failure,)
     found = json.loads(path.read_text())
     del found["failures"][0]["passing"]

@@ -94,7 +94,7 @@ def run(
     output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
     with output.lock_shards(plan, out, part, overwrite=overwrite):
         done = output.finished(plan, out, part)
-        kept = {record.sha256 for record in done.values()}
+        kept = {record.xxh3 for record in done.values()}
         todo = output.to_do(plan, part, done, retry_failed=retry_failed)
         shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
         tasks = [(index, done.get(index)) for index in todo]
@@ -116,7 +116,7 @@ def run(
         bytes=sum(record.bytes for record in made.values()),
         seconds=time.monotonic() - started,
         extremes=Extremes.sum(record.extremes for record in made.values()),
-        rendered=sum(record.clips for record in done.values() if record.sha256 not in kept),
+        rendered=sum(record.clips for record in done.values() if record.xxh3 not in kept),
         failures=tuple(failure for index in sorted(done) for failure in done[index].failures),
         listed=listed,
     )

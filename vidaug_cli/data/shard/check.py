@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.shard.format import DoneRecord, file_sha256, mixed_labels
+from vidaug_cli.data.shard.format import DoneRecord, file_xxh3, mixed_labels
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 
@@ -45,8 +45,8 @@ def _against_record(path: Path, done: DoneRecord, deep: bool) -> Iterator[str]:
         yield "does not exist"
     elif (length := path.stat().st_size) != done.bytes:
         yield f"has {length:,} bytes, its done record says {done.bytes:,}"
-    elif deep and file_sha256(path) != done.sha256:
-        yield "has another sha256 than its done record says"
+    elif deep and file_xxh3(path) != done.xxh3:
+        yield "has another XXH3 than its done record says"
 
 
 def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[str, Mask]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from xxhash import xxh3_128
 
 from vidaug_cli.data.hdf5 import Attributes, Column, Format, text
 from vidaug_cli.data.shard.extremes import Extremes
@@ -155,14 +156,14 @@ class DoneRecord:
 
     shard: int
     bytes: int
-    sha256: str
+    xxh3: str  # XXH3-128 of the file
     clips: int
     failures: tuple[Failure, ...]
     extremes: Extremes | None = None  # clips that show next to nothing; None: not counted
 
     def __post_init__(self) -> None:
         rules = {name: (getattr(self, name) >= 0, "0 or more") for name in ("shard", "bytes", "clips")}
-        rules["sha256"] = (bool(re.fullmatch("[0-9a-f]{64}", self.sha256)), "64 hexadecimal digits")
+        rules["xxh3"] = (bool(re.fullmatch("[0-9a-f]{32}", self.xxh3)), "32 hexadecimal digits")
         check(self, rules, error=ShardError)
 
     def write(self, path: Path) -> None:
@@ -188,10 +189,10 @@ def finished_shards(out: Path) -> dict[int, Path]:
     return dict(sorted(shards.items()))
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
+def file_xxh3(path: Path) -> str:
+    """Return the XXH3-128 of a file, in hexadecimal digits: a twentieth of the time of SHA-256."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, xxh3_128).hexdigest()
 
 
 def read_done(path: Path) -> DoneRecord:

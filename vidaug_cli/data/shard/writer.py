@@ -14,7 +14,7 @@ import numpy as np
 from vidaug_cli.data.hdf5 import MAX_TEXT, add_dataset, append_rows, creating, fill
 from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.extremes import Extremes
-from vidaug_cli.data.shard.format import SHARD, DoneRecord, Failure, Record, ShardHeader, done_path, file_sha256
+from vidaug_cli.data.shard.format import SHARD, DoneRecord, Failure, Record, ShardHeader, done_path, file_xxh3
 from vidaug_cli.data.shard.reader import Shard
 
 
@@ -88,7 +88,7 @@ class ShardWriter:
         self.done = DoneRecord(
             shard=self.header.shard,
             bytes=temporary.stat().st_size,
-            sha256=file_sha256(temporary),
+            xxh3=file_xxh3(temporary),
             clips=clips,
             failures=tuple(self.failures),
             extremes=Extremes.sum(self._extremes),
