@@ -25,6 +25,7 @@ FREE |= {"lift_fresh", "resize_", "set_"}
 # The size of what they return depends on values, which the host has to look at.
 SIZED_BY_VALUES = {"nonzero", "bincount", "unique", "_unique2", "unique_dim", "masked_select", "equal"}
 COPIES = {"_to_copy", "copy_"}
+IN_PLACE = {"_fused_sgd_"}  # torch cannot run it on fake tensors; it returns nothing
 
 
 class FakeGpu(TorchDispatchMode):
@@ -36,9 +37,13 @@ class FakeGpu(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._pinned: list[Tensor] = []  # kept: the place of one that is gone could be another's
+        self.clear()
+
+    def clear(self) -> None:
+        """Count from here on."""
         self.kernels: Counter[str] = Counter()
         self.up = self.down = self.waits = 0
-        self._pinned: list[Tensor] = []  # kept: the place of one that is gone could be another's
 
     def __str__(self) -> str:
         kernels = ", ".join(f"{name} {number}" for name, number in self.kernels.most_common(8))
@@ -57,15 +62,23 @@ class FakeGpu(TorchDispatchMode):
         name = function.overloadpacket.__name__
         if name == "is_pinned":
             return self.is_pinned(args[0])
-        if name == "_pin_memory":
-            return torch.empty_like(args[0], pin_memory=True)
+        if name in ("_pin_memory", "pin_memory"):
+            self._pinned.append(torch.empty_like(args[0], pin_memory=True))
+            return self._pinned[-1]
         given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
         on_gpu = any(value.is_cuda for value in given)
         if name in SIZED_BY_VALUES and on_gpu:
             self.waits += 1
-        if name == "_local_scalar_dense":
+        if name in ("item", "_local_scalar_dense"):
             self.waits += on_gpu
             return 0.0 if args[0].is_floating_point() else 0
+        if function.namespace == "aten" and function._can_decompose():  # in inference mode it comes whole
+            with self:
+                return function.decompose(*args, **kwargs)
+        if name in IN_PLACE:
+            assert len({value.device for value in given}) == 1
+            self.kernels[name] += 1
+            return None
         result = function(*args, **kwargs)
         made = [value for value in tree_leaves(result) if isinstance(value, Tensor)]
         if kwargs.get("pin_memory") and name.startswith("empty"):
@@ -94,8 +107,17 @@ def _is_index(value: Tensor) -> bool:
 
 @contextmanager
 def fake_gpu() -> Iterator[FakeGpu]:
-    """Run a block with fake tensors; `device="cuda"` makes those of a GPU. What goes to numpy there is zeros."""
-    with FakeTensorMode(allow_non_fake_inputs=True), FakeGpu() as gpu, patch.object(Tensor, "numpy", _zeros):
+    """Run a block with fake tensors; `device="cuda"` makes those of a GPU. What goes to numpy there is zeros.
+
+    Networks are made before, and come to the GPU within: torch does not move modules whose tensors are fake.
+    """
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True),
+        FakeGpu() as gpu,
+        patch.object(Tensor, "numpy", _zeros),
+        patch.object(Tensor, "backward", run_backward),
+        patch.object(torch.accelerator, "is_available", lambda: True),  # so that loaders pin what they read
+    ):
         yield gpu
 
 
@@ -103,3 +125,29 @@ def _zeros(tensor: Tensor, *, force: bool = False) -> Any:
     if tensor.is_cuda:
         raise TypeError("can't convert a CUDA tensor to numpy")
     return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+
+
+def run_backward(loss: Tensor) -> None:
+    """Do what `loss.backward()` does, node by node: torch's engine asks the driver for streams of the device.
+
+    A node is made after those that made its inputs, so the last one of all waits for no other.
+    """
+    left: dict[Any, list[Tensor | None]] = {loss.grad_fn: [torch.ones_like(loss)]}
+    with torch.no_grad():
+        while left:
+            node = max(left, key=lambda node: node._sequence_nr())
+            made = node(*left.pop(node))
+            for grad, (other, place) in zip(
+                made if isinstance(made, tuple) else (made,), node.next_functions, strict=True
+            ):
+                if other is None or grad is None:
+                    continue
+                grad = grad.sum_to_size(other._input_metadata[place].shape)
+                if hasattr(other, "variable"):  # a weight
+                    weight = other.variable
+                    assert weight.device == grad.device
+                    weight.grad = grad if weight.grad is None else weight.grad.add_(grad)
+                    continue
+                grads = left.setdefault(other, [None] * len(other._input_metadata))
+                before = grads[place]
+                grads[place] = grad if before is None else before + grad

@@ -310,7 +310,7 @@ def test_validation_is_what_it_is_by_hand(shards: Path, held_out: Path, tmp_path
     video = torch.stack([clips[number][0][1:9, 4:36, 4:36] for number in range(7)])
     labels = torch.arange(7) % 2
     with torch.no_grad():
-        logits = parts.average.module.eval()(video)  # type: ignore[union-attr]
+        logits = parts.average.network.eval()(video)  # type: ignore[union-attr]
     hits = (logits.argmax(1) == labels).double()
     assert found == {
         "val_loss": pytest.approx(float(cross_entropy(logits, labels)), rel=1e-5),

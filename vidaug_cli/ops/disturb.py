@@ -69,21 +69,21 @@ def disturb_clip(clip: Clip, disturbance: Disturbance, key: ClipKey, other: Clip
 
 def blur(frames: Frames, values: Values) -> Frames:
     """Blur by a Gaussian; near an edge its weights within the frame sum to 1. Value: its deviation in pixels."""
-    rows, columns = (_gaussian(values, side).to(frames.device) for side in frames.shape[1:3])
+    rows, columns = upload(frames.device, *(_gaussian(values, side) for side in frames.shape[1:3]))
     return _levels(torch.einsum("nyh,nhwc,nxw->nyxc", rows, frames.float(), columns))
 
 
 def noise(frames: Frames, values: Values, field: Field) -> Frames:
     """Add levels. Value: how much of 255 a 1 of the field stands for."""
-    scale = torch.from_numpy(255 * values).to(frames.device, torch.float32).view(-1, 1, 1, 1)
-    return _levels(torch.from_numpy(field).to(frames.device).mul(scale).add_(frames))
+    scale, drawn = upload(frames.device, (255 * values).astype(np.float32), field)
+    return _levels(drawn.mul(scale.view(-1, 1, 1, 1)).add_(frames))
 
 
-def _gaussian(values: Values, side: int) -> Float32[Tensor, "frames side side"]:
+def _gaussian(values: Values, side: int) -> Float32[np.ndarray, "frames side side"]:
     """Return for each frame the matrix that blurs one of its axes."""
     apart = np.subtract.outer(np.arange(side), np.arange(side)) ** 2
     weights = np.exp(-apart / (2 * np.maximum(values, NO_BLUR)[:, None, None] ** 2))
-    return torch.from_numpy((weights / weights.sum(-1, keepdims=True)).astype(np.float32))
+    return np.asarray(weights / weights.sum(-1, keepdims=True), np.float32)
 
 
 def _levels(exact: Float32[Tensor, "frames height width channels"]) -> Frames:
@@ -147,7 +147,8 @@ def _ordered(order: Callable[[Over, Over], Order]) -> Disturb:
         orders = np.stack([order(drawn.chances, own) for drawn, own in zip(playing.draws, values, strict=True)])
         video = playing.video
         clips = torch.arange(len(video), device=video.device)[:, None]
-        return video[clips, torch.from_numpy(orders).to(video.device)]
+        (shown,) = upload(video.device, orders)
+        return video[clips, shown]
 
     return ordered
 
@@ -167,12 +168,14 @@ def _cut(playing: Playing, values: Strengths) -> Video:
     """Show the other clip's frames of the same places in one stretch."""
     if playing.others is None:
         raise ClipsError("needs a clip of another class for each", where="cut")
-    out, frames = playing.video.clone(), playing.video.shape[1]
-    for clip, other, drawn, share in zip(out, playing.others, playing.draws, values[:, 0], strict=True):
+    frames = playing.video.shape[1]
+    stretches = np.zeros((len(playing.draws), frames), np.bool_)
+    for stretch, drawn, share in zip(stretches, playing.draws, values[:, 0], strict=True):
         length = max(1, round(share * frames))
         start = int(drawn.level * (frames - length + 1))
-        clip[start : start + length] = other[start : start + length]
-    return out
+        stretch[start : start + length] = True
+    (cut,) = upload(playing.video.device, stretches)
+    return torch.where(cut[..., None, None, None], playing.others, playing.video)
 
 
 PIXELS: dict[str, Disturb] = {  # of each row of `disturbances.KINDS`

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Real, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, Real, UInt8
 from torch import Tensor
 
 from vidaug_cli.augment.output import find_clips
@@ -26,6 +26,7 @@ from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.draw.clips import Legend, Strip, draw_heat
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Video
+from vidaug_cli.ops.upload import upload
 from vidaug_cli.predict.predictor import Predictor, clip_sources
 from vidaug_cli.train.batches import MIDDLE, SampleIndex
 from vidaug_cli.train.slowfast import SlowFast
@@ -44,11 +45,11 @@ LEGEND = Legend(
 
 def activations(network: SlowFast, video: Video) -> Float32[Tensor, "b k t"]:
     """Return the activation of every class in every frame of the clips: the mean over each frame's map."""
-    parts = (
-        torch.einsum("kc,bct,Tt->bkT", weight, maps.mean((3, 4)), resampling(frames, video.shape[1]).to(maps.device))
-        for maps, weight, frames in _pathways(network, video)
-    )
-    return sum(parts, start=torch.zeros((), device=video.device)).float()
+    total = torch.zeros((), device=video.device)
+    for maps, weight, frames in _pathways(network, video):
+        (t,) = upload(maps.device, resampling(frames, video.shape[1]))
+        total = total + torch.einsum("kc,bct,Tt->bkT", weight, maps.mean((3, 4)), t)
+    return total.float()
 
 
 def class_maps(network: SlowFast, video: Video, classes: Sequence[int]) -> Float32[Tensor, "b k t h w"]:
@@ -56,8 +57,9 @@ def class_maps(network: SlowFast, video: Video, classes: Sequence[int]) -> Float
     total = torch.zeros((), device=video.device)
     for maps, weight, frames in _pathways(network, video):
         at = frames, *(PITCH * np.arange(length) for length in maps.shape[3:])
-        t, y, x = (resampling(*axis).to(maps.device) for axis in zip(at, video.shape[1:4], strict=True))
-        small = torch.einsum("kc,bcthw->bkthw", weight[list(classes)], maps)
+        axes = [resampling(*axis) for axis in zip(at, video.shape[1:4], strict=True)]
+        rows, t, y, x = upload(maps.device, np.array(classes), *axes)
+        small = torch.einsum("kc,bcthw->bkthw", weight.index_select(0, rows), maps)
         total = total + torch.einsum("bkthw,Tt,Hh,Ww->bkTHW", small, t, y, x)
     return total.float()
 
@@ -76,13 +78,13 @@ def _pathways(network: SlowFast, video: Video) -> Iterator[Pathway]:
         yield maps.double(), weight, np.array(frames)
 
 
-def resampling(at: Int64[np.ndarray, " n"], length: int) -> Float[Tensor, "t n"]:
+def resampling(at: Int64[np.ndarray, " n"], length: int) -> Float64[np.ndarray, "t n"]:
     """Return the matrix that turns values at the places `at` into values at 0, 1, .. length - 1, in double precision.
 
     It is linear between them; beyond the last, values are the same as there.
     """
     columns = [np.interp(np.arange(length), at, unit) for unit in np.eye(len(at))]
-    return torch.from_numpy(np.stack(columns, 1))
+    return np.stack(columns, 1)
 
 
 def spearman(a: Real[np.ndarray, " n"], b: Real[np.ndarray, " n"]) -> float:
@@ -153,7 +155,9 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
             if not kept:
                 continue
             with predictor.running():
-                curves = activations(predictor.network, video[kept].to(predictor.device)).cpu().numpy()
+                (places,) = upload(predictor.device, np.array(kept))
+                there = video.to(predictor.device, non_blocking=True).index_select(0, places)
+                curves = activations(predictor.network, there).cpu().numpy()
             for place, curve in zip(kept, curves, strict=True):
                 (own, partner), shares = clips[place]
                 follows = [spearman(activation, shares) for activation in curve]

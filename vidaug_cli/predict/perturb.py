@@ -16,6 +16,7 @@ from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.disturb import ClipKey, disturb
 from vidaug_cli.ops.disturbances import Disturbance, key_of
+from vidaug_cli.ops.upload import upload
 from vidaug_cli.predict.predictor import Predictor
 
 POOL = 16  # clips, each of another class, that a cut chooses from: they stay in memory
@@ -46,7 +47,7 @@ class Trials:
         """
         video = video.to(predictor.device, non_blocking=True)
         yield predictor.softmax(video)
-        others = torch.from_numpy(self._others(keys, labels)).to(predictor.device) if self.others else None
+        others = upload(predictor.device, self._others(keys, labels))[0] if self.others else None
         for disturbance in self.disturbances:
             with within_memory(predictor.device, predictor.batch), torch.inference_mode():
                 disturbed = disturb(video, disturbance, keys, others)

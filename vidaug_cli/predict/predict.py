@@ -24,7 +24,7 @@ from vidaug_cli.data.sampling import Views, check_rates, speed_note
 from vidaug_cli.data.shard.format import done_path, read_done
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.errors import ShardError, VidaugError, VideoError
-from vidaug_cli.ops.clips import Frames
+from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.disturb import ClipKey
 from vidaug_cli.ops.disturbances import Disturbance, about
 from vidaug_cli.predict.perturb import Clip, Trials, class_of, with_others
@@ -75,6 +75,14 @@ class Tested(NamedTuple):
 
     video: int  # its number
     views: Sequence[int]  # which of the video's views it is: of a short video, several
+
+
+class TestedClip(NamedTuple):
+    """A clip that is tested, as frames of what was read of its video."""
+
+    tested: Tested
+    pixels: Pixels
+    cut: Int64[np.ndarray, " t"]  # which of them
 
 
 class VideoScores:
@@ -167,10 +175,10 @@ def predict_videos(
         closing(read_ahead(wanted, predictor.clip, predictor.workers, predictor.limits)) as decoded,
         _progress(len(rows), "video", trials, show=progress) as bar,
     ):
-        clips, last = _clips(decoded, predictor.device, scores.failed), 0
+        clips, last = _clips(decoded, scores.failed), 0
         while batch := list(islice(clips, predictor.batch)):
-            tested = [clip for clip, _ in batch]
-            answers = trials.answers(predictor, torch.stack([frames for _, frames in batch]), *_keys(tested, rows))
+            tested = [clip for clip, *_ in batch]
+            answers = trials.answers(predictor, _batch(batch, predictor.device), *_keys(tested, rows))
             for trial, softmax in enumerate(answers):
                 scores.add(trial, tested, softmax)
                 bar.update(tested[-1].video - last)
@@ -198,17 +206,23 @@ def _middles(predictor: Predictor, rows: Sequence[Row], crop: float, order: Sequ
             yield None if isinstance(pixels, VideoError) else pixels[reading.cuts[0]]
 
 
-def _clips(
-    decoded: Iterable[tuple[Reading, Pixels | VideoError]], device: str, failed: dict[int, str]
-) -> Iterator[tuple[Tested, Frames]]:
-    """Yield each clip and what it is of. The reason why a video cannot be read goes into `failed`."""
+def _clips(decoded: Iterable[tuple[Reading, Pixels | VideoError]], failed: dict[int, str]) -> Iterator[TestedClip]:
+    """Yield the clips. The reason why a video cannot be read goes into `failed`."""
     for reading, pixels in decoded:
         if isinstance(pixels, VideoError):
             failed[reading.video] = pixels.reason
             continue
-        frames, cuts = torch.from_numpy(pixels).to(device), torch.from_numpy(reading.cuts).to(device)
-        for places, cut in zip(reading.places, cuts, strict=True):
-            yield Tested(reading.video, places), frames[cut]
+        for places, cut in zip(reading.places, reading.cuts, strict=True):
+            yield TestedClip(Tested(reading.video, places), pixels, cut)
+
+
+def _batch(clips: Sequence[TestedClip], device: str) -> Video:
+    """Return the pixels of clips side by side, where a GPU can copy them by itself."""
+    shape = len(clips), len(clips[0].cut), *clips[0].pixels.shape[1:]
+    video = torch.empty(shape, dtype=torch.uint8, pin_memory=device.startswith("cuda"))
+    for clip, out in zip(clips, video.numpy(), strict=True):
+        np.take(clip.pixels, clip.cut, 0, out=out, mode="clip")  # "raise" would copy once more
+    return video
 
 
 def predict_shards(

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vidaug_cli.data.sampling import speed_note, thinning
 from vidaug_cli.device import Amp, training_amp
@@ -23,7 +22,7 @@ from vidaug_cli.train.pretrained import Initialised, initialise, read_foreign
 from vidaug_cli.train.run import TrainingRun
 from vidaug_cli.train.settings import LENGTH, budget_of
 from vidaug_cli.train.slowfast import Architecture, SlowFast
-from vidaug_cli.train.state import Parts, restore
+from vidaug_cli.train.state import Parts, WeightAverage, restore
 from vidaug_cli.words import count
 
 DIFF_CLIPS = 64  # that the spread of differences is measured on
@@ -118,7 +117,7 @@ def build(
         options |= {"momentum": settings.momentum, "nesterov": settings.momentum > 0}
     optimizer = OPTIMIZERS[settings.optimizer](network.parameters(), **options)
     if settings.ema is not None:
-        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
+        average = WeightAverage(network, settings.ema)
     history: list[EpochMetrics] = []
     threads_before: int | None = None
     steps: int | None = None

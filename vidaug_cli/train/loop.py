@@ -6,6 +6,7 @@ import math
 import time
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -111,7 +112,7 @@ def train_step(parts: Parts, video: Video, target: Target, lr: float) -> Tensor:
     parts.optimizer.step()
     parts.optimizer.zero_grad()
     if parts.average is not None:
-        parts.average.update_parameters(parts.network)
+        parts.average.update(parts.network)
     return sums
 
 
@@ -125,22 +126,22 @@ def validate(parts: Parts, clips: ClipLoader) -> EpochMetrics:
         rows = slice(indices[0].clip, indices[-1].clip + 1)
         with autocast(world.device, parts.amp):
             logits[rows] = network(video.to(world.device, non_blocking=True))
-        targets[rows] = target.to(world.device)
+        targets[rows] = target.to(world.device, non_blocking=True)
     logits, targets = world.all_reduce(logits), world.all_reduce(targets)
-    labels = targets.argmax(1)
-    hits = (logits.argmax(1) == labels).double()
-    class_accuracies = [hits[labels == label].mean() for label in set(labels.tolist())]
+    loss = cross_entropy(logits, targets)
+    labels, answers = torch.stack([targets.argmax(1), logits.argmax(1)]).cpu().numpy()  # or each class would wait
+    hits = answers == labels
     return {
-        "val_loss": float(cross_entropy(logits, targets)),
+        "val_loss": float(loss),
         "val_top1": float(hits.mean()),
-        "val_mean_class": float(torch.stack(class_accuracies).mean()),
+        "val_mean_class": float(np.mean([hits[labels == label].mean() for label in np.unique(labels)])),
     }
 
 
 def check_finite(parts: Parts, metrics: EpochMetrics) -> None:
     """Raise VidaugError when metrics or tested weights are not finite, so that no checkpoint holds them."""
-    finite = all(map(math.isfinite, metrics.values()))
-    if not finite or not all(value.isfinite().all() for value in parts.tested.state_dict().values()):
+    weights = torch.stack([value.isfinite().all() for value in parts.tested.state_dict().values()])  # for one wait
+    if not (all(map(math.isfinite, metrics.values())) and bool(weights.all())):
         raise _diverged(parts.run, f"weights or losses are not finite after epoch {metrics['epoch']}")
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from vidaug_cli.device import Amp
 from vidaug_cli.schema import type_fault
@@ -26,6 +25,29 @@ SLOW_SECONDS = 1.0  # checkpoints that take longer to write ...
 INTERVAL = 20  # ... are written after so many times as long at the earliest
 
 
+class WeightAverage:
+    """A network with the average over steps of another's weights and statistics: each step counts `decay` of the next.
+
+    torch's `AveragedModel` sends the number of its updates to the device each time, and waits until it is there.
+    """
+
+    def __init__(self, network: SlowFast, decay: float) -> None:
+        self.network, self.decay, self.updates = deepcopy(network), decay, 0
+
+    @torch.no_grad()
+    def update(self, network: SlowFast) -> None:
+        """Take in the network after a step; the first one is the average so far."""
+        torch._foreach_lerp_(_values(self.network), _values(network), 1 - self.decay if self.updates else 1.0)
+        torch._foreach_copy_(_values(self.network, counted=True), _values(network, counted=True))
+        self.updates += 1
+
+
+def _values(network: nn.Module, *, counted: bool = False) -> list[Tensor]:
+    """Return weights and statistics, or how often those were taken."""
+    values = (*network.parameters(), *network.buffers())
+    return [value for value in values if value.is_floating_point() != counted]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What the loop works with."""
@@ -37,7 +59,7 @@ class Parts:
     network: SlowFast
     parallel: nn.Module  # the network, with gradients averaged over the processes
     optimizer: Optimizer
-    average: AveragedModel | None  # of the weights over steps
+    average: WeightAverage | None  # of the weights over steps
     batches: ClipLoader
     validation: ClipLoader | None
     history: list[EpochMetrics]  # of the epochs that an earlier run of the same identity has finished
@@ -47,10 +69,10 @@ class Parts:
     @property
     def tested(self) -> SlowFast:
         """The network that is tested and kept: the average, if there is one."""
-        return self.network if self.average is None else cast(SlowFast, self.average.module)
+        return self.network if self.average is None else self.average.network
 
 
-def training_tensors(network: nn.Module, optimizer: Optimizer, average: AveragedModel | None) -> dict[str, Tensor]:
+def training_tensors(network: nn.Module, optimizer: Optimizer, average: WeightAverage | None) -> dict[str, Tensor]:
     """Return the optimizer's state by weight, `optimizer.NAME.KEY`, on the CPU.
 
     With an average, whose weights are the tested ones, also those that are trained, `network.NAME`, and `averaged`, how
@@ -63,12 +85,12 @@ def training_tensors(network: nn.Module, optimizer: Optimizer, average: Averaged
     }
     if average is not None:
         tensors |= {f"network.{name}": value for name, value in network.state_dict().items()}
-        tensors["averaged"] = average.n_averaged
+        tensors["averaged"] = torch.tensor(average.updates)
     return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
 def restore(
-    checkpoint: Checkpoint, network: nn.Module, optimizer: Optimizer, average: AveragedModel | None
+    checkpoint: Checkpoint, network: nn.Module, optimizer: Optimizer, average: WeightAverage | None
 ) -> list[EpochMetrics]:
     """Put a network, its optimizer and its average where the checkpoint was written; return the history until then.
 
@@ -77,8 +99,8 @@ def restore(
     left = dict(checkpoint.training)
     trained = checkpoint.weights
     if average is not None:
-        average.module.load_state_dict(checkpoint.weights)
-        average.n_averaged.copy_(left.pop("averaged"))
+        average.network.load_state_dict(checkpoint.weights)
+        average.updates = int(left.pop("averaged").long())
         trained = {name: left.pop(f"network.{name}") for name in checkpoint.weights}
     network.load_state_dict(trained)
     for name, weight in network.named_parameters():
