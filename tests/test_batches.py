@@ -230,7 +230,7 @@ def test_reading_draws_nothing_from_torchs_generator(shards: ShardDataset, worke
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_clip_is_an_error_of_one_line(tmp_path: Path, workers: int) -> None:
     out = make_shards(tmp_path / "shards", frames=4, size=16)
-    path = out / "shards" / "shard-00000.h5"
+    path = out / "000" / "shard-00000.h5"
     content = bytearray(path.read_bytes())
     where = content.find(ShardDataset(out)[7][0].numpy().tobytes())
     content[where + 5] ^= 255

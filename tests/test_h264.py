@@ -137,7 +137,7 @@ def test_the_commands_take_shards_of_video(videos: Path, tmp_path: Path) -> None
     out = tmp_path / "out"
     words = ("augment", videos, "-o", out, "-r", "mixup", "--copies", 2, "--codec", "video", "--quality", 80, *SMALL)
     assert vidaug(*words).code == 0
-    bytes_of = {path.name: path.read_bytes() for path in (out / "shards").glob("*.h5")}
+    bytes_of = {path.name: path.read_bytes() for path in out.glob("[0-9]*/*.h5")}
     assert (vidaug("verify", out).code, vidaug("replay", out, "--all").code) == (0, 0)
     assert json.loads(vidaug("inspect", out, "--json").out)["codec"] == "video"
     assert vidaug("preview", out, "-o", tmp_path / "look.png").code == 0
@@ -165,7 +165,7 @@ def test_auto_takes_the_first_codec_that_fits(
     again = vidaug(*words, "--overwrite")
     assert f"--codec auto: {codec}, with which the folder was begun" in again.err
     assert vidaug("verify", out).code == 0
-    with Shard(next((out / "shards").glob("*.h5"))) as shard:
+    with Shard(next(out.glob("[0-9]*/*.h5"))) as shard:
         assert shard.header.codec == codec
     other = vidaug(*words, "--overwrite", "--seed", 3)
     assert "--codec auto: raw, about" in other.err

@@ -63,7 +63,7 @@ def rendered(plan: Plan, out: Path, part: str = "0/1", **how: Any) -> Report:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((out / "shards").iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(out.glob("[0-9]*/*"))}
 
 
 def listed(out: Path) -> list[dict[str, object]]:
@@ -126,7 +126,7 @@ def test_the_same_command_twice_at_once(video_folder: Path, tmp_path: Path) -> N
     words = ["augment", str(video_folder), "-o", str(out), *WORDS, "--copies", "12"]
     first = subprocess.Popen([sys.executable, "-m", "vidaug_cli", *words], stderr=subprocess.PIPE, text=True)
     assert first.stderr is not None
-    while not list(out.glob("shards/*.json")):
+    while not list(out.glob("[0-9]*/*.json")):
         assert first.poll() is None, first.stderr.read()
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)
@@ -320,10 +320,10 @@ def test_a_missing_video_that_is_back_is_taken_by_the_same_command(videos: Path,
     away = lost.rename(tmp_path / "away.avi")
     first = rendered(plan, out)
     assert [(failure.path, failure.passing) for failure in first.failures] == [("class_1/video_04.avi", True)] * 2
-    before = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in out.glob("[0-9]*/*")}
     still = rendered(plan, out)
     assert (still.rendered, len(still.failures), still.clips) == (0, 2, 70)
-    assert {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()} == before  # no byte is written
+    assert {path: path.stat().st_mtime_ns for path in out.glob("[0-9]*/*")} == before  # no byte is written
     away.rename(lost)
     again = rendered(plan, out, workers=2)
     assert (again.rendered, again.failures, again.clips) == (72, (), 72)

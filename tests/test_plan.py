@@ -20,7 +20,7 @@ from vidaug_cli.augment.plan import DRAWS, ORIGINAL, Plan, Ring, read_header, re
 from vidaug_cli.augment.render import draw_cut, draw_mixture
 from vidaug_cli.augment.rounds import GROUP
 from vidaug_cli.augment.verify import verify
-from vidaug_cli.data.manifest import Row, hash_rows, read_rows, rows_text, select
+from vidaug_cli.data.manifest import Row, read_rows, row_hash, rows_text, select
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.recipe.loading import load_recipe
@@ -174,7 +174,8 @@ def test_the_hash_knows_everything_but_where_the_videos_lie() -> None:
 def test_a_written_plan_is_read_back(tmp_path: Path) -> None:
     plan = plan_of(copies=3, keep_original=True, spec=ClipSpec(fps=12.5, short="loop"), codec="jpeg")
     write_plan(plan, tmp_path)
-    assert read_plan(tmp_path) == plan
+    again = read_plan(tmp_path)
+    assert replace(again, rows=tuple(again.rows)) == plan
     assert read_header(tmp_path).plan_sha256 == plan.sha256
 
 
@@ -182,8 +183,8 @@ def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
     write_plan(plan_of(), tmp_path)
     manifest = tmp_path / "manifest.jsonl"
     whole = manifest.read_text()
-    manifest.write_text(whole.replace('"frames": 70', '"frames": 69', 1))
-    with pytest.raises(ShardError, match=r"was changed since it was made \(manifest_sha256\)"):
+    manifest.write_text(whole.replace('"frames":70', '"frames":69', 1))
+    with pytest.raises(ShardError, match=r"was changed since it was made \(manifest_xxh3\)"):
         read_plan(tmp_path)
     manifest.write_text(whole)
     header = json.loads((tmp_path / "plan.json").read_text())
@@ -234,7 +235,7 @@ def test_a_release_that_draws_the_same_goes_on_with_another_ones_folder(
     assert check_place(later, tmp_path, overwrite=False) == []
     write_plan(later, tmp_path)
     assert read_header(tmp_path).tool_version != "9.9.9"  # who wrote it first
-    assert read_plan(tmp_path) == later
+    assert read_plan(tmp_path).sha256 == later.sha256
 
 
 def drawn(value: object) -> object:
@@ -316,7 +317,7 @@ def test_classes_keep_the_numbers_of_the_data_set() -> None:
     named = [("b", 1), ("a", 2), ("c", None)]
     rows = tuple(replace(rows_of(1)[0], label=label, class_id=number, path=label) for label, number in named)
     assert plan_of(rows=rows).classes == ("c", "b", "a")
-    assert plan_of(rows=rows).labels == (1, 2, 0)
+    assert plan_of(rows=rows).labels.tolist() == [1, 2, 0]
 
 
 GOOD = {
@@ -335,7 +336,7 @@ def test_rows_are_read_back_and_hash_alike() -> None:
     rows = list(rows_of(5))
     again = read_rows(rows_text(rows).splitlines(), "memory")
     assert again == rows
-    assert hash_rows(again) == hash_rows(rows)
+    assert [*map(row_hash, again)] == [*map(row_hash, rows)]
 
 
 def test_unknown_keys_of_newer_manifests_are_passed_over() -> None:

@@ -45,7 +45,7 @@ def make_plan(folder: Path, *recipes: str, **settings: Any) -> Plan:
 
 
 def shard_bytes(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((out / "shards").iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(out.glob("[0-9]*/*"))}
 
 
 def rendered(plan: Plan, out: Path, **how: Any) -> Report:
@@ -95,7 +95,7 @@ def test_a_rerun_renders_only_what_is_missing(video_folder: Path, mixed: Path, t
     shard_path(out, 1).unlink()
     with shard_path(out, 2).open("ab") as file:
         file.truncate(1000)
-    (out / "shards" / ".shard-00002.h5.1-abcd.tmp").write_bytes(b"half")
+    (out / "000" / ".shard-00002.h5.1-abcd.tmp").write_bytes(b"half")
     assert rendered(plan, out).rendered == 48
     assert shard_bytes(out) == shard_bytes(mixed)
 
@@ -293,7 +293,7 @@ def test_on_error_fail_stops_at_the_first(broken_folder: tuple[Path, Plan], tmp_
     _, plan = broken_folder
     with pytest.raises(VideoError, match=r"class_\d/video_0[48]\.avi: .*--on-error skip leaves it out"):
         rendered(plan, tmp_path / "out", on_error="fail")
-    assert not list((tmp_path / "out" / "shards").iterdir())
+    assert not list((tmp_path / "out").glob("[0-9]*/*"))
 
 
 def test_a_group_with_one_good_video_is_not_mixed_with_itself(broken_folder: tuple[Path, Plan], tmp_path: Path) -> None:
@@ -328,12 +328,12 @@ def test_another_plan_is_refused_and_overwrite_deletes_only_what_it_wrote(video_
     out = tmp_path / "out"
     rendered(make_plan(video_folder, "fademixup", copies=2), out)
     (out / "notes.txt").write_text("mine")
-    (out / "shards" / "mine.h5").write_text("mine too")
+    (out / "000" / "mine.h5").write_text("mine too")
     with pytest.raises(ShardError, match="another plan, which differs in copies, recipe; choose another folder"):
         rendered(make_plan(video_folder, "mixup"), out)
     rendered(make_plan(video_folder, "mixup"), out, overwrite=True)
     assert (out / "notes.txt").exists()
-    assert sorted(path.name for path in (out / "shards").iterdir()) == [
+    assert sorted(path.name for path in out.glob("[0-9]*/*")) == [
         "mine.h5", "shard-00000.h5", "shard-00000.json", "shard-00001.h5", "shard-00001.json",
     ]  # fmt: skip
     assert [fault.what for fault in verify(out, workers=1)[0]] == ["is not a shard of this plan"]
@@ -407,14 +407,14 @@ def test_killed_in_the_middle_and_continued(
     command = [sys.executable, "-m", "vidaug_cli", "augment", str(video_folder), "-o", str(out), *LONG]
     process = subprocess.Popen([*command, "-j", str(workers)], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    while len(list(out.glob("shards/*.json"))) < 2:
+    while len(list(out.glob("[0-9]*/*.json"))) < 2:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     os.kill(process.pid, number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == code, stderr
     assert "Traceback" not in stderr
-    made = len(list(out.glob("shards/*.json")))
+    made = len(list(out.glob("[0-9]*/*.json")))
     assert made < 20
     if number != signal.SIGKILL:
         assert not list(out.glob("shards/.*"))

@@ -168,7 +168,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, size: int) -
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match="is the folder there"), ShardWriter(tmp_path / "no" / "x.h5", header_of()):
+    with (
+        pytest.raises(ShardError, match="is the folder there"),
+        ShardWriter(tmp_path / "no" / "000" / "x.h5", header_of()),
+    ):
         pass
 
 
@@ -201,7 +204,6 @@ def test_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    (tmp_path / "shards").mkdir()
     for number, clips in enumerate((3, 0, 2)):
         header = header_of(shard=number)
         write_shard(shard_path(tmp_path, number), header, [record_of(header, 10 * number + i) for i in range(clips)])
@@ -234,7 +236,6 @@ def test_a_data_set_keeps_few_files_open(tmp_path: Path, monkeypatch: pytest.Mon
     """Five shards, and room for two: the two used last are open, the others closed, and every clip is right."""
     monkeypatch.setattr("vidaug_cli.data.shard.dataset.OPEN", 2)
     header = header_of()
-    (tmp_path / "shards").mkdir()
     for number in range(5):
         write_shard(shard_path(tmp_path, number), header_of(shard=number), [record_of(header, number)])
     data = ShardDataset(tmp_path)
@@ -251,7 +252,7 @@ def test_a_shard_without_its_record_is_not_finished(out: Path) -> None:
     done_path(shard_path(out, 0)).unlink()
     assert len(ShardDataset(out)) == 2
     with pytest.raises(ShardError, match="no finished shard"):
-        ShardDataset(out / "shards")
+        ShardDataset(out / "000")
 
 
 @pytest.mark.parametrize(
@@ -287,7 +288,6 @@ def test_the_programs_in_the_document_run(
     )
     assert programs[codec].count("\n") <= 11
     header = header_of(codec=codec)
-    (tmp_path / "shards").mkdir()
     write_shard(shard_path(tmp_path, 0), header, [record_of(header, number) for number in range(2)])
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}

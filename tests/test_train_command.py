@@ -195,7 +195,7 @@ def test_videos_to_validate_on_are_rendered_once(shards: Path, video_folder: Pat
     done = train(shards, tmp_path / "run", *words, "--epochs", 1, "--seed", 1)
     assert done.code == 0
     assert "7 clips of 7 videos" in done.err
-    (made,) = (tmp_path / "run" / "validation" / "shards").glob("*.h5")
+    (made,) = (tmp_path / "run" / "validation").glob("[0-9]*/*.h5")
     before = made.stat()
     done = train(shards, tmp_path / "run", *words, "--epochs", 1, "--seed", 1)
     assert "0 clips rendered" in done.err
@@ -417,7 +417,7 @@ def test_folders_that_are_no_finished_shards_are_refused(shards: Path, tmp_path:
         assert refused(train(part, tmp_path / "run")) == said
         assert refused(train(shards, tmp_path / "run", part)) == said
     whole = make_shards(tmp_path / "whole", CLASSES, videos=70, frames=4, size=16)
-    (whole / "shards" / "shard-00001.json").unlink()
+    (whole / "000" / "shard-00001.json").unlink()
     assert refused(train(whole, tmp_path / "run")).startswith(f"{whole}: holds 2 of 3 shards; ")
     assert "holds no plan.json" in refused(train(tmp_path, tmp_path / "run"))
     assert "does not exist" in refused(train(tmp_path / "nothing", tmp_path / "run"))
@@ -452,7 +452,7 @@ def test_classes_in_another_order_are_refused_or_sorted_by_name(
 
 def test_a_damaged_clip_is_refused_in_a_line(tmp_path: Path) -> None:
     out = make_shards(tmp_path / "shards", CLASSES)
-    path = out / "shards" / "shard-00000.h5"
+    path = out / "000" / "shard-00000.h5"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)

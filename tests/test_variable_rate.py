@@ -160,7 +160,7 @@ def test_augment_and_predict_take_frames_by_time(tmp_path: Path) -> None:
         write_at(tmp_path / "data" / label / "v.mp4", times)
     words = ["-r", "none", "--copies", 3, "--keep-original", "--frames", 12, "--size", 16, "--fps", 10, "-j", 1]
     assert vidaug("augment", tmp_path / "data", "-o", tmp_path / "out", *words).code == 0
-    with Shard(tmp_path / "out/shards/shard-00000.h5") as shard:
+    with Shard(tmp_path / "out/000/shard-00000.h5") as shard:
         for index in range(len(shard)):
             told = seconds_of(shard.record(index).video)
             assert told - told[0] == pytest.approx(np.arange(12) / 10, abs=0.06)
@@ -195,7 +195,7 @@ def test_without_a_rate_no_clip_is_taken_by_time(tmp_path: Path) -> None:
     manifest = tmp_path / "m.jsonl"
     manifest.write_text(rows_text(replace(row, fps=20.0) for row in read_input(str(tmp_path / "data")).rows))
     assert vidaug("augment", manifest, "-o", tmp_path / "out", *words, "--fps", 10).code == 0
-    with Shard(tmp_path / "out/shards/shard-00000.h5") as shard:
+    with Shard(tmp_path / "out/000/shard-00000.h5") as shard:
         records = [shard.record(index) for index in range(3)]
     steps = {record.sources[0]: np.diff(record.frames[0]).tolist() for record in records}
     assert steps == {0: [2, 2, 0], 1: [2, 2, 0], 2: [0, 0, 0]}

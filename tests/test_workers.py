@@ -40,7 +40,7 @@ def pids(count: int, number: int = 2) -> set[int]:
 
 
 def shards(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((out / "shards").iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(out.glob("[0-9]*/*"))}
 
 
 @pytest.fixture(scope="module")

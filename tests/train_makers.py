@@ -71,7 +71,6 @@ def make_shards(
         clips_per_shard=32,
     )
     write_plan(plan, out)
-    (out / "shards").mkdir()
     for index in range(plan.shard_count)[:shards]:
         header = ShardHeader(
             classes=plan.classes,

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from vidaug_cli.augment.output import shard_files
-from vidaug_cli.augment.plan import read_header, read_planned_rows
+from vidaug_cli.augment.plan import read_header
 from vidaug_cli.data.manifest import hash_rows
+from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import ShardHeader, done_path, read_done
 from vidaug_cli.data.shard.reader import Shard
@@ -127,10 +128,11 @@ def _extremes(shard: Path) -> Extremes | None:
 def _planned_shards(source: Path) -> int | None:
     """Return how many shards the folder will have; None where its plan is damaged, or `source` is a shard."""
     try:
-        header, rows = read_header(source), read_planned_rows(source)
+        header = read_header(source)
+        rows = StoredRows(source, header.classes)
     except (VidaugError, OSError):  # 'vidaug verify' says why; what lies in the shards can be summed up all the same
         return None
-    whole = (hash_rows(rows), header.digest) == (header.manifest_sha256, header.plan_sha256)
+    whole = (hash_rows(rows.hashes), header.digest) == (header.manifest_xxh3, header.plan_sha256)
     return header.rounds_of(len(rows)).shard_count if whole else None
 
 

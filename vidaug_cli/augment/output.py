@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from math import gcd
 from pathlib import Path
 
@@ -16,15 +17,18 @@ import numpy as np
 from vidaug_cli.augment.lock import lock_file, lock_folder
 from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header, write_plan
 from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
-from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done
+from vidaug_cli.data.rows import INDEX, MANIFEST
+from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done, shard_folders
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import abandoned, leftovers, write_text_atomically
 from vidaug_cli.words import human_bytes
 
-WRITTEN = ("shards/shard-[0-9]*.json", "shards/shard-[0-9]*.h5", "failures.jsonl", "manifest.jsonl", PLAN)
+WRITTEN = ("[0-9]*/shard-[0-9]*.json", "[0-9]*/shard-[0-9]*.h5", "failures.jsonl", MANIFEST, INDEX, PLAN)
 LOCK = re.compile(r"\.part-([0-9]{1,9})-of-([0-9]{1,9})\.lock")
-BEFORE_THE_PLAN = re.compile(rf"manifest\.jsonl|\..*-.*\.tmp|{LOCK.pattern}")  # what a run writes before its plan
+BEFORE_THE_PLAN = re.compile(
+    rf"{re.escape(MANIFEST)}|{re.escape(INDEX)}|\..*-.*\.tmp|{LOCK.pattern}"
+)  # what a run writes before its plan
 RESERVE = 1 << 28  # bytes to leave free on the disk
 
 
@@ -92,7 +96,7 @@ def check_start(
         if force:
             return
         done = {} if differing else finished(plan, out, part)
-        freed = sum(path.stat().st_size for path in out.glob("shards/shard-[0-9]*.h5")) if differing else 0
+        freed = sum(path.stat().st_size for path in out.glob("[0-9]*/shard-[0-9]*.h5")) if differing else 0
         todo = to_do(plan, part, done, retry_failed=retry_failed)
     needed, free = plan.bytes * clips_in(plan, todo) // plan.clips - freed, free_bytes(out)
     if todo and needed + RESERVE > free:
@@ -110,7 +114,7 @@ def fit_codec(plan: Plan, out: Path, *, overwrite: bool = False) -> tuple[Plan, 
         again = replace(plan, codec=read_header(out).codec)
         if not overwrite or not again.header.differences(read_header(out)):
             return again, f"--codec auto: {again.codec}, with which the folder was begun"
-    old = sum(path.stat().st_size for path in out.glob("shards/shard-[0-9]*.h5"))
+    old = sum(path.stat().st_size for path in out.glob("[0-9]*/shard-[0-9]*.h5"))
     free = free_bytes(out) + old - RESERVE
     plans = [replace(plan, codec=codec) for codec in CODEC_SHARE]
     fits = next((each for each in plans if each.bytes <= free), plans[-1])
@@ -139,7 +143,6 @@ def lock_shards(plan: Plan, out: Path, part: Part, *, overwrite: bool) -> Iterat
             if differing:
                 remove_written(out)
             write_plan(plan, out)
-            (out / "shards").mkdir(exist_ok=True)
             _remove(abandoned(out))
         _remove_leftovers(plan, out, part)
         stack.callback(_remove_leftovers, plan, out, part)  # before others get the shards
@@ -150,15 +153,18 @@ def remove_written(out: Path) -> None:
     """Delete what `vidaug augment` wrote into `out`, and nothing else; the plan last, with it the folder is ours."""
     for pattern in WRITTEN:
         _remove(out.glob(pattern))
-    _remove(leftovers(out / "shards"))
-    with suppress(OSError):  # something of somebody else's is in it
-        (out / "shards").rmdir()
+    for folder in shard_folders(out):
+        _remove(leftovers(folder))
+        with suppress(OSError):  # something of somebody else's is in it
+            folder.rmdir()
 
 
 def _remove_leftovers(plan: Plan, out: Path, part: Part) -> None:
     """Delete the temporary files of killed writers of this part's shards, which no other process writes now."""
-    numbers = {path: re.match(r"\.shard-([0-9]{5,})\.", path.name) for path in leftovers(out / "shards")}
-    _remove(path for path, number in numbers.items() if number and int(number[1]) in part.shards(plan))
+    for path in chain.from_iterable(map(leftovers, shard_folders(out))):
+        number = re.match(r"\.shard-([0-9]{5,})\.", path.name)
+        if number and int(number[1]) in part.shards(plan):
+            path.unlink(missing_ok=True)
 
 
 def _remove(paths: Iterable[Path]) -> None:

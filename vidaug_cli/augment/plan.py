@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 
 from vidaug_cli.augment.rounds import GROUP, MOST_AT_ONCE, Rounds
 from vidaug_cli.data.kinds import PLAN
-from vidaug_cli.data.manifest import Row, classes_of, hash_rows, read_rows, rows_text
+from vidaug_cli.data.manifest import Row, classes_of, hash_rows, row_hash
+from vidaug_cli.data.rows import Hashes, Labels, StoredRows, write_rows
 from vidaug_cli.data.sampling import ClipSpec, check_rates
 from vidaug_cli.data.shard.format import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
 from vidaug_cli.errors import ShardError, VidaugError
@@ -95,7 +97,7 @@ class PlanHeader(PlanSettings):
     recipe: str  # TOML text
     clip: ClipSpec
     classes: tuple[str, ...]
-    manifest_sha256: str
+    manifest_xxh3: str
     plan_sha256: str = ""
     tool_version: str = ""
 
@@ -133,7 +135,7 @@ class Plan(PlanSettings):
     Raises VidaugError when the settings cannot make a data set.
     """
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     classes: tuple[str, ...] = ()  # names in label order, of rows that are not there too; without any, those of `rows`
     recipe: Recipe
     spec: ClipSpec
@@ -141,6 +143,10 @@ class Plan(PlanSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, {"classes": (len(set(self.classes)) == len(self.classes), "distinct names")})
+        if not isinstance(self.rows, StoredRows):  # which were checked before they were written
+            self._check_rows()
+
+    def _check_rows(self) -> None:
         check_rates(self.spec, self.rows)
         if unlabelled := [row.name for row in self.rows if row.label is None]:
             what = f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}"
@@ -157,10 +163,24 @@ class Plan(PlanSettings):
             raise VidaugError(what + nearest(str(strange.label), known))
 
     @cached_property
-    def labels(self) -> tuple[int, ...]:
+    def labels(self) -> Labels:
         """The class number of each manifest row."""
+        if isinstance(self.rows, StoredRows):
+            return self.rows.labels
         number = {name: index for index, name in enumerate(self.classes)}
-        return tuple(number[str(row.label)] for row in self.rows)
+        return np.fromiter((number[str(row.label)] for row in self.rows), np.int32, len(self.rows))
+
+    @cached_property
+    def hashes(self) -> Hashes:
+        """The hash of each manifest row."""
+        if isinstance(self.rows, StoredRows):
+            return self.rows.hashes
+        return np.fromiter(map(row_hash, self.rows), np.uint64, len(self.rows))
+
+    @cached_property
+    def present(self) -> tuple[int, ...]:
+        """The numbers of the classes that have videos."""
+        return tuple(np.unique(self.labels).tolist())
 
     @property
     def clips(self) -> int:
@@ -213,7 +233,7 @@ class Plan(PlanSettings):
             recipe=self.recipe.text,
             clip=self.spec,
             classes=self.classes,
-            manifest_sha256=hash_rows(self.rows),
+            manifest_xxh3=hash_rows(self.hashes),
         )
         return replace(header, plan_sha256=header.digest, tool_version=version("vidaug-cli"))
 
@@ -249,14 +269,12 @@ def _settings_of(source: PlanSettings) -> dict[str, Any]:
 
 
 def write_plan(plan: Plan, out: Path) -> None:
-    """Write `manifest.jsonl` and `plan.json` into the folder `out`, the plan last: with it the folder is ours.
+    """Write manifest, index and `plan.json` into the folder `out`, the plan last: with it the folder is ours.
 
     A file that says the same already is left as it is: other parts of the plan may be at work with it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    manifest, rows = out / "manifest.jsonl", rows_text(plan.rows)
-    if not manifest.exists() or manifest.read_bytes() != rows.encode():  # its rows say where the videos lie now
-        write_text_atomically(manifest, rows)
+    write_rows(plan.rows, plan.labels, plan.hashes, out)
     if not (out / PLAN).exists() or replace(read_header(out), tool_version=plan.header.tool_version) != plan.header:
         write_text_atomically(out / PLAN, json.dumps(plan.header.as_json(), indent=2, ensure_ascii=False) + "\n")
 
@@ -279,23 +297,16 @@ def read_header(out: Path) -> PlanHeader:
     return parse(PlanHeader, content, where=path, hint=AGAIN, error=ShardError, extra=True)
 
 
-def read_planned_rows(out: Path) -> list[Row]:
-    """Return the rows of the manifest in an output folder. Raises VidaugError when it is missing or damaged."""
-    manifest = out / "manifest.jsonl"
-    try:
-        with manifest.open("rb") as lines:
-            return read_rows(lines, str(manifest))
-    except OSError as error:
-        hint = "the same 'vidaug augment' command writes it again"
-        raise ShardError(f"cannot be read: {error.strerror}", where=manifest, hint=hint) from error
+def read_plan(out: Path, root: Path | None = None) -> Plan:
+    """Return the plan of an output folder, with its videos in `root` if they were moved.
 
-
-def read_plan(out: Path) -> Plan:
-    """Return the plan of an output folder. Raises ShardError when it is not whole, RecipeError for a damaged recipe."""
-    header, rows = read_header(out), read_planned_rows(out)
+    Raises ShardError when it is not whole, RecipeError for a damaged recipe.
+    """
+    header = read_header(out)
     recipe = parse_recipe(header.recipe, str(out / PLAN))
+    rows = StoredRows(out, header.classes, root)
     try:
-        plan = Plan(**_settings_of(header), rows=tuple(rows), classes=header.classes, recipe=recipe, spec=header.clip)
+        plan = Plan(**_settings_of(header), rows=rows, classes=header.classes, recipe=recipe, spec=header.clip)
         if plan.sha256 != header.plan_sha256:
             raise VidaugError(", ".join(plan.header.differences(header)) or "plan_sha256")
     except VidaugError as error:

@@ -207,7 +207,7 @@ def _mix_neighbours(
     plan: Plan, video: Video, cuts: Sequence[Cut], mixtures: Sequence[Mixture | None]
 ) -> Iterator[Record]:
     """Yield clip i of `video` mixed with clip i + 1 as `mixtures[i]` says; of B + 1 clips, B come out."""
-    (labels,) = upload(video.device, np.array([plan.labels[cut.slot.row] for cut in cuts]))
+    (labels,) = upload(video.device, np.array([plan.labels[cut.slot.row] for cut in cuts], np.int64))
     target = torch.nn.functional.one_hot(labels, len(plan.classes)).float()
     weights = torch.ones(video.shape[:2], device=video.device)
     clips = Clips(video[:-1], target[:-1], weights[:-1])

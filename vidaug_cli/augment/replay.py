@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vidaug_cli.augment.output import find_clips
 from vidaug_cli.augment.plan import Plan, read_plan
 from vidaug_cli.augment.render import Engine, replay
-from vidaug_cli.data.manifest import relocate
+from vidaug_cli.data.manifest import check_there
 from vidaug_cli.data.shard.check import TOLERANCE
 from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.format import Record
@@ -47,8 +47,8 @@ def replay_clips(
 
     Raises ShardError when a clip is not there, VidaugError when none of the videos is.
     """
-    plan = read_plan(out)
-    plan = replace(plan, rows=tuple(relocate(plan.rows, root)))
+    plan = read_plan(out, root)
+    check_there(plan.rows)
     clips = find_clips(out, wanted)
     for path, index in track(clips, len(clips), "clip", "replay", show=progress):
         with Shard(path) as shard:

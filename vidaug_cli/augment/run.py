@@ -109,7 +109,7 @@ def run(
     return Report(
         out=out,
         videos=len(plan.rows),
-        classes=len(set(plan.labels)),
+        classes=len(plan.present),
         clips=sum(record.clips for record in made.values()),
         shards=len(made),
         planned_shards=plan.shard_count,
@@ -154,7 +154,7 @@ def estimate(
     per_clip = (time.monotonic() - started) / max(1, made)
     return Estimate(
         videos=len(plan.rows),
-        classes=len(set(plan.labels)),
+        classes=len(plan.present),
         clips=clips,
         shards=len(shards),
         bytes=plan.bytes * clips // plan.clips,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.augment.plan import Plan, read_header, read_plan, shared_plan
+from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.check import check_shard
-from vidaug_cli.data.shard.format import done_path, read_done, shard_path
+from vidaug_cli.data.shard.format import done_path, read_done, shard_folders, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
 from vidaug_cli.workers import in_processes, track
@@ -38,8 +40,10 @@ def verify(out: Path, *, deep: bool = True, workers: int = 0, progress: bool = F
     paths = [shard_path(out, index) for index in range(plan.shard_count)]
     checked = in_processes(partial(_verify_shard, out, plan.sha256, deep), [(i,) for i in range(len(paths))], workers)
     faults = dict(track(checked, len(paths), "shard", "verify", show=progress))
-    strangers = sorted(set((out / "shards").glob("*.h5")) - set(paths))
+    there = chain.from_iterable(folder.glob("*.h5") for folder in shard_folders(out))
+    strangers = sorted(set(there) - set(paths))
     return [
+        *(Fault(str(error.where), error.what) for error in StoredRows(out, plan.classes).faults()),
         *(Fault(str(path), what) for index, path in enumerate(paths) for what in faults[index]),
         *(Fault(str(path), "is not a shard of this plan") for path in strangers),
     ], len(paths)
@@ -72,6 +76,9 @@ def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Ite
 
 def _within_videos(plan: Plan, sources: NDArray[np.int64], frames: NDArray[np.int32]) -> bool:
     """Return whether all frames (N, 2, T) lie in their videos, or the segments of these; sources (N, 2), -1: none."""
-    first, count = np.array([(row.first, row.frames) for row in plan.rows]).T
-    inside = (first[sources] <= frames.min(2)) & (frames.max(2) < (first + count)[sources])
-    return bool((inside | (sources < 0)).all())
+    videos, places = np.unique(sources, return_inverse=True)
+    place = places.ravel()  # which has the shape of sources since numpy 2
+    rows = [plan.rows[video] for video in videos.tolist()]  # -1 is some row, and does not count
+    first, count = np.array([(row.first, row.frames) for row in rows], np.int64).reshape(-1, 2).T
+    inside = (first[place] <= frames.min(2).ravel()) & (frames.max(2).ravel() < (first + count)[place])
+    return bool((inside | (sources.ravel() < 0)).all())

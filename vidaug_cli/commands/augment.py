@@ -81,8 +81,8 @@ def command(
         clips_per_shard=clips_per_shard,
     )
     plan, quarantined = choice.fill(plan, inputs, report, limits=engine.limits, workers=processes)
-    if len(set(plan.labels)) == 1:
-        report.note(f"all videos are of one class, {printable(plan.classes[plan.labels[0]])!r}: {ONE_CLASS}")
+    if len(plan.present) == 1:
+        report.note(f"all videos are of one class, {printable(plan.classes[plan.present[0]])!r}: {ONE_CLASS}")
     if copies and len(plan.rows) < FEW_VIDEOS:
         report.note(*caution_notes(plan.recipe.cautions, 0))
     if codec == "auto":

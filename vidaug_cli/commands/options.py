@@ -231,7 +231,7 @@ class InputOptions(ScanOptions):
         """
         rows, everything = self.videos(inputs, messages, seed=plan.seed, workers=workers, limits=limits)
         plan = replace(plan, rows=tuple(rows), classes=everything.classes)
-        if absent := len(plan.classes) - len(set(plan.labels)):
+        if absent := len(plan.classes) - len(plan.present):
             what = f"{absent} of the {len(plan.classes)} classes have no video here"
             messages.note(f"{what}; labels keep a place for each")
         return plan, everything.quarantined

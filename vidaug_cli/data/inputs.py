@@ -68,7 +68,8 @@ def read_input(*sources: str, root: Path | None = None, classes: Path | None = N
         rows = result.rows if parts else result.usable()  # one input without a good video does not cost the others
         parts[" and ".join(scanned)] = rows
         quarantined, notes = result.quarantined, result.notes
-    _check_once(parts)
+    if len(parts) > 1:
+        _check_once(parts)
     rows = [row for part in parts.values() for row in part]
     return Input(renumber(rows, numbers, classes) if classes else rows, quarantined, notes, tuple(numbers))
 

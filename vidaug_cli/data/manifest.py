@@ -6,17 +6,22 @@ classes are called.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
+import re
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice, pairwise
+from operator import eq
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from unicodedata import normalize
+
+import msgspec
+from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
 from vidaug_cli.data.kinds import Kind, expect
 from vidaug_cli.data.listing.candidates import Candidate
@@ -37,7 +42,7 @@ _BY_SCAN = "a list with start and end makes segments: 'vidaug scan LIST' finds t
 _NO_SPLITS = "none has any: 'vidaug scan --split 1' reads split lists"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One video as `vidaug scan` found it."""
 
@@ -114,23 +119,44 @@ def resolve_inside(root: Path, path: str) -> Path:
     return file
 
 
-def _content(row: Row) -> dict[str, Any]:
-    """Return what a manifest says of a row: most rows have no keys for segments and varying rates."""
-    absent = {"start", "end", "first"} if (row.start, row.end, row.first) == (None, None, 0) else set()
-    absent |= {name for name in ("durations", "keys") if getattr(row, name) is None}
-    return {name: value for name, value in asdict(row).items() if name not in absent}
+_SEGMENT = ("start", "end", "first")  # keys of a row that most rows do not need, and so do not have
+_RARE = (*_SEGMENT, "durations", "keys")
+_COMMON = tuple(field.name for field in fields(Row) if field.name not in (*_RARE, "root"))
+_REPEATED = tuple(name for name in (*_COMMON, "root") if name not in ("path", "bytes"))  # alike in many rows
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Row).decode
+
+
+def _content(row: Row) -> bytes:
+    """Return the JSON object of all that a row says but `root`; a rate is a float whatever it was made of."""
+    content = {name: getattr(row, name) for name in _COMMON} | {"fps": float(row.fps)}
+    if (row.start, row.end, row.first) != (None, None, 0):
+        content |= {name: getattr(row, name) for name in _SEGMENT}
+    if row.durations is not None:
+        content["durations"] = [(frames, float(seconds)) for frames, seconds in row.durations]
+    if row.keys is not None:
+        content["keys"] = row.keys
+    return _encode(content)
+
+
+def row_line(row: Row) -> bytes:
+    """Return a row as a line of a manifest: a JSON object, non-ASCII names as they are, `root` at the end."""
+    return b'%s,"root":%s}\n' % (_content(row)[:-1], _encode(row.root))
+
+
+def row_hash(row: Row) -> int:
+    """Return the XXH3-64 of all that a row says but `root`, so that a moved video is the same one."""
+    return xxh3_64_intdigest(_content(row))
 
 
 def rows_text(rows: Iterable[Row]) -> str:
-    """Return one JSON object a line, non-ASCII names as they are."""
-    return "".join(json.dumps(_content(row), ensure_ascii=False) + "\n" for row in rows)
+    """Return the text of a manifest."""
+    return b"".join(map(row_line, rows)).decode()
 
 
-def hash_rows(rows: Iterable[Row]) -> str:
-    """Return the sha256 of all that the rows say but `root`, so that a moved folder is the same data set."""
-    said = ({name: value for name, value in _content(row).items() if name != "root"} for row in rows)
-    text = "".join(json.dumps(content, sort_keys=True) + "\n" for content in said)
-    return hashlib.sha256(text.encode()).hexdigest()
+def hash_rows(hashes: Iterable[int]) -> str:
+    """Return the XXH3-128 of the hashes of all rows: so a row can be checked by itself."""
+    return xxh3_128_hexdigest(array("Q", hashes))
 
 
 def read_manifest(path: Path) -> list[Row]:
@@ -152,24 +178,60 @@ def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
     Raises VidaugError with the line number on anything that is not a row, and on a video that was there before: it
     could be mixed with itself.
     """
-    seen: dict[tuple[str, PurePosixPath, float | None, float | None], int] = {}
-    rows = []
+    known: dict[str, dict[object, object]] = {name: {} for name in _REPEATED}
+    rows, hashes, numbers = [], array("q"), array("q")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        row = _parse_row(line, f"{name}:{number}")
-        first = seen.setdefault((row.root, PurePosixPath(row.path), row.start, row.end), number)
-        if first != number:
-            hint = "keep one of them; --copies makes more clips of each video"
-            raise VidaugError(f"{row.name} stands in line {first} already", where=f"{name}:{number}", hint=hint)
+        row = read_row(line, f"{name}:{number}")
+        for key, values in known.items():  # a million rows take a third of the memory
+            value = getattr(row, key)
+            object.__setattr__(row, key, values.setdefault(value, value))
         rows.append(row)
+        hashes.append(hash(_place(row)))
+        numbers.append(number)
     if not rows:
         raise VidaugError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
+    ordered = sorted(hashes)
+    if any(map(eq, ordered, islice(ordered, 1, None))):
+        _check_distinct(rows, numbers, name)
     return rows
 
 
+def _place(row: Row) -> tuple[str, str, float | None, float | None]:
+    """Return what no two rows of a manifest have in common."""
+    return row.root, _plain(row.path), row.start, row.end
+
+
+def _check_distinct(rows: Iterable[Row], numbers: Iterable[int], name: str) -> None:
+    first: dict[tuple[str, str, float | None, float | None], int] = {}
+    for row, number in zip(rows, numbers, strict=True):
+        if (earlier := first.setdefault(_place(row), number)) != number:
+            hint = "keep one of them; --copies makes more clips of each video"
+            raise VidaugError(f"{row.name} stands in line {earlier} already", where=f"{name}:{number}", hint=hint)
+
+
+def _plain(path: str) -> str:
+    """Return a path without the `.` and the empty parts that it may have."""
+    return str(PurePosixPath(path)) if re.search(r"(^|/)\.?(/|$)", path) else path
+
+
+def read_row(line: str | bytes, where: str) -> Row:
+    """Return the row of one line; unknown keys are passed over, so that newer manifests stay readable.
+
+    Raises VidaugError with every fault; `where` is what it calls the line.
+    """
+    try:
+        row = _decode(line)
+        if all(holds(row) for holds, _ in _RULES.values()) and not (row.start and not row.first):
+            return row
+    except msgspec.MsgspecError:
+        pass
+    return _parse_row(line, where)  # which is slow, and says what is wrong
+
+
 def _parse_row(line: str | bytes, where: str) -> Row:
-    """Return the row of one line; unknown keys are passed over, so that newer manifests stay readable."""
+    """Return the row of one line as `read_row` does."""
     try:
         content: Any = json.loads(line)
         json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair could be read and never written
@@ -180,37 +242,65 @@ def _parse_row(line: str | bytes, where: str) -> Row:
     if not isinstance(content, dict):
         raise VidaugError("is not a JSON object", where=where, hint=_HINT)
     row = parse(Row, content, where=where, hint=_HINT, extra=True)
-    end = math.inf if row.end is None else row.end
-    runs = row.durations or ()
-    ascending = all(early < late for pair in pairwise(row.keys or ()) for early, late in zip(*pair, strict=True))
-    rules = {
-        "path": (row.path != "" and "\0" not in row.path, "the name of a file"),
-        "root": ("\0" not in row.root, "the name of a folder"),
-        "frames": (1 <= row.frames <= MOST, f"1 to {MOST}"),
-        "width": (1 <= row.width <= MOST, f"1 to {MOST}"),
-        "height": (1 <= row.height <= MOST, f"1 to {MOST}"),
-        "first": (0 <= row.first <= max(MOST - row.frames, 0), f"the number of a frame, 0 to {MOST} - frames"),
-        "start": ((row.start or 0.0) >= 0, "0 seconds or more"),
-        "end": (end > (row.start or 0.0), "seconds, more than start"),
-        "fps": (row.fps >= 0, "0 (unknown) or above"),
-        "durations": (
-            (row.durations is None or sum(count for count, _ in runs) == row.frames)
-            and all(count > 0 and 1e-9 <= seconds <= 1e9 for count, seconds in runs),
-            f"pairs of a number of frames and the seconds of each, for {row.frames} frames in all",
-        ),
-        "keys": (
-            ascending and all(0 <= frame <= MOST and abs(stamp) < 2**62 for frame, stamp in row.keys or ()),
-            "pairs of a frame's number and its time stamp, both ascending",
-        ),
-    }
+    rules = {name: (holds(row), words.format(row=row, most=MOST)) for name, (holds, words) in _RULES.items()}
+    too_long = rules.pop("", (True, ""))
     check(row, rules, where=where, hint=_HINT)
-    lasts = sum(count * seconds for count, seconds in runs or ((row.frames, 1 / row.fps if row.fps else 0.0),))
     if row.start and "first" not in content:
         raise VidaugError("has a start, but not the first frame", where=where, hint=_BY_SCAN)
-    if lasts > 1.1 * (end - (row.start or 0.0)) + 2 * lasts / row.frames:
-        what = f"frames = {row.frames} take {lasts:.6g} s, more than from start to end"
-        raise VidaugError(what, where=where, hint=_BY_SCAN)
+    if not too_long[0]:
+        raise VidaugError(
+            f"frames = {row.frames} take {_seconds(row):.6g} s, more than from start to end", where=where, hint=_BY_SCAN
+        )
     return row
+
+
+def _seconds(row: Row) -> float:
+    """Return how long the frames of a row are shown; 0 where that is unknown."""
+    return sum(
+        frames * seconds for frames, seconds in row.durations or ((row.frames, 1 / row.fps if row.fps else 0.0),)
+    )
+
+
+def _good_durations(row: Row) -> bool:
+    runs = row.durations or ()
+    even = all(frames > 0 and 1e-9 <= seconds <= 1e9 for frames, seconds in runs)
+    return row.durations is None or (even and sum(frames for frames, _ in runs) == row.frames)
+
+
+def _good_keys(row: Row) -> bool:
+    keys = row.keys or ()
+    ascending = all(early < late for pair in pairwise(keys) for early, late in zip(*pair, strict=True))
+    return ascending and all(0 <= frame <= MOST and abs(stamp) < 2**62 for frame, stamp in keys)
+
+
+def _fits_segment(row: Row) -> bool:
+    if row.end is None:
+        return True
+    lasts = _seconds(row)
+    return lasts <= 1.1 * (row.end - (row.start or 0.0)) + 2 * lasts / row.frames
+
+
+# What the values of a row have to be besides their types: of each key, and last of all together.
+_RULES: dict[str, tuple[Callable[[Row], bool], str]] = {
+    "path": (lambda row: row.path != "" and "\0" not in row.path, "the name of a file"),
+    "root": (lambda row: "\0" not in row.root, "the name of a folder"),
+    "frames": (lambda row: 1 <= row.frames <= MOST, "1 to {most}"),
+    "width": (lambda row: 1 <= row.width <= MOST, "1 to {most}"),
+    "height": (lambda row: 1 <= row.height <= MOST, "1 to {most}"),
+    "first": (
+        lambda row: 0 <= row.first <= max(MOST - row.frames, 0),
+        "the number of a frame, 0 to {most} - frames",
+    ),
+    "start": (lambda row: 0 <= (row.start or 0) < math.inf, "0 seconds or more"),
+    "end": (lambda row: row.end is None or (row.start or 0) < row.end < math.inf, "seconds, more than start"),
+    "fps": (lambda row: 0 <= row.fps < math.inf, "0 (unknown) or above"),
+    "durations": (
+        _good_durations,
+        "pairs of a number of frames and the seconds of each, for {row.frames} frames in all",
+    ),
+    "keys": (_good_keys, "pairs of a frame's number and its time stamp, both ascending"),
+    "": (_fits_segment, ""),
+}
 
 
 def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: int) -> list[Row]:
@@ -245,10 +335,15 @@ def relocate(rows: Sequence[Row], root: Path | None) -> list[Row]:
     """
     if root is not None:
         rows = [replace(row, root=str(root.resolve())) for row in rows]
+    check_there(rows)
+    return list(rows)
+
+
+def check_there(rows: Sequence[Row]) -> None:
+    """Raise VidaugError when none of the videos is where its row says."""
     if not any(os.path.exists(f"{row.root}/{row.path}") for row in rows):  # noqa: PTH110 (says no to any odd name)
         where, hint = rows[0].root, "--root says where the videos lie now"
         raise VidaugError(f"none of the manifest's {len(rows)} videos is there", where=where, hint=hint)
-    return list(rows)
 
 
 def distinct_names(rows: Sequence[Row]) -> list[str]:
@@ -291,7 +386,7 @@ def classes_of(rows: Iterable[Row]) -> list[str]:
     return sorted(numbers, key=lambda name: (numbers[name], name))
 
 
-def renumber(rows: Iterable[Row], classes: Mapping[str, int], where: object) -> list[Row]:
+def renumber(rows: Sequence[Row], classes: Mapping[str, int], where: object) -> list[Row]:
     """Return the rows with the names and numbers of `classes`; a label that is not a name may be one of the numbers.
 
     `where` is what an error calls the file of classes. Raises VidaugError on a label that is neither.
@@ -299,9 +394,10 @@ def renumber(rows: Iterable[Row], classes: Mapping[str, int], where: object) -> 
     known = {str(number): name for name, number in classes.items()}
     known |= {normalize("NFC", name): name for name in classes}  # a name that looks like a number is a name first
 
-    def fit(row: Row) -> Row:
-        if row.label is None:
-            return row
+    fitted: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row.label is None or row.label in fitted:
+            continue
         label = normalize("NFC", row.label)
         if label not in known and is_number(label):
             label = str(int(label))
@@ -310,6 +406,5 @@ def renumber(rows: Iterable[Row], classes: Mapping[str, int], where: object) -> 
             ends = " to ".join(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1]))
             what = f"has no class {row.label!r}, and {row.name} is of it{nearest(row.label, classes)}"
             raise VidaugError(what, where=where, hint=f"it has {len(classes)}, from {ends}")
-        return replace(row, label=known[label], class_id=classes[known[label]])
-
-    return [fit(row) for row in rows]
+        fitted[row.label] = {"label": known[label], "class_id": classes[known[label]]}
+    return [row if row.label is None else replace(row, **fitted[row.label]) for row in rows]

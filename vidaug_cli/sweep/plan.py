@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vidaug_cli.data.holdout import HoldOut
-from vidaug_cli.data.manifest import Row, hash_rows
+from vidaug_cli.data.manifest import Row, hash_rows, row_hash
 from vidaug_cli.data.sampling import mean_stride
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.recipe import Recipe
@@ -251,7 +251,9 @@ class Sweep:
             "shards": [self.trainings[0, part].shards.identity for part in self.parts],
             "hold_out": None if self.is_given else self.hold_out,
             "folds": self.folds,
-            "val": ShardFolders([self.val]).identity if self.val else self.videos and hash_rows(self.videos),
+            "val": ShardFolders([self.val]).identity
+            if self.val
+            else self.videos and hash_rows(map(row_hash, self.videos)),
             "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
             "halving": self.eta,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ TOLERANCE = 1e-5  # of float32 labels and weights
 
 Mask = NDArray[np.bool_]
 
+RowLabels: TypeAlias = NDArray[np.int32] | Sequence[int] | None  # the class of each manifest row
+
 
 def check_shard(
-    path: Path, done: DoneRecord | None = None, *, deep: bool = True, row_labels: Sequence[int] | None = None
+    path: Path, done: DoneRecord | None = None, *, deep: bool = True, row_labels: RowLabels = None
 ) -> list[str]:
     """Return what is wrong with the shard at `path`, a line each; nothing when it is whole.
 
@@ -49,7 +52,7 @@ def _against_record(path: Path, done: DoneRecord, deep: bool) -> Iterator[str]:
         yield "has another XXH3 than its done record says"
 
 
-def _checks(shard: Shard, row_labels: Sequence[int] | None) -> Iterator[tuple[str, Mask]]:
+def _checks(shard: Shard, row_labels: RowLabels) -> Iterator[tuple[str, Mask]]:
     """Yield what may be wrong with a clip, and with which clips it is: bool (N,). NaN fails every check."""
     labels, weights = shard.column("labels").astype(np.float64), shard.column("weights").astype(np.float64)
     (own, partner), frames = shard.column("sources").T, shard.column("frames")
@@ -76,7 +79,7 @@ def _outside(values: NDArray[np.float64]) -> Mask:
 
 
 def _label_agrees(
-    shard: Shard, labels: NDArray[np.float64], weights: NDArray[np.float64], row_labels: Sequence[int] | None
+    shard: Shard, labels: NDArray[np.float64], weights: NDArray[np.float64], row_labels: RowLabels
 ) -> Mask:
     """Return whether the mean weight is the share of the own class, and the rest that of the partner's: bool (N,)."""
     share = weights.mean(1) if weights.size else np.zeros(len(labels))
@@ -86,8 +89,8 @@ def _label_agrees(
         mixed = np.maximum(share, 1 - share)[:, None]
         agrees = (abs(highest - mixed) <= TOLERANCE) | (abs(highest - 1) <= TOLERANCE)
         return np.asarray(agrees[:, 0] & ((labels > TOLERANCE).sum(1) <= 2))
-    classes = np.asarray(row_labels, np.int64)
-    pairs = classes[np.clip(shard.column("sources"), 0, len(classes) - 1)]
+    classes = np.asarray(row_labels)
+    pairs = classes[np.clip(shard.column("sources"), 0, len(classes) - 1)].astype(np.int64)
     wanted = mixed_labels(pairs, share, labels.shape[1])
     return np.asarray((abs(labels - wanted) <= TOLERANCE).all(1))
 

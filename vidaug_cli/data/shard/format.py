@@ -173,8 +173,16 @@ class DoneRecord:
 
 
 def shard_path(out: Path, shard: int) -> Path:
-    """Return where shard number `shard` of the output folder `out` lies."""
-    return out / "shards" / f"shard-{shard:05d}.h5"
+    """Return where shard number `shard` of the output folder `out` lies.
+
+    A folder has the files of a thousand: one with hundreds of thousands takes network file systems minutes to list.
+    """
+    return out / f"{shard // 1000:03d}" / f"shard-{shard:05d}.h5"
+
+
+def shard_folders(out: Path) -> list[Path]:
+    """Return the folders in `out` that shards lie in, or did."""
+    return sorted(path for path in out.glob("[0-9]*") if re.fullmatch("[0-9]{3,}", path.name) and path.is_dir())
 
 
 def done_path(shard: Path) -> Path:
@@ -184,9 +192,13 @@ def done_path(shard: Path) -> Path:
 
 def finished_shards(out: Path) -> dict[int, Path]:
     """Return the shards of an output folder that have their done record, by their numbers and in this order."""
-    numbers = {path: re.fullmatch(r"shard-([0-9]{5,})\.h5", path.name) for path in (out / "shards").glob("shard-*.h5")}
-    shards = {int(number[1]): path for path, number in numbers.items() if number and done_path(path).is_file()}
-    return dict(sorted(shards.items()))
+    shards: dict[int, Path] = {}
+    for folder in shard_folders(out):
+        names = {path.name for path in folder.iterdir()}
+        numbers = (re.fullmatch(r"shard-([0-9]{5,})\.h5", name) for name in names)
+        places = {int(number[1]): folder / number[0] for number in numbers if number}
+        shards |= {shard: path for shard, path in places.items() if done_path(path).name in names}
+    return {shard: path for shard, path in sorted(shards.items()) if path == shard_path(out, shard)}
 
 
 def file_xxh3(path: Path) -> str:

@@ -41,6 +41,8 @@ class ShardWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        with suppress(OSError):  # where there can be no folder, the next line says why
+            self.path.parent.mkdir(exist_ok=True)
         self._file, self._sink = self._stack.enter_context(creating(self.path, self._complete))
         pixels = next(iter(self._columns))
         self._pixels = add_dataset(self._file, pixels, self._columns.pop(pixels))

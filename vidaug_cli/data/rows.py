@@ -1,0 +1,152 @@
+"""The manifest of an output folder with an index beside it: a process reads only the rows that its shards need."""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidaug_cli.data.manifest import Row, read_row, row_hash, row_line
+from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.files import atomically
+
+MANIFEST, INDEX = "manifest.jsonl", "manifest.npy"
+KEPT = 4096  # rows that a process keeps once they are read
+AGAIN = "the same 'vidaug augment' command writes it again"
+# For each row: where its line begins in the file, the number of its class, and `row_hash`.
+_ENTRY = np.dtype([("start", "<i8"), ("label", "<i4"), ("hash", "<u8")])
+
+Labels = NDArray[np.int32]  # (rows,), the class number of each
+Hashes = NDArray[np.uint64]  # (rows,), `row_hash` of each
+
+
+def write_rows(rows: Sequence[Row], labels: Labels, hashes: Hashes, out: Path) -> None:
+    """Write the manifest of the folder `out`, and its index.
+
+    A manifest that says the same already is left as it is: other processes may be at work with it.
+    """
+    if (out / INDEX).exists() and _says(out / MANIFEST, rows):
+        return
+    starts, place = array("q"), 0
+    with atomically(out / MANIFEST) as temporary, temporary.open("wb") as file:
+        for row in rows:
+            starts.append(place)
+            place += file.write(row_line(row))
+    with atomically(out / INDEX) as temporary, temporary.open("wb") as file:
+        np.save(file, _index(starts, labels, hashes))
+
+
+def _says(manifest: Path, rows: Iterable[Row]) -> bool:
+    with suppress(OSError), manifest.open("rb") as lines:
+        return all(said == line for said, line in zip_longest(map(row_line, rows), lines))
+    return False
+
+
+def _index(starts: Sequence[int], labels: Labels | Sequence[int], hashes: Hashes | Sequence[int]) -> NDArray[np.void]:
+    index = np.empty(len(starts), _ENTRY)
+    index["start"], index["label"], index["hash"] = starts, labels, hashes
+    return index
+
+
+class StoredRows(Sequence[Row]):
+    """The rows in an output folder, each read when it is asked for, and held against the index.
+
+    Where the index is missing, damaged or of another manifest, all rows are read once instead.
+
+    Args:
+        out: the folder.
+        classes: names of classes in label order.
+        root: where the videos lie now, if not where the rows say.
+
+    Raises ShardError when the manifest cannot be read, and for a row that is not what it was.
+    """
+
+    def __init__(self, out: Path, classes: Sequence[str], root: Path | None = None) -> None:
+        self.manifest, self._classes, self._root = out / MANIFEST, classes, root
+        try:
+            with self.manifest.open("rb") as file:
+                self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise ShardError(f"cannot be read: {error.strerror}", where=self.manifest, hint=AGAIN) from error
+        except ValueError as error:
+            raise ShardError("holds no video", where=self.manifest, hint=AGAIN) from error
+        self._kept = lru_cache(KEPT)(self._read)
+        if not self._load(out / INDEX):
+            self._make()
+
+    @property
+    def labels(self) -> Labels:
+        """The class number of each row."""
+        return self._entries["label"]
+
+    @property
+    def hashes(self) -> Hashes:
+        """The hash of each row."""
+        return self._entries["hash"]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Row, ...]: ...
+    def __getitem__(self, place: int | slice) -> Row | tuple[Row, ...]:
+        if isinstance(place, slice):
+            return tuple(map(self._kept, range(*place.indices(len(self)))))
+        return self._kept(range(len(self))[place])
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self._read, range(len(self)))
+
+    def faults(self) -> Iterator[VidaugError]:
+        """Read all rows, and yield what is wrong with those that are not what they were."""
+        for place in range(len(self)):
+            try:
+                self._read(place)
+            except VidaugError as error:
+                yield error
+
+    def _read(self, place: int) -> Row:
+        start, label, known = self._entries[place].item()
+        self._text.seek(start)
+        where = f"{self.manifest}:{place + 1}"
+        row = read_row(self._text.readline(), where)
+        if row_hash(row) != known or row.label != self._classes[label]:
+            raise ShardError("was changed since the plan was made", where=where, hint=AGAIN)
+        return row if self._root is None else replace(row, root=str(self._root))
+
+    def _load(self, file: Path) -> bool:
+        """Take the index, and return whether it is there and of this manifest, as far as the outermost rows show."""
+        with suppress(OSError, ValueError, EOFError, IndexError, VidaugError):
+            self._entries: NDArray[np.void] = np.load(file, mmap_mode="r")
+            if self._entries.dtype == _ENTRY and self._entries[0]["start"] == 0:
+                self._read(0), self._read(len(self) - 1)
+                return self._text.tell() == len(self._text)
+        return False
+
+    def _make(self) -> None:
+        """Make the index from the rows, and the labels as far as their classes are known."""
+        number = {name: label for label, name in enumerate(self._classes)}
+        starts, labels, hashes = array("q"), array("i"), array("Q")
+        self._text.seek(0)
+        start = 0
+        for line, text in enumerate(iter(self._text.readline, b""), 1):
+            if text.strip():
+                row = read_row(text, f"{self.manifest}:{line}")
+                starts.append(start)
+                labels.append(number.get(str(row.label), -1))
+                hashes.append(row_hash(row))
+            start += len(text)
+        self._entries = _index(starts, labels, hashes)
+        if not starts:
+            raise ShardError("holds no video", where=self.manifest, hint=AGAIN)
