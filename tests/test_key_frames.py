@@ -237,7 +237,7 @@ def test_through_manifest_cache_guard_and_segments(tmp_path: Path) -> None:
         early, late = read_rows((tmp_path / "m.jsonl").read_bytes().splitlines(), "m")
         assert [frame for frame, _ in early.keys or ()] == [300, 600]
         assert [frame for frame, _ in late.keys or ()] == [300, 600, 900, 1200]
-    assert rows_text([late]).count('"keys":[[300,') == 1
+    assert rows_text([late]).count('"keys": [[300, ') == 1
     for how in ("packets", "header"):
         assert '"keys"' not in vidaug("scan", tmp_path / "a/long.mp4", "--probe", how).out
     requests = [ClipRequest(np.arange(start, start + 20, dtype=np.int32)) for start in (1270, 700)]

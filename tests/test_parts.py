@@ -97,7 +97,7 @@ def test_parts_started_at_once_lose_nothing(videos: Path, tmp_path: Path) -> Non
         assert [len(report.failures) for report in reports] == [6] * 4  # each says its own
         assert any(report.listed for report in reports)
         assert sorted(path.name for path in out.iterdir()) == [
-            "failures.jsonl", "manifest.jsonl", "plan.json", "shards",
+            "000", "failures.jsonl", "manifest.jsonl", "manifest.npy", "plan.json",
         ]  # fmt: skip
 
 
@@ -262,7 +262,7 @@ def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
 def test_temporary_files_go_only_when_their_writer_is_surely_gone(video_folder: Path, tmp_path: Path) -> None:
     plan, out = plan_of(video_folder), tmp_path / "out"
     rendered(plan, out, "0/4")
-    ours, theirs = (out / f"shards/.shard-0000{n}.h5.node7-12-abcd.tmp" for n in (0, 1))
+    ours, theirs = (out / f"000/.shard-0000{n}.h5.node7-12-abcd.tmp" for n in (0, 1))
     alive = temporary_beside(out / "plan.json")
     dead, away = (out / f".plan.json.{host}-{NOBODY}-abcd.tmp" for host in (HOST, "node7"))
     for path in (ours, theirs, alive, dead, away):

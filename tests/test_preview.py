@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -137,7 +138,7 @@ def test_clips_are_spread_evenly(out: Path) -> None:
 def test_nothing_but_broken_videos(video_folder: Path) -> None:
     rows = [row for row in read_input(str(video_folder)).rows if row.label == "class_0"]
     lost = Plan(
-        rows=tuple(type(row)(**vars(row) | {"path": f"gone_{row.path}"}) for row in rows),
+        rows=tuple(replace(row, path=f"gone_{row.path}") for row in rows),
         recipe=load_recipe("none"),
         spec=ClipSpec(frames=8, size=32),
     )

@@ -128,7 +128,7 @@ def test_the_same_plan_writes_the_index_again_and_leaves_the_manifest(out: Path)
 def test_a_changed_row_is_noticed(out: Path, place: int, found: str) -> None:
     """By whoever reads it: the outermost at once, as another index is looked for; others when they are needed."""
     manifest = (out / MANIFEST).read_bytes()
-    (out / MANIFEST).write_bytes(manifest.replace(b'"frames":%d' % (70 + place), b'"frames":%d' % (71 + place)))
+    (out / MANIFEST).write_bytes(manifest.replace(b'"frames": %d' % (70 + place), b'"frames": %d' % (71 + place)))
     if found == "read_plan":
         with pytest.raises(ShardError, match=r"was changed since it was made \(manifest_xxh3\)"):
             read_plan(out)
@@ -142,7 +142,7 @@ def test_a_changed_row_is_noticed(out: Path, place: int, found: str) -> None:
 
 def test_verify_names_a_changed_row(out: Path) -> None:
     manifest = (out / MANIFEST).read_bytes()
-    (out / MANIFEST).write_bytes(manifest.replace(b'"frames":99', b'"frames":98'))
+    (out / MANIFEST).write_bytes(manifest.replace(b'"frames": 99', b'"frames": 98'))
     done = vidaug("verify", out)
     assert done.code == 1
     assert f"{out / MANIFEST}:30: was changed since the plan was made" in done.out + done.err
@@ -183,8 +183,8 @@ def test_every_row_survives_its_line(
     (again,) = read_rows([row_line(row)], "memory")
     assert again == row
     assert row_hash(again) == row_hash(row)
-    (spaced,) = read_rows([json.dumps(json.loads(row_line(row)))], "memory")  # as any other program may write it
-    assert spaced == row
+    (other,) = read_rows([json.dumps(json.loads(row_line(row)))], "memory")  # as any other program may write it
+    assert other == row
 
 
 def test_two_rows_of_one_video_are_refused_however_its_path_is_written() -> None:

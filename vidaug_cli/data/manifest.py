@@ -136,12 +136,12 @@ def _content(row: Row) -> bytes:
         content["durations"] = [(frames, float(seconds)) for frames, seconds in row.durations]
     if row.keys is not None:
         content["keys"] = row.keys
-    return _encode(content)
+    return msgspec.json.format(_encode(content), indent=0)  # a line, with spaces after colons and commas
 
 
 def row_line(row: Row) -> bytes:
     """Return a row as a line of a manifest: a JSON object, non-ASCII names as they are, `root` at the end."""
-    return b'%s,"root":%s}\n' % (_content(row)[:-1], _encode(row.root))
+    return b'%s, "root": %s}\n' % (_content(row)[:-1], _encode(row.root))
 
 
 def row_hash(row: Row) -> int:
