@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import resource
 import subprocess
 import sys
+import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +21,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from shard_makers import header_of, record_of, write_shard
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
+from vidaug_cli.data.hdf5 import PlainDataset, open_checked
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import Failure, Record, done_path, read_done, shard_path
@@ -232,20 +237,101 @@ def test_a_data_set_works_with_workers_and_pickles_after_use(out: Path) -> None:
     assert torch.cat([target for _, target in batches]).sum().item() == pytest.approx(5)
 
 
-def test_a_data_set_keeps_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five shards, and room for two: the two used last are open, the others closed, and every clip is right."""
-    monkeypatch.setattr("vidaug_cli.data.shard.dataset.OPEN", 2)
-    header = header_of()
-    for number in range(5):
-        write_shard(shard_path(tmp_path, number), header_of(shard=number), [record_of(header, number)])
-    data = ShardDataset(tmp_path)
-    opened: list[Shard] = []
-    for index in (0, 1, 0, 2, 0, 3, 4, 1):
-        assert torch.equal(data[index][0], torch.from_numpy(record_of(header, index).video))
-        opened += [shard for shard in data._open.values() if shard not in opened]
-    assert [path.name for path in data._open] == ["shard-00004.h5", "shard-00001.h5"]
-    assert len(opened) == 6  # shard 0 stayed open while it was in use; only shard 1 was opened twice
-    assert [bool(shard._file.id.valid) for shard in opened].count(True) == 2
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+def test_many_shards_are_checked_once_each_and_few_files_are_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    """Forty shards, read at random by a process that may open eight files, of which a data set takes two."""
+    for number in range(40):
+        header = header_of(shard=number, codec=codec)
+        write_shard(shard_path(tmp_path, number), header, [record_of(header, 2 * number + clip) for clip in range(2)])
+    wanted = []
+    for number in range(40):
+        with Shard(shard_path(tmp_path, number)) as shard:
+            wanted += [shard.video(0), shard.video(1)]
+    data = ShardDataset(tmp_path, with_weights=True)
+    checked: list[Path] = []
+
+    def check(path: Path, *kind: Any) -> Any:
+        checked.append(path)
+        return open_checked(path, *kind)
+
+    monkeypatch.setattr("vidaug_cli.data.shard.reader.open_checked", check)
+    monkeypatch.setattr("vidaug_cli.data.shard.dataset.open_files", lambda: 8)
+    before = descriptors()
+    for index in np.random.default_rng(0).permutation(np.tile(np.arange(80), 3)):
+        video, label, weights = data[index]
+        record = record_of(header_of(), int(index))
+        np.testing.assert_array_equal(video, wanted[index])
+        np.testing.assert_array_equal(label, record.label)
+        np.testing.assert_array_equal(weights, record.weights)
+        label.zero_()  # what is given away is not what is kept
+        assert descriptors() <= before + 2
+    assert descriptors() == before + 2
+    assert sorted(checked) == data.paths
+    restored = pickle.loads(pickle.dumps(data))
+    assert torch.equal(restored[7][0], data[7][0])
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def test_processes_that_were_forked_read_files_of_their_own(out: Path) -> None:
+    """Else the place in a file at which one reads would be moved by another."""
+    data = ShardDataset(out)
+    wanted = torch.stack([data[i % 5][0] for i in range(200)])
+    loader: DataLoader[Any] = DataLoader(Repeated(data), batch_size=None, num_workers=2, multiprocessing_context="fork")
+    assert torch.equal(torch.stack([video for video, _ in loader]), wanted)
+    assert torch.equal(data[3][0], wanted[3])
+
+
+class Repeated(Dataset[tuple[torch.Tensor, ...]]):
+    """Five clips, forty times."""
+
+    def __init__(self, data: ShardDataset) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return 200
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        return self.data[index % 5]
+
+
+@given(rows=st.integers(1, 40), chunk=st.integers(1, 9), wide=st.booleans(), ends=st.tuples(*[st.integers(0, 45)] * 2))
+def test_bytes_are_read_without_hdf5_as_with_it(rows: int, chunk: int, wide: bool, ends: tuple[int, int]) -> None:
+    values = np.random.default_rng(rows).integers(0, 256, (rows, 3, 2) if wide else (rows,), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bytes.h5")
+        with h5py.File(path, "w") as file:
+            file.create_dataset("other", data=values[::-1], chunks=(1, *values.shape[1:]))
+            file.create_dataset("values", data=values, chunks=(min(rows, chunk), *values.shape[1:]))
+            plain = PlainDataset(path, file["values"])
+        assert len(plain) == rows
+        np.testing.assert_array_equal(plain[slice(*ends)], values[slice(*ends)])
+        np.testing.assert_array_equal(plain[rows - 1], values[-1])
+        plain.close()
+        np.testing.assert_array_equal(plain[0], values[0])
+        plain.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (lambda path: os.truncate(path, path.stat().st_size // 2), "clip 2: ends within its pixels; "),
+        (lambda path: path.write_bytes(path.read_bytes()[::-1]), "clip 2: has pixels whose CRC-32 is wrong; "),
+        (lambda path: path.unlink(), "clip 2: does not exist"),
+    ],
+)
+def test_a_shard_that_changes_while_it_is_read_is_an_error_of_one_line(
+    out: Path, damage: Callable[[Path], object], what: str
+) -> None:
+    data = ShardDataset(out)
+    data._shard(data.paths[0])  # is checked, and its file not open yet
+    damage(data.paths[0])
+    with pytest.raises(ShardError, match=re.escape(f"{data.paths[0]}, {what}")):
+        data[2]
 
 
 def test_a_shard_without_its_record_is_not_finished(out: Path) -> None:

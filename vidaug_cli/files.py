@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import secrets
 import socket
 import sys
@@ -13,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vidaug_cli.errors import VidaugError
+
+MANY = 2**20  # files that a process may open where there is no limit
 
 
 def temporary_beside(path: Path) -> Path:
@@ -72,6 +75,12 @@ def nameless_file() -> int:
         return os.memfd_create("vidaug")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+def open_files() -> int:
+    """Return how many files this process may have open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MANY if limit == resource.RLIM_INFINITY else limit
 
 
 HOST = socket.gethostname()

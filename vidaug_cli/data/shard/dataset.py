@@ -19,17 +19,18 @@ from torch.utils.data import Dataset
 from vidaug_cli.data.shard.format import finished_shards
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
+from vidaug_cli.files import open_files
 
-OPEN = 32  # files at a time in a process: a data set may have thousands of shards, and a process 1,024 files
+SHARE = 4  # of the files that a process may open, a data set takes one in so many
 
 
 class ShardDataset(Dataset[tuple[Tensor, ...]]):
     """All clips of an output folder, or of several folders and shards, in the order of their names and as given.
 
     An item is `(video, target)`: uint8 (T, H, W, 3), float32 (K,); with `with_weights` a third: float32 (T,), the
-    share of the clip's own video in each frame, from which frame labels follow. It holds paths: each process opens
-    its own files when it first needs them, at most 32 at a time, so it pickles and works with any number of DataLoader
-    workers. `check=False` leaves out the CRC-32 of the pixels.
+    share of the clip's own video in each frame, from which frame labels follow. It holds paths: each process checks
+    files of its own when it first needs them, and keeps up to a quarter of those open that it may open at all, so it
+    pickles and works with any number of DataLoader workers. `check=False` leaves out the CRC-32 of the pixels.
 
     Raises ShardError when there is no finished shard, or shards differ in their classes or the shape of a clip.
     """
@@ -57,7 +58,8 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         self.classes = kinds[0][0]
         self._ends = list(itertools.accumulate(counts))
         self.clips: Sequence[int] = range(self._ends[-1])  # those that it has, of all in the shards
-        self._open: dict[Path, Shard] = {}
+        self._shards: dict[Path, Shard] = {}  # that were checked
+        self._open: dict[Path, Shard] = {}  # the one not used for longest comes first
         self._process = os.getpid()
 
     def __len__(self) -> int:
@@ -66,7 +68,7 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
     def only(self, clips: Sequence[int]) -> ShardDataset:
         """Return a data set of some of these clips."""
         part = copy.copy(self)
-        part.clips, part._open = [self.clips[clip] for clip in clips], {}
+        part.clips, part._shards, part._open = [self.clips[clip] for clip in clips], {}, {}
         return part
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
@@ -75,8 +77,8 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         index = self.clips[index]
         number = bisect.bisect_right(self._ends, index)
         shard, i = self._shard(self.paths[number]), index - (self._ends[number - 1] if number else 0)
-        names = ["labels", "weights"] if self.with_weights else ["labels"]
-        return tuple(torch.from_numpy(array) for array in (shard.video(i), *(shard.row(name, i) for name in names)))
+        video, rows = shard.video(i), [shard.row(name, i).copy() for name in self._names]
+        return tuple(map(torch.from_numpy, (video, *rows)))
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a small dataset of all clips, as `Shard.column` does. Raises ShardError where a file is damaged."""
@@ -86,14 +88,22 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
                 columns.append(shard.column(name))
         return np.concatenate(columns)[self.clips]
 
+    @property
+    def _names(self) -> list[str]:
+        return ["labels", "weights"] if self.with_weights else ["labels"]
+
     def _shard(self, path: Path) -> Shard:
-        if self._process != os.getpid():  # after a fork: HDF5 files must not be shared between processes
+        if self._process != os.getpid():  # after a fork: who shares an open file shares the place where it is read
+            for shard in self._open.values():
+                shard.close()
             self._open, self._process = {}, os.getpid()
-        shard = self._open.pop(path) if path in self._open else Shard(path, check=self.check)
-        self._open[path] = shard  # behind the others: the first is the one not used for longest
-        if len(self._open) > OPEN:
+        if path not in self._shards:
+            self._shards[path] = Shard(path, check=self.check, only=self._names)
+        self._open.pop(path, None)
+        self._open[path] = self._shards[path]
+        if len(self._open) > open_files() // SHARE:
             self._open.pop(next(iter(self._open))).close()
-        return shard
+        return self._shards[path]
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_open": {}}
+        return vars(self) | {"_shards": {}, "_open": {}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.hdf5 import format_of, open_checked, reading
+from vidaug_cli.data.hdf5 import PlainDataset, format_of, open_checked, reading
 from vidaug_cli.data.shard.codecs import PIECES
 from vidaug_cli.data.shard.format import FORMAT, SHARD, Record, done_path
 from vidaug_cli.errors import ShardError
@@ -22,13 +23,20 @@ from vidaug_cli.schema import parse_json
 class Shard(AbstractContextManager["Shard"]):
     """A shard open for reading. Every method raises ShardError where the file is damaged or foreign.
 
-    `check=False` leaves out the CRC-32 of the pixels, which takes a millisecond for 4 MB; all else is checked always.
+    Args:
+        path: of the file.
+        check: whether to compare the CRC-32 of the pixels, which takes a millisecond for 4 MB; all else always is.
+        only: small datasets beside the pixels. Where they are named, they are read at once and no others can be, and
+            the pixels are read without HDF5. `close` then closes the file until more pixels are read.
     """
 
-    def __init__(self, path: Path, *, check: bool = True) -> None:
+    def __init__(self, path: Path, *, check: bool = True, only: Collection[str] | None = None) -> None:
         self.path, self.check = path, check
         with _reading(path):
             self._file, self.header, self._datasets = open_checked(path, SHARD)
+            if only is not None:
+                with self._file:
+                    self._datasets, self._file = self._without_hdf5(only)
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -51,6 +59,11 @@ class Shard(AbstractContextManager["Shard"]):
                 return np.asarray(data)
             pieces = [data[start:end].tobytes() for start, end in pairwise(offsets - offsets[0])]
             return PIECES[self.header.codec].coder().decode_frames(pieces, self.header)
+
+    def _without_hdf5(self, only: Collection[str]) -> tuple[dict[str, Any], PlainDataset]:
+        pixels = "clips" if self.header.codec == "raw" else "data"
+        plain, kept = PlainDataset(self.path, self._datasets[pixels]), {"crc32", "offsets", "clip", *only}
+        return {pixels: plain} | {name: self.column(name) for name in kept & self._datasets.keys()}, plain
 
     def offsets(self, i: int) -> NDArray[np.int64]:
         """Return where in `data` the pictures of clip i begin, int64 (T + 1,): each ends where the next one begins."""
