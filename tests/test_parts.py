@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -19,9 +18,9 @@ from typing import Any
 import pytest
 from console import vidaug
 
-from vidaug_cli.augment import lock, output
-from vidaug_cli.augment.lock import lock_file
-from vidaug_cli.augment.output import Part
+from vidaug_cli.augment import output
+from vidaug_cli.augment.claims import claim_shards
+from vidaug_cli.augment.part import Part
 from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import Report, run
@@ -137,7 +136,7 @@ def test_the_same_command_twice_at_once(video_folder: Path, tmp_path: Path) -> N
         assert done.code == 1
         start, _, end = done.err.partition(", since ")
         assert start.endswith(f"vidaug: error: {out}: is being written by process {first.pid}")
-        assert end.endswith("; wait until it has ended, or end it\n")
+        assert end.endswith("; --wait waits until it has ended, and --join makes other shards beside it\n")
     assert first.wait(60) == 0, first.stderr.read()
     first.stderr.close()
     alone = tmp_path / "alone"
@@ -157,7 +156,7 @@ def test_parts_beside_each_other_overlap_or_do_not() -> None:
 
 def test_another_part_may_be_at_work_but_not_one_with_shards_of_this(video_folder: Path, tmp_path: Path) -> None:
     plan, out = plan_of(video_folder), tmp_path / "out"
-    with output.lock_shards(plan, out, Part(1, 4), overwrite=False):
+    with claim_shards(plan, out, Part(1, 4)):
         assert rendered(plan, out, "0/4").shards == 1
         assert rendered(plan, out, "0/2").shards == 2
         for part in ("1/4", "1/2", "0/1", "2/3"):
@@ -170,7 +169,7 @@ def test_overwrite_beside_a_running_part_is_refused(video_folder: Path, tmp_path
     plan, other, out = plan_of(video_folder), plan_of(video_folder, recipe="mixup"), tmp_path / "out"
     rendered(plan, out, "0/4")
     kept = files(out)
-    with output.lock_shards(plan, out, Part(1, 4), overwrite=False):
+    with claim_shards(plan, out, Part(1, 4)):
         for part in ("0/4", "0/1", "2/4"):
             with pytest.raises(VidaugError, match="is being written by process"):
                 rendered(other, out, part, overwrite=True)
@@ -187,76 +186,6 @@ def test_parts_that_all_overwrite_another_plan_at_once(video_folder: Path, tmp_p
         list(pool.map(lambda index: rendered(new, out, f"{index}/4", overwrite=True), range(4)))
     rendered(new, tmp_path / "alone")
     assert files(out) == files(tmp_path / "alone")
-
-
-def holder(out: Path, host: str, pid: int) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / ".part-0-of-1.lock"
-    path.write_text(json.dumps({"host": host, "pid": pid, "since": "2026-01-02 03:04:05"}))
-    return path
-
-
-def test_what_a_dead_process_of_this_machine_left_is_taken_over(video_folder: Path, tmp_path: Path) -> None:
-    plan, out = plan_of(video_folder, copies=1), tmp_path / "out"
-    for text in (None, "", "[]", "no json"):
-        path = holder(out, HOST, NOBODY)
-        if text is not None:
-            path.write_text(text)
-        assert rendered(plan, out).shards == 1
-        assert not path.exists()
-        path = holder(out, HOST, NOBODY)
-        rendered(plan, out, "1/2")  # a part clears it away too
-        assert not path.exists()
-
-
-def test_another_machine_is_believed(video_folder: Path, tmp_path: Path) -> None:
-    plan, out = plan_of(video_folder, copies=1), tmp_path / "out"
-    path = holder(out, "node7", NOBODY)
-    with pytest.raises(VidaugError) as error:
-        rendered(plan, out)
-    assert str(error.value) == (
-        f"{out}: is being written by process {NOBODY} of node7, since 2026-01-02 03:04:05; "
-        f"wait until it has ended, or end it; if that is gone, remove {path}"
-    )
-    path.unlink()
-    assert rendered(plan, out).shards == 1
-
-
-def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    path = holder(tmp_path, HOST, NOBODY)
-    with (
-        lock_file(path),
-        lock.lock_folder(tmp_path),
-        pytest.raises(VidaugError, match="is being written by"),
-        lock_file(path),
-    ):
-        pass
-    holder(tmp_path, HOST, os.getppid())
-    with pytest.raises(VidaugError, match=f"is being written by process {os.getppid()}, since 2026"), lock_file(path):
-        pass
-
-
-def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
-    path = tmp_path / "x.lock"
-    code = (
-        "import sys, time; from pathlib import Path; from vidaug_cli.augment.lock import lock_file\n"
-        "with lock_file(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"held\n"
-    with pytest.raises(VidaugError, match=f"is being written by process {process.pid}, since"), lock_file(path):
-        pass
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    with lock_file(path):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
-    assert not path.exists()
 
 
 def test_temporary_files_go_only_when_their_writer_is_surely_gone(video_folder: Path, tmp_path: Path) -> None:
@@ -278,10 +207,10 @@ def test_a_folder_without_a_plan_is_ours_only_if_it_holds_what_comes_before_one(
 ) -> None:
     plan, out = plan_of(video_folder, copies=1), tmp_path / "out"
     out.mkdir()
-    for name in ("manifest.jsonl", f".plan.json.{HOST}-1-ab.tmp", ".part-0-of-1.lock"):
+    for name in ("manifest.jsonl", f".plan.json.{HOST}-1-ab.tmp", ".folder.lock.gone", ".shard-00012.lock"):
         (out / name).touch()
     assert output.check_place(plan, out, overwrite=False) == []
-    (out / ".part-x.lock").touch()
+    (out / ".shard-x.lock").touch()
     with pytest.raises(ShardError, match="is not empty and was not written by vidaug"):
         rendered(plan, out)
 

@@ -17,7 +17,7 @@ from console import vidaug
 
 from vidaug_cli.augment import finish
 from vidaug_cli.augment.finish import choose_workers, devices_of
-from vidaug_cli.augment.output import Part
+from vidaug_cli.augment.part import Part
 from vidaug_cli.augment.pipeline import BehindWriter, one_ahead, pinned, render_ahead, render_shard
 from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine

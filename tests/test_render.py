@@ -22,7 +22,7 @@ from console import vidaug
 from vidaug_cli.augment import output, render
 from vidaug_cli.augment import replay as replaying
 from vidaug_cli.augment.inspect import summarise
-from vidaug_cli.augment.output import Part
+from vidaug_cli.augment.part import Part
 from vidaug_cli.augment.plan import ORIGINAL, Plan
 from vidaug_cli.augment.render import Engine, draw_cut, draw_mixture, render_group
 from vidaug_cli.augment.replay import replay_clips

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidaug_cli.augment.output import WHOLE, Part
+from vidaug_cli.augment.part import WHOLE, Part
 from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine, draw_cut
 from vidaug_cli.augment.replay import replay_clips

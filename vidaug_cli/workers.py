@@ -13,12 +13,13 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from multiprocessing.connection import Connection
+from operator import length_hint
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any, Self, TypeAlias, TypeVar
@@ -71,9 +72,10 @@ def why_alone() -> str:
 
 def in_processes(
     call: Callable[..., Result],
-    tasks: Sequence[tuple[Any, ...]],
+    tasks: Iterable[tuple[Any, ...]],
     workers: int,
     *,
+    most: int | None = None,
     beside: Stepwise[Result] | None = None,
 ) -> Iterator[Result]:
     """Yield `call(*task)` for each task, as the results come, in no order; a single worker is this very process.
@@ -84,14 +86,16 @@ def in_processes(
 
     Args:
         call: a function of a module, so that it can be pickled.
-        tasks: its arguments, small: paths and numbers, never frames.
+        tasks: its arguments, small: paths and numbers, never frames. Each is asked for when a worker is free soon.
         workers: processes, as for `worker_count`.
+        most: tasks at most; where `tasks` has a length, that.
         beside: `call` in steps, with which this process is one of the workers: it is at work while the others still
             start. Between the steps it takes results of the others, or ends; so they should be short.
 
     Raises VidaugError when a worker is killed from outside.
     """
-    workers = min(worker_count(workers), len(tasks))
+    left = length_hint(tasks) if most is None else most
+    workers = min(worker_count(workers), left)
     if workers > 1 and (reason := why_alone()):
         warnings.warn(f"works in one process: {reason}", RuntimeWarning, stacklevel=2)
         workers = 1
@@ -103,7 +107,7 @@ def in_processes(
     context, others = multiprocessing.get_context("spawn"), workers - bool(beside)
     ending, end = context.Pipe(duplex=False)
     with ProcessPoolExecutor(others, context, _become_worker, (ending,)) as pool, ending, end:
-        waiting, left = iter(tasks), len(tasks)
+        waiting = iter(tasks)
         running: set[Future[Result]] = set()
         own: Generator[None, None, Result] | None = None
         try:

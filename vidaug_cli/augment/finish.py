@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import cycle, islice
 from pathlib import Path
 
 import torch
@@ -71,17 +72,25 @@ def finish_ahead(
     on_error: OnError,
     retry_failed: bool,
     decoders: int,
-    tasks: Sequence[tuple[int, DoneRecord | None]],
+    tasks: Iterable[tuple[int, DoneRecord | None]],
     device: str,
 ) -> Generator[DoneRecord, None, None]:
     """Do what `finish_shard` does for each of the tasks, around one GPU, and yield the records."""
-    plan, engine, todo = shared_plan(out, sha256), replace(engine, device=device), []
-    for index, done in tasks:
-        if kept := _kept(plan, out, engine, on_error, retry_failed, done):
-            yield kept
-        else:
-            todo.append(index)
-    yield from render_ahead(plan, out, todo, engine, decoders, on_error)
+    plan, engine = shared_plan(out, sha256), replace(engine, device=device)
+    unchanged: deque[DoneRecord] = deque()
+
+    def to_make() -> Iterator[int]:
+        for index, done in tasks:
+            if kept := _kept(plan, out, engine, on_error, retry_failed, done):
+                unchanged.append(kept)
+            else:
+                yield index
+
+    for record in render_ahead(plan, out, to_make(), engine, decoders, on_error):
+        yield record
+        while unchanged:
+            yield unchanged.popleft()
+    yield from unchanged
 
 
 def _kept(
@@ -101,8 +110,9 @@ def finish_all(
     on_error: OnError,
     retry_failed: bool,
     workers: int,
-    tasks: Sequence[tuple[int, DoneRecord | None]],
-) -> Iterator[DoneRecord]:
+    tasks: Iterable[tuple[int, DoneRecord | None]],
+    most: int,
+) -> Generator[DoneRecord, None, None]:
     """Yield the records of shards as they are finished: see `finish_shard`.
 
     Args:
@@ -112,19 +122,24 @@ def finish_all(
         on_error: as for `render_shard`.
         retry_failed: whether all clips that were left out are tried again.
         workers: processes that render, on the CPU; that decode, for GPUs.
-        tasks: numbers of shards, and what is known of those that are done.
+        tasks: numbers of shards, and what is known of those that are done; asked for when a process is free soon.
+        most: how many tasks there are, or fewer.
     """
     how = (out, sha256, engine, on_error, retry_failed)
     if engine.kind == "cpu":
         steps = partial(finish_shard, *how)
-        return in_processes(partial(at_once, steps), tasks, workers, beside=steps)
+        yield from in_processes(partial(at_once, steps), tasks, workers, most=most, beside=steps)
+        return
     devices = devices_of(engine)
     ahead = partial(finish_ahead, *how, max(1, workers // len(devices)))
     if len(devices) == 1:
-        return ahead(tasks, devices[0])
-    parts = [tasks[start : start + IN_A_ROW] for start in range(0, len(tasks), IN_A_ROW)]
-    each = [(ahead, part, devices[number % len(devices)]) for number, part in enumerate(parts)]
-    return chain.from_iterable(in_processes(_listed, each, len(devices)))
+        yield from ahead(tasks, devices[0])
+        return
+    left = iter(tasks)
+    rows = iter(lambda: list(islice(left, IN_A_ROW)), [])
+    each = ((ahead, row, device) for row, device in zip(rows, cycle(devices), strict=False))
+    for records in in_processes(_listed, each, len(devices), most=-(-most // IN_A_ROW)):
+        yield from records
 
 
 def _listed(

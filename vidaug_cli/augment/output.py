@@ -5,58 +5,29 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from itertools import chain
-from math import gcd
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from vidaug_cli.augment.lock import lock_file, lock_folder
-from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header, write_plan
+from vidaug_cli.augment.lock import lock_folder
+from vidaug_cli.augment.part import WHOLE, Part
+from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header
 from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
 from vidaug_cli.data.rows import INDEX, MANIFEST
 from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done, shard_folders
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.files import abandoned, leftovers, write_text_atomically
+from vidaug_cli.files import leftovers, write_text_atomically
 from vidaug_cli.words import human_bytes
 
 WRITTEN = ("[0-9]*/shard-[0-9]*.json", "[0-9]*/shard-[0-9]*.h5", "failures.jsonl", MANIFEST, INDEX, PLAN)
-LOCK = re.compile(r"\.part-([0-9]{1,9})-of-([0-9]{1,9})\.lock")
 BEFORE_THE_PLAN = re.compile(
-    rf"{re.escape(MANIFEST)}|{re.escape(INDEX)}|\..*-.*\.tmp|{LOCK.pattern}"
+    rf"{re.escape(MANIFEST)}|{re.escape(INDEX)}|\..*-.*\.tmp|\.(folder|shard-[0-9]{{5,}})\.lock(\.gone)*"
 )  # what a run writes before its plan
 RESERVE = 1 << 28  # bytes to leave free on the disk
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of several processes that share a plan, such as a job array's."""
-
-    index: int = 0
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Part:
-        """Return the part that `I/N` means, with I from 0. Raises VidaugError."""
-        numbers = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
-        if numbers is None or int(numbers[1]) >= int(numbers[2]):
-            raise VidaugError(f"--part {text:.40} should be I/N, with I from 0 to N - 1", hint="such as --part 0/4")
-        return cls(int(numbers[1]), int(numbers[2]))
-
-    def shards(self, plan: Plan) -> range:
-        """Return the shard numbers that are this part's."""
-        return range(self.index, plan.shard_count, self.count)
-
-    def overlaps(self, other: Part) -> bool:
-        """Return whether both parts have a shard in common, in a plan with enough of them."""
-        return (self.index - other.index) % gcd(self.count, other.count) == 0
-
-
-WHOLE = Part()
 
 
 def clips_in(plan: Plan, shards: Iterable[int]) -> int:
@@ -123,51 +94,18 @@ def fit_codec(plan: Plan, out: Path, *, overwrite: bool = False) -> tuple[Plan, 
     return fits, f"--codec auto: {fits.codec}{why}, and {human_bytes(max(0, free))} are free to use"
 
 
-@contextmanager
-def lock_shards(plan: Plan, out: Path, part: Part, *, overwrite: bool) -> Iterator[None]:
-    """Make `out` the folder of this plan, with the shards of one part for this process alone until the block ends.
-
-    Raises ShardError as `check_place`, and VidaugError when another process is at work on some of these shards, or on
-    any where those of another plan have to go.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        with lock_folder(out):
-            differing = check_place(plan, out, overwrite=overwrite)
-            for path in out.glob(".part-*.lock"):  # parts that are at work, or were when they were killed
-                numbers = LOCK.fullmatch(path.name)
-                if numbers and (differing or part.overlaps(Part(int(numbers[1]), int(numbers[2])))):
-                    with lock_file(path):
-                        pass  # a dead process left it
-            stack.enter_context(lock_file(out / f".part-{part.index}-of-{part.count}.lock"))
-            if differing:
-                remove_written(out)
-            write_plan(plan, out)
-            _remove(abandoned(out))
-        _remove_leftovers(plan, out, part)
-        stack.callback(_remove_leftovers, plan, out, part)  # before others get the shards
-        yield
-
-
 def remove_written(out: Path) -> None:
     """Delete what `vidaug augment` wrote into `out`, and nothing else; the plan last, with it the folder is ours."""
     for pattern in WRITTEN:
-        _remove(out.glob(pattern))
+        remove(out.glob(pattern))
     for folder in shard_folders(out):
-        _remove(leftovers(folder))
+        remove(leftovers(folder))
         with suppress(OSError):  # something of somebody else's is in it
             folder.rmdir()
 
 
-def _remove_leftovers(plan: Plan, out: Path, part: Part) -> None:
-    """Delete the temporary files of killed writers of this part's shards, which no other process writes now."""
-    for path in chain.from_iterable(map(leftovers, shard_folders(out))):
-        number = re.match(r"\.shard-([0-9]{5,})\.", path.name)
-        if number and int(number[1]) in part.shards(plan):
-            path.unlink(missing_ok=True)
-
-
-def _remove(paths: Iterable[Path]) -> None:
+def remove(paths: Iterable[Path]) -> None:
+    """Delete files; one that is gone already is none the less."""
     for path in paths:
         path.unlink(missing_ok=True)
 
@@ -177,19 +115,21 @@ def finished(plan: Plan, out: Path, part: Part = WHOLE) -> dict[int, DoneRecord]
 
     Raises ShardError for a damaged record.
     """
-    mine = {index: shard for index, shard in finished_shards(out).items() if index in part.shards(plan)}
-    records = {}
-    for index, shard in mine.items():
-        try:
-            record = read_done(done_path(shard))
-            if record.bytes == shard.stat().st_size:
-                records[index] = record
-        except FileNotFoundError:
-            continue
-        except ShardError as error:
-            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-                raise
-    return records
+    mine = {index: path for index, path in finished_shards(out).items() if index in part.shards(plan)}
+    return {index: record for index, path in mine.items() if (record := finished_record(path))}
+
+
+def finished_record(shard: Path) -> DoneRecord | None:
+    """Return the done record of a shard that is there in full length. Raises ShardError for a damaged one."""
+    try:
+        record = read_done(done_path(shard))
+        return record if record.bytes == shard.stat().st_size else None
+    except FileNotFoundError:
+        return None
+    except ShardError as error:
+        if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise
+    return None
 
 
 def to_do(plan: Plan, part: Part, done: Mapping[int, DoneRecord], *, retry_failed: bool = False) -> list[int]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidaug_cli.augment import output
+from vidaug_cli.augment.claims import WhenBusy, claim_shards
 from vidaug_cli.augment.finish import finish_all
-from vidaug_cli.augment.output import WHOLE, Part
+from vidaug_cli.augment.lock import POLL
+from vidaug_cli.augment.part import WHOLE, Part
 from vidaug_cli.augment.pipeline import OnError
 from vidaug_cli.augment.plan import Plan, shared_plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.shard.extremes import Extremes
-from vidaug_cli.data.shard.format import Failure
+from vidaug_cli.data.shard.format import DoneRecord, Failure
 from vidaug_cli.words import count, duration, human_bytes, printable
 from vidaug_cli.workers import Progress
 
@@ -80,30 +84,46 @@ def run(
     overwrite: bool = False,
     retry_failed: bool = False,
     force: bool = False,
+    when_busy: WhenBusy = "stop",
+    say: Callable[[str], object] = lambda _: None,
     progress: bool = False,
 ) -> Report:
-    """Render what is left of the plan into `out`, and return what is there then.
+    """Render what is left of the plan into `out`, and return what is there then: all shards of the part.
 
     Each shard is there whole or not at all. A shard that lacks clips for a reason that may pass is made anew once one
-    of them can be read; with `retry_failed`, for whatever reason.
+    of them can be read; with `retry_failed`, for whatever reason. Where another process is at work on some of these
+    shards, `when_busy` and `say` count, as for `claim_shards`; shards that it is making at the end are waited for, and
+    made here if it dies.
 
     Raises ShardError when `out` is another's, VidaugError when another process is at work on the same shards or the
     disk is too small (unless `force`), VideoError when a video fails and `on_error` is "fail".
     """
     started = time.monotonic()
     output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
-    with output.lock_shards(plan, out, part, overwrite=overwrite):
-        done = output.finished(plan, out, part)
-        kept = {record.xxh3 for record in done.values()}
-        todo = output.to_do(plan, part, done, retry_failed=retry_failed)
+    how = {"overwrite": overwrite, "retry_failed": retry_failed}
+    with claim_shards(plan, out, part, **how, when_busy=when_busy, say=say) as claims:
+        before, rendered = {record.xxh3 for record in claims.done.values()}, 0
         shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
-        tasks = [(index, done.get(index)) for index in todo]
-        records = finish_all(out, plan.sha256, engine, on_error, retry_failed, workers, tasks)
         total = output.clips_in(plan, part.shards(plan))
-        with Progress(total, "clip", "augment", done=total - output.clips_in(plan, todo), show=progress) as bar:
-            for record in records:
-                done[record.shard] = record
+        ready = total - output.clips_in(plan, claims.todo)
+        with Progress(total, "clip", "augment", done=ready, show=progress) as bar:
+
+            def count_in(record: DoneRecord) -> None:
                 bar.update(record.clips + len(record.failures))
+
+            while claims.todo:
+                most, tasks = len(claims.todo), claims.tasks(count_in)
+                records = finish_all(out, plan.sha256, engine, on_error, retry_failed, workers, tasks, most)
+                with closing(records):
+                    for record in records:
+                        claims.finish(record)
+                        count_in(record)
+                        rendered += record.clips if record.xxh3 not in before else 0
+                claims.let_go()
+                if claims.others:
+                    holder = next(iter(claims.others.values()))
+                    bar.set_postfix_str(f"waits for {count(len(claims.others), 'shard')} of {holder.text}")
+                    time.sleep(POLL)
         listed = output.write_failures(plan, out)
     made = output.finished(plan, out)
     return Report(
@@ -116,8 +136,8 @@ def run(
         bytes=sum(record.bytes for record in made.values()),
         seconds=time.monotonic() - started,
         extremes=Extremes.sum(record.extremes for record in made.values()),
-        rendered=sum(record.clips for record in done.values() if record.xxh3 not in kept),
-        failures=tuple(failure for index in sorted(done) for failure in done[index].failures),
+        rendered=rendered,
+        failures=tuple(failure for index in sorted(claims.done) for failure in claims.done[index].failures),
         listed=listed,
     )
 

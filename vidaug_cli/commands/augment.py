@@ -40,6 +40,8 @@ def command(
     part: str = option(
         "Only every N-th shard, counted from I = 0, for job arrays.", metavar="I/N", default="0/1", show_default=False
     ),
+    wait: bool = option("Where another process is at work on the same shards, start once it has ended."),
+    join: bool = option("... or make other shards beside it; both end when all are there."),
     on_error: Literal["skip", "fail"] = option(
         "A video that cannot be read: leave its clips out, or end the run.", default="skip"
     ),
@@ -60,12 +62,15 @@ def command(
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
     from vidaug_cli.augment.finish import choose_workers
-    from vidaug_cli.augment.output import Part, check_start, fit_codec
+    from vidaug_cli.augment.output import check_start, fit_codec
+    from vidaug_cli.augment.part import Part
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
     from vidaug_cli.recipe.notes import FEW_VIDEOS, caution_notes
     from vidaug_cli.words import printable
 
+    if wait and join:
+        raise click.UsageError("--wait and --join are two ways to deal with another process: give one")
     engine, share = limits.engine(device, batch_size), Part.parse(part)
     processes = options.processes(workers, report)
     plan = Plan(
@@ -106,6 +111,8 @@ def command(
         overwrite=overwrite,
         retry_failed=retry_failed,
         force=force,
+        when_busy="wait" if wait else "join" if join else "stop",
+        say=report.note,
         progress=not report.quiet,
     )
     report.note(made.text)
