@@ -166,36 +166,6 @@ def test_replay_across_devices_allows_a_level(
     assert not result.equal  # on the same kind of device a level is too much
 
 
-def test_a_device_without_memory_says_so_in_a_line(
-    video_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    words = ["--frames", "8", "--size", "32", "-r", "fademixup"]
-    assert vidaug("augment", video_folder, "-o", out, *words, "-q").code == 0
-
-    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    def full(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(render, "_mix_neighbours", full)
-    several = "vidaug: error: cpu: 4 clips at a time do not fit into its memory; take a smaller --batch-size\n"
-    one = "vidaug: error: cpu: 1 clip at a time does not fit into its memory; try --device cpu\n"
-    new = ["augment", video_folder, "-o", tmp_path / "new", *words, "--copies", "2", "-j", "1"]
-    assert vidaug(*new, "--batch-size", "4").err == several
-    assert vidaug(*new, "--batch-size", "1").err == one
-    assert vidaug("augment", video_folder, "-o", tmp_path / "dry", *words, "--dry-run", "-j", "1").err == several
-    preview = vidaug("preview", video_folder, "-o", tmp_path / "x.png", *words)
-    assert (preview.code, preview.err) == (1, one)
-    replayed = vidaug("replay", out)
-    assert (replayed.code, replayed.err) == (1, one)
-    error = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
-    assert vidaug("replay", out).err == one
-    error = RuntimeError("a bug")
-    with pytest.raises(RuntimeError, match="a bug"):
-        vidaug("replay", out)
-
-
 def test_records_say_what_was_drawn(video_folder: Path, mixed: Path) -> None:
     plan = make_plan(video_folder, "vipriors2020", "cutout", copies=2, keep_original=True)
     with Shard(shard_path(mixed, 0)) as shard:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
 
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.words import count
 
 Amp = Literal["auto", "bf16", "off"]
 
@@ -76,18 +75,11 @@ def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -
     return "off"
 
 
-Messages = Mapping[str, tuple[str, str]]  # some of torch's words: what is wrong, and what to try
-
-_OUT_OF_MEMORY = "out of memory", "can't allocate memory"  # what torch says of a GPU's, and of the machine's
 _WORKER = "DataLoader worker"
-_MESSAGES: Messages = {
+_MESSAGES = {  # some of torch's words: what is wrong, and what to try
     _WORKER: (
         "a process that reads clips was killed, perhaps because memory ran out",
         "give the command again, with a smaller --batch-size or fewer processes (-j) if need be",
-    ),
-    **dict.fromkeys(
-        _OUT_OF_MEMORY,
-        ("not enough memory", "lower --batch-size, raise --accumulate, or train with --frames and --size"),
     ),
     "more than 1 value per channel": (
         "one clip at a time is too few to normalise by",
@@ -98,21 +90,14 @@ _MESSAGES: Messages = {
 
 
 @contextmanager
-def explain_torch_errors(where: object, messages: Messages = _MESSAGES) -> Iterator[None]:
+def explain_torch_errors(where: object) -> Iterator[None]:
     """Raise a VidaugError in place of an error of torch whose words are in the table."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        for words, (what, hint) in messages.items():
+        for words, (what, hint) in _MESSAGES.items():
             if words in str(error):
                 if words == _WORKER:  # torch's handler would report the dead worker again and again
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 raise VidaugError(what, where=where, hint=hint) from error
         raise
-
-
-def within_memory(device: str, batch: int) -> AbstractContextManager[None]:
-    """Return a context for `batch` clips on a device. It raises VidaugError when they do not fit into its memory."""
-    do, hint = ("do", "take a smaller --batch-size") if batch > 1 else ("does", "try --device cpu")
-    what = f"{count(batch, 'clip')} at a time {do} not fit into its memory"
-    return explain_torch_errors(device, dict.fromkeys(_OUT_OF_MEMORY, (what, hint)))

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from vidaug_cli.words import printable, readable
+from vidaug_cli.words import human_bytes, printable, readable
 
 
 class VidaugError(Exception):
@@ -91,6 +94,32 @@ def system_error(error: OSError) -> VidaugError | None:
     hint = _MACHINE_HINTS.get(number) or (_PATH_HINTS.get(number) if path is not None else None)
     where = "" if path is None or isinstance(path, int) else os.fsdecode(path)
     return VidaugError(os.strerror(number), where=where, hint=hint) if hint else None
+
+
+_NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # torch of a GPU, of the machine; its libraries
+
+
+@contextmanager
+def explain_memory(advice: Callable[[str], str]) -> Iterator[None]:
+    """Raise a VidaugError in place of torch's error about too little memory: where, how much was asked, what to try.
+
+    Args:
+        advice: returns the last of these for a device, such as `cuda:1`, `cpu`, or empty where torch does not name it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not any(words in text for words in _NO_MEMORY):
+            raise
+        number = re.search(r"GPU (\d+)", text)
+        device = f"cuda:{number[1]}" if number else "cpu" if "CPUAllocator" in text else "cuda" if "CU" in text else ""
+        asked = re.search(r"tried to allocate ([\d.]+) (\w+)", text, re.IGNORECASE)
+        amount = f"{asked[1]} {asked[2]}" if asked else ""
+        if asked and asked[2] == "bytes":
+            amount = human_bytes(int(asked[1]))
+        what = f"not enough memory{amount and f': {amount} more were asked for'}"
+        raise VidaugError(what, where=device, hint=advice(device)) from error
 
 
 def terminal_text(error: VidaugError) -> str:

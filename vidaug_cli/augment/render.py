@@ -21,7 +21,6 @@ from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
-from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VideoError
 from vidaug_cli.ops.blend import UNMIXED, Blend, mix
 from vidaug_cli.ops.clips import Clips, Draw, Shape, Video
@@ -152,9 +151,8 @@ class Gathering:
 
         On the CPU, the pixels of a record are good until those of the group are written over.
         """
-        with within_memory(engine.device, engine.batch):
-            for ring, pixels in zip(self._rings, self.pixels, strict=False):
-                yield from _mixed_ring(self.plan, engine, ring, pixels)
+        for ring, pixels in zip(self._rings, self.pixels, strict=False):
+            yield from _mixed_ring(self.plan, engine, ring, pixels)
 
 
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
@@ -258,7 +256,6 @@ def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     for cut, out in zip(cuts, pixels, strict=True):
         decode(plan, guard, [cut], [out])
     mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
-    with within_memory(engine.device, 1):
-        video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
-        (again,) = _mix_neighbours(plan, video, cuts, [mixture])
+    video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
+    (again,) = _mix_neighbours(plan, video, cuts, [mixture])
     return again

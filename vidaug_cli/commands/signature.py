@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from inspect import signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -24,7 +24,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 from click.core import ParameterSource
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import VidaugError, explain_memory
 
 _hints = cache(get_type_hints)  # of a group once for all its commands
 STDOUT = Path("/dev/stdout")  # what `-` becomes where it is accepted; Path("-") would be the file ./- as well
@@ -91,10 +91,12 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def call(**values: Any) -> None:
         made = {name: kind(**{each.name: values[each.name] for each in fields(kind)}) for name, kind in groups.items()}
+        context = click.get_current_context()
         try:
-            command(**{name: (values | made)[name] for name in parameters})
+            with explain_memory(partial(spare_memory, context)):
+                command(**{name: (values | made)[name] for name in parameters})
         except VidaugError as error:
-            error.add_note(variables(click.get_current_context(), str(error)))
+            error.add_note(variables(context, str(error)))
             raise
 
     for name, (hint, (make, flags, settings)) in reversed(single.items()):
@@ -128,6 +130,26 @@ def given_options(context: click.Context) -> dict[str, str]:
     options = {str(param.name): param.opts for param in context.command.params if isinstance(param, click.Option)}
     given = (name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
     return {name: max(options[name], key=len) for name in given}
+
+
+_SPARING = {  # what to do with an option, so that a device needs less memory
+    "batch_size": "lower",
+    "accumulate": "raise",
+    "frames": "lower",
+    "size": "lower",
+}
+
+
+def spare_memory(context: click.Context, device: str) -> str:
+    """Return what to try where a device has not enough memory for a command: its options that help."""
+    given = context.params
+    advice = [
+        f"{how} --{name.replace('_', '-')}{f' (now {given[name]})' if given[name] else ''}"
+        for name, how in _SPARING.items()
+        if name in given and not (name == "batch_size" and given[name] == 1)
+    ]
+    advice += ["try --device cpu"] if "device" in given and device != "cpu" else []
+    return ", ".join([*advice[:-2], ", or ".join(advice[-2:])]) or "close other programs"
 
 
 def name_variable(error: click.BadParameter) -> None:

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.device import within_memory
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.disturb import ClipKey, disturb
@@ -49,7 +48,7 @@ class Trials:
         yield predictor.softmax(video)
         others = upload(predictor.device, self._others(keys, labels))[0] if self.others else None
         for disturbance in self.disturbances:
-            with within_memory(predictor.device, predictor.batch), torch.inference_mode():
+            with torch.inference_mode():
                 disturbed = disturb(video, disturbance, keys, others)
             yield predictor.softmax(disturbed)
 

@@ -19,7 +19,7 @@ from vidaug_cli.data.sampling import ClipSpec, thinning
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.limits import LIMITS, Limits
-from vidaug_cli.device import Amp, autocast, within_memory
+from vidaug_cli.device import Amp, autocast
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.scores.file import MAX_SOURCE
@@ -45,12 +45,12 @@ class Predictor:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run forward passes of this block. Raises VidaugError when the device has not enough memory."""
-        with within_memory(self.device, self.batch), torch.inference_mode(), autocast(self.device, self.amp):
+        """Run forward passes of this block."""
+        with torch.inference_mode(), autocast(self.device, self.amp):
             yield
 
     def softmax(self, video: Video) -> Float32[np.ndarray, "b k"]:
-        """Return the network's answer to each clip. Raises VidaugError when the device has not enough memory."""
+        """Return the network's answer to each clip."""
         with self.running():
             logits = self.network(video.to(self.device, non_blocking=True))
         return np.asarray(logits.float().softmax(1).cpu().numpy())

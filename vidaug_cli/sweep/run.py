@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidaug_cli.device import explain_torch_errors
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import VidaugError, explain_memory
 from vidaug_cli.predict.predict import predict_shards
 from vidaug_cli.predict.predictor import read_predictor
 from vidaug_cli.scores.file import Scores, read_scores, write_scores
@@ -22,6 +22,7 @@ from vidaug_cli.words import count
 from vidaug_cli.workers import Progress, in_processes
 
 LOG = "log.txt"  # what a run said
+SPARE = "lower --batch-size, raise --accumulate, lower --frames, lower --size, or have fewer side by side with -j"
 
 
 @dataclass
@@ -141,7 +142,7 @@ def do_run(index: int, job: Job, device: str, threads: int, readers: int) -> tup
             print(line, file=log, flush=True)
 
         try:
-            with explain_torch_errors(job.folder):
+            with explain_torch_errors(job.folder), explain_memory(lambda _: SPARE):
                 run = job.training
                 train_run(
                     run,
