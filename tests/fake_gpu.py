@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 # They make or show memory, and run nothing on the device.
 FREE = {"device", "empty", "empty_like", "empty_strided", "new_empty", "_unsafe_view", "_reshape_alias", "detach"}
@@ -25,6 +26,7 @@ FREE |= {"lift_fresh", "resize_", "set_"}
 # The size of what they return depends on values, which the host has to look at.
 SIZED_BY_VALUES = {"nonzero", "bincount", "unique", "_unique2", "unique_dim", "masked_select", "equal"}
 COPIES = {"_to_copy", "copy_"}
+GPU = torch.device("cuda:0")
 IN_PLACE = {"_fused_sgd_"}  # torch cannot run it on fake tensors; it returns nothing
 
 
@@ -43,6 +45,7 @@ class FakeGpu(TorchDispatchMode):
     def clear(self) -> None:
         """Count from here on."""
         self.kernels: Counter[str] = Counter()
+        self.floats: set[str] = set()  # kernels that read or make floating-point numbers
         self.up = self.down = self.waits = 0
 
     def __str__(self) -> str:
@@ -92,6 +95,8 @@ class FakeGpu(TorchDispatchMode):
             self.kernels[name] += 1
         elif any(value.is_cuda for value in (*given, *made)) and name not in FREE and not function.is_view:
             self.kernels[name] += 1
+            if any(value.is_floating_point() for value in (*given, *made)):
+                self.floats.add(f"{name} alpha" if kwargs.get("alpha", 1) != 1 else name)
         return result
 
     def _copy(self, to: Tensor, source: Tensor, *, queued: bool, new: bool) -> None:
@@ -151,3 +156,37 @@ def run_backward(loss: Tensor) -> None:
                 grads = left.setdefault(other, [None] * len(other._input_metadata))
                 before = grads[place]
                 grads[place] = grad if before is None else before + grad
+
+
+class OnGpu(Tensor):
+    """A tensor of the host that says it is a GPU's."""
+
+    device = property(lambda self: GPU)
+
+
+class HostAsGpu(TorchFunctionMode):
+    """Takes the way that code takes on a GPU, with numbers: what is put there stays in the host's memory."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run a call of torch on the host."""
+        there = False
+
+        def here(value: Any) -> Any:
+            nonlocal there
+            if isinstance(value, OnGpu):
+                there = True
+                return value.as_subclass(Tensor)
+            if isinstance(value, str | torch.device) and str(value).startswith("cuda"):
+                there = True
+                return "cpu"
+            return value
+
+        with torch._C.DisableTorchFunctionSubclass():
+            args, kwargs = tree_map(here, (args, {**(kwargs or {}), "pin_memory": False}))
+            if function is not torch.empty:
+                kwargs.pop("pin_memory")
+            result = function(*args, **kwargs)
+            back = there and function is not Tensor.cpu
+            return tree_map(lambda made: made.as_subclass(OnGpu) if back and isinstance(made, Tensor) else made, result)
