@@ -24,7 +24,7 @@ from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import run
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.data.shard.format import Record, shard_path
+from vidaug_cli.data.shard.format import DoneRecord, Record, shard_path
 from vidaug_cli.data.shard.writer import ShardWriter
 from vidaug_cli.errors import ShardError, VideoError
 from vidaug_cli.recipe.loading import load_recipe
@@ -69,7 +69,8 @@ def nothing_goes_on() -> Iterator[None]:
 @pytest.mark.parametrize("decoders", [1, 3])
 def test_the_bytes_are_those_of_one_worker(plan: Plan, out: Path, tmp_path: Path, decoders: int) -> None:
     assert max(len(plan.groups(index)) for index in range(plan.shard_count)) > 1
-    records = list(render_ahead(plan, out, range(plan.shard_count), Engine(batch=3), decoders))
+    made = render_ahead(plan, out, range(plan.shard_count), Engine(batch=3), decoders)
+    records = [record for record in made if isinstance(record, DoneRecord)]
     assert [record.shard for record in records] == list(range(plan.shard_count))
     assert sum(len(record.failures) for record in records) == 6
     alone = tmp_path / "alone"

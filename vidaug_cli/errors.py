@@ -39,8 +39,7 @@ class VidaugError(Exception):
 class VideoError(VidaugError):
     """A video that cannot be used, with the true reason: it is quarantined, never replaced by another.
 
-    `passing`: another try may succeed (a limit that can be raised, a killed decoder, a disk that does not answer), so
-    this is not remembered as a fault of the file.
+    `passing`: it could only not be read this time (see `passes`), so this is remembered nowhere as a fault of the file.
     """
 
     def __init__(self, what: str, where: object = "", hint: str = "", *, passing: bool = False) -> None:
@@ -86,6 +85,24 @@ _MACHINE_HINTS = {  # ... and where it is about the machine, with a path or with
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or write to another disk"),
     **dict.fromkeys((errno.ETIMEDOUT, errno.EREMOTEIO, errno.EHOSTDOWN), f"the network does not answer: {_LATER}"),
 }
+
+THIS_TIME = "could not be read this time"
+# Errors of the system that say nothing of what a file holds: the machine, its disks and the network, or where the file
+# lies and who may read it. All others are faults of the file.
+_PASSING = frozenset(
+    {
+        *_MACHINE_HINTS,
+        *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENXIO, errno.ENODEV, errno.EINTR),
+        *(errno.EUCLEAN, errno.EBADMSG, errno.ENOBUFS, errno.ENOLCK, errno.EKEYEXPIRED, errno.ENOKEY),
+        *(errno.ENOTCONN, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN, errno.ENOLINK),
+        *(errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.ECOMM),
+    }
+)
+
+
+def passes(error: BaseException) -> bool:
+    """Return whether another try may succeed: the machine failed, and not the file that was read."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 def system_error(error: OSError) -> VidaugError | None:

@@ -52,8 +52,8 @@ class Program(click.Group):
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "VIDAUG"},
     epilog="Every option may come from the environment: VIDAUG_AUGMENT_WORKERS=4 is 'vidaug augment --workers 4'. "
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos were left out, 130 interrupted, "
-    "143 terminated.",
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos were left out, 4 some "
+    "videos could not be read this time and the same command tries again, 130 interrupted, 143 terminated.",
 )
 @click.version_option(package_name="vidaug-cli", prog_name="vidaug")
 def cli() -> None:

@@ -66,16 +66,17 @@ class Claims:
                 yield index, self.done.get(index)
 
     def finish(self, record: DoneRecord) -> None:
-        """Take note of a shard that this process has made, and let it go once the next one is made.
-
-        So others see all the time that somebody is at work.
-        """
+        """Take note of a shard that this process has made, and `leave` it."""
         self.done[record.shard] = record
+        self.leave(record.shard)
+
+    def leave(self, shard: int) -> None:
+        """Let a shard go once the next one is left, so that others see all the time that somebody is at work."""
         self.let_go()
-        self._last = lock_path(self._out, record.shard)
+        self._last = lock_path(self._out, shard)
 
     def let_go(self) -> None:
-        """Let go of the last shard that was made."""
+        """Let go of the last shard that was left."""
         if self._last:
             self._locks.release(self._last)
         self._last = None

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 
-from vidaug_cli.augment.output import to_retry
-from vidaug_cli.augment.pipeline import OnError, first_failure, render_ahead, render_shard
+from vidaug_cli.augment.pipeline import OnError, Unfinished, first_failure, render_ahead, render_shard
 from vidaug_cli.augment.plan import Plan, shared_plan
 from vidaug_cli.augment.render import Engine, decode, draw_cut, failure_of, group_pixels, thread_guard
 from vidaug_cli.augment.rounds import GROUP
@@ -25,22 +24,26 @@ IN_A_ROW = 16  # shards that a process of several GPUs takes at a time
 WORKER_BYTES = 6e8  # of memory that a worker on the CPU takes besides its group
 
 
-def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: bool) -> DoneRecord | None:
-    """Try the clips again that were left out of a finished shard: those that may be readable by now, or `every` one.
+def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine) -> DoneRecord | None:
+    """Try the clips again that were left out of a finished shard.
 
     A video's clips are read together, as rendering does. Where none of them is readable, the shard stays as it is, and
     its record with the reasons of today is returned; None where the shard has to be made anew.
+
+    Raises VideoError where a video could not be read this time.
     """
     failures, slots = {failure.clip: failure for failure in done.failures}, plan.slots(done.shard)
     guard, memory = thread_guard(engine.limits)
     pixels = group_pixels(plan, memory)[:, 0]
-    again_of = {failure.clip for failure in to_retry(done, every)}
-    for row in dict.fromkeys(slot.row for slot in slots if slot.clip in again_of):
+    for row in dict.fromkeys(slot.row for slot in slots if slot.clip in failures):
         cuts = [draw_cut(plan, slot) for slot in slots if slot.row == row]
         try:
             decode(plan, guard, cuts, list(pixels[: len(cuts)]))
             return None
         except VideoError as error:
+            if error.passing:
+                where = plan.rows[row].name
+                raise VideoError(error.what, where=where, hint=error.hint, passing=True) from error
             failures |= {cut.slot.clip: failure_of(plan, cut.slot, error) for cut in cuts}
     again = replace(done, failures=tuple(failures.values()))
     if again != done:
@@ -49,18 +52,21 @@ def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine, *, every: boo
 
 
 def finish_shard(
-    out: Path, sha256: str, engine: Engine, on_error: OnError, retry_failed: bool, index: int, done: DoneRecord | None
-) -> Generator[None, None, DoneRecord]:
+    out: Path, sha256: str, engine: Engine, on_error: OnError, index: int, done: DoneRecord | None
+) -> Generator[None, None, DoneRecord | Unfinished]:
     """Render one shard of the plan in `out`, in steps, in a worker process or in this one, and return its record.
 
     Of one that is `done`, the clips that were left out are tried first, and where all fail again the shard stays.
+    Where a video could not be read this time, return what that leaves unfinished.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the workers share the cores
     try:
         plan = shared_plan(out, sha256)
-        kept = _kept(plan, out, engine, on_error, retry_failed, done)
+        kept = _kept(plan, out, engine, on_error, done)
         return kept or (yield from render_shard(plan, out, index, engine, on_error))
+    except VideoError as error:
+        return Unfinished.after(error, index, on_error)
     finally:
         torch.set_num_threads(threads)  # training may follow, and its sums depend on it
 
@@ -70,18 +76,21 @@ def finish_ahead(
     sha256: str,
     engine: Engine,
     on_error: OnError,
-    retry_failed: bool,
     decoders: int,
     tasks: Iterable[tuple[int, DoneRecord | None]],
     device: str,
-) -> Generator[DoneRecord, None, None]:
+) -> Generator[DoneRecord | Unfinished, None, None]:
     """Do what `finish_shard` does for each of the tasks, around one GPU, and yield the records."""
     plan, engine = shared_plan(out, sha256), replace(engine, device=device)
-    unchanged: deque[DoneRecord] = deque()
+    unchanged: deque[DoneRecord | Unfinished] = deque()
 
     def to_make() -> Iterator[int]:
         for index, done in tasks:
-            if kept := _kept(plan, out, engine, on_error, retry_failed, done):
+            try:
+                kept: DoneRecord | Unfinished | None = _kept(plan, out, engine, on_error, done)
+            except VideoError as error:
+                kept = Unfinished.after(error, index, on_error)
+            if kept:
                 unchanged.append(kept)
             else:
                 yield index
@@ -93,11 +102,9 @@ def finish_ahead(
     yield from unchanged
 
 
-def _kept(
-    plan: Plan, out: Path, engine: Engine, on_error: OnError, retry_failed: bool, done: DoneRecord | None
-) -> DoneRecord | None:
+def _kept(plan: Plan, out: Path, engine: Engine, on_error: OnError, done: DoneRecord | None) -> DoneRecord | None:
     """Return the record of a shard that stays as it is; None where it has to be made."""
-    kept = retry(plan, out, done, engine, every=retry_failed) if done else None
+    kept = retry(plan, out, done, engine) if done else None
     if kept and on_error == "fail":
         raise first_failure(kept.failures)
     return kept
@@ -108,24 +115,23 @@ def finish_all(
     sha256: str,
     engine: Engine,
     on_error: OnError,
-    retry_failed: bool,
     workers: int,
     tasks: Iterable[tuple[int, DoneRecord | None]],
     most: int,
-) -> Generator[DoneRecord, None, None]:
-    """Yield the records of shards as they are finished: see `finish_shard`.
+) -> Generator[DoneRecord | Unfinished, None, None]:
+    """Yield the records of shards as they are finished, and what stays unfinished: see `finish_shard`.
 
     Args:
         out: the folder, with its plan.
         sha256: of the plan.
         engine: the device; `cuda` means all GPUs, with a process for each.
         on_error: as for `render_shard`.
-        retry_failed: whether all clips that were left out are tried again.
         workers: processes that render, on the CPU; that decode, for GPUs.
-        tasks: numbers of shards, and what is known of those that are done; asked for when a process is free soon.
+        tasks: numbers of shards, and the records of those that are done, of which what failed is tried again; asked for
+            when a process is free soon.
         most: how many tasks there are, or fewer.
     """
-    how = (out, sha256, engine, on_error, retry_failed)
+    how = (out, sha256, engine, on_error)
     if engine.kind == "cpu":
         steps = partial(finish_shard, *how)
         yield from in_processes(partial(at_once, steps), tasks, workers, most=most, beside=steps)
@@ -143,8 +149,10 @@ def finish_all(
 
 
 def _listed(
-    ahead: Callable[..., Iterator[DoneRecord]], tasks: Sequence[tuple[int, DoneRecord | None]], device: str
-) -> list[DoneRecord]:
+    ahead: Callable[..., Iterator[DoneRecord | Unfinished]],
+    tasks: Sequence[tuple[int, DoneRecord | None]],
+    device: str,
+) -> list[DoneRecord | Unfinished]:
     return list(ahead(tasks, device))
 
 

@@ -17,7 +17,7 @@ from vidaug_cli.augment.part import WHOLE, Part
 from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header
 from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
 from vidaug_cli.data.rows import INDEX, MANIFEST
-from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, finished_shards, read_done, shard_folders
+from vidaug_cli.data.shard.format import DoneRecord, done_path, finished_shards, read_done, shard_folders
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers, write_text_atomically
@@ -133,13 +133,8 @@ def finished_record(shard: Path) -> DoneRecord | None:
 
 
 def to_do(plan: Plan, part: Part, done: Mapping[int, DoneRecord], *, retry_failed: bool = False) -> list[int]:
-    """Return the shards of a part that are not finished, or lack clips that are to be tried again."""
-    return [index for index in part.shards(plan) if index not in done or to_retry(done[index], retry_failed)]
-
-
-def to_retry(done: DoneRecord, retry_failed: bool) -> tuple[Failure, ...]:
-    """Return the clips that were left out of a shard for a reason that may pass, or with `retry_failed` all."""
-    return tuple(failure for failure in done.failures if failure.passing or retry_failed)
+    """Return the shards of a part that are not finished, or with `retry_failed` lack clips."""
+    return [index for index in part.shards(plan) if index not in done or (retry_failed and done[index].failures)]
 
 
 def write_failures(plan: Plan, out: Path) -> bool:

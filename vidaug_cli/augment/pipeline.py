@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import cycle, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -31,6 +31,22 @@ WRITERS = 4  # decoding processes for each shard that is still compressed and ha
 PORTABLE = 1  # cudaHostRegisterPortable: pinned for every GPU
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A shard of which a video could not be read this time: what is there of it stays, and a rerun tries again."""
+
+    shard: int
+    path: str  # of the video
+    reason: str
+
+    @classmethod
+    def after(cls, error: VideoError, shard: int, on_error: OnError = "skip") -> Unfinished:
+        """Return what an error makes of a shard. Raises the error where it lasts, or is to end the run."""
+        if not error.passing or on_error == "fail":
+            raise error
+        return cls(shard=shard, path=error.where, reason=error.reason)
+
+
 def render_shard(
     plan: Plan, out: Path, index: int, engine: Engine, on_error: OnError = "skip"
 ) -> Generator[None, None, DoneRecord]:
@@ -38,7 +54,8 @@ def render_shard(
 
     Yields after each video that is decoded and each clip that is written; closed there, it leaves nothing.
 
-    Raises VideoError for the first video that fails, when `on_error` is "fail".
+    Raises VideoError for the first video that could not be read this time, and for the first that fails, when
+    `on_error` is "fail".
     """
     guard, memory = thread_guard(engine.limits)
     with ShardWriter(shard_path(out, index), plan.shard_header(index, engine.kind)) as writer:
@@ -58,8 +75,10 @@ def render_shard(
 
 def render_ahead(
     plan: Plan, out: Path, shards: Iterable[int], engine: Engine, decoders: int, on_error: OnError = "skip"
-) -> Generator[DoneRecord, None, None]:
+) -> Generator[DoneRecord | Unfinished, None, None]:
     """Write whole shards as `render_shard` does, with the same bytes, and yield their done records.
+
+    A shard of which a video could not be read this time is given up, and the next ones are made.
 
     For a GPU, which is to wait for nothing: while it has a group, the next one is decoded, in memory that it reads by
     itself, and the last one is compressed and written. Whatever ends this early ends all of that, and an unfinished
@@ -75,7 +94,8 @@ def render_ahead(
     """
     memory = Memory()
     room = group_pixels(plan, memory, groups=2)
-    groups = ((shard, group) for shard in shards for group in plan.groups(shard))
+    given_up: dict[int, Unfinished] = {}
+    groups = ((shard, group) for shard in shards for group in plan.groups(shard) if shard not in given_up)
     at_work: deque[BehindWriter] = deque()
     with pinned(room, engine), Decoders(decoders, engine.limits, memory) as pool:
 
@@ -89,14 +109,23 @@ def render_ahead(
                 writer = BehindWriter(ShardWriter(shard_path(out, shard), plan.shard_header(shard, engine.kind)))
                 at_work.append(writer)
                 for _, gathering, decoded in parts:
-                    for video in decoded:
-                        video.result()
+                    wait(decoded)  # whatever fails: their memory is used again
+                    for error in filter(None, map(Future.exception, decoded)):
+                        if not isinstance(error, VideoError):
+                            raise error
+                        given_up.setdefault(shard, Unfinished.after(error, shard, on_error))
+                    if shard in given_up:
+                        continue
                     writer.failures += gathering.failures
                     if writer.failures and on_error == "fail":
                         raise first_failure(writer.failures)
                     for record in gathering.clips(engine):
                         # On the CPU it may lie in the memory of its group, which is used again before it is written.
                         writer.append(replace(record, video=record.video.copy()) if engine.kind == "cpu" else record)
+                if shard in given_up:
+                    at_work.pop().give_up()
+                    yield given_up[shard]
+                    continue
                 writer.finish()
                 while len(at_work) > max(2, decoders // WRITERS):
                     yield at_work.popleft().done()

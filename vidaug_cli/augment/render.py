@@ -134,7 +134,10 @@ class Gathering:
         return sorted(self._lost, key=lambda failure: failure.clip)
 
     def decode(self, guard: Guard, row: int) -> None:
-        """Draw and decode the clips of one video. One that fails is left out of all rings."""
+        """Draw and decode the clips of one video. One that fails is left out of all rings.
+
+        Raises VideoError where it could only not be read this time: without it, others would get other partners.
+        """
         at = [place[row] for place in self._places]
         slots = [ring[place] for ring, place in zip(self.group, at, strict=True)]
         try:
@@ -144,6 +147,9 @@ class Gathering:
             for ring, place, cut in zip(self._rings, at, cuts, strict=True):
                 ring[place] = cut
         except VideoError as error:
+            if error.passing:
+                where = self.plan.rows[row].name
+                raise VideoError(error.what, where=where, hint=error.hint, passing=True) from error
             self._lost += [failure_of(self.plan, slot, error) for slot in slots]
 
     def clips(self, engine: Engine) -> Iterator[Record]:
@@ -158,7 +164,7 @@ class Gathering:
 def render_group(plan: Plan, engine: Engine, group: Group, failures: list[Failure]) -> Iterator[Record]:
     """Yield the clips of one group as `Gathering` does, with those of videos that fail added to `failures`.
 
-    The pixels of a record are good until this thread renders its next group.
+    The pixels of a record are good until this thread renders its next group. Raises VideoError as `decode` of it does.
     """
     guard, memory = thread_guard(engine.limits)
     gathering = Gathering(plan, group, group_pixels(plan, memory, len(group)))
@@ -198,7 +204,7 @@ def _mixed_ring(plan: Plan, engine: Engine, ring: Sequence[Cut | None], pixels: 
 def failure_of(plan: Plan, slot: Slot, error: VideoError) -> Failure:
     """Return that a clip is left out, and why."""
     path = plan.rows[slot.row].name
-    return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason, passing=error.passing)
+    return Failure(clip=slot.clip, copy=slot.copy, path=path, reason=error.reason)
 
 
 def _mix_neighbours(

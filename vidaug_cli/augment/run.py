@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from vidaug_cli.augment import output
@@ -13,7 +14,7 @@ from vidaug_cli.augment.claims import WhenBusy, claim_shards
 from vidaug_cli.augment.finish import finish_all
 from vidaug_cli.augment.lock import POLL
 from vidaug_cli.augment.part import WHOLE, Part
-from vidaug_cli.augment.pipeline import OnError
+from vidaug_cli.augment.pipeline import OnError, Unfinished
 from vidaug_cli.augment.plan import Plan, shared_plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.shard.extremes import Extremes
@@ -51,6 +52,7 @@ class Report(Amounts):
     extremes: Extremes | None  # clips that are near black or near white; None: not counted
     rendered: int  # clips of this run
     failures: tuple[Failure, ...]  # of this part, with those of earlier runs
+    unfinished: tuple[Unfinished, ...]  # as a video could not be read this time
     listed: bool  # whether failures.jsonl lists the failures: once all parts are there
 
     @property
@@ -66,11 +68,17 @@ class Report(Amounts):
         if self.failures:
             where = f", as {self.out / 'failures.jsonl'} lists" if self.listed else ""
             lines.append(f"{count(len(self.failures), 'clip')} left out{where}:")
-            reasons = dict.fromkeys(f"  {printable(failure.path)}: {failure.reason}" for failure in self.failures)
-            lines += list(reasons)[:LISTED]
-            if len(reasons) > LISTED:
-                lines.append(f"  ... and {len(reasons) - LISTED} more")
+            lines += _first(f"{printable(failure.path)}: {failure.reason}" for failure in self.failures)
+        if self.unfinished:
+            lines.append(f"{count(len(self.unfinished), 'shard')} unfinished; the same command tries again:")
+            lines += _first(f"shard {each.shard}: {printable(each.path)}: {each.reason}" for each in self.unfinished)
         return "\n".join(lines)
+
+
+def _first(reasons: Iterable[str]) -> list[str]:
+    """Return a line for each of the first reasons, and one that counts the others."""
+    lines = [f"  {reason}" for reason in dict.fromkeys(reasons)]
+    return lines[:LISTED] + ([f"  ... and {len(lines) - LISTED} more"] if len(lines) > LISTED else [])
 
 
 def run(
@@ -90,10 +98,10 @@ def run(
 ) -> Report:
     """Render what is left of the plan into `out`, and return what is there then: all shards of the part.
 
-    Each shard is there whole or not at all. A shard that lacks clips for a reason that may pass is made anew once one
-    of them can be read; with `retry_failed`, for whatever reason. Where another process is at work on some of these
-    shards, `when_busy` and `say` count, as for `claim_shards`; shards that it is making at the end are waited for, and
-    made here if it dies.
+    Each shard is there whole or not at all: one with a video that could not be read this time stays unfinished. One
+    that lacks clips of broken videos is made anew with `retry_failed`, once one of them can be read. Where another
+    process is at work on some of these shards, `when_busy` and `say` count, as for `claim_shards`; shards that it is
+    making at the end are waited for, and made here if it dies.
 
     Raises ShardError when `out` is another's, VidaugError when another process is at work on the same shards or the
     disk is too small (unless `force`), VideoError when a video fails and `on_error` is "fail".
@@ -102,6 +110,7 @@ def run(
     output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
     how = {"overwrite": overwrite, "retry_failed": retry_failed}
     with claim_shards(plan, out, part, **how, when_busy=when_busy, say=say) as claims:
+        unfinished: list[Unfinished] = []
         before, rendered = {record.xxh3 for record in claims.done.values()}, 0
         shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
         total = output.clips_in(plan, part.shards(plan))
@@ -113,12 +122,16 @@ def run(
 
             while claims.todo:
                 most, tasks = len(claims.todo), claims.tasks(count_in)
-                records = finish_all(out, plan.sha256, engine, on_error, retry_failed, workers, tasks, most)
-                with closing(records):
-                    for record in records:
-                        claims.finish(record)
-                        count_in(record)
-                        rendered += record.clips if record.xxh3 not in before else 0
+                results = finish_all(out, plan.sha256, engine, on_error, workers, tasks, most)
+                with closing(results):
+                    for result in results:
+                        if isinstance(result, Unfinished):
+                            claims.leave(result.shard)
+                            unfinished.append(result)
+                            continue
+                        claims.finish(result)
+                        count_in(result)
+                        rendered += result.clips if result.xxh3 not in before else 0
                 claims.let_go()
                 if claims.others:
                     holder = next(iter(claims.others.values()))
@@ -138,6 +151,7 @@ def run(
         extremes=Extremes.sum(record.extremes for record in made.values()),
         rendered=rendered,
         failures=tuple(failure for index in sorted(claims.done) for failure in claims.done[index].failures),
+        unfinished=tuple(sorted(unfinished, key=attrgetter("shard"))),
         listed=listed,
     )
 

@@ -45,7 +45,7 @@ def command(
     on_error: Literal["skip", "fail"] = option(
         "A video that cannot be read: leave its clips out, or end the run.", default="skip"
     ),
-    retry_failed: bool = option("Try all videos again that failed, not only what may pass."),
+    retry_failed: bool = option("Try again the videos that were left out, such as mended ones."),
     overwrite: bool = option("Replace the shards of another plan in the folder."),
     force: bool = option("Start even if the disk seems too small."),
     dry_run: bool = option("Say what would be made, how large and how long, and write nothing."),
@@ -54,8 +54,8 @@ def command(
     """Write augmented clips of the videos of INPUT into HDF5 shards.
 
     INPUT is a folder or list of videos, a manifest written by 'vidaug scan', or - for a manifest or paths on stdin; or
-    several of them. The same command again continues where it stopped. Exits with 3 when some videos had to be left
-    out.
+    several of them. The same command again continues where it stopped. Exits with 3 when broken videos had to be left
+    out, with 4 when shards are unfinished, as a video could not be read this time: the same command tries again.
 
     \b
     vidaug augment videos -o shards --recipe fademixup --copies 4
@@ -116,10 +116,10 @@ def command(
         progress=not report.quiet,
     )
     report.note(made.text)
-    if any(failure.passing for failure in made.failures):
-        report.note("the same command tries again what may have passed by then; --retry-failed tries all")
-    elif made.failures:
+    if made.failures:
         report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
     report.print(vars(made) | {"quarantined": [video._asdict() for video in quarantined]})
+    if made.unfinished:
+        raise SystemExit(options.UNFINISHED)
     if made.failures or quarantined:
         raise SystemExit(options.SKIPPED)

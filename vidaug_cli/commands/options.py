@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from vidaug_cli.commands.signature import STDOUT, OutPath, option
+from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import printable, readable
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vidaug_cli.scores.file import Scores
 
 SKIPPED = 3  # exit code: done, but some videos were left out, and are listed
+UNFINISHED = 4  # exit code: not all is done this time, and the same command tries again
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -227,9 +229,16 @@ class InputOptions(ScanOptions):
     ) -> tuple[Plan, Sequence[Quarantined]]:
         """Return a plan with the videos of INPUT, and the videos that cannot be used.
 
-        What is wrong with a plan is known before hours of scanning, so it is made without videos first.
+        What is wrong with a plan is known before hours of scanning, so it is made without videos first. Raises
+        VidaugError where a video could not be read this time: the plan of a rerun would be another one.
         """
+        from vidaug_cli.data.listing.tree import ThisTime
+
         rows, everything = self.videos(inputs, messages, seed=plan.seed, workers=workers, limits=limits)
+        if this_time := [each for each in everything.quarantined if isinstance(each, ThisTime)]:
+            others = f" ({len(this_time)} videos in all)" if len(this_time) > 1 else ""
+            hint = "try the same command again, or do without: scan into a manifest, and give that"
+            raise VidaugError(this_time[0].reason + others, where=this_time[0].path, hint=hint)
         plan = replace(plan, rows=tuple(rows), classes=everything.classes)
         if absent := len(plan.classes) - len(plan.present):
             what = f"{absent} of the {len(plan.classes)} classes have no video here"

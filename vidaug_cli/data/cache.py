@@ -16,7 +16,7 @@ import platformdirs
 
 from vidaug_cli.data.listing.tree import IMAGES
 from vidaug_cli.data.manifest import Probe
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.errors import THIS_TIME, VidaugError, VideoError, passes
 from vidaug_cli.schema import parse
 
 VERSION = 4  # of what a probe finds; a new one forgets the old
@@ -38,7 +38,11 @@ def stamp(file: Path) -> Stamp:
             images = [entry.stat() for entry in entries if Path(entry.name).suffix.lower() in IMAGES]
     except OSError as error:
         links = {errno.ENOENT: "is a link to nothing", errno.ELOOP: "is a link to itself"}
-        raise VideoError(links.get(error.errno or 0, f"cannot be read: {error.strerror}"), where=file) from error
+        if what := links.get(error.errno or 0):
+            raise VideoError(what, where=file) from error
+        passing = passes(error)
+        what = f"{THIS_TIME if passing else 'cannot be read'}: {error.strerror}"
+        raise VideoError(what, where=file, passing=passing) from error
     return len(images), sum(image.st_size for image in images), max(each.st_mtime_ns for each in (about, *images))
 
 

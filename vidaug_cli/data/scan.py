@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -12,11 +13,11 @@ from vidaug_cli.data.cache import ProbeCache, Stamp, default_file, stamp
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
 from vidaug_cli.data.listing.source import Piped, source_of
-from vidaug_cli.data.listing.tree import Quarantined, is_utf8, natural, spell
+from vidaug_cli.data.listing.tree import Quarantined, ThisTime, is_utf8, natural, spell
 from vidaug_cli.data.manifest import Keys, Probe, ProbeMode, Row, renumber, resolve_inside, segment_name
 from vidaug_cli.data.textfiles import read_classes
 from vidaug_cli.data.timing import Clock
-from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.limits import LIMITS, PAUSES, Limits
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.words import count
 from vidaug_cli.workers import track, worker_count
@@ -83,13 +84,22 @@ def scan(
     quarantined, notes = list(listing.quarantined), list(listing.notes)
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}
-    for candidate in listing.candidates:
-        try:
-            file = _locate(base, candidate)
-            stamps[file] = stamp(file)
-            files[candidate] = file
-        except VideoError as error:
-            quarantined.append(Quarantined(spell(segment_name(candidate)), error.reason))
+    todo = listing.candidates
+    for pause in (*PAUSES, None):
+        again = []
+        for candidate in todo:
+            try:
+                file = _locate(base, candidate)
+                stamps[file] = stamp(file)
+                files[candidate] = file
+            except VideoError as error:
+                if error.passing and pause is not None:
+                    again.append(candidate)
+                else:
+                    quarantined.append(_quarantined(spell(segment_name(candidate)), error))
+        if not (todo := again):
+            break
+        time.sleep(pause or 0)
     limits = limits or LIMITS
     # How long a probe may take changes nothing in what it finds: one that was cut short is not kept.
     with closing(_open_cache(cache, f"{probe} {limits.pixels} {limits.frames}", notes)) as kept:
@@ -110,11 +120,15 @@ def scan(
             if (clock := result.clock) and (candidate.end or 0.0) > clock.end + TAIL:
                 beyond.append(segment_name(candidate))
         except VideoError as error:
-            quarantined.append(Quarantined(segment_name(candidate), error.reason))
+            quarantined.append(_quarantined(segment_name(candidate), error))
     if beyond:
         notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
     rows = renumber(rows, numbers, classes) if classes else rows
     return Scan(name, base, rows, quarantined, notes, listing.passed_over, len(stamps) - len(new))
+
+
+def _quarantined(name: str, error: VideoError) -> Quarantined:
+    return (ThisTime if error.passing else Quarantined)(name, error.reason)
 
 
 def _row(root: Path, candidate: Candidate, probe: Probe) -> Row:

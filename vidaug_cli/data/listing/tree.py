@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.errors import THIS_TIME, VidaugError, VideoError, passes
 
 # What av can open.
 _VIDEOS = "3g2 3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv y4m"
@@ -30,6 +30,10 @@ class Quarantined(NamedTuple):
 
     path: str
     reason: str
+
+
+class ThisTime(Quarantined):
+    """One that could only not be read this time (see `errors.passes`)."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,10 @@ def walk(root: Path, within: Path | None = None) -> Tree:
         except OSError as error:
             if not here:
                 raise VidaugError(f"cannot be read: {error.strerror}", where=root) from error
-            tree.faults.append(Quarantined(here, f"cannot be read: {error.strerror}"))
+            # A folder that this user may not read, such as lost+found, stays so.
+            passing = passes(error) and not isinstance(error, PermissionError)
+            kind, what = (ThisTime, THIS_TIME) if passing else (Quarantined, "cannot be read")
+            tree.faults.append(kind(here, f"{what}: {error.strerror}"))
             continue
         images = []
         for entry in entries:

@@ -141,13 +141,12 @@ def mixed_labels(
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A clip that was left out, with the reason."""
+    """A clip that was left out for a reason that lasts."""
 
     clip: int
     copy: int
     path: str  # of the video, as the manifest has it
     reason: str
-    passing: bool = False  # whether the reason may be gone at another try: the same command tries again
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,10 @@ its place in the decoder's output. What seeks goes to key frames whose numbers a
 from __future__ import annotations
 
 import errno
-import mmap
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import dropwhile
 from pathlib import Path
@@ -29,7 +28,8 @@ from vidaug_cli.data.listing.frames import frame_files
 from vidaug_cli.data.listing.tree import natural
 from vidaug_cli.data.manifest import resolve_inside
 from vidaug_cli.data.video.limits import Limits
-from vidaug_cli.errors import VideoError
+from vidaug_cli.data.video.memory import is_short
+from vidaug_cli.errors import VideoError, passes
 
 # Formats that hold their frames themselves. Playlists, ffconcat, DASH, image patterns and devices, which would have the
 # decoder read other files, are not among them.
@@ -55,6 +55,9 @@ REASONS = {  # why a file that begins like this cannot be opened
     "is a list of other files, not a video": rb"\s*(ffconcat|#EXTM3U|\[playlist\]|<\?xml|<MPD|v=0\r?\n)",
     "is not a video of a known container": rb"",
 }
+
+# What FFmpeg says of damaged files, too; of other errors of the machine it takes the system's word.
+AMBIGUOUS = {errno.EIO, errno.EAGAIN, errno.ENOMEM, errno.ENOENT, errno.EPERM, errno.EBUSY, errno.ENODEV, errno.ENXIO}
 
 
 class AstrayError(Exception):
@@ -110,7 +113,7 @@ class OpenVideo:
                 self._check_size(frame, shown)
                 if number == self.limits.frames:
                     what, hint = f"holds more than {number} frames", "cut it into clips or raise --max-frames"
-                    raise VideoError(what, where=self.path, hint=hint, passing=True)
+                    raise VideoError(what, where=self.path, hint=hint)
                 number += 1
                 self.marked += frame.is_corrupt
                 shown = frame
@@ -147,7 +150,7 @@ class OpenVideo:
         try:
             return self.decoder.decode(packet)
         except av.FFmpegError as error:
-            _blame(self.path, error)
+            _blame_memory(self.path, error)
             self.lost += 1
             return []
 
@@ -155,7 +158,7 @@ class OpenVideo:
         size = f"{frame.width} x {frame.height}"
         if frame.width * frame.height > self.limits.pixels:
             what = f"has frames of {size}, above the limit of {self.limits.pixels} pixels"
-            raise VideoError(what, where=self.path, hint="scale it down or raise --max-pixels", passing=True)
+            raise VideoError(what, where=self.path, hint="scale it down or raise --max-pixels")
         if shown and (frame.width, frame.height) != (shown.width, shown.height):
             what = f"changes its frame size from {shown.width} x {shown.height} to {size}"
             raise VideoError(what, where=self.path, hint="scale it to one size")
@@ -165,7 +168,7 @@ class OpenVideo:
 def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
     """Yield the video of a file or a folder of frame images, closed at the end.
 
-    Raises VideoError on none, and in place of errors of the system: those may pass, as the next try may find the file.
+    Raises VideoError on none, and in place of errors of the system: most of those may pass (see `passes`).
     """
     try:
         if path.is_dir():
@@ -181,7 +184,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
             yield _film(path, limits, container)
     except OSError as error:
         where = path if isinstance(error, av.FFmpegError) else error.filename or path  # of a folder, its image
-        raise VideoError(f"cannot be read: {error.strerror}", where=where, passing=True) from error
+        raise VideoError(f"cannot be read: {error.strerror}", where=where, passing=passes(error)) from error
 
 
 def _film(path: Path, limits: Limits, container: InputContainer) -> OpenVideo:
@@ -230,11 +233,14 @@ def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
     if len(usable) == 1:
         return usable[0]
     pictures: Counter[int] = Counter()
-    with _opened(path, limits) as again, suppress(av.FFmpegError):  # what is read ahead in `container` would be lost
-        for packet in again.demux(*(again.streams[stream.index] for stream in usable)):
-            pictures[packet.stream.index] += bool(packet.size)
-            if pictures[packet.stream.index] == LOOK:
-                break
+    try:
+        with _opened(path, limits) as again:  # what is read ahead in `container` would be lost
+            for packet in again.demux(*(again.streams[stream.index] for stream in usable)):
+                pictures[packet.stream.index] += bool(packet.size)
+                if pictures[packet.stream.index] == LOOK:
+                    break
+    except av.FFmpegError as error:
+        _blame(path, error)
 
     def rank(stream: VideoStream) -> tuple[float, ...]:
         seconds = float((stream.duration or 0) * (stream.time_base or 0))
@@ -245,18 +251,21 @@ def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
 
 
 def _blame(path: Path, error: av.FFmpegError) -> None:
-    """Raise a VideoError that may pass where the machine failed, not the file: FFmpeg gives both the same errors."""
-    if isinstance(error, MemoryError):
-        try:
-            mmap.mmap(-1, 2**27).close()
-        except OSError:
-            raise VideoError("there is not enough memory to decode it", where=path, passing=True) from error
-    elif isinstance(error, OSError):
-        if error.errno != errno.EIO:
-            raise error
-        with path.open("rb") as file:
-            while file.read(2**20):
-                pass
+    """Raise the true error where the machine failed, not the file: FFmpeg gives both the same errors.
+
+    An MP4 file whose index cannot be read, as its disk fails, is invalid data to FFmpeg.
+    """
+    _blame_memory(path, error)
+    if passes(error) and error.errno not in AMBIGUOUS:
+        raise error
+    with path.open("rb") as file:
+        while file.read(2**20):
+            pass
+
+
+def _blame_memory(path: Path, error: av.FFmpegError) -> None:
+    if isinstance(error, MemoryError) and is_short():
+        raise VideoError("there is not enough memory to decode it", where=path, passing=True) from error
 
 
 def _images(folder: Path, limits: Limits) -> OpenVideo:

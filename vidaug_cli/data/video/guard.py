@@ -33,10 +33,11 @@ from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
 from vidaug_cli.data.video.keyframes import find_keys
-from vidaug_cli.data.video.limits import LIMITS, Limits
+from vidaug_cli.data.video.limits import LIMITS, PAUSES, Limits
 from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.data.video.tries import CrashError, settle
+from vidaug_cli.errors import VidaugError, VideoError, passes
 
 T = TypeVar("T")
 Task = TypeVar("Task")
@@ -44,10 +45,12 @@ Task = TypeVar("Task")
 _CHILD = "import sys; from vidaug_cli.data.video.guard import serve; serve(int(sys.argv[1]), *map(float, sys.argv[2:]))"
 
 _SLOW = "--time-limit gives it longer"
-_DEATHS: dict[int, tuple[str, str]] = {  # by what signal: what happened, and what to try
+_ENDED = "the decoder was ended by somebody (signal {number})"
+_DEATHS: dict[int, tuple[str, str]] = {  # by a signal that comes from outside: what happened, and what to try
     signal.SIGPROF: ("took more than {seconds:g} s of CPU time and was stopped", _SLOW),
+    signal.SIGALRM: ("did not answer for {patience:g} s and was stopped", f"is its disk there? {_SLOW}"),
     signal.SIGKILL: ("the decoder was killed (signal 9)", "if memory was short, take fewer --workers"),
-    signal.SIGTERM: ("the decoder was ended by somebody (signal 15)", "try again"),
+    **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT), (_ENDED, "try again")),
 }
 
 
@@ -64,28 +67,45 @@ class Guard(AbstractContextManager["Guard"]):
 
     The child starts with the first call, and again after one that killed it. It ends with `close`, with the `with`
     block, or with this process, however that dies. Serves one thread at a time.
+
+    A fault counts once it was found twice, and what may pass is tried again with more time: see `settle`.
     """
 
     def __init__(self, limits: Limits = LIMITS, memory: Memory | None = None) -> None:
         self.limits, self.memory = limits, memory
         self._end: Callable[[], object] | None = None
+        self._closed = threading.Event()
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End the child; another call would start another."""
+        """End the child and further tries of a call in another thread; another call would start another."""
+        self._closed.set()
+        self._stop()
+
+    def _stop(self) -> None:
         if self._end is not None:
             self._end()
             self._end = None
 
     def probe(self, path: Path, how: ProbeMode = "full") -> Probe:
         """Return what `reader.probe` does. Raises VideoError too when the decoder crashes or takes too long."""
-        found, frames = self._call(reader.look, path, how, self.limits)
-        if frames:
-            with suppress(VideoError):  # it can be used, if only from its first frame on
-                return replace(found, keys=self._call(find_keys, path, frames, self.limits))
-        return found
+        self._closed.clear()
+        found, frames = settle(
+            lambda more: self._call(reader.look, path, how, self.limits, times=more),
+            self._closed.wait,
+            lambda answer: answer[0].frames if answer[0].corrupt else None,
+        )
+        if not frames:
+            return found
+        try:
+            keys = settle(lambda more: self._call(find_keys, path, frames, self.limits, times=more), self._closed.wait)
+        except VideoError as error:
+            if error.passing:
+                raise
+            return found  # it can be used, if only from its first frame on
+        return replace(found, keys=keys)
 
     def read_clips(
         self,
@@ -100,6 +120,18 @@ class Guard(AbstractContextManager["Guard"]):
         Raises VideoError too when the decoder crashes or takes longer, and where the video of a manifest ends before
         frames that a full probe found, or before its segment begins: all the clips or none.
         """
+        self._closed.clear()
+        return settle(lambda more: self._try_clips(video, requests, size, out, more), self._closed.wait)
+
+    def _try_clips(
+        self,
+        video: Path | Row,
+        requests: Sequence[ClipRequest],
+        size: int,
+        out: Sequence[NDArray[np.uint8]] | None,
+        more: int,
+    ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int32]]]:
+        """Do what `read_clips` says, in one try that may take `more` times as long."""
         if self._end is None:
             self._start()
         path = video.file if isinstance(video, Row) else video
@@ -111,7 +143,12 @@ class Guard(AbstractContextManager["Guard"]):
             clips = [memory.array(shape, start) for shape, start in zip(shapes, starts, strict=True)]
         row = video if isinstance(video, Row) else None
         job = path, requests, size, row, self.limits, memory.file, starts
-        taken = self._call(_read_clips, *job, times=len(requests))
+        try:
+            taken = self._call(_read_clips, *job, times=more * len(requests))
+        except VideoError as error:
+            if isinstance(video, Row) and _is_gone(video):
+                raise VideoError(error.what, where=error.where, hint=error.hint) from error
+            raise
         if isinstance(video, Row):
             for request, numbers in zip(requests, taken, strict=True):
                 short = video.probe == "full" and not np.array_equal(numbers, request.frames)
@@ -152,47 +189,63 @@ class Guard(AbstractContextManager["Guard"]):
             error, value = self._link.recv()
         except (EOFError, ConnectionError) as gone:
             status = self._process.wait()
-            self.close()
+            self._stop()
             raise self._death(status, args[0], times) from gone
         except BaseException:  # an answer that comes now must not be taken for the next one
-            self.close()
+            self._stop()
             raise
         if error is not None:
             raise error
         return value  # type: ignore[no-any-return]
 
     def _death(self, status: int, where: object, times: int) -> VideoError:
-        """Return why the child is gone. Even a crash may pass: decoders crash where memory is short."""
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        what, hint = _DEATHS.get(-status, (f"the decoder crashed ({how})", ""))
-        return VideoError(what.format(seconds=times * self.limits.seconds), where=where, hint=hint, passing=True)
+        """Return why the child is gone."""
+        if -status not in _DEATHS:
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
+            return CrashError(f"the decoder crashed ({how})", where=where)
+        what, hint = _DEATHS[-status]
+        seconds, patience = times * self.limits.seconds, times * self.limits.patience
+        what = what.format(seconds=seconds, patience=patience, number=-status)
+        return VideoError(what, where=where, hint=hint, passing=True)
 
     def _start(self) -> None:
+        """Start the child; where there is no room for it this time, a little later."""
+        for seconds in (*PAUSES, None):
+            try:
+                self._spawn()
+                break
+            except OSError as error:
+                if seconds is None or not passes(error):
+                    what = f"the decoding process cannot be started: {error.strerror}"
+                    hint = "take fewer --workers, or raise the system's limits (ulimit -a)"
+                    raise VidaugError(what, hint=hint) from error
+                self._closed.wait(seconds)
+
+    def _spawn(self) -> None:
         limits = str(self.limits.seconds), str(self.limits.patience)
+        ours, theirs = Pipe()
+        self._link, self._pixels = ours, Memory()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
+                pass_fds=(
+                    theirs.fileno(),
+                    *(memory.file for memory in (self._pixels, self.memory) if memory),
+                ),  # under the same numbers
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is the parent's to answer
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+            )
+        self._end = weakref.finalize(self, _end, self._process, ours, self._pixels)
         try:
-            ours, theirs = Pipe()
-            self._link, self._pixels = ours, Memory()
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno()), *limits],
-                    pass_fds=(
-                        theirs.fileno(),
-                        *(memory.file for memory in (self._pixels, self.memory) if memory),
-                    ),  # under the same numbers
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    process_group=0,  # Ctrl-C is the parent's to answer
-                    env=os.environ
-                    | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
-                )
-            self._end = weakref.finalize(self, _end, self._process, ours, self._pixels)
             ours.recv()
         except EOFError as error:
-            self.close()
+            status = self._process.wait()
+            self._stop()
+            if -status in _DEATHS:  # somebody killed it, as he may at any other moment
+                raise self._death(status, "", 1) from error
             raise VidaugError("the decoding process did not start", hint="its own message stands above") from error
-        except OSError as error:
-            what = f"the decoding process cannot be started: {error.strerror}"
-            raise VidaugError(what, hint="take fewer --workers, or raise the system's limits (ulimit -a)") from error
 
 
 class Decoders(AbstractContextManager["Decoders"]):
@@ -265,6 +318,17 @@ def decode_each(
             running = [future for future in running if future not in done]
             for future in done:
                 yield future.result()
+
+
+def _is_gone(row: Row) -> bool:
+    """Return whether a video is not there, while the folder of its data set is: no disk that was not mounted."""
+    with suppress(OSError), os.scandir(row.root) as entries:
+        if any(entries):
+            try:
+                Path(row.root, row.path).lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+    return False
 
 
 def _end(process: subprocess.Popen[bytes], link: Connection[Any, Any], pixels: Memory) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from vidaug_cli.data.manifest import Keys, Row
 from vidaug_cli.data.video.decoder import AstrayError, OpenVideo, open_video
@@ -32,13 +33,13 @@ class Seen(NamedTuple):
 
     stamp: int | None  # ticks
     key: bool
-    picture: int  # hash, which holds within this process's life
+    picture: int  # hash, in any process: the one that saw it may have been killed
 
 
 def seen(frame: VideoFrame) -> Seen:
     """Return what a frame is known by."""
-    planes = [_rows(plane, frame, number).tobytes() for number, plane in enumerate(frame.planes)]
-    return Seen(frame.pts, bool(frame.key_frame), hash(tuple(planes)))
+    planes = b"".join(_rows(plane, frame, number).tobytes() for number, plane in enumerate(frame.planes))
+    return Seen(frame.pts, bool(frame.key_frame), xxh3_64_intdigest(planes))
 
 
 def _rows(plane: VideoPlane, frame: VideoFrame, number: int) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vidaug_cli.schema import check
 
+PAUSES = 0.5, 2.0  # seconds before the second try and the third of a video that could not be read this time
 PATIENCE = 10  # seconds on the clock for each of CPU time: a busy machine, or a network that keeps the decoder waiting
 
 

@@ -46,6 +46,15 @@ class Memory:
         return start if inside else -1
 
 
+def is_short() -> bool:
+    """Return whether this process gets no more memory."""
+    try:
+        mmap.mmap(-1, 2**27).close()
+    except OSError:
+        return True
+    return False
+
+
 def address(array: NDArray[np.uint8]) -> int:
     """Return where an array begins in this process."""
     return int(array.__array_interface__["data"][0])
