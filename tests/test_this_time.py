@@ -61,7 +61,7 @@ def plan(videos: Path) -> Plan:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (out / "shards").iterdir()}
+    return {path.name: path.read_bytes() for path in out.glob("[0-9]*/*")}
 
 
 @pytest.fixture
