@@ -78,7 +78,7 @@ def test_those_who_join_share_the_shards(
 
     def noted(*task: Any) -> Iterator[None]:
         made[task[5]] += 1
-        assert lock_path(out, task[5]).exists()
+        assert lock_path(out, task[4]).exists()
         return finish_shard(*task)
 
     monkeypatch.setattr(finish, "finish_shard", noted)
