@@ -77,7 +77,7 @@ def test_those_who_join_share_the_shards(
     finish_shard = finish.finish_shard
 
     def noted(*task: Any) -> Iterator[None]:
-        made[task[5]] += 1
+        made[task[4]] += 1
         assert lock_path(out, task[4]).exists()
         return finish_shard(*task)
 
