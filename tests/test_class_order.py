@@ -16,7 +16,6 @@ from score_makers import CLASSES, row_of, scores_of
 from vidaug_cli.data.manifest import rows_text
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.dataset import ShardDataset
-from vidaug_cli.errors import ShardError
 from vidaug_cli.scores.file import Failed, Scores, read_scores, write_scores
 
 ORDER = [4, 2, 0, 5, 1, 3]  # of the classes in the other file
@@ -161,13 +160,14 @@ def test_predict(tmp_path: Path) -> None:
     assert done.code == 0  # another label than the scores' own would be an error
 
 
-def test_shards_are_one_data_set_with_the_same_order_only(tmp_path: Path) -> None:
+def test_shards_are_one_data_set_whatever_the_order(tmp_path: Path) -> None:
+    """The one video is of class a: with classes b and a its label has its one in the last place."""
     for name, classes in (("one", "b\na\n"), ("two", "a\nb\n")):
         (tmp_path / "classes").write_text(classes)
         write_video(tmp_path / "videos/a/1.avi", 9)
         words = ["augment", tmp_path / "videos", "-o", tmp_path / name, "--classes", tmp_path / "classes"]
         assert vidaug(*words, "-r", "none", "--frames", 8, "--size", 32, "-j", 1).code == 0
-    with pytest.raises(
-        ShardError, match=r"has other classes than .*, or in another order; 'vidaug augment --classes FILE'"
-    ):
-        ShardDataset([tmp_path / "one", tmp_path / "two"])
+    for folders, order, label in ((["one", "two"], "ba", [0, 1]), (["two", "one"], "ab", [1, 0])):
+        clips = ShardDataset([tmp_path / each for each in folders])
+        assert clips.classes == tuple(order)
+        assert [clips[clip][1].tolist() for clip in range(2)] == [label, label]

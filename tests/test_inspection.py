@@ -48,7 +48,7 @@ def test_inspect_adds_up_what_lies_in_the_shards(out: Path) -> None:
     assert found.keys() == Summary.__dataclass_fields__.keys()
     assert (found["clips"], found["originals"], found["mixed"], found["shards"]) == (108, 36, 72, 2)
     assert (found["planned_shards"], found["devices"]) == (2, {"cpu": 2})
-    assert (found["frames"], found["size"], found["codec"], found["seed"]) == (8, 32, "raw", 7)
+    assert (found["frames"], found["size"], found["codecs"], found["seeds"]) == (8, 32, ["raw"], [7])
     assert found["bytes"] == sum(shard_path(out, index).stat().st_size for index in range(2))
     assert sum(found["label_mass"].values()) == pytest.approx(108)
     assert found["label_mass"].keys() == {"class_0", "class_1", "class_2"}
@@ -59,7 +59,8 @@ def test_inspect_adds_up_what_lies_in_the_shards(out: Path) -> None:
     assert list(found["label_mass"].values()) == pytest.approx(mass.tolist(), abs=1e-4)
     for name in {member["op"] for member in members if member}:
         assert found["ops"][name] == sum(bool(member) and member["op"] == name for member in members)
-    assert found["recipe"] == vidaug("inspect", out, "--recipe").out
+    assert found["recipes"] == [vidaug("inspect", out, "--recipe").out]
+    assert found["plans"] == 1
 
 
 def test_inspect_in_words(out: Path) -> None:
@@ -119,7 +120,7 @@ def test_shards_of_two_plans_in_one_folder_are_told(copy: Path, tmp_path: Path) 
     shard = shard_path(copy, 1)
     shard.unlink()
     write_shard(shard, header_of(shard=1), [])
-    message = f"{shard}: is of another plan than shard-00000.h5; each output folder holds the shards of one plan"
+    message = f"{shard}: is of another plan than shard 0; each output folder holds the shards of one plan"
     assert message in vidaug("inspect", copy).err
 
 
@@ -187,14 +188,15 @@ def test_class_names_cannot_write_on_the_terminal() -> None:
     names = {"two\nlines": 1.0, "red \x1b[31m %s": 2.0, "l" * 300: 3.0}
     fields: dict[str, Any] = {
         "source": "o",
-        "codec": "raw",
+        "codecs": ["raw"],
         "devices": {"cpu": 1},
-        "recipe": "",
+        "recipes": [""],
+        "seeds": [1],
         "ops": {},
         "extremes": None,
     }
     fields |= dict.fromkeys(
-        ("shards", "planned_shards", "clips", "originals", "bytes", "frames", "size", "seed"), 1
+        ("plans", "shards", "planned_shards", "clips", "originals", "bytes", "frames", "size"), 1
     ) | {"mixed": 0}
     lines = Summary(**fields, label_mass=names, own_weight=[0] * 10).text.splitlines()
     assert [line.strip().rsplit("  ", 2)[0].strip() for line in lines[4:7]] == [

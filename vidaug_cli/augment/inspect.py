@@ -11,6 +11,7 @@ import numpy as np
 
 from vidaug_cli.augment.output import shard_files
 from vidaug_cli.augment.plan import read_header
+from vidaug_cli.data.kinds import parts_of
 from vidaug_cli.data.manifest import hash_rows
 from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.extremes import Extremes
@@ -29,22 +30,31 @@ class Summary:
     """What is in an output folder or a shard."""
 
     source: str
+    plans: int  # that the shards are of: of the folder, and of its parts
     shards: int  # that are finished
-    planned_shards: int | None  # of an output folder; None: its plan cannot be read, or it is one shard by itself
+    planned_shards: int | None  # of an output folder; None: a plan cannot be read, or it is one shard by itself
     clips: int
     originals: int
     mixed: int
     bytes: int
     frames: int
     size: int
-    codec: str
+    codecs: list[str]
     devices: dict[str, int]  # how many shards each kind of device rendered
-    seed: int
+    seeds: list[int]
     extremes: Extremes | None  # clips that are near black or near white; None: not counted
-    recipe: str  # TOML text
+    recipes: list[str]  # TOML texts: one, where all parts were made by the same
     label_mass: dict[str, float]  # per class: the sum of its label weights over all clips
     own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
     ops: dict[str, int]  # how often each op was drawn
+
+    @property
+    def recipe(self) -> str:
+        """The recipe by which all clips were made. Raises ShardError where there are several."""
+        if len(self.recipes) > 1:
+            what = f"has parts that were made by {len(self.recipes)} recipes"
+            raise ShardError(what, where=self.source, hint="name the folder of one of them, such as part-001 in it")
+        return self.recipes[0]
 
     @property
     def text(self) -> str:
@@ -52,6 +62,8 @@ class Summary:
         shards = count(self.planned_shards or self.shards, "shard")
         if self.planned_shards not in (None, self.shards):
             shards = f"{self.shards} of {shards}"
+        plans = f" of {self.plans} plans" if self.plans > 1 else ""
+        seeds = f"seed{'s' * (len(self.seeds) > 1)} {' and '.join(map(str, self.seeds))}"
         each = [f"{name} ({count(number, 'shard')})" for name, number in self.devices.items()]
         devices = " and ".join(each if len(each) > 1 else self.devices)
         mass = sorted(((printable(name), mass) for name, mass in self.label_mass.items()), key=lambda item: -item[1])
@@ -59,9 +71,9 @@ class Summary:
         tallest = max(1, *self.own_weight)
         bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
         lines = [
-            f"{self.source}: {count(self.clips, 'clip')} in {shards}, {human_bytes(self.bytes)}",
-            f"clips: {self.frames} x {self.size} x {self.size}, {self.codec}, {self.mixed} mixed, "
-            f"{count(self.originals, 'clean original')}; seed {self.seed}, rendered on {devices}",
+            f"{self.source}: {count(self.clips, 'clip')} in {shards}{plans}, {human_bytes(self.bytes)}",
+            f"clips: {self.frames} x {self.size} x {self.size}, {' and '.join(self.codecs)}, {self.mixed} mixed, "
+            f"{count(self.originals, 'clean original')}; {seeds}, rendered on {devices}",
             *([f"levels: {told}"] if self.extremes and (told := self.extremes.text(self.clips)) else []),
             "",
             f"label mass of {count(len(mass), 'class')}",
@@ -71,47 +83,60 @@ class Summary:
             lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
         if self.ops:
             lines += ["", "ops drawn", *(f"  {name:{width}} {count:6}" for name, count in self.ops.items())]
-        lines += ["", "recipe", *(f"  {printable(line)}".rstrip() for line in self.recipe.splitlines())]
+        for recipe in self.recipes:
+            lines += ["", "recipe", *(f"  {printable(line)}".rstrip() for line in recipe.splitlines())]
         return "\n".join(lines)
 
 
 def summarise(source: Path) -> Summary:
-    """Return the sums over an output folder or one shard. Raises ShardError when it is damaged or foreign."""
+    """Return the sums over an output folder and its parts, or one shard.
+
+    Raises ShardError when it is damaged or foreign, or its parts have clips of different shapes.
+    """
     files = shard_files(source)
-    mass: np.ndarray[Any, Any] | float = 0.0
+    mass: Counter[str] = Counter()
     own_weights: list[float] = []
     ops: Counter[str] = Counter()
     headers: list[ShardHeader] = []
+    begun: dict[Path, ShardHeader] = {}  # of the first shard of each folder
     clips = originals = 0
     for path in files:
         with Shard(path) as shard:
             headers.append(header := shard.header)
-            if header.plan_sha256 != headers[0].plan_sha256:
+            first = begun.setdefault(path.parent.parent, header)
+            if header.plan_sha256 != first.plan_sha256:
                 hint = "each output folder holds the shards of one plan"
-                raise ShardError(f"is of another plan than {files[0].name}", where=path, hint=hint)
+                raise ShardError(f"is of another plan than shard {first.shard}", where=path, hint=hint)
+            if header.shape != headers[0].shape:
+                raise ShardError(
+                    f"has another shape of clip than {files[0]}", where=path, hint="look at each by itself"
+                )
             clips += len(shard)
             originals += int((shard.column("copy") < 0).sum())
-            mass = mass + shard.column("labels").sum(0, dtype=np.float64)
+            labels = shard.column("labels").sum(0, dtype=np.float64)
+            mass.update(dict(zip(header.classes, labels.tolist(), strict=True)))
             mixed = shard.column("sources")[:, 1] >= 0
             own_weights += shard.column("weights").mean(1)[mixed].tolist()
             for index in range(len(shard)):
                 ops.update(op_names(shard.params(index)))
+    planned = list(map(_planned_shards, parts_of(source)))
     return Summary(
         source=str(source),
+        plans=len(planned),
         shards=len(files),
-        planned_shards=_planned_shards(source),
+        planned_shards=None if None in planned else sum(filter(None, planned)),
         clips=clips,
         originals=originals,
         mixed=len(own_weights),
         bytes=sum(path.stat().st_size for path in files),
         frames=header.frames,
         size=header.size,
-        codec=header.codec,
+        codecs=list(dict.fromkeys(each.codec for each in headers)),
         devices=dict(sorted(Counter(each.device for each in headers).items())),
-        seed=header.seed,
+        seeds=list(dict.fromkeys(each.seed for each in headers)),
         extremes=Extremes.sum(map(_extremes, files)),
-        recipe=header.recipe,
-        label_mass=dict(zip(header.classes, np.atleast_1d(mass).tolist(), strict=True)),
+        recipes=list(dict.fromkeys(each.recipe for each in headers)),
+        label_mass=dict(mass),
         own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),
         ops=dict(ops.most_common()),
     )

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from vidaug_cli.augment.lock import lock_folder
 from vidaug_cli.augment.part import WHOLE, Part
 from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header
-from vidaug_cli.data.kinds import PLAN, Kind, is_shards, kind_of
+from vidaug_cli.data.kinds import PLAN, Kind, has_plan, is_shards, kind_of, parts_of
 from vidaug_cli.data.rows import INDEX, MANIFEST
 from vidaug_cli.data.shard.format import DoneRecord, done_path, finished_shards, read_done, shard_folders
 from vidaug_cli.data.shard.reader import Shard
@@ -43,7 +44,9 @@ def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
     if out.exists() and not out.is_dir():
         raise ShardError("is a file", where=out, hint="name a folder with -o")
     strange = [path for path in (out.iterdir() if out.exists() else ()) if not BEFORE_THE_PLAN.fullmatch(path.name)]
-    if not is_shards(out):  # looked for after the others: of what is ours, it comes before them
+    if not has_plan(out):  # looked for after the others: of what is ours, it comes before them
+        if is_shards(out):
+            raise ShardError("has parts, and no plan of its own", where=out, hint="choose another folder, or --extend")
         if strange:
             raise ShardError("is not empty and was not written by vidaug", where=out, hint="choose another folder")
         return []
@@ -81,7 +84,7 @@ def fit_codec(plan: Plan, out: Path, *, overwrite: bool = False) -> tuple[Plan, 
 
     Where `out` has this plan already, its codec stays. Raises ShardError when what is there cannot be read.
     """
-    if is_shards(out):
+    if has_plan(out):
         again = replace(plan, codec=read_header(out).codec)
         if not overwrite or not again.header.differences(read_header(out)):
             return again, f"--codec auto: {again.codec}, with which the folder was begun"
@@ -95,7 +98,15 @@ def fit_codec(plan: Plan, out: Path, *, overwrite: bool = False) -> tuple[Plan, 
 
 
 def remove_written(out: Path) -> None:
-    """Delete what `vidaug augment` wrote into `out`, and nothing else; the plan last, with it the folder is ours."""
+    """Delete what `vidaug augment` wrote into `out`, and nothing else; the plan last, with it the folder is ours.
+
+    Parts go first: beside the shards of another plan they would be read as if they belonged to it.
+    """
+    for part in parts_of(out):
+        if part != out:
+            remove_written(part)
+            with suppress(OSError):
+                part.rmdir()
     for pattern in WRITTEN:
         remove(out.glob(pattern))
     for folder in shard_folders(out):
@@ -159,12 +170,12 @@ def free_bytes(out: Path) -> int:
 
 
 def shard_files(source: Path) -> list[Path]:
-    """Return the finished shards of an output folder in order, or the one shard that `source` is.
+    """Return the finished shards of an output folder and its parts in order, or the one shard that `source` is.
 
     Raises ShardError when there is none, with what `source` is instead.
     """
-    if shards := finished_shards(source):
-        return list(shards.values())
+    if shards := [shard for part in parts_of(source) for shard in finished_shards(part).values()]:
+        return shards
     kind, hint = kind_of(source), "name a folder written by 'vidaug augment', or a shard in it"
     if kind in (Kind.SHARD, Kind.UNCLEAR) and source.is_file():
         return [source]
@@ -175,23 +186,43 @@ def shard_files(source: Path) -> list[Path]:
     raise ShardError(what, where=source, hint=kind.use or hint)
 
 
-def find_clips(out: Path, wanted: Sequence[int] | int | None) -> list[tuple[Path, int]]:
-    """Return the shard and the place in it of clips: by their numbers in the plan, so many spread evenly, or None: all.
+class StoredClip(NamedTuple):
+    """Where a clip lies."""
 
-    Raises ShardError when one is not there.
+    folder: Path  # that has the plan
+    shard: Path
+    place: int  # of the clip in the shard
+
+
+def find_clips(out: Path, wanted: Sequence[int] | int | None) -> list[StoredClip]:
+    """Return the places of clips: by their numbers in the plan, so many spread evenly over all parts, or None: all.
+
+    Raises ShardError when one is not there, or there in several parts.
     """
-    places: dict[int, tuple[Path, int]] = {}
+    places: dict[tuple[Path, int], StoredClip] = {}
     for path in shard_files(out):
         with Shard(path) as shard:
-            places |= {clip: (path, index) for index, clip in enumerate(shard.column("clip").tolist())}
-    known = sorted(places)
-    if wanted is None:
-        wanted = known
-    elif isinstance(wanted, int):
-        wanted = [known[place] for place in np.linspace(0, len(known) - 1, min(wanted, len(known))).round().astype(int)]
+            folder, clips = path.parent.parent, shard.column("clip").tolist()
+            places |= {(folder, clip): StoredClip(folder, path, place) for place, clip in enumerate(clips)}
+    folders = list(dict.fromkeys(place.folder for place in places.values()))
+    known = sorted(places, key=lambda key: (folders.index(key[0]), key[1]))
     if not known:
         raise ShardError("holds no clip: every video was left out", where=out, hint="failures.jsonl says why")
-    if missing := [clip for clip in wanted if clip not in places]:
-        hint = f"it has {len(known)}, from {known[0]} to {known[-1]}"
-        raise ShardError(f"has no clip {missing[0]}", where=out, hint=hint)
-    return [places[clip] for clip in wanted]
+    if wanted is None:
+        return [places[key] for key in known]
+    if isinstance(wanted, int):
+        spread = np.linspace(0, len(known) - 1, min(wanted, len(known))).round().astype(int)
+        return [places[known[place]] for place in spread]
+    found = []
+    for clip in wanted:
+        there = [folder for folder in folders if (folder, clip) in places]
+        if not there:
+            numbers = sorted(number for _, number in known)
+            hint = f"it has {len(known)}, from {numbers[0]} to {numbers[-1]}"
+            raise ShardError(f"has no clip {clip}", where=out, hint=hint)
+        if len(there) > 1:
+            names = " and ".join(str(folder.relative_to(out)) for folder in there)
+            what = f"has a clip {clip} in {names}"
+            raise ShardError(what, where=out, hint=f"give the folder of the one that is meant, such as {there[-1]}")
+        found.append(places[there[0], clip])
+    return found

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.augment.rounds import GROUP, MOST_AT_ONCE, Rounds
-from vidaug_cli.data.kinds import PLAN
+from vidaug_cli.data.kinds import PLAN, parts_of
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, row_hash
 from vidaug_cli.data.rows import Hashes, Labels, StoredRows, write_rows
 from vidaug_cli.data.sampling import ClipSpec, check_rates
@@ -314,6 +315,16 @@ def read_plan(out: Path, root: Path | None = None) -> Plan:
             raise
         raise ShardError(f"was changed since it was made ({error.what})", where=out, hint=AGAIN) from error
     return plan
+
+
+def read_plans(*folders: Path, root: Path | None = None) -> dict[Path, Plan]:
+    """Return the plans of output folders and of their parts by the folders they lie in. Raises as `read_plan`."""
+    return {part: read_plan(part, root) for folder in folders for part in parts_of(folder)}
+
+
+def first_rows(plans: Mapping[Path, Plan]) -> dict[Path, int]:
+    """Return the number that the first row of each plan has where the rows of all are counted on."""
+    return dict(zip(plans, accumulate((len(plan.rows) for plan in plans.values()), initial=0), strict=False))
 
 
 @lru_cache(maxsize=1)

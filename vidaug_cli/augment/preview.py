@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidaug_cli.augment.inspect import op_names
 from vidaug_cli.augment.output import find_clips
-from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.augment.plan import Plan, read_plans
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.sampling import clip_fps
 from vidaug_cli.data.shard.extremes import Extremes
@@ -25,11 +25,10 @@ DISTURBED = Legend(text="line over the bar: strength of the disturbance, of the 
 
 def stored_strips(out: Path, wanted: Sequence[int] | int) -> list[Strip]:
     """Return clips of an output folder: by number, or so many evenly spread. Raises ShardError for a missing one."""
-    plan = read_plan(out)
-    strips = []
-    for path, index in find_clips(out, wanted):
+    plans, strips = read_plans(out), []
+    for folder, path, index in find_clips(out, wanted):
         with Shard(path) as shard:
-            strips.append(_strip(plan, shard.record(index)))
+            strips.append(_strip(plans[folder], shard.record(index)))
     return strips
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.augment.output import find_clips
-from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.augment.plan import Plan, read_plans
 from vidaug_cli.augment.render import Engine, replay
 from vidaug_cli.data.manifest import check_there
 from vidaug_cli.data.shard.check import TOLERANCE
@@ -47,12 +47,13 @@ def replay_clips(
 
     Raises ShardError when a clip is not there, VidaugError when none of the videos is.
     """
-    plan = read_plan(out, root)
-    check_there(plan.rows)
+    plans = read_plans(out, root=root)
     clips = find_clips(out, wanted)
-    for path, index in track(clips, len(clips), "clip", "replay", show=progress):
+    for folder in {place.folder for place in clips}:
+        check_there(plans[folder].rows)
+    for folder, path, index in track(clips, len(clips), "clip", "replay", show=progress):
         with Shard(path) as shard:
-            yield _replay_one(plan, engine, shard, shard.record(index))
+            yield _replay_one(plans[folder], engine, shard, shard.record(index))
 
 
 def _replay_one(plan: Plan, engine: Engine, shard: Shard, stored: Record) -> Replayed:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.augment.plan import Plan, read_header, read_plan, shared_plan
+from vidaug_cli.data.kinds import parts_of
 from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.format import done_path, read_done, shard_folders, shard_path
@@ -29,10 +30,15 @@ class Fault:
 
 
 def verify(out: Path, *, deep: bool = True, workers: int = 0, progress: bool = False) -> tuple[list[Fault], int]:
-    """Return every fault of an output folder, and how many shards were looked at.
+    """Return every fault of an output folder and its parts, and how many shards were looked at.
 
-    With `deep`, every byte is read. Raises ShardError when the plan itself cannot be read.
+    With `deep`, every byte is read. Raises ShardError when a plan itself cannot be read.
     """
+    each = [_verify(part, deep=deep, workers=workers, progress=progress) for part in parts_of(out)]
+    return [fault for faults, _ in each for fault in faults], sum(shards for _, shards in each)
+
+
+def _verify(out: Path, *, deep: bool, workers: int, progress: bool) -> tuple[list[Fault], int]:
     if other := read_header(out).drawn_differently:
         raise ShardError(other, where=out, hint="verify it with that release")
     plan = read_plan(out)

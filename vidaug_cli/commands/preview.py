@@ -36,12 +36,13 @@ def command(
     """
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.preview import DISTURBED, disturbed_strips, rendered_strips, stored_strips
+    from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.data.shard.extremes import Extremes
     from vidaug_cli.draw.clips import LEGEND, check_suffixes, draw_pictures
     from vidaug_cli.ops.disturbances import choose
 
     check_suffixes(out)
-    stored = (Path(source) / "plan.json").exists()
+    stored = is_shards(Path(source))
     if stored and recipe.recipe:
         raise click.UsageError(f"{source} holds shards, which are drawn as they are: leave --recipe out.")
     if not stored and clip:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from enum import Enum
 from itertools import islice
@@ -13,6 +14,7 @@ from vidaug_cli.errors import VidaugError
 
 LOOKED_AT = 10_000  # files below a folder before it counts as one without videos
 PLAN = "plan.json"  # the file that marks a folder of shards
+PART = re.compile("part-([0-9]{3,9})")  # the name of a folder of shards in another one
 HEAD = 4096  # bytes of a file that tell what it is
 
 
@@ -54,16 +56,33 @@ _MARKS = {PLAN: Kind.SHARDS} | dict.fromkeys(
 _SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fromkeys(IMAGES, Kind.PICTURE)
 
 
-def is_shards(folder: Path) -> bool:
-    """Return whether `folder` is a folder of shards: one that `vidaug augment` writes, finished or not."""
+def has_plan(folder: Path) -> bool:
+    """Return whether `folder` has a plan of its own: `vidaug augment` writes shards into it, or did."""
     return (folder / PLAN).is_file()
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """Return the folders that have a plan: `folder` itself, if it has one, and then its parts in their order.
+
+    Parts are `part-001` and so on, each a folder of shards like any other. Where there is no plan at all, `folder` is
+    returned alone: whoever reads it says what it lacks.
+    """
+    names = ((path, PART.fullmatch(path.name)) for path in folder.glob("part-[0-9]*"))
+    parts = sorted((int(name[1]), path) for path, name in names if name and has_plan(path))
+    return [*([folder] if has_plan(folder) or not parts else []), *(path for _, path in parts)]
+
+
+def is_shards(folder: Path) -> bool:
+    """Return whether `folder` is a folder of shards, finished or not, or has parts that are."""
+    return any(map(has_plan, parts_of(folder)))
 
 
 def kind_of(path: Path) -> Kind:
     """Return what lies there, by its first bytes and its name. Never raises: what cannot be read is `UNCLEAR`."""
     try:
         if path.is_dir():
-            return next((kind for mark, kind in _MARKS.items() if (path / mark).is_file()), None) or _folder(path)
+            marked = next((kind for mark, kind in _MARKS.items() if (path / mark).is_file()), None)
+            return marked or (Kind.SHARDS if is_shards(path) else _folder(path))
         if not path.exists():
             return Kind.MISSING
         return _file(path) if path.is_file() else Kind.UNCLEAR  # to open a pipe would be to take from it

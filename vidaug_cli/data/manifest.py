@@ -23,7 +23,7 @@ from unicodedata import normalize
 import msgspec
 from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
-from vidaug_cli.data.kinds import Kind, expect
+from vidaug_cli.data.kinds import Kind, expect, parts_of
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.textfiles import is_number
@@ -160,11 +160,17 @@ def hash_rows(hashes: Iterable[int]) -> str:
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """Return the rows of a manifest, or of the one in an output folder. Raises VidaugError when there is none."""
-    file = manifest_file(path)
-    expect(file, Kind.MANIFEST, Kind.SHARDS)
-    with file.open("rb") as lines:
-        return read_rows(lines, str(file))
+    """Return the rows of a manifest, or of those in an output folder and its parts, each video once.
+
+    Raises VidaugError when there is none.
+    """
+    manifests = []
+    for part in parts_of(path):
+        file = manifest_file(part)
+        expect(file, Kind.MANIFEST, Kind.SHARDS)
+        with file.open("rb") as lines:
+            manifests.append(read_rows(lines, str(file)))
+    return manifests[0] if len(manifests) == 1 else distinct_videos(manifests)[0]
 
 
 def manifest_file(path: Path) -> Path:
@@ -188,7 +194,7 @@ def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
             value = getattr(row, key)
             object.__setattr__(row, key, values.setdefault(value, value))
         rows.append(row)
-        hashes.append(hash(_place(row)))
+        hashes.append(hash(place_of(row)))
         numbers.append(number)
     if not rows:
         raise VidaugError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
@@ -198,7 +204,7 @@ def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
     return rows
 
 
-def _place(row: Row) -> tuple[str, str, float | None, float | None]:
+def place_of(row: Row) -> tuple[str, str, float | None, float | None]:
     """Return what no two rows of a manifest have in common."""
     return row.root, _plain(row.path), row.start, row.end
 
@@ -206,7 +212,7 @@ def _place(row: Row) -> tuple[str, str, float | None, float | None]:
 def _check_distinct(rows: Iterable[Row], numbers: Iterable[int], name: str) -> None:
     first: dict[tuple[str, str, float | None, float | None], int] = {}
     for row, number in zip(rows, numbers, strict=True):
-        if (earlier := first.setdefault(_place(row), number)) != number:
+        if (earlier := first.setdefault(place_of(row), number)) != number:
             hint = "keep one of them; --copies makes more clips of each video"
             raise VidaugError(f"{row.name} stands in line {earlier} already", where=f"{name}:{number}", hint=hint)
 
@@ -360,6 +366,13 @@ def distinct_names(rows: Sequence[Row]) -> list[str]:
         for place in alike:
             names[place] = "/".join([*folders[place][-depth:], rows[place].name]).removeprefix("//")
     return names
+
+
+def distinct_videos(manifests: Iterable[Iterable[Row]]) -> tuple[list[Row], list[int]]:
+    """Return the videos of several manifests, each once, and which of them each row is of, one after the other."""
+    videos: dict[object, tuple[int, Row]] = {}
+    places = [videos.setdefault(place_of(row), (len(videos), row))[0] for rows in manifests for row in rows]
+    return [row for _, row in videos.values()], places
 
 
 def classes_of(rows: Iterable[Row]) -> list[str]:

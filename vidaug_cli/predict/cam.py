@@ -19,7 +19,7 @@ from jaxtyping import Float, Float32, Float64, Int64, Real, UInt8
 from torch import Tensor
 
 from vidaug_cli.augment.output import find_clips
-from vidaug_cli.augment.plan import read_plan
+from vidaug_cli.augment.plan import first_rows, read_plan, read_plans
 from vidaug_cli.data.sampling import clip_fps, mean_stride
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import explain_torch_errors
@@ -27,7 +27,7 @@ from vidaug_cli.draw.clips import Legend, Strip, draw_heat
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.upload import upload
-from vidaug_cli.predict.predictor import Predictor, clip_sources
+from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.train.batches import MIDDLE, SampleIndex
 from vidaug_cli.train.slowfast import SlowFast
 from vidaug_cli.words import count
@@ -137,11 +137,12 @@ def measure(predictor: Predictor, out: Path, *, progress: bool = False) -> Local
 
     Raises ShardError when the folder is not whole or its clips are too small.
     """
-    plan = read_plan(out)
-    cuts = predictor.cuts(out, plan.spec)
+    plans = read_plans(out)
+    cuts = predictor.cuts(out, *(plan.spec for plan in plans.values()))
     number = {name: label for label, name in enumerate(predictor.classes)}
-    known = [number.get(plan.classes[label], UNKNOWN) for label in plan.labels]
-    pairs = np.array([*known, UNMIXED])[clip_sources(cuts.shards)]  # no partner is -1, and so the last
+    known = [number.get(plan.classes[label], UNKNOWN) for plan in plans.values() for label in plan.labels]
+    sources = cuts.shards.sources(first_rows(plans))
+    pairs = np.array([*known, UNMIXED])[sources]  # no partner is -1, and so the last
     left_out: Counter[str] = Counter()
     correlations: list[float] = []
     chance: list[float] = []
@@ -219,8 +220,8 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
 
     Raises ShardError when there is no such clip, VidaugError when the network does not know one of its classes.
     """
-    plan = read_plan(out)
-    ((path, index),) = find_clips(out, [clip])
+    ((folder, path, index),) = find_clips(out, [clip])
+    plan = read_plan(folder)
     with Shard(path) as shard:
         rows = [plan.rows[row] for row in shard.row("sources", index).tolist() if row >= 0]
     names = list(dict.fromkeys(str(row.label) for row in rows))

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
-from vidaug_cli.augment.plan import read_plan
+from vidaug_cli.augment.plan import first_rows, read_plans
 from vidaug_cli.data.listing.tree import Quarantined
-from vidaug_cli.data.manifest import Row, distinct_names
+from vidaug_cli.data.manifest import Row, distinct_names, distinct_videos
 from vidaug_cli.data.sampling import Views, check_rates, speed_note
 from vidaug_cli.data.shard.format import done_path, read_done
 from vidaug_cli.device import explain_torch_errors
@@ -28,7 +28,7 @@ from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.disturb import ClipKey
 from vidaug_cli.ops.disturbances import Disturbance, about
 from vidaug_cli.predict.perturb import Clip, Trials, class_of, with_others
-from vidaug_cli.predict.predictor import Predictor, clip_sources
+from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.predict.views import Pixels, Reading, read_ahead, readings
 from vidaug_cli.scores.file import Failed, Scores
 from vidaug_cli.train.batches import MIDDLE, CropDataset, SampleIndex
@@ -240,9 +240,11 @@ def predict_shards(
     Raises ShardError when a clip is a mix of two videos, and with `per_view` when videos differ in their number of
     clips; VidaugError when no label is a class of the network, or a cut finds no video of another class.
     """
-    plan = read_plan(out)
-    cuts = predictor.cuts(out, plan.spec)
-    own, partners = clip_sources(cuts.shards).T.tolist()
+    plans = read_plans(out)
+    cuts = predictor.cuts(out, *(plan.spec for plan in plans.values()))
+    rows, places = distinct_videos([plan.rows for plan in plans.values()])
+    sources = cuts.shards.sources(first_rows(plans))
+    own, partners = np.array([*places, -1])[sources].T.tolist()  # no partner is -1, and so the last
     if mixed := sum(partner >= 0 for partner in partners):
         hint = "predict videos, or shards made with --recipe none"
         raise ShardError(f"{mixed} of {count(len(own), 'clip')} are mixed from two videos", where=out, hint=hint)
@@ -254,20 +256,20 @@ def predict_shards(
     least, most = min(views.values(), default=0), max(views.values(), default=0)
     if per_view and least < most:
         raise ShardError(f"videos have {least} to {most} clips", where=out, hint="leave --per-view out")
-    scores = VideoScores(predictor, plan.rows, most if per_view else 0, disturbances)
-    trials = with_others(disturbances, plan.rows, partial(_firsts, cuts, own))
+    scores = VideoScores(predictor, rows, most if per_view else 0, disturbances)
+    trials = with_others(disturbances, rows, partial(_firsts, cuts, own))
     with explain_torch_errors(out), _progress(len(own), "clip", trials, show=progress) as bar:
         done = 0
         for clips, *_ in predictor.shard_batches(cuts):
             batch = tested[done : done + len(clips)]
-            for trial, softmax in enumerate(trials.answers(predictor, clips, *_keys(batch, plan.rows))):
+            for trial, softmax in enumerate(trials.answers(predictor, clips, *_keys(batch, rows))):
                 scores.add(trial, batch, softmax)
                 bar.update(len(batch))
             done += len(clips)
     reasons = {fault.path: fault.reason for path in cuts.shards.paths for fault in read_done(done_path(path)).failures}
-    without = [(video, row) for video, row in enumerate(plan.rows) if video not in views]
+    without = [(video, row) for video, row in enumerate(rows) if video not in views]
     scores.failed |= {video: reasons.get(row.name, "has no clip in the shards") for video, row in without}
-    note = speed_note(plan.spec, predictor.clip)
+    note = speed_note(next(iter(plans.values())).spec, predictor.clip)
     scores.notes = (*predictor.notes, *([f"{out}: {note}"] if note else []), *scores.notes)
     return scores.prediction({"shards": out.name})
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor
 
 from vidaug_cli.data.kinds import Kind, expect
-from vidaug_cli.data.sampling import ClipSpec, thinning
+from vidaug_cli.data.sampling import ClipSpec, speed, thinning
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.limits import LIMITS, Limits
@@ -55,13 +55,15 @@ class Predictor:
             logits = self.network(video.to(self.device, non_blocking=True))
         return np.asarray(logits.float().softmax(1).cpu().numpy())
 
-    def cuts(self, shards: Path, stored: ClipSpec) -> CropDataset:
+    def cuts(self, shards: Path, *stored: ClipSpec) -> CropDataset:
         """Return the clips of an output folder, or of one shard, by their middle where the network takes less.
 
         Those that are `stored` slower than the network was trained with are thinned out where they are long enough.
 
-        Raises ShardError when they are too small for the network.
+        Raises ShardError when they are too small for the network, or parts of the folder differ in the speed of clips.
         """
+        if len({speed(spec, self.clip) for spec in stored}) > 1:
+            raise ShardError("has parts whose clips differ in their speed", where=shards, hint="take each by itself")
         data = ShardDataset(shards, with_weights=True)
         taken = Shape(self.clip.frames, self.clip.size, self.clip.size)
         with Shard(data.paths[0]) as shard:
@@ -70,7 +72,7 @@ class Predictor:
             there, here = (" x ".join(map(str, shape)) for shape in (given, taken))
             hint = f"make shards with --frames {taken.t} --size {taken.h}"
             raise ShardError(f"has clips of {there}, and the network takes {here}", where=data.paths[0], hint=hint)
-        return CropDataset(data, taken, stride=thinning(stored, self.clip))
+        return CropDataset(data, taken, stride=thinning(stored[0], self.clip))
 
     @property
     def readers(self) -> int:
@@ -131,8 +133,3 @@ def origin(trained: Checkpoint, name: str) -> dict[str, Any]:
 
 
 _OF_VIDEOS = {"shards", "validation", "validation_videos"}  # settings that differ between splits
-
-
-def clip_sources(shards: ShardDataset) -> Int64[np.ndarray, "n 2"]:
-    """Return the manifest rows of the own video and the partner of each clip, in order; -1: no partner."""
-    return shards.column("sources")

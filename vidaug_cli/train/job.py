@@ -116,8 +116,9 @@ def _record(parts: Parts, preset: str, command: str) -> RunRecord:
         for folder, plan in zip(shards.folders, shards.plans, strict=True)
     ]
     shards, validation = clips[: len(run.shards.folders)], clips[len(run.shards.folders) :]
-    if validation and Path(validation[0].path) == run.validation_folder.resolve():
-        validation = [replace(validation[0], path=run.validation_folder.name)]  # it moves with the run
+    if run.validation is not None:  # the folder itself, not one of its parts
+        place, own = run.validation.given[0].resolve(), run.validation_folder
+        validation = [replace(validation[0], path=own.name if place == own.resolve() else str(place))]  # it may move
     digest = run.identity["init"]
     names = ("vidaug-cli", "torch", "av", "h5py", "numpy", "safetensors")
     gpu = f" ({torch.cuda.get_device_name(world.device)})" if world.device.startswith("cuda") else ""

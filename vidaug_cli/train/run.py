@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from vidaug_cli.augment.plan import Plan, read_plan
+from vidaug_cli.augment.plan import Plan, first_rows, read_plan, read_plans
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import Report
 from vidaug_cli.augment.run import run as augment
@@ -26,7 +26,6 @@ from vidaug_cli.data.sampling import ClipSpec, mean_stride, span, speed
 from vidaug_cli.data.shard.check import TOLERANCE
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import finished_shards, mixed_labels
-from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
@@ -50,35 +49,29 @@ class ShardFolders:
     """
 
     def __init__(self, folders: Sequence[Path], hold_out: HoldOut | None = None) -> None:
-        self.folders, self.plans = folders, [read_plan(folder) for folder in folders]
-        for folder, plan in zip(folders, self.plans, strict=True):
+        plans = read_plans(*folders)
+        self.given, self.folders, self.plans = folders, list(plans), list(plans.values())
+        for folder, plan in plans.items():
             there = len(finished_shards(folder).keys() & set(range(plan.shard_count)))
             if there < plan.shard_count:
                 what = f"holds {there} of {plan.shard_count} shards"
                 raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
         self.spec = self.plans[0].spec  # what a clip is
-        self.dataset = ShardDataset(folders, with_weights=True)
+        self.dataset = ShardDataset(self.folders, with_weights=True)
         self.all_clips, self.hold_out = len(self.dataset), hold_out
         self.rows = [row for plan in self.plans for row in plan.rows]
         self.held = [False] * len(self.rows)  # which of them are held out
         if hold_out is not None:
             self.held = held_out(self.rows, hold_out.share, hold_out.fold)
-            if not (left := self._without_held()):
+            shown = np.array([*self.held, False])[self._sources()]  # no partner is -1, and so the last
+            if not (left := np.flatnonzero(~shown.any(axis=1)).tolist()):
                 what = f"holds no clip without a video held out (a share of {hold_out.share:g})"
                 raise VidaugError(what, where=folders[0], hint="hold out less, or mix clips while training: --recipe")
             self.dataset = self.dataset.only(left)
 
-    def _without_held(self) -> list[int]:
-        """Return the clips whose own video and whose partner are not held out, by their place in the data set."""
-        shown, first = [], 0
-        for folder, plan in zip(self.folders, self.plans, strict=True):
-            # A partner of -1 is none, and the last place of these.
-            held = np.array([*self.held[first : first + len(plan.rows)], False])
-            first += len(plan.rows)
-            for path in finished_shards(folder).values():
-                with Shard(path) as shard:
-                    shown.append(held[shard.column("sources")].any(axis=1))
-        return np.flatnonzero(~np.concatenate(shown)).tolist()
+    def _sources(self) -> Int64[np.ndarray, "clips 2"]:
+        """Return which of the rows are the own video and the partner of each clip; -1: no partner."""
+        return self.dataset.sources(first_rows(dict(zip(self.folders, self.plans, strict=True))))
 
     @property
     def held_rows(self) -> list[Row]:
@@ -87,15 +80,17 @@ class ShardFolders:
 
     @property
     def notes(self) -> list[str]:
-        """What is held out, a line each, and classes of which nothing is left."""
+        """Classes that only some shards know, what is held out, and classes of which nothing is left, a line each."""
+        widened = self.dataset.not_in_all
+        lines = [f"not all shards have the classes {first_few(widened)}"] if widened else []
         if self.hold_out is None:
-            return []
+            return lines
         videos = len({row.name for row in self.rows})
         gone, total = self.all_clips - len(self.dataset), count(self.all_clips, "clip")
         what = f"held out: {len(self.held_rows)} of {count(videos, 'video')} ({groups_of(self.rows).text})"
         absent = sorted({str(row.label) for row in self.held_rows} - self.labels)
         nothing = f"no video of {first_few(absent)} is left to train on" if absent else ""
-        return [f"{what}; {gone} of {total} show them and are left out", *filter(None, [nothing])]
+        return [*lines, f"{what}; {gone} of {total} show them and are left out", *filter(None, [nothing])]
 
     @property
     def labels(self) -> set[str]:
@@ -121,16 +116,16 @@ class ShardFolders:
 
         Raises ShardError where labels are not the means of the frames' weights, so that parts have unknown ones.
         """
-        pairs = []
-        for folder, plan in zip(self.folders, self.plans, strict=True):
-            clips = ShardDataset(folder)
-            sources, stored = clips.column("sources"), clips.column("labels")
-            pairs.append(np.array(plan.labels)[np.where(sources < 0, sources[:, :1], sources)])
-            labels = mixed_labels(pairs[-1], clips.column("weights").mean(1, np.float64), len(clips.classes))
-            if not (abs(labels - stored) <= TOLERANCE).all():
-                what = "has labels that are not the mean of the frames' weights, so that a part has an unknown label"
-                raise ShardError(what, where=folder, hint="leave out --frames and --stride")
-        return np.concatenate(pairs)[self.dataset.clips]
+        clips, sources = self.dataset, self._sources()
+        number = {name: label for label, name in enumerate(clips.classes)}
+        of_row = np.concatenate([np.array([number[name] for name in plan.classes])[plan.labels] for plan in self.plans])
+        pairs = of_row[np.where(sources < 0, sources[:, :1], sources)]
+        labels = mixed_labels(pairs, clips.column("weights").mean(1, np.float64), len(clips.classes))
+        if strange := np.flatnonzero((abs(labels - clips.column("labels")) > TOLERANCE).any(axis=1)).tolist():
+            what = "has labels that are not the mean of the frames' weights, so that a part has an unknown label"
+            where = clips.path_of(strange[0])
+            raise ShardError(what, where=where, hint="leave out --frames and --stride")
+        return pairs
 
     @property
     def identity(self) -> list[Any]:
