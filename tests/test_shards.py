@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from shard_makers import header_of, record_of, write_shard
 from torch.utils.data import DataLoader, Dataset
 
+from vidaug_cli.data import hdf5
 from vidaug_cli.data.hdf5 import PlainDataset, open_checked
 from vidaug_cli.data.shard.check import check_shard
 from vidaug_cli.data.shard.dataset import ShardDataset
@@ -170,6 +171,25 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, size: int) -
         write_shard(tmp_path / "shard-00000.h5", header, [record_of(header)])
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_do_not_depend_on_when_python_lets_go_of_datasets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another thread may delay it: h5py looks at all objects of the process when it closes a file."""
+    header = header_of()
+    records = [record_of(header, number) for number in range(12)]
+    write_shard(tmp_path / "a.h5", header, records)
+    held, add = [], hdf5.add_dataset
+
+    def hold(*arguments: Any) -> Any:
+        held.append(add(*arguments))
+        return held[-1]
+
+    monkeypatch.setattr(hdf5, "add_dataset", hold)
+    write_shard(tmp_path / "b.h5", header, records)
+    assert held
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

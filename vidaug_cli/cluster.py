@@ -59,6 +59,11 @@ def in_cluster(
             what = f"a task was given up after it had killed {error.allowed_failures + 1} workers"
             hint = "perhaps their memory ran out: give them more, or fewer threads; the same command continues"
             raise VidaugError(what, where=scheduler, hint=hint) from error
+        except RuntimeError as error:
+            if "deserialization" not in str(error):
+                raise
+            hint = "install the same release in the environments of the scheduler and its workers"
+            raise VidaugError("the cluster has no vidaug-cli", where=scheduler, hint=hint) from error
         finally:
             with suppress(Exception):  # the scheduler may be what is gone
                 client.cancel(list(running.futures), force=True)
@@ -71,7 +76,10 @@ def _client(scheduler: str) -> Generator[Client, None, None]:
         from distributed import Client
     except ImportError as error:
         raise VidaugError("--scheduler needs Dask", hint="install it with: pip install 'vidaug-cli[dask]'") from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Of lost connections, with tracebacks, also after the end; what matters is raised here.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("distributed") and isinstance(logger, logging.Logger):
+            logger.handlers[:] = [logging.NullHandler()]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="distributed")
         try:

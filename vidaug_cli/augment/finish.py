@@ -15,7 +15,9 @@ from vidaug_cli.augment.pipeline import OnError, Unfinished, first_failure, rend
 from vidaug_cli.augment.plan import Plan, shared_plan
 from vidaug_cli.augment.render import Engine, decode, draw_cut, failure_of, group_pixels, thread_guard
 from vidaug_cli.augment.rounds import GROUP
+from vidaug_cli.cluster import in_cluster
 from vidaug_cli.data.shard.format import DoneRecord, done_path, shard_path
+from vidaug_cli.device import resolve_device
 from vidaug_cli.errors import VideoError
 from vidaug_cli.words import count, human_bytes
 from vidaug_cli.workers import at_once, free_memory, in_processes
@@ -118,6 +120,7 @@ def finish_all(
     workers: int,
     tasks: Iterable[tuple[int, DoneRecord | None]],
     most: int,
+    scheduler: str = "",
 ) -> Generator[DoneRecord | Unfinished, None, None]:
     """Yield the records of shards as they are finished, and what stays unfinished: see `finish_shard`.
 
@@ -130,8 +133,12 @@ def finish_all(
         tasks: numbers of shards, and the records of those that are done, of which what failed is tried again; asked for
             when a process is free soon.
         most: how many tasks there are, or fewer.
+        scheduler: of a Dask cluster, whose workers do it instead, each on the device that it has.
     """
-    how = (out, sha256, engine, on_error)
+    how = (out.absolute(), sha256, engine, on_error)
+    if scheduler:
+        yield from in_cluster(partial(_finish_there, *how), tasks, scheduler)
+        return
     if engine.kind == "cpu":
         steps = partial(finish_shard, *how)
         yield from in_processes(partial(at_once, steps), tasks, workers, most=most, beside=steps)
@@ -146,6 +153,14 @@ def finish_all(
     each = ((ahead, row, device) for row, device in zip(rows, cycle(devices), strict=False))
     for records in in_processes(_listed, each, len(devices), most=-(-most // IN_A_ROW)):
         yield from records
+
+
+def _finish_there(
+    out: Path, sha256: str, engine: Engine, on_error: OnError, index: int, done: DoneRecord | None
+) -> DoneRecord | Unfinished:
+    """Do what `finish_shard` does, on a worker of a cluster."""
+    engine = replace(engine, device=resolve_device(engine.device))
+    return at_once(finish_shard, out, sha256, engine, on_error, index, done)
 
 
 def _listed(

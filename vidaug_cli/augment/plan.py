@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from vidaug_cli.augment.rounds import GROUP, MOST_AT_ONCE, Rounds
 from vidaug_cli.data.kinds import PLAN, parts_of
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, row_hash
-from vidaug_cli.data.rows import Hashes, Labels, StoredRows, write_rows
+from vidaug_cli.data.rows import MANIFEST, Hashes, Labels, StoredRows, write_rows
 from vidaug_cli.data.sampling import ClipSpec, check_rates
 from vidaug_cli.data.shard.format import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
 from vidaug_cli.errors import ShardError, VidaugError
@@ -327,13 +327,20 @@ def first_rows(plans: Mapping[Path, Plan]) -> dict[Path, int]:
     return dict(zip(plans, accumulate((len(plan.rows) for plan in plans.values()), initial=0), strict=False))
 
 
-@lru_cache(maxsize=1)
 def shared_plan(out: Path, sha256: str) -> Plan:
-    """Return the plan in `out`, read once in a process for all shards it works on.
+    """Return the plan in `out`, read once in a process for all shards it works on, and again where the videos moved.
 
-    `sha256` tells a later plan apart; where the videos may have moved since, `shared_plan.cache_clear()` comes first.
-    Raises ShardError when there is another plan by now.
+    Raises ShardError when there is another plan by now, or none.
     """
+    try:
+        about = (out / MANIFEST).stat()
+    except OSError as error:
+        raise ShardError(f"cannot be read: {error.strerror}", where=out / MANIFEST) from error
+    return _read_once(out, sha256, (about.st_ino, about.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _read_once(out: Path, sha256: str, manifest: tuple[int, int]) -> Plan:
     plan = read_plan(out)
     if plan.sha256 != sha256:
         raise ShardError("got another plan while it was being worked on", where=out)

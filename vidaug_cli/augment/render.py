@@ -65,7 +65,7 @@ def thread_guard(limits: Limits) -> tuple[Guard, Memory]:
     return _guard(limits, get_ident())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)  # threads that a worker of a cluster may have
 def _guard(limits: Limits, thread: int) -> tuple[Guard, Memory]:
     memory = Memory()
     return Guard(limits, memory), memory

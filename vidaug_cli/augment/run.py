@@ -15,7 +15,7 @@ from vidaug_cli.augment.finish import finish_all
 from vidaug_cli.augment.lock import POLL
 from vidaug_cli.augment.part import WHOLE, Part
 from vidaug_cli.augment.pipeline import OnError, Unfinished
-from vidaug_cli.augment.plan import Plan, shared_plan
+from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import DoneRecord, Failure
@@ -95,13 +95,15 @@ def run(
     when_busy: WhenBusy = "stop",
     say: Callable[[str], object] = lambda _: None,
     progress: bool = False,
+    scheduler: str = "",
 ) -> Report:
     """Render what is left of the plan into `out`, and return what is there then: all shards of the part.
 
     Each shard is there whole or not at all: one with a video that could not be read this time stays unfinished. One
     that lacks clips of broken videos is made anew with `retry_failed`, once one of them can be read. Where another
     process is at work on some of these shards, `when_busy` and `say` count, as for `claim_shards`; shards that it is
-    making at the end are waited for, and made here if it dies.
+    making at the end are waited for, and made here if it dies. With a `scheduler`, its address, workers of that Dask
+    cluster make the shards, on the device that each has: `engine` may say `auto`.
 
     Raises ShardError when `out` is another's, VidaugError when another process is at work on the same shards or the
     disk is too small (unless `force`), VideoError when a video fails and `on_error` is "fail".
@@ -112,7 +114,6 @@ def run(
     with claim_shards(plan, out, part, **how, when_busy=when_busy, say=say) as claims:
         unfinished: list[Unfinished] = []
         before, rendered = {record.xxh3 for record in claims.done.values()}, 0
-        shared_plan.cache_clear()  # the same plan's videos may have moved since this process last worked on it
         total = output.clips_in(plan, part.shards(plan))
         ready = total - output.clips_in(plan, claims.todo)
         with Progress(total, "clip", "augment", done=ready, show=progress) as bar:
@@ -122,7 +123,7 @@ def run(
 
             while claims.todo:
                 most, tasks = len(claims.todo), claims.tasks(count_in)
-                results = finish_all(out, plan.sha256, engine, on_error, workers, tasks, most)
+                results = finish_all(out, plan.sha256, engine, on_error, workers, tasks, most, scheduler)
                 with closing(results):
                     for result in results:
                         if isinstance(result, Unfinished):

@@ -42,7 +42,6 @@ def _verify(out: Path, *, deep: bool, workers: int, progress: bool) -> tuple[lis
     if other := read_header(out).drawn_differently:
         raise ShardError(other, where=out, hint="verify it with that release")
     plan = read_plan(out)
-    shared_plan.cache_clear()
     paths = [shard_path(out, index) for index in range(plan.shard_count)]
     checked = in_processes(partial(_verify_shard, out, plan.sha256, deep), [(i,) for i in range(len(paths))], workers)
     faults = dict(track(checked, len(paths), "shard", "verify", show=progress))

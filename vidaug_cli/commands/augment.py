@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,12 @@ def command(
     part: str = option(
         "Only every N-th shard, counted from I = 0, for job arrays.", metavar="I/N", default="0/1", show_default=False
     ),
+    scheduler: str = option(
+        "Of a Dask cluster: its workers make the shards, each on the device it has. All see OUT and the videos.",
+        metavar="ADDRESS",
+        default="",
+        show_default=False,
+    ),
     wait: bool = option("Where another process is at work on the same shards, start once it has ended."),
     join: bool = option("... or make other shards beside it; both end when all are there."),
     on_error: Literal["skip", "fail"] = option(
@@ -71,7 +78,7 @@ def command(
 
     if wait and join:
         raise click.UsageError("--wait and --join are two ways to deal with another process: give one")
-    engine, share = limits.engine(device, batch_size), Part.parse(part)
+    engine, share = limits.engine("cpu" if scheduler else device, batch_size), Part.parse(part)
     processes = options.processes(workers, report)
     plan = Plan(
         rows=(),
@@ -93,7 +100,7 @@ def command(
     if codec == "auto":
         plan, chosen = fit_codec(plan, out, overwrite=overwrite)
         report.note(chosen)
-    if not workers:
+    if not workers and not scheduler:
         processes, chosen = choose_workers(plan, engine, processes)
         report.note(chosen)
     if dry_run:
@@ -104,7 +111,7 @@ def command(
     made = run(
         plan,
         out,
-        engine,
+        replace(engine, device=device) if scheduler else engine,
         part=share,
         workers=processes,
         on_error=on_error,
@@ -114,6 +121,7 @@ def command(
         when_busy="wait" if wait else "join" if join else "stop",
         say=report.note,
         progress=not report.quiet,
+        scheduler=scheduler,
     )
     report.note(made.text)
     if made.failures:

@@ -144,7 +144,8 @@ def fill(file: Any, kind: Format[Any], attributes: Attributes, columns: Columns,
     Texts up to 64 KB lie in the file's checksummed metadata.
     """
     for name, column in columns.items():
-        add_dataset(file, name, column, rows[name])
+        # Else its chunks get their place when Python lets go of it, which another thread's look at open files delays.
+        add_dataset(file, name, column, rows[name]).flush()
     for name, value in {"format": kind.name, "version": kind.version, **attributes}.items():
         data, dtype = (value.encode(), text(len(value.encode()))) if isinstance(value, str) else (value, "<i8")
         file.attrs.create(name, data, dtype=dtype)

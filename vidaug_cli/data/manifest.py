@@ -231,7 +231,7 @@ def read_row(line: str | bytes, where: str) -> Row:
         row = _decode(line)
         if all(holds(row) for holds, _ in _RULES.values()) and not (row.start and not row.first):
             return row
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         pass
     return _parse_row(line, where)  # which is slow, and says what is wrong
 

@@ -118,9 +118,8 @@ class StoredRows(Sequence[Row]):
 
     def _read(self, place: int) -> Row:
         start, label, known = self._entries[place].item()
-        self._text.seek(start)
-        where = f"{self.manifest}:{place + 1}"
-        row = read_row(self._text.readline(), where)
+        where, end = f"{self.manifest}:{place + 1}", self._text.find(b"\n", start)
+        row = read_row(self._text[start:] if end < 0 else self._text[start:end], where)  # threads may read at once
         if row_hash(row) != known or row.label != self._classes[label]:
             raise ShardError("was changed since the plan was made", where=where, hint=AGAIN)
         return row if self._root is None else replace(row, root=str(self._root))
@@ -131,7 +130,7 @@ class StoredRows(Sequence[Row]):
             self._entries: NDArray[np.void] = np.load(file, mmap_mode="r")
             if self._entries.dtype == _ENTRY and self._entries[0]["start"] == 0:
                 self._read(0), self._read(len(self) - 1)
-                return self._text.tell() == len(self._text)
+                return self._text.find(b"\n", self._entries[-1]["start"]) in (-1, len(self._text) - 1)
         return False
 
     def _make(self) -> None:
