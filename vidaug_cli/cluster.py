@@ -78,7 +78,7 @@ def _client(scheduler: str) -> Generator[Client, None, None]:
         raise VidaugError("--scheduler needs Dask", hint="install it with: pip install 'vidaug-cli[dask]'") from error
     # Of lost connections, with tracebacks, also after the end; what matters is raised here.
     for name, logger in logging.root.manager.loggerDict.items():
-        if name.startswith("distributed") and isinstance(logger, logging.Logger):
+        if name.startswith(("asyncio", "distributed", "tornado")) and isinstance(logger, logging.Logger):
             logger.handlers[:] = [logging.NullHandler()]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="distributed")
