@@ -33,9 +33,9 @@ def atomically(path: Path, *, error: type[VidaugError] = VidaugError) -> Iterato
     temporary = temporary_beside(path)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as fault:
         hint = "is the folder there and writable, and the disk not full?"
         raise error(f"cannot be written: {fault.strerror or fault}", where=path, hint=hint) from fault
@@ -61,7 +61,8 @@ def abandoned(folder: Path) -> list[Path]:
     return [path for path in leftovers(folder) if (match := ours.fullmatch(path.name)) and not alive(int(match[1]))]
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file on the disk, or the names in a folder, before anything that follows."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,0 +1,32 @@
+"""`vidaug merge`: several folders of shards as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vidaug_cli.commands.options import ReportOptions
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
+
+
+@as_command
+def command(
+    folders: tuple[Path, ...] = argument("OUT..."),
+    *,
+    out: Path = out_option("Folder for all of them, each as a part.", example="all"),
+    copy: bool = option("Copy all files, where links would do."),
+    report: ReportOptions,
+) -> None:
+    """Put several folders of shards into one.
+
+    They have to be finished, and to have clips of one shape and the same classes, in whatever order. Files are linked
+    where the disk can do that, which takes no room, and copied elsewhere. The new folder is there whole or not at all;
+    the same command again goes on where it was broken off.
+
+    \b
+    vidaug merge monday tuesday -o week
+    """
+    from vidaug_cli.augment.merge import merge
+
+    merged = merge(folders, out, copy=copy, progress=not report.quiet)
+    report.note(merged.text)
+    report.print(merged)
