@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -47,6 +48,20 @@ def test_reasons_that_are_not_in_the_bytes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.avi")
     with pytest.raises(VideoError, match=r"pipe\.avi: is not a regular file$"):
         probe(tmp_path / "pipe.avi")
+
+
+def test_streams_that_damage_made_up_are_left_out(make_video: MakeVideo) -> None:
+    """PyAV raises IndexError at a packet of a stream that begins on the way."""
+    path, rng, found = make_video("v.ts", frames=300, size=(320, 240)), np.random.default_rng(5), []
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(12):
+        damaged = whole.copy()
+        damaged[rng.integers(len(whole), size=len(whole) // 300)] = rng.integers(256, size=len(whole) // 300)
+        path.write_bytes(damaged.tobytes())
+        with suppress(VideoError):  # a header in the middle was hit
+            found.append(probe(path).frames)
+    assert len(found) > 6
+    assert min(found) > 200
 
 
 @pytest.mark.parametrize("cover", [False, True])

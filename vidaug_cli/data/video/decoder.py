@@ -194,12 +194,12 @@ def _film(path: Path, limits: Limits, container: InputContainer) -> OpenVideo:
 
     def seek(stamp: int) -> Iterator[Packet[Any]]:
         container.seek(stamp - earlier, stream=stream)
-        return dropwhile(lambda packet: not packet.is_keyframe, container.demux(stream))
+        return dropwhile(lambda packet: not packet.is_keyframe, _packets(container, stream))
 
     return OpenVideo(
         path,
         limits,
-        source=container.demux(stream),
+        source=_packets(container, stream),
         decoder=stream.codec_context,
         bytes=path.stat().st_size,
         seek=seek,
@@ -209,6 +209,16 @@ def _film(path: Path, limits: Limits, container: InputContainer) -> OpenVideo:
         announced=stream.frames or round((container.duration or 0) / av.time_base * rate),
         encrypted="enc_key_id" in stream.metadata or stream.codec_context.codec_tag == "encv",
     )
+
+
+def _packets(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:
+    """Yield the packets of these streams. Damage in MPEG-TS makes others up, at which PyAV stops: they are left out."""
+    while True:
+        try:
+            yield from container.demux(*streams)
+            return
+        except IndexError:
+            continue
 
 
 def _opened(path: Path, limits: Limits, head: bytes = b"") -> InputContainer:
@@ -235,7 +245,7 @@ def _best(path: Path, limits: Limits, container: InputContainer) -> VideoStream:
     pictures: Counter[int] = Counter()
     try:
         with _opened(path, limits) as again:  # what is read ahead in `container` would be lost
-            for packet in again.demux(*(again.streams[stream.index] for stream in usable)):
+            for packet in _packets(again, *(again.streams[stream.index] for stream in usable)):
                 pictures[packet.stream.index] += bool(packet.size)
                 if pictures[packet.stream.index] == LOOK:
                     break
