@@ -20,7 +20,7 @@ from vidaug_cli.errors import VidaugError, system_error, terminal_text
 from vidaug_cli.words import readable
 
 COMMANDS = (
-    *("scan", "augment", "recipes", "merge", "inspect", "verify", "replay", "preview"),
+    *("scan", "augment", "status", "recipes", "merge", "inspect", "verify", "replay", "preview"),
     *("train", "predict", "evaluate", "compare", "sweep", "ensemble", "submit", "score", "cam"),
     *("sample", "demo", "bench"),
 )

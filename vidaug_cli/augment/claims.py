@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from vidaug_cli.augment.command import Command
 from vidaug_cli.augment.lock import POLL, Holder, Locks, file_system_time, lock_folder, look
 from vidaug_cli.augment.output import check_place, finished, finished_record, remove, remove_written, to_do
 from vidaug_cli.augment.part import WHOLE, Part
@@ -96,6 +97,7 @@ def claim_shards(
     overwrite: bool = False,
     retry_failed: bool = False,
     when_busy: WhenBusy = "stop",
+    command: Command | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Claims]:
     """Make `out` the folder of this plan, and let the block make shards of the part, as long as it lasts.
@@ -108,6 +110,7 @@ def claim_shards(
         retry_failed: as for `to_do`.
         when_busy: what to do where another process is at work on some of these shards: raise VidaugError, wait until it
             has ended, or take others.
+        command: what the user typed, to be kept in the folder.
         say: is called with a line about who is waited for.
 
     Raises ShardError as `check_place`, and VidaugError when another process is at work on any shard where those of
@@ -124,6 +127,8 @@ def claim_shards(
                 say(f"{out}: is being written by {said}; waits until that has ended")
             time.sleep(POLL)
         try:
+            if command:
+                command.write(out)
             yield claims
         finally:
             with suppress(OSError):  # the folder may have been removed
@@ -137,7 +142,7 @@ def _begin(
     with lock_folder(out):
         differing = check_place(plan, out, overwrite=overwrite)
         for holder in holders(out).values():
-            if differing or (when_busy != "join" and part.overlaps(_part_of(holder))):
+            if differing or (when_busy != "join" and part.overlaps(part_of(holder))):
                 return holder
         if differing:
             remove_written(out)
@@ -149,7 +154,7 @@ def _begin(
         return claims
 
 
-def _part_of(holder: Holder) -> Part:
+def part_of(holder: Holder) -> Part:
     """Return the part that another process says it makes."""
     try:
         return Part.parse(holder.part)

@@ -147,21 +147,22 @@ def lock_folder(folder: Path) -> Iterator[None]:
 def look(path: Path, clock: Callable[[], float] | None = None) -> Holder | None:
     """Return who holds, or held, the file at `path`; None where there is none.
 
-    `clock` is the time of the file system, where that is known already.
+    `clock` gives the time of the file system, where others have asked for it already. Without it, nothing is said of
+    when a holder on this machine last gave a sign of life, as its process says more.
     """
     try:
         with path.open("rb") as file:  # opened, as network file systems may answer from memory otherwise
             text, seen = file.read(1000), os.fstat(file.fileno()).st_mtime
         holder = _parse(text)
-        if holder and holder.machine == machine():
-            return replace(holder, gone=not _runs(holder))
-        now = clock() if clock else file_system_time(path.parent)
-        silent = abs(now - seen)  # its clock, too, may have been set back
+        near = holder is not None and holder.machine == machine()
+        now = clock() if clock else seen if near else file_system_time(path.parent)
     except FileNotFoundError:
         return None
     # It is written at once: one that was not is of a process that was killed in between.
     unwritten = Holder(host="", pid=1, machine="", born="", since="")
-    return replace(holder or unwritten, silent=silent, gone=silent > (LOST if holder else RENEWED))
+    silent = abs(now - seen)  # the clock of the file system, too, may have been set back
+    gone = not _runs(holder) if holder and near else silent > (LOST if holder else RENEWED)
+    return replace(holder or unwritten, silent=silent, gone=gone)
 
 
 def file_system_time(folder: Path) -> float:

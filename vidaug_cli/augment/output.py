@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidaug_cli.augment.command import NAME as COMMAND
 from vidaug_cli.augment.lock import lock_folder
 from vidaug_cli.augment.part import WHOLE, Part
 from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header
@@ -24,7 +25,7 @@ from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import leftovers, write_text_atomically
 from vidaug_cli.words import human_bytes
 
-WRITTEN = ("[0-9]*/shard-[0-9]*.json", "[0-9]*/shard-[0-9]*.h5", "failures.jsonl", MANIFEST, INDEX, PLAN)
+WRITTEN = ("[0-9]*/shard-[0-9]*.json", "[0-9]*/shard-[0-9]*.h5", "failures.jsonl", COMMAND, MANIFEST, INDEX, PLAN)
 BEFORE_THE_PLAN = re.compile(
     rf"{re.escape(MANIFEST)}|{re.escape(INDEX)}|\..*-.*\.tmp|\.(folder|shard-[0-9]{{5,}})\.lock(\.gone)*"
 )  # what a run writes before its plan
@@ -148,18 +149,23 @@ def to_do(plan: Plan, part: Part, done: Mapping[int, DoneRecord], *, retry_faile
     return [index for index in part.shards(plan) if index not in done or (retry_failed and done[index].failures)]
 
 
-def write_failures(plan: Plan, out: Path) -> bool:
+def write_failures(out: Path, shard_count: int) -> bool:
     """Write the clips that were left out to `failures.jsonl`, in plan order, and return whether all shards are there.
 
-    Before that nothing is written. The file follows from the done records, so the last part to finish writes it, whole.
+    Before that nothing is written. The file follows from the done records, so whoever finds them all writes it, whole.
     """
-    with lock_folder(out):
-        done = finished(plan, out)
-        if len(done) < plan.shard_count:
-            return False
-        failures = (asdict(failure) for index in sorted(done) for failure in done[index].failures)
-        lines = "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in failures)
-        write_text_atomically(out / "failures.jsonl", lines)
+    shards = finished_shards(out)
+    if len(shards) < shard_count:
+        return False
+    records = [record for path in shards.values() if (record := finished_record(path))]
+    if len(records) < shard_count:
+        return False
+    failures = (asdict(failure) for record in records for failure in record.failures)
+    lines = "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in failures)
+    with suppress(OSError):
+        if (out / "failures.jsonl").read_text(encoding="utf-8") == lines:
+            return True
+    write_text_atomically(out / "failures.jsonl", lines)
     return True
 
 

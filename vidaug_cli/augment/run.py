@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vidaug_cli.augment import output
 from vidaug_cli.augment.claims import WhenBusy, claim_shards
+from vidaug_cli.augment.command import Command
 from vidaug_cli.augment.finish import finish_all
 from vidaug_cli.augment.lock import POLL
 from vidaug_cli.augment.part import WHOLE, Part
@@ -45,9 +46,10 @@ class Amounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Amounts):
-    """What a run made."""
+    """What a run made, or rather: what is there of its part of the plan."""
 
     out: Path
+    part: str  # `I/N`
     planned_shards: int
     extremes: Extremes | None  # clips that are near black or near white; None: not counted
     rendered: int  # clips of this run
@@ -59,8 +61,9 @@ class Report(Amounts):
     def text(self) -> str:
         """The report for people: a line, and one for each reason why clips were left out."""
         rate = f", {self.rendered / self.seconds:.1f} clips/s" if self.rendered else ""
+        part = "" if self.part == str(WHOLE) else f"part {self.part}: "
         lines = [
-            f"{self.out}: {super().text}, {self.shards} of {count(self.planned_shards, 'shard')}, "
+            f"{self.out}: {part}{super().text}, {self.shards} of {count(self.planned_shards, 'shard')}, "
             f"{human_bytes(self.bytes)}; {count(self.rendered, 'clip')} rendered in {self.seconds:.1f} s{rate}"
         ]
         if self.extremes and (told := self.extremes.advice(self.clips) or self.extremes.text(self.clips)):
@@ -93,6 +96,7 @@ def run(
     retry_failed: bool = False,
     force: bool = False,
     when_busy: WhenBusy = "stop",
+    command: Command | None = None,
     say: Callable[[str], object] = lambda _: None,
     progress: bool = False,
     scheduler: str = "",
@@ -101,9 +105,9 @@ def run(
 
     Each shard is there whole or not at all: one with a video that could not be read this time stays unfinished. One
     that lacks clips of broken videos is made anew with `retry_failed`, once one of them can be read. Where another
-    process is at work on some of these shards, `when_busy` and `say` count, as for `claim_shards`; shards that it is
-    making at the end are waited for, and made here if it dies. With a `scheduler`, its address, workers of that Dask
-    cluster make the shards, on the device that each has: `engine` may say `auto`.
+    process is at work on some of these shards, `when_busy` and `say` count, as for `claim_shards`, which keeps the
+    `command`; those that it is making at the end are waited for, and made here if it dies. With a `scheduler`, its
+    address, workers of that Dask cluster make the shards, on the device that each has: `engine` may say `auto`.
 
     Raises ShardError when `out` is another's, VidaugError when another process is at work on the same shards or the
     disk is too small (unless `force`), VideoError when a video fails and `on_error` is "fail".
@@ -111,7 +115,7 @@ def run(
     started = time.monotonic()
     output.check_start(plan, out, part, overwrite=overwrite, retry_failed=retry_failed, force=force)
     how = {"overwrite": overwrite, "retry_failed": retry_failed}
-    with claim_shards(plan, out, part, **how, when_busy=when_busy, say=say) as claims:
+    with claim_shards(plan, out, part, **how, when_busy=when_busy, command=command, say=say) as claims:
         unfinished: list[Unfinished] = []
         before, rendered = {record.xxh3 for record in claims.done.values()}, 0
         total = output.clips_in(plan, part.shards(plan))
@@ -138,18 +142,18 @@ def run(
                     holder = next(iter(claims.others.values()))
                     bar.set_postfix_str(f"waits for {count(len(claims.others), 'shard')} of {holder.text}")
                     time.sleep(POLL)
-        listed = output.write_failures(plan, out)
-    made = output.finished(plan, out)
+        listed = output.write_failures(out, plan.shard_count)
     return Report(
         out=out,
         videos=len(plan.rows),
         classes=len(plan.present),
-        clips=sum(record.clips for record in made.values()),
-        shards=len(made),
-        planned_shards=plan.shard_count,
-        bytes=sum(record.bytes for record in made.values()),
+        part=str(part),
+        clips=sum(record.clips for record in claims.done.values()),
+        shards=len(claims.done),
+        planned_shards=len(part.shards(plan)),
+        bytes=sum(record.bytes for record in claims.done.values()),
         seconds=time.monotonic() - started,
-        extremes=Extremes.sum(record.extremes for record in made.values()),
+        extremes=Extremes.sum(record.extremes for record in claims.done.values()),
         rendered=rendered,
         failures=tuple(failure for index in sorted(claims.done) for failure in claims.done[index].failures),
         unfinished=tuple(sorted(unfinished, key=attrgetter("shard"))),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from os import environ
 from pathlib import Path
 from typing import Literal
 
@@ -38,8 +40,9 @@ def command(
     device: str = options.DEVICE,
     limits: options.LimitOptions,
     batch_size: int = option("Clips on the device at a time; speed only.", type=click.IntRange(1), default=4),
-    part: str = option(
-        "Only every N-th shard, counted from I = 0, for job arrays.", metavar="I/N", default="0/1", show_default=False
+    part: str | None = option(
+        "Only every N-th shard, from I = 0.  [default: the task of a Slurm, Grid Engine or LSF job array, or 0/1]",
+        metavar="I/N",
     ),
     scheduler: str = option(
         "Of a Dask cluster: its workers make the shards, each on the device it has. All see OUT and the videos.",
@@ -68,9 +71,10 @@ def command(
     vidaug augment videos -o shards --recipe fademixup --copies 4
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
+    from vidaug_cli.augment.command import Command
     from vidaug_cli.augment.finish import choose_workers
     from vidaug_cli.augment.output import check_start, fit_codec
-    from vidaug_cli.augment.part import Part
+    from vidaug_cli.augment.part import WHOLE, Part, scheduler_of
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
     from vidaug_cli.recipe.notes import FEW_VIDEOS, caution_notes
@@ -78,7 +82,11 @@ def command(
 
     if wait and join:
         raise click.UsageError("--wait and --join are two ways to deal with another process: give one")
-    engine, share = limits.engine("cpu" if scheduler else device, batch_size), Part.parse(part)
+    engine = limits.engine("cpu" if scheduler else device, batch_size)
+    array = scheduler_of(environ)
+    share = Part.parse(part) if part else array.part(environ) if array else WHOLE
+    if array and not part:
+        report.note(f"part {share}, as this is a task of a job array of {array.name}; --part 0/1 makes all shards")
     processes = options.processes(workers, report)
     plan = Plan(
         rows=(),
@@ -108,6 +116,7 @@ def command(
         report.print(expected, expected.text)
         check_start(plan, out, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
         return
+    words, run_by = ["vidaug", *sys.argv[1:]], array.name if array else ""
     made = run(
         plan,
         out,
@@ -119,6 +128,7 @@ def command(
         retry_failed=retry_failed,
         force=force,
         when_busy="wait" if wait else "join" if join else "stop",
+        command=Command.typed(words, Path.cwd(), environ, share.count, run_by),
         say=report.note,
         progress=not report.quiet,
         scheduler=scheduler,

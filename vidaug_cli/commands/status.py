@@ -1,0 +1,21 @@
+"""`vidaug status`: how far is a folder, who is at work in it, and what makes the rest?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vidaug_cli.commands.options import JsonOption
+from vidaug_cli.commands.signature import argument, as_command
+
+
+@as_command
+def command(folder: Path = argument("OUT"), *, output: JsonOption) -> None:
+    """Say how far the shards in OUT are, and print the command that makes what is missing.
+
+    Lists the processes that are at work, on this machine and on others, and the videos that were left out. Where OUT
+    was made by a Slurm job array, the command is the 'sbatch' line with the tasks that are missing.
+    """
+    from vidaug_cli.augment.status import status
+
+    found = status(folder)
+    output.print(found, found.text)
