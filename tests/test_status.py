@@ -40,11 +40,11 @@ def words_of(videos: Path, out: Path) -> list[object]:
     return ["augment", videos, "-o", out, *WORDS, "--copies", COPIES]
 
 
-def told(out: Path) -> dict[str, Any]:
+def told(out: Path, shards: int = COPIES) -> dict[str, Any]:
     done = vidaug("status", out, "--json")
     assert (done.code, done.err) == (0, "")
     found = json.loads(done.out)
-    assert found["done"] + found["running"] + found["waiting"] + found["missing"] == found["shards"] == COPIES
+    assert found["done"] + found["running"] + found["waiting"] + found["missing"] == found["shards"] == shards
     return dict(found)
 
 
@@ -144,9 +144,12 @@ def test_what_was_left_out_is_told_with_its_reason(video_folder: Path, tmp_path:
     assert (left_out["path"], left_out["clips"]) == ("class_1/video_04.avi", COPIES)
     text = vidaug("status", out).out
     assert f"left out: 1 video, 6 clips\n  class_1/video_04.avi: {left_out['reason']}\n" in text
-    (out / "failures.jsonl").unlink()
-    told(out)
-    assert len((out / "failures.jsonl").read_text().splitlines()) == COPIES
+    listed = (out / "failures.jsonl").read_text()
+    assert len(listed.splitlines()) == COPIES
+    for command in ("status", "inspect", "verify"):  # whoever reads writes it, where it is not there
+        (out / "failures.jsonl").unlink()
+        assert vidaug(command, out).code == 0
+        assert (out / "failures.jsonl").read_text() == listed
 
 
 def test_a_shard_of_another_length_is_missing_and_a_damaged_record_is_told(out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vidaug_cli.augment.output import shard_files
+from vidaug_cli.augment.output import add_failures, shard_files
 from vidaug_cli.augment.plan import read_header
 from vidaug_cli.data.kinds import parts_of
 from vidaug_cli.data.manifest import hash_rows
@@ -119,12 +119,15 @@ def summarise(source: Path) -> Summary:
             own_weights += shard.column("weights").mean(1)[mixed].tolist()
             for index in range(len(shard)):
                 ops.update(op_names(shard.params(index)))
-    planned = list(map(_planned_shards, parts_of(source)))
+    planned = {part: _planned_shards(part) for part in parts_of(source)}
+    for part, shards in planned.items():
+        if shards:
+            add_failures(part, shards)
     return Summary(
         source=str(source),
         plans=len(planned),
         shards=len(files),
-        planned_shards=None if None in planned else sum(filter(None, planned)),
+        planned_shards=None if None in planned.values() else sum(filter(None, planned.values())),
         clips=clips,
         originals=originals,
         mixed=len(own_weights),

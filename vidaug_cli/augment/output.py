@@ -169,6 +169,16 @@ def write_failures(out: Path, shard_count: int) -> bool:
     return True
 
 
+def add_failures(out: Path, shard_count: int) -> None:
+    """Write `failures.jsonl` where all shards are there and it is not: the last parts may not have seen each other.
+
+    Nothing happens where this process may only read the folder.
+    """
+    if not (out / "failures.jsonl").exists():
+        with suppress(VidaugError):
+            write_failures(out, shard_count)
+
+
 def free_bytes(out: Path) -> int:
     """Return the free bytes on the disk that `out` lies on, or will."""
     place = out.absolute()

@@ -19,11 +19,10 @@ from typing import NamedTuple
 from vidaug_cli.augment.claims import holders, part_of
 from vidaug_cli.augment.command import ranges, read_command
 from vidaug_cli.augment.lock import Holder
-from vidaug_cli.augment.output import write_failures
+from vidaug_cli.augment.output import add_failures
 from vidaug_cli.augment.plan import read_header
 from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.format import read_done, shard_folders
-from vidaug_cli.errors import VidaugError
 from vidaug_cli.words import count, duration, human_bytes, printable
 
 AT_ONCE = 16  # folders that are read side by side: a network disk answers each question late
@@ -124,9 +123,8 @@ def status(out: Path) -> Status:
     planned = rounds.videos * (header.copies + header.keep_original)
     rate = _rate([*done.values()], len(running)) if running else None
     command = read_command(out)
-    if len(done) == rounds.shard_count and not (out / "failures.jsonl").exists():
-        with suppress(VidaugError):  # whoever may only read the folder sees the same here
-            write_failures(out, rounds.shard_count)
+    if len(done) == rounds.shard_count:
+        add_failures(out, rounds.shard_count)
     left_out = Counter(chain.from_iterable(each.left_out for _, each in sorted(done.items())))
     return Status(
         source=str(out),

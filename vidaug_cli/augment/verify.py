@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidaug_cli.augment.output import add_failures
 from vidaug_cli.augment.plan import Plan, read_header, read_plan, shared_plan
 from vidaug_cli.data.kinds import parts_of
 from vidaug_cli.data.rows import StoredRows
@@ -45,6 +46,7 @@ def _verify(out: Path, *, deep: bool, workers: int, progress: bool) -> tuple[lis
     paths = [shard_path(out, index) for index in range(plan.shard_count)]
     checked = in_processes(partial(_verify_shard, out, plan.sha256, deep), [(i,) for i in range(len(paths))], workers)
     faults = dict(track(checked, len(paths), "shard", "verify", show=progress))
+    add_failures(out, plan.shard_count)
     there = chain.from_iterable(folder.glob("*.h5") for folder in shard_folders(out))
     strangers = sorted(set(there) - set(paths))
     return [
