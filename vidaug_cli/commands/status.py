@@ -10,7 +10,7 @@ from vidaug_cli.commands.signature import argument, as_command
 
 @as_command
 def command(folder: Path = argument("OUT"), *, output: JsonOption) -> None:
-    """Say how far the shards in OUT are, and print the command that makes what is missing.
+    """Say how far OUT is, and print the command for the rest.
 
     Lists the processes that are at work, on this machine and on others, and the videos that were left out. Where OUT
     was made by a Slurm job array, the command is the 'sbatch' line with the tasks that are missing.
