@@ -38,7 +38,7 @@ def main() -> None:
             out = Path(name)
             write_shards(out, shards)
             command = [sys.executable, "-m", "vidaug_cli", "status", str(out), "--json"]
-            found = json.loads(subprocess.check_output(command))
+            (found,) = json.loads(subprocess.check_output(command))
             assert found["done"] == shards - 1, found["done"]
             told, read = (
                 statistics.median(seconds(work) for _ in range(options.repeats))

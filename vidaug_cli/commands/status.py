@@ -13,9 +13,11 @@ def command(folder: Path = argument("OUT"), *, output: JsonOption) -> None:
     """Say how far OUT is, and print the command for the rest.
 
     Lists the processes that are at work, on this machine and on others, and the videos that were left out. Where OUT
-    was made by a Slurm job array, the command is the 'sbatch' line with the tasks that are missing.
+    was made by a Slurm job array, the command is the 'sbatch' line with the tasks that are missing. --json prints a
+    list, of OUT and the parts that it was extended by.
     """
     from vidaug_cli.augment.status import status
+    from vidaug_cli.data.kinds import parts_of
 
-    found = status(folder)
-    output.print(found, found.text)
+    found = [status(part) for part in parts_of(folder)]
+    output.print(found, *(each.text for each in found))
