@@ -155,7 +155,7 @@ def test_lines_are_for_the_parts_that_are_missing() -> None:
     (line,) = typed("a b", parts=9, scheduler="Slurm").lines([1, 4, 5, 6])
     array, _, command = line.partition(" --wrap ")
     assert array == "sbatch --array=1,4-6"
-    assert shlex.split(command) == [f"{start} --part $SLURM_ARRAY_TASK_ID/9 'a b'"]
+    assert shlex.split(command) == [f"{start} --part $SLURM_ARRAY_TASK_ID/9 --wait 'a b'"]
     assert typed("a b", parts=4, scheduler="PBS").lines([2]) == [f"{start} --part 2/4 'a b'"]
 
 

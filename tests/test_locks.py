@@ -112,6 +112,26 @@ def test_a_name_that_two_machines_have_is_no_proof(tmp_path: Path) -> None:
     assert not free(left(tmp_path / "x.lock", replace(DEAD, machine=f"{HOST} another boot")))
 
 
+def test_a_process_in_a_container_is_another_machine_s(tmp_path: Path) -> None:
+    """It has the name of this one, and a number that means another process here, or none."""
+    words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    try:
+        subprocess.run([*words, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no namespaces here")
+    path = tmp_path / "x.lock"
+    with subprocess.Popen([*words, sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        holder = look(path)
+        assert holder is not None
+        assert (holder.host, holder.pid < 10, holder.gone) == (HOST, True, False)
+        process.kill()
+    assert not free(path)  # from here nothing tells that it is gone
+    os.utime(path, (time.time() - 2 * LOST,) * 2)
+    assert free(path)
+
+
 def test_what_another_machine_says_is_told(tmp_path: Path) -> None:
     with pytest.raises(VidaugError) as error, lock_file(left(tmp_path / "x.lock", AWAY, 100)):
         pass

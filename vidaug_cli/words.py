@@ -25,6 +25,12 @@ def readable(text: str) -> str:
     return "\n".join([*map(printable, shown), *more])
 
 
+def listed(lines: Iterable[str], most: int = 20) -> list[str]:
+    """Return the lines below a heading, each once; of many the first ones, and how many more there are."""
+    items = [f"  {line}" for line in dict.fromkeys(lines)]
+    return items[:most] + ([f"  ... and {len(items) - most} more"] if len(items) > most else [])
+
+
 def cut(text: str, most: int = SHOWN) -> str:
     """Return the text for a message; of a long one its beginning."""
     return text if len(text) <= most else f"{text[:most]}..."

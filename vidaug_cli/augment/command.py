@@ -64,7 +64,8 @@ class Command:
         if self.scheduler not in ARRAYS:
             return [self._line(f"{part}/{self.parts}") for part in missing]
         array, task = ARRAYS[self.scheduler]
-        return [array.format(tasks=ranges(missing), command=shlex.quote(self._line(f"{task}/{self.parts}")))]
+        # A task that was cut off with its node is waited for, until its lock counts as left.
+        return [array.format(tasks=ranges(missing), command=shlex.quote(self._line(f"{task}/{self.parts} --wait")))]
 
     def _line(self, part: str) -> str:
         """Return the line for a shell, with this part."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from operator import attrgetter
@@ -20,10 +20,9 @@ from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import DoneRecord, Failure
-from vidaug_cli.words import count, duration, human_bytes, printable
+from vidaug_cli.words import count, duration, human_bytes, listed, printable
 from vidaug_cli.workers import Progress
 
-LISTED = 20  # failures that are named one by one
 TRIAL = 16  # about how many clips are rendered to estimate the time
 
 
@@ -71,17 +70,11 @@ class Report(Amounts):
         if self.failures:
             where = f", as {self.out / 'failures.jsonl'} lists" if self.listed else ""
             lines.append(f"{count(len(self.failures), 'clip')} left out{where}:")
-            lines += _first(f"{printable(failure.path)}: {failure.reason}" for failure in self.failures)
+            lines += listed(f"{printable(failure.path)}: {failure.reason}" for failure in self.failures)
         if self.unfinished:
             lines.append(f"{count(len(self.unfinished), 'shard')} unfinished; the same command tries again:")
-            lines += _first(f"shard {each.shard}: {printable(each.path)}: {each.reason}" for each in self.unfinished)
+            lines += listed(f"shard {each.shard}: {printable(each.path)}: {each.reason}" for each in self.unfinished)
         return "\n".join(lines)
-
-
-def _first(reasons: Iterable[str]) -> list[str]:
-    """Return a line for each of the first reasons, and one that counts the others."""
-    lines = [f"  {reason}" for reason in dict.fromkeys(reasons)]
-    return lines[:LISTED] + ([f"  ... and {len(lines) - LISTED} more"] if len(lines) > LISTED else [])
 
 
 def run(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +23,10 @@ from vidaug_cli.augment.output import add_failures
 from vidaug_cli.augment.plan import read_header
 from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.format import read_done, shard_folders
-from vidaug_cli.words import count, duration, human_bytes, printable
+from vidaug_cli.words import count, duration, human_bytes, listed, printable
 
 AT_ONCE = 16  # folders that are read side by side: a network disk answers each question late
 LATELY = 600.0  # seconds of which shards tell the rate
-LISTED = 20  # videos, and lines to run, that are named one by one
 
 
 class Done(NamedTuple):
@@ -99,9 +98,9 @@ class Status:
         if self.left_out:
             clips = sum(each.clips for each in self.left_out)
             lines.append(f"left out: {count(len(self.left_out), 'video')}, {count(clips, 'clip')}")
-            lines += _first([f"{printable(each.path)}: {each.reason}" for each in self.left_out])
+            lines += listed(f"{printable(each.path)}: {each.reason}" for each in self.left_out)
         if self.commands:
-            lines += ["this makes what is missing:", *_first(self.commands)]
+            lines += ["this makes what is missing:", *listed(self.commands)]
         elif self.missing:
             lines.append("the command that began it makes what is missing")
         return "\n".join(lines)
@@ -195,8 +194,3 @@ def _at_work(running: dict[int, Holder]) -> Iterator[AtWork]:
             part=part,
             shards=ranges(sorted(numbers)),
         )
-
-
-def _first(lines: Sequence[str]) -> list[str]:
-    shown = [f"  {line}" for line in islice(lines, LISTED)]
-    return shown + ([f"  ... and {len(lines) - LISTED} more"] if len(lines) > LISTED else [])
