@@ -65,6 +65,7 @@ EXAMPLES = {
     "scan": None,
     "submit": None,
     "augment": "shards",
+    "merge": "all",
     "train": "run",
     "predict": "scores.h5",
     "ensemble": "scores.h5",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import numpy as np
 from vidaug_cli.augment.output import add_failures, shard_files
 from vidaug_cli.augment.plan import read_header
 from vidaug_cli.data.kinds import parts_of
-from vidaug_cli.data.manifest import hash_rows
-from vidaug_cli.data.rows import StoredRows
+from vidaug_cli.data.manifest import Row, hash_rows
+from vidaug_cli.data.rows import StoredRows, among
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import ShardHeader, done_path, read_done
 from vidaug_cli.data.shard.reader import Shard
@@ -88,8 +89,8 @@ class Summary:
         return "\n".join(lines)
 
 
-def summarise(source: Path) -> Summary:
-    """Return the sums over an output folder and its parts, or one shard.
+def summarise(source: Path, videos: Sequence[Row] | None = None) -> Summary:
+    """Return the sums over an output folder and its parts, or one shard; with `videos`, of clips that show no others.
 
     Raises ShardError when it is damaged or foreign, or its parts have clips of different shapes.
     """
@@ -108,16 +109,19 @@ def summarise(source: Path) -> Summary:
                 hint = "each output folder holds the shards of one plan"
                 raise ShardError(f"is of another plan than shard {first.shard}", where=path, hint=hint)
             if header.shape != headers[0].shape:
-                raise ShardError(
-                    f"has another shape of clip than {files[0]}", where=path, hint="look at each by itself"
-                )
-            clips += len(shard)
-            originals += int((shard.column("copy") < 0).sum())
-            labels = shard.column("labels").sum(0, dtype=np.float64)
+                what = f"has another shape of clip than {files[0]}"
+                raise ShardError(what, where=path, hint="look at each by itself")
+            sources = shard.column("sources")
+            if first is header and videos is not None:
+                known = among(StoredRows(path.parent.parent, header.classes), videos)
+            shown = np.arange(len(shard)) if videos is None else np.flatnonzero(known[sources].all(axis=1))
+            clips += len(shown)
+            originals += int((shard.column("copy")[shown] < 0).sum())
+            labels = shard.column("labels")[shown].sum(0, dtype=np.float64)
             mass.update(dict(zip(header.classes, labels.tolist(), strict=True)))
-            mixed = shard.column("sources")[:, 1] >= 0
-            own_weights += shard.column("weights").mean(1)[mixed].tolist()
-            for index in range(len(shard)):
+            mixed = shown[sources[shown, 1] >= 0]
+            own_weights += shard.column("weights")[mixed].mean(1).tolist()
+            for index in shown.tolist():
                 ops.update(op_names(shard.params(index)))
     planned = {part: _planned_shards(part) for part in parts_of(source)}
     for part, shards in planned.items():
@@ -137,7 +141,7 @@ def summarise(source: Path) -> Summary:
         codecs=list(dict.fromkeys(each.codec for each in headers)),
         devices=dict(sorted(Counter(each.device for each in headers).items())),
         seeds=list(dict.fromkeys(each.seed for each in headers)),
-        extremes=Extremes.sum(map(_extremes, files)),
+        extremes=Extremes.sum(map(_extremes, files)) if videos is None else None,
         recipes=list(dict.fromkeys(each.recipe for each in headers)),
         label_mass=dict(mass),
         own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),

@@ -56,6 +56,7 @@ def command(
         "A video that cannot be read: leave its clips out, or end the run.", default="skip"
     ),
     retry_failed: bool = option("Try again the videos that were left out, such as mended ones."),
+    extend: bool = option("Keep all clips of the folder, and make those of videos that are new, as a part of it."),
     overwrite: bool = option("Replace the shards of another plan in the folder."),
     force: bool = option("Start even if the disk seems too small."),
     dry_run: bool = option("Say what would be made, how large and how long, and write nothing."),
@@ -72,14 +73,18 @@ def command(
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
     from vidaug_cli.augment.command import Command
+    from vidaug_cli.augment.extend import extend as extended
     from vidaug_cli.augment.finish import choose_workers
     from vidaug_cli.augment.output import check_start, fit_codec
     from vidaug_cli.augment.part import WHOLE, Part, scheduler_of
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.run import estimate, run
+    from vidaug_cli.data.kinds import parts_of
     from vidaug_cli.recipe.notes import FEW_VIDEOS, caution_notes
     from vidaug_cli.words import printable
 
+    if extend and overwrite:
+        raise click.UsageError("--extend keeps what is there, and --overwrite does not: give one")
     if wait and join:
         raise click.UsageError("--wait and --join are two ways to deal with another process: give one")
     engine = limits.engine("cpu" if scheduler else device, batch_size)
@@ -106,38 +111,47 @@ def command(
     if copies and len(plan.rows) < FEW_VIDEOS:
         report.note(*caution_notes(plan.recipe.cautions, 0))
     if codec == "auto":
-        plan, chosen = fit_codec(plan, out, overwrite=overwrite)
+        plan, chosen = fit_codec(plan, parts_of(out)[0] if extend else out, overwrite=overwrite)
         report.note(chosen)
     if not workers and not scheduler:
         processes, chosen = choose_workers(plan, engine, processes)
         report.note(chosen)
+    jobs = [(plan, out)]
+    if extend:
+        extension = extended(plan, out)
+        jobs = extension.jobs
+        report.note(extension.text)
     if dry_run:
-        expected = estimate(plan, out, engine, processes, part=share, overwrite=overwrite)
-        report.print(expected, expected.text)
-        check_start(plan, out, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
+        for job, folder in jobs:
+            expected = estimate(job, folder, engine, processes, part=share, overwrite=overwrite)
+            report.print(expected, expected.text)
+            check_start(job, folder, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
         return
     words, run_by = ["vidaug", *sys.argv[1:]], array.name if array else ""
-    made = run(
-        plan,
-        out,
-        replace(engine, device=device) if scheduler else engine,
-        part=share,
-        workers=processes,
-        on_error=on_error,
-        overwrite=overwrite,
-        retry_failed=retry_failed,
-        force=force,
-        when_busy="wait" if wait else "join" if join else "stop",
-        command=Command.typed(words, Path.cwd(), environ, share.count, run_by),
-        say=report.note,
-        progress=not report.quiet,
-        scheduler=scheduler,
-    )
-    report.note(made.text)
-    if made.failures:
+    reports = []
+    for job, folder in jobs:
+        made = run(
+            job,
+            folder,
+            replace(engine, device=device) if scheduler else engine,
+            part=share,
+            workers=processes,
+            on_error=on_error,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            force=force,
+            when_busy="wait" if wait else "join" if join else "stop",
+            command=Command.typed(words, Path.cwd(), environ, share.count, run_by),
+            say=report.note,
+            progress=not report.quiet,
+            scheduler=scheduler,
+        )
+        report.note(made.text)
+        report.print(vars(made) | {"quarantined": [video._asdict() for video in quarantined]})
+        reports.append(made)
+    if failed := any(made.failures for made in reports):
         report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
-    report.print(vars(made) | {"quarantined": [video._asdict() for video in quarantined]})
-    if made.unfinished:
+    if any(made.unfinished for made in reports):
         raise SystemExit(options.UNFINISHED)
-    if made.failures or quarantined:
+    if failed or quarantined:
         raise SystemExit(options.SKIPPED)

@@ -14,6 +14,7 @@ from vidaug_cli.commands.signature import argument, as_command, option
 def command(
     folder: Path = argument("OUT|RUN"),
     *,
+    among: Path | None = option("Count only clips whose videos are all in this manifest.", metavar="MANIFEST"),
     recipe: bool = option("Print the recipe that made the clips, and nothing else."),
     output: JsonOption,
 ) -> None:
@@ -24,10 +25,15 @@ def command(
     """
     from vidaug_cli.augment.inspect import summarise
     from vidaug_cli.data.kinds import Kind, kind_of
+    from vidaug_cli.data.manifest import read_manifest
     from vidaug_cli.errors import VidaugError
     from vidaug_cli.train.record import summarise_run
 
-    summary = summarise_run(folder) if kind_of(folder) is Kind.RUN else summarise(folder)
+    run = kind_of(folder) is Kind.RUN
+    if run and among:
+        raise click.UsageError(f"{folder} is a run: --among goes with a folder of shards.")
+    videos = read_manifest(among) if among else None
+    summary = summarise_run(folder) if run else summarise(folder, videos)
     if recipe:
         if summary.recipe is None:
             raise VidaugError("applies no recipe: its shards say by which they were made", where=folder)

@@ -72,6 +72,12 @@ def parts_of(folder: Path) -> list[Path]:
     return [*([folder] if has_plan(folder) or not parts else []), *(path for _, path in parts)]
 
 
+def next_part(folder: Path) -> Path:
+    """Return where another part of `folder` goes."""
+    numbers = [int(name[1]) for path in parts_of(folder) if (name := PART.fullmatch(path.name)) and path != folder]
+    return folder / f"part-{max(numbers, default=0) + 1:03d}"
+
+
 def is_shards(folder: Path) -> bool:
     """Return whether `folder` is a folder of shards, finished or not, or has parts that are."""
     return any(map(has_plan, parts_of(folder)))

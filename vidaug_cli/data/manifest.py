@@ -36,6 +36,8 @@ ProbeMode = Literal["full", "packets", "header"]  # decode every frame, count th
 
 Keys = tuple[tuple[int, int], ...]  # decoded frame number of a file, and its time stamp in the file's own ticks
 
+Video = tuple[str, str | None, int, int]  # see `video_of`
+
 MOST = 2**31 - 1  # frames that a video can have: shards store their numbers as int32
 _HINT = "a manifest is what 'vidaug scan' writes: one JSON object a line"
 _BY_SCAN = "a list with start and end makes segments: 'vidaug scan LIST' finds their frames"
@@ -207,6 +209,14 @@ def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
 def place_of(row: Row) -> tuple[str, str, float | None, float | None]:
     """Return what no two rows of a manifest have in common."""
     return row.root, _plain(row.path), row.start, row.end
+
+
+def video_of(row: Row) -> Video:
+    """Return what tells a video from others and from what it was before, wherever its data set lies.
+
+    That is its name below `root`, its class, its bytes and its frames.
+    """
+    return row.name, row.label, row.bytes, row.frames
 
 
 def _check_distinct(rows: Iterable[Row], numbers: Iterable[int], name: str) -> None:

@@ -15,7 +15,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.data.manifest import Row, read_row, row_hash, row_line
+from vidaug_cli.data.manifest import Row, read_row, row_hash, row_line, video_of
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import atomically
 
@@ -55,6 +55,12 @@ def _index(starts: Sequence[int], labels: Labels | Sequence[int], hashes: Hashes
     index = np.empty(len(starts), _ENTRY)
     index["start"], index["label"], index["hash"] = starts, labels, hashes
     return index
+
+
+def among(rows: Iterable[Row], videos: Iterable[Row]) -> NDArray[np.bool_]:
+    """Return of which of the rows the video is one of `videos`; at the end is True, for -1, which is no video."""
+    known = set(map(video_of, videos))
+    return np.array([*(video_of(row) in known for row in rows), True])
 
 
 class StoredRows(Sequence[Row]):

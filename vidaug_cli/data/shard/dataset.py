@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vidaug_cli.data.kinds import parts_of
+from vidaug_cli.data.manifest import Row
+from vidaug_cli.data.rows import StoredRows, among
 from vidaug_cli.data.shard.format import finished_shards
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
@@ -35,13 +37,19 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
     pickles and works with any number of DataLoader workers. `check=False` leaves out the CRC-32 of the pixels.
 
     What is given twice counts once. Classes are matched by name: `classes` are those of the first shard, and then what
-    others have besides.
+    others have besides. With `videos`, rows of a manifest, clips that show any other video are left out: deleted ones,
+    and those that have changed since.
 
     Raises ShardError when there is no finished shard, or shards differ in the shape of a clip.
     """
 
     def __init__(
-        self, shards: Path | str | Iterable[Path | str], *, with_weights: bool = False, check: bool = True
+        self,
+        shards: Path | str | Iterable[Path | str],
+        *,
+        with_weights: bool = False,
+        check: bool = True,
+        videos: Iterable[Row] | None = None,
     ) -> None:
         given = [Path(path) for path in ([shards] if isinstance(shards, Path | str) else shards)]
         parts = dict.fromkeys(itertools.chain.from_iterable(map(parts_of, given)))
@@ -67,6 +75,8 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         self._places = [None if names == self.classes else places[names] for names in classes]
         self._ends = list(itertools.accumulate(counts))
         self.clips: Sequence[int] = range(self._ends[-1])  # those that it has, of all in the shards
+        if videos is not None:
+            self.clips = np.flatnonzero(self._shows(list(videos))).tolist()
         self._shards: dict[Path, Shard] = {}  # that were checked
         self._open: dict[Path, Shard] = {}  # the one not used for longest comes first
         self._process = os.getpid()
@@ -109,6 +119,17 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         before = np.repeat([first[path.parent.parent] for path in self.paths], counts)[self.clips, None]
         rows = self.column("sources")
         return np.asarray(np.where(rows < 0, rows, rows + before))
+
+    def _shows(self, videos: Sequence[Row]) -> NDArray[np.bool_]:
+        """Return which clips show only videos that are among those given."""
+        shown: list[NDArray[np.bool_]] = []
+        for folder, paths in itertools.groupby(self.paths, lambda path: path.parent.parent):
+            for number, path in enumerate(paths):
+                with Shard(path) as shard:
+                    if number == 0:
+                        known = among(StoredRows(folder, shard.header.classes), videos)
+                    shown.append(known[shard.column("sources")].all(axis=1))
+        return np.concatenate(shown)
 
     def _number(self, index: int) -> int:
         return bisect.bisect_right(self._ends, self.clips[index])
