@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
@@ -18,6 +21,7 @@ from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.errors import ShardError
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.train.batches import MIDDLE, ClipLoader, ClipSampler, CropDataset, SampleIndex, reading_note
+from vidaug_cli.train.slots import Slots
 
 WHOLE, PART = Shape(11, 20, 24), Shape(6, 13, 24)
 
@@ -164,7 +168,8 @@ def test_workers_change_nothing_in_any_epoch(shards: ShardDataset) -> None:
         for epoch in range(3):
             order.epoch = epoch
             arriving = iter(fed)
-            found += [part for _ in range(len(order)) for part in next(arriving)]  # as the loop does: without the end
+            for _ in range(len(order)):  # as the loop does: without the end
+                found += [part.clone() for part in next(arriving)]
         return found
 
     alone = batches(0)
@@ -174,8 +179,14 @@ def test_workers_change_nothing_in_any_epoch(shards: ShardDataset) -> None:
         assert all(map(torch.equal, alone, batches(workers)))
 
 
-def test_batches_come_in_memory_of_their_own(shards: ShardDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not in files of /dev/shm, which torch makes; each batch may be written to, and stays when the next has come."""
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_batch_stays_until_the_next_is_asked_for(
+    shards: ShardDataset, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Also over the end of an epoch, and while it is written to: others are read ahead into other memory.
+
+    That is not in files of /dev/shm, which torch makes, and there is as much of it as batches can be at once.
+    """
 
     def share(*_: object) -> None:
         raise AssertionError("torch shares memory")
@@ -183,14 +194,66 @@ def test_batches_come_in_memory_of_their_own(shards: ShardDataset, monkeypatch: 
     for name in ("_share_fd_cpu_", "_share_filename_cpu_", "_new_using_fd_cpu", "_new_using_filename_cpu"):
         monkeypatch.setattr(torch.UntypedStorage, name, share)
     order = ClipSampler(len(shards), 9, shuffle=False)
-    kept = list(ClipLoader(CropDataset(shards, Shape(3, 13, 11)), order, workers=2, pin=False))
-    whole = [torch.stack([shards[clip][0][0:3, 1:14, 2:13] for clip in range(start, start + 9)]) for start in (0, 9)]
-    for number, video in enumerate(whole):
-        assert torch.equal(kept[number][0], video)
-        kept[number][0].zero_()
-        assert all(part.is_contiguous() for part in kept[number])
-    assert [len(batch[0]) for batch in kept] == [9] * 7 + [7]
-    assert torch.equal(kept[2][2], torch.ones(9, 3))
+    fed = ClipLoader(CropDataset(shards, Shape(3, 13, 11)), order, workers=workers, pin=False)
+    whole = [shards[clip][0][0:3, 1:14, 2:13] for clip in range(70)]
+    places, before = set[int](), torch.zeros(1)
+    for _ in range(4):
+        arriving = iter(fed)
+        for start in range(0, 70, 9):
+            time.sleep(0.02)  # the others are read
+            assert not before.any()
+            video, target, weights = next(arriving)
+            places.add(video.data_ptr())
+            assert torch.equal(video, torch.stack(whole[start : start + 9]))
+            assert torch.equal(weights, torch.ones(len(video), 3))
+            assert torch.equal(target.sum(1), torch.ones(len(video)))
+            assert all(part.is_contiguous() for part in (video, target, weights))
+            before = video.zero_()
+        assert next(arriving, None) is None
+    assert len(places) == 2 * workers + 1
+
+
+STARTED = """
+import multiprocessing
+import sys
+sys.path.insert(0, {tests!r})
+from test_batches import drawn
+if __name__ == "__main__":
+    multiprocessing.set_start_method({method!r})
+    assert drawn({shards!r}, 2) == drawn({shards!r}, 0)
+    print("equal")
+"""
+
+
+def drawn(shards: str, workers: int) -> list[bytes]:
+    """The bytes of all batches of two epochs."""
+    data, order = ShardDataset(shards, with_weights=True), ClipSampler(70, 16, seed=3)
+    fed = ClipLoader(CropDataset(data, Shape(3, 12, 12), flip=0.5, seed=3), order, workers=workers, pin=False)
+    return [part.numpy().tobytes() for _ in range(2) for batch in fed for part in batch]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_that_are_started_anew_write_to_the_same_memory(
+    shards: ShardDataset, tmp_path: Path, method: str
+) -> None:
+    out = shards.paths[0].parents[1]
+    program = tmp_path / "program.py"
+    program.write_text(STARTED.format(tests=str(Path(__file__).parent), method=method, shards=str(out)))
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "equal\n"), done.stderr
+
+
+def test_tensors_of_a_slot_do_not_overlap() -> None:
+    item = [((3, 5), torch.uint8), ((2,), torch.float32), ((), torch.int64)]
+    slots = Slots(3, 4, item)
+    for slot in range(3):
+        for number, part in enumerate(slots.batch(slot, 4)):
+            part.fill_(10 * slot + number)
+    for slot in range(3):
+        parts = slots.batch(slot, 3)
+        assert [part.shape for part in parts] == [(3, 3, 5), (3, 2), (3,)]
+        assert [part.dtype for part in parts] == [dtype for _, dtype in item]
+        assert [set(part.flatten().tolist()) for part in parts] == [{10 * slot + number} for number in range(3)]
 
 
 def test_open_files_do_not_pile_up(shards: ShardDataset) -> None:

@@ -89,7 +89,7 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
     assert json.loads(done.out) == {"run": str(tmp_path / "run"), "epochs": 2, **rows[-1]}
     assert [row["epoch"] for row in rows] == [1, 2]
     names = ["epoch", "lr", "loss", "top1", "val_loss", "val_top1", "val_mean_class"]
-    assert list(rows[0]) == [*names, "clips_per_second", "waiting", "seconds"]
+    assert list(rows[0]) == [*names, "clips_per_second", "waiting", "step_seconds", "held_step_seconds", "seconds"]
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == rows
     assert read_checkpoint(tmp_path / "run" / "last.safetensors").metrics == rows[-1]
@@ -461,7 +461,7 @@ def test_a_damaged_clip_is_refused_in_a_line(tmp_path: Path) -> None:
 
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
-    """No file may become larger than `size` bytes; a batch of these tests has 98,304, their checkpoints more."""
+    """Files have `size` bytes at most; three batches of a clip have 73,728, checkpoints of these tests more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -472,14 +472,14 @@ def full_disk(size: int) -> Iterator[None]:
 
 def test_a_full_disk_is_said_in_a_line_and_leaves_what_was(finished: Path, shards: Path, tmp_path: Path) -> None:
     with full_disk(200_000):
-        found = refused(train(shards, tmp_path / "run"))
+        found = refused(train(shards, tmp_path / "run", "--batch-size", 1))
     where, hint = tmp_path / "run" / "best.safetensors", "is the folder there and writable, and the disk not full?"
     assert found == f"{where}: cannot be written: File too large; {hint}"
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.toml"]
     run = shutil.copytree(finished, tmp_path / "old")
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix != ".toml"}
     with full_disk(200_000):
-        refused(train(shards, run, "--overwrite"))
+        refused(train(shards, run, "--overwrite", "--batch-size", 1))
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.suffix != ".toml"} == before
 
 

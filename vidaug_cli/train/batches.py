@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from math import prod
-from multiprocessing.reduction import DupFd
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from vidaug_cli.data.sampling import Stride, draw_stride, frame_offsets, mean_stride
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import mixed_labels
 from vidaug_cli.errors import VidaugError
-from vidaug_cli.files import nameless_file
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.train.slots import Filled, Part, Slots
 from vidaug_cli.workers import why_alone
 
+AHEAD = 2  # batches that each worker reads before they are asked for
 MIDDLE = -1  # in place of an epoch: the middle of each clip, unflipped
 
 
@@ -76,7 +75,22 @@ class CropDataset(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.shards)
 
+    @property
+    def item(self) -> list[Part]:
+        """Shape and type of the tensors of an item."""
+        return [
+            ((*self.shape, 3), torch.uint8),
+            ((len(self.classes),), torch.float32),
+            ((self.shape.t,), torch.float32),
+        ]
+
     def __getitem__(self, index: SampleIndex) -> tuple[Tensor, ...]:
+        item = tuple(torch.empty(shape, dtype=dtype) for shape, dtype in self.item)
+        self.write(index, item)
+        return item
+
+    def write(self, index: SampleIndex, item: Sequence[Tensor]) -> None:
+        """Write an item into tensors that are there."""
         video, target, weights = self.shards[index.clip]
         rng = None if index.epoch == MIDDLE else generator(self.seed, index.epoch, index.position, Step.SAMPLE)
         stride = mean_stride(self.stride) if rng is None else draw_stride(rng, self.stride)
@@ -92,15 +106,9 @@ class CropDataset(Dataset[tuple[Tensor, ...]]):
         if self.pairs is not None:
             share = weights.numpy().mean(dtype=np.float64, keepdims=True)
             target = torch.from_numpy(mixed_labels(self.pairs[index.clip, None], share, len(target))[0]).float()
-        ordered = torch.zeros(len(self.classes)).index_copy_(0, self._columns, target)
-        return video.flip(2) if flipped else video, ordered, weights
-
-    def __getitems__(self, indices: Sequence[SampleIndex]) -> list[tuple[Tensor, ...]] | Exception:
-        """Return the items of a batch, or the error: torch would put a traceback into the text of one in a worker."""
-        try:
-            return [self[index] for index in indices]
-        except (VidaugError, OSError) as error:
-            return error
+        item[0].copy_(video.flip(2) if flipped else video)
+        item[1].zero_().index_copy_(0, self._columns, target)
+        item[2].copy_(weights)
 
 
 class ClipSampler(Sampler[list[SampleIndex]]):
@@ -145,20 +153,24 @@ class ClipSampler(Sampler[list[SampleIndex]]):
                 yield part
 
 
-class ClipLoader(DataLoader[tuple[Tensor, ...]]):
+class ClipLoader(DataLoader[Any]):
     """Batches of `dataset` in the order of `clip_sampler`, read ahead by worker processes.
 
-    It raises what reading raised, in whichever process. With 0 workers, or where none can be started, this process
-    reads.
+    Where they are not copied for a GPU, batches lie in slots that are used in turns: each is good until the next one is
+    asked for. It raises what reading raised, in whichever process. With 0 workers, or where none can be started, this
+    process reads.
     """
 
     def __init__(self, dataset: CropDataset, clip_sampler: ClipSampler, *, workers: int, pin: bool) -> None:
         self.crops, self.clip_sampler, workers = dataset, clip_sampler, 0 if why_alone() else workers
+        # One for each batch that torch asks for before it is needed, and one for the batch that is at work.
+        slots = Slots(workers * AHEAD + 1, clip_sampler.batch // clip_sampler.size, dataset.item)
         super().__init__(
-            dataset,
-            batch_sampler=clip_sampler,
-            collate_fn=_collate,
+            _BatchDataset(dataset, slots),
+            batch_size=None,  # as an index is that of a whole batch
+            sampler=_SlotSampler(clip_sampler, slots.slots),
             num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
             pin_memory=pin,
             persistent_workers=workers > 0,
             worker_init_fn=_become_worker if workers else None,
@@ -175,48 +187,41 @@ class ClipLoader(DataLoader[tuple[Tensor, ...]]):
             yield batch
 
 
+class _SlotSampler(Sampler[tuple[list[SampleIndex], int]]):
+    """Batches, each with the slot that is its turn, also from one epoch to the next."""
+
+    def __init__(self, batches: ClipSampler, slots: int) -> None:
+        self.batches, self.turns = batches, cycle(range(slots))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[list[SampleIndex], int]]:
+        return zip(self.batches, self.turns, strict=False)  # in this order: no turn is lost where batches end
+
+
+class _BatchDataset(Dataset[Any]):
+    """Batches of the crops, written into slots."""
+
+    def __init__(self, crops: CropDataset, slots: Slots) -> None:
+        self.crops, self.slots = crops, slots
+
+    def __getitem__(self, index: tuple[list[SampleIndex], int]) -> tuple[Tensor, ...] | Filled | Exception:
+        """Return a batch, or the error: torch would put a traceback into the text of one in a worker."""
+        samples, slot = index
+        batch = self.slots.batch(slot, len(samples))
+        try:
+            for sample, *item in zip(samples, *batch, strict=True):
+                self.crops.write(sample, item)
+        except (VidaugError, OSError) as error:
+            return error
+        return Filled(self.slots, slot, len(samples)) if get_worker_info() else batch
+
+
 def reading_note(workers: int) -> str:
     """Return a line where so many processes cannot be started to read clips; empty where they can."""
     reason = why_alone() if workers else ""
     return f"clips are read in the process that computes: {reason}" if reason else ""
-
-
-def _collate(items: list[tuple[Tensor, ...]] | Exception) -> Any:
-    if isinstance(items, Exception):
-        return items
-    return [SharedTensor(parts) for parts in zip(*items, strict=True)] if get_worker_info() else default_collate(items)
-
-
-class SharedTensor:
-    """Tensors of one shape, stacked in memory without a name; the process that unpickles it gets the stack.
-
-    torch would make files in /dev/shm, of which containers have 64 MB: too little for a batch of long clips.
-    """
-
-    def __init__(self, parts: Sequence[Tensor]) -> None:
-        self.shape, self.dtype = (len(parts), *parts[0].shape), parts[0].dtype
-        self.file = nameless_file()
-        os.ftruncate(self.file, prod(self.shape) * self.dtype.itemsize)
-        torch.stack(list(parts), out=_map_tensor(self.file, self.shape, self.dtype))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _receive, (DupFd(self.file), self.shape, self.dtype)
-
-    def __del__(self) -> None:
-        os.close(self.file)
-
-
-def _receive(file: Any, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    try:
-        descriptor = file.detach()  # asks the worker
-    except (OSError, EOFError) as error:
-        raise RuntimeError("a DataLoader worker is gone, and a batch with it") from error  # as torch would soon say
-    with os.fdopen(descriptor, "rb"):  # closes it; the tensor keeps the memory
-        return _map_tensor(descriptor, shape, dtype)
-
-
-def _map_tensor(file: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    return torch.frombuffer(mmap.mmap(file, 0), dtype=dtype).view(shape)
 
 
 def _become_worker(number: int) -> None:
