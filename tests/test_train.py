@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from vidaug_cli.ops.clips import Clips
 from vidaug_cli.recipe.batch import augment_batch
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.rng import Step, generator
+from vidaug_cli.train import loop
 from vidaug_cli.train.batches import ClipSampler, CropDataset, SampleIndex
 from vidaug_cli.train.build import build
 from vidaug_cli.train.checkpoint import read_checkpoint, write_checkpoint
@@ -238,7 +240,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Given]:
     steps: list[Given] = []
 
     def recorded(parts: Parts, video: Tensor, target: Tensor, lr: float) -> Tensor:
-        steps.append((video, target, lr))
+        steps.append((video.clone(), target.clone(), lr))
         return torch.tensor([1.5 * len(video), 3.0])
 
     monkeypatch.setattr("vidaug_cli.train.loop.train_step", recorded)
@@ -288,11 +290,55 @@ def test_an_online_recipe_draws_by_seed_epoch_and_place(
 @pytest.mark.usefixtures("given")
 def test_the_metrics_of_an_epoch_say_what_happened(shards: Path, tmp_path: Path) -> None:
     metrics, _ = train(parts_of(tmp_path, shards, batch_size=5, warmup=1.0))
-    assert list(metrics) == ["epoch", "lr", "loss", "top1", "clips_per_second", "waiting", "seconds"]
+    assert list(metrics) == [
+        "epoch",
+        "lr",
+        "loss",
+        "top1",
+        "clips_per_second",
+        "waiting",
+        "step_seconds",
+        "held_step_seconds",
+        "seconds",
+    ]
     assert [metrics[name] for name in ("epoch", "loss", "top1")] == pytest.approx([1, 1.5, 0.6])
     assert metrics["lr"] == pytest.approx(1e-3)  # of the last step
     assert metrics["clips_per_second"] * metrics["seconds"] == pytest.approx(10)
+    assert metrics["step_seconds"] * 2 == pytest.approx(metrics["seconds"])
     assert 0 <= metrics["waiting"] <= 1
+    assert 0 < metrics["held_step_seconds"] < metrics["seconds"]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 6])
+def test_a_step_without_reading_is_measured(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """To read a batch takes 0.1 s here, and a step 0.05 s; once is enough."""
+    write = CropDataset.write
+
+    def slow_write(self: CropDataset, *given: Any) -> None:
+        time.sleep(0.1 * steps / 12)
+        write(self, *given)
+
+    def slow_step(*_: Any) -> Tensor:
+        time.sleep(0.05)
+        return torch.zeros(2)
+
+    monkeypatch.setattr(CropDataset, "write", slow_write)
+    monkeypatch.setattr(loop, "train_step", slow_step)
+    history = train(parts_of(tmp_path, shards, batch_size=12 // steps))
+    for metrics in history:
+        assert metrics["held_step_seconds"] == pytest.approx(0.05, abs=0.03)
+        assert metrics["step_seconds"] == pytest.approx(0.15, abs=0.06)
+        assert metrics["waiting"] == pytest.approx(2 / 3, abs=0.15)
+    assert len({metrics["held_step_seconds"] for metrics in history}) == 1
+
+
+def test_what_is_measured_changes_no_weight(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = trained(tmp_path / "measured", shards, batch_size=2, recipe=load_recipe("fademixup"))
+    monkeypatch.setattr(loop, "HELD", 0)
+    monkeypatch.setattr(loop, "median", lambda _: 0.0)
+    assert same(measured, trained(tmp_path / "not", shards, batch_size=2, recipe=load_recipe("fademixup")))
 
 
 def validated(parts: Parts) -> EpochMetrics:
@@ -491,7 +537,7 @@ def test_going_on_ends_with_the_weights_of_an_unbroken_run(shards: Path, held_ou
         first, second = (read_checkpoint(run.folder / name) for run in (unbroken, broken))
         assert same(first.weights, second.weights)
         assert first.epoch == second.epoch
-    timing = ("seconds", "waiting", "clips_per_second")
+    timing = ("seconds", "waiting", "step_seconds", "held_step_seconds", "clips_per_second")
     bare = [[{k: v for k, v in row.items() if k not in timing} for row in rows] for rows in (history, again)]
     assert bare[0] == bare[1]
 

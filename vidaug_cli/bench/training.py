@@ -12,7 +12,7 @@ from vidaug_cli.bench.verdict import CACHED, STEP
 from vidaug_cli.ops.clips import Clips
 from vidaug_cli.train.build import build
 from vidaug_cli.train.distributed import World, torch_threads
-from vidaug_cli.train.loop import train_step
+from vidaug_cli.train.loop import read_batches, train_step
 from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import Settings
 
@@ -69,8 +69,7 @@ class Steps:
     def _batches(self) -> Iterator[Clips]:
         """Yield batches on the device, epoch after epoch."""
         while True:
-            for batch in self.parts.batches:
-                yield Clips(*(part.to(self.parts.world.device, non_blocking=True) for part in batch))
+            yield from read_batches(self.parts, 1)  # the first one, which is the cached batch, has to stay
             self.parts.batches.clip_sampler.epoch += 1
 
     def _next(self, batches: Iterator[Clips]) -> Clips:

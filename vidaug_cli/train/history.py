@@ -73,7 +73,7 @@ class MetricsLog:
         """Write all epochs, whole files each time: a run that was cut off has no half line, and none twice."""
         write_text_atomically(self.folder / "metrics.jsonl", "".join(json.dumps(metrics) + "\n" for metrics in history))
         table = io.StringIO()
-        writer = csv.DictWriter(table, list(history[0]), lineterminator="\n")
+        writer = csv.DictWriter(table, list(history[-1]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
         write_text_atomically(self.folder / "metrics.csv", table.getvalue())
@@ -91,5 +91,8 @@ def _line(metrics: EpochMetrics, epochs: int) -> str:
     words = [f"epoch {metrics['epoch']}/{epochs}", f"loss {metrics['loss']:.3f}", f"top-1 {metrics['top1']:.3f}"]
     if "val_top1" in metrics:
         words += [f"validation: loss {metrics['val_loss']:.3f}", f"top-1 {metrics['val_top1']:.3f}"]
-    speed = f"{metrics['clips_per_second']:.1f} clips/s", f"{metrics['waiting']:.0%} waiting for data"
-    return "  ".join([*words, *speed])
+    words.append(f"{metrics['clips_per_second']:.1f} clips/s")
+    words.append(
+        f"step {1e3 * metrics['step_seconds']:.0f} ms, {1e3 * metrics['held_step_seconds']:.0f} without reading"
+    )
+    return "  ".join([*words, f"{metrics['waiting']:.0%} waiting for data"])

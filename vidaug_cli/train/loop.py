@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from itertools import islice
+from statistics import median
 
 import numpy as np
 import torch
@@ -24,6 +28,8 @@ from vidaug_cli.train.settings import lr_share
 from vidaug_cli.train.state import CheckpointWriter, Parts
 from vidaug_cli.workers import Progress
 
+HELD = 5  # first steps of a run whose batches are all there beforehand: what they take is a step without reading
+WARM_UP = 2  # of these, which do not count
 LOSS_INTERVAL = 10  # steps from one look at the loss to the next: looking waits for the device
 
 
@@ -45,6 +51,7 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
     epochs, steps, batch = parts.budget.epochs, parts.budget.steps, parts.budget.batch
     if log:
         log.begin(history, parts.notes, epochs)
+    held: list[float] = []  # seconds of each step on a batch that was there
     bar = Progress(epochs * steps, "step", "train", done=done * steps, show=progress)
     with torch_threads(parts.threads), bar:
         for epoch in range(done, epochs):
@@ -53,16 +60,20 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
             parts.network.train()
             sums = torch.zeros(2, device=device)  # of the loss, and of the hits, over this process's clips
             began, waited = time.perf_counter(), 0.0
-            batches = iter(parts.batches)
+            batches = read_batches(parts, HELD if epoch == done else 0)
             for step in range(steps):
                 asked = time.perf_counter()
-                clips = Clips(*(part.to(device, non_blocking=True) for part in next(batches)))
-                waited += time.perf_counter() - asked
+                clips = next(batches)
+                there = time.perf_counter()
+                waited += there - asked
                 if run.recipe is not None:
                     first = step * batch + world.rank * len(clips)
                     clips = draw_and_apply(run.recipe, clips, seed=settings.seed, epoch=epoch, first_clip=first)
                 lr = settings.lr * lr_share(epoch * steps + step, epochs * steps, parts.budget.warmup)
                 sums += train_step(parts, clips.video, clips.target, lr)
+                if epoch == done and step < HELD:
+                    float(sums[0])  # waits for the device
+                    held.append(time.perf_counter() - there)
                 if step % LOSS_INTERVAL == LOSS_INTERVAL - 1 or step == steps - 1:
                     loss, seconds = float(sums[0]), time.perf_counter() - began
                     if not math.isfinite(loss):
@@ -76,7 +87,13 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
             world.broadcast_buffers(parts.tested)
             if parts.validation is not None:
                 metrics |= validate(parts, parts.validation)
-            metrics |= {"clips_per_second": steps * batch / seconds, "waiting": waited / seconds, "seconds": seconds}
+            metrics |= {
+                "clips_per_second": steps * batch / seconds,
+                "waiting": waited / seconds,
+                "step_seconds": seconds / steps,
+                "held_step_seconds": median(held[WARM_UP:] or held[-1:]),
+                "seconds": seconds,
+            }
             check_finite(parts, metrics)
             history.append(metrics)
             if world.is_first:
@@ -87,6 +104,23 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
     if log:
         log.draw_curves(history)
     return history
+
+
+def read_batches(parts: Parts, held: int) -> Iterator[Clips]:
+    """Yield the batches of an epoch, on the device; the first ones, `held` of them, once all of these are there.
+
+    These are copies, which stay. Any other is good until the next one is asked for.
+    """
+    arriving = iter(parts.batches)
+
+    def clips(batch: Sequence[Tensor], copy: bool) -> Clips:
+        return Clips(*(part.to(parts.world.device, non_blocking=True, copy=copy) for part in batch))
+
+    first = deque(clips(batch, copy=True) for batch in islice(arriving, held))
+    while first:
+        yield first.popleft()
+    for batch in arriving:
+        yield clips(batch, copy=False)
 
 
 def train_step(parts: Parts, video: Video, target: Target, lr: float) -> Tensor:
