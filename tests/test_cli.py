@@ -151,7 +151,7 @@ def test_originals_in_jpeg(manifest: Path, tmp_path: Path) -> None:
     words = ["--keep-original", "--copies", "0", "--codec", "jpeg", "--quality", "90", "--limit", "5"]
     assert vidaug("augment", manifest, "-o", tmp_path / "out", *FADE, *words).code == 0
     found = json.loads(vidaug("inspect", tmp_path / "out", "--json").out)
-    assert (found["clips"], found["originals"], found["codec"], found["mixed"]) == (5, 5, "jpeg", 0)
+    assert (found["clips"], found["originals"], found["codecs"], found["mixed"]) == (5, 5, ["jpeg"], 0)
 
 
 @pytest.fixture

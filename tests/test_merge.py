@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +106,33 @@ def test_a_merge_goes_on_where_it_was_broken_off(
     count = len(files(folder / "one")) + len(files(folder / "two"))
     assert found["linked"] + found["copied"] == count - files_done
     assert verify(folder / "all") == ([], 6)
+    assert files(folder / "all/part-002") == files(folder / "two")
+    assert sorted(path.name for path in folder.iterdir()) == ["all", "classes", "one", "two"]
+
+
+KILLED = """
+import os, shutil, signal, sys
+from vidaug_cli.main import main
+copied, copy2 = 0, shutil.copy2
+def killed(source, target):
+    global copied
+    copied += 1
+    copy2(source, target)
+    if copied == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+shutil.copy2 = killed
+main()
+"""
+
+
+def test_a_killed_merge_leaves_nothing_in_the_end(folder: Path) -> None:
+    """It dies with a file that has no name yet, and with its lock."""
+    words = ["merge", folder / "one", folder / "two", "-o", folder / "all", "--copy", "-q"]
+    dead = subprocess.run([sys.executable, "-c", KILLED, *map(str, words)], check=False)
+    assert dead.returncode == -signal.SIGKILL
+    assert len(list(folder.rglob("*.tmp"))) == 1
+    assert merge(folder, "--copy").code == 0
+    assert files(folder / "all/part-001") == files(folder / "one")
     assert files(folder / "all/part-002") == files(folder / "two")
     assert sorted(path.name for path in folder.iterdir()) == ["all", "classes", "one", "two"]
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidaug_cli.augment.lock import lock_file
-from vidaug_cli.augment.output import RESERVE, finished, free_bytes
+from vidaug_cli.augment.output import RESERVE, finished, free_bytes, remove
 from vidaug_cli.augment.plan import Plan, read_header, read_plan
 from vidaug_cli.data.kinds import PLAN, Kind, expect, has_plan, parts_of
 from vidaug_cli.data.rows import INDEX, MANIFEST
 from vidaug_cli.data.shard.format import done_path, finished_shards
 from vidaug_cli.errors import ShardError, VidaugError
-from vidaug_cli.files import atomically, sync
+from vidaug_cli.files import atomically, leftovers, sync
 from vidaug_cli.words import count, human_bytes
 from vidaug_cli.workers import track
 
@@ -63,6 +63,8 @@ def merge(folders: Sequence[Path], out: Path, *, copy: bool = False, progress: b
         if not _is_merged(out, hashes):
             files = list(_files(parts, place))
             _check_left(place, hashes)
+            for folder, *_ in os.walk(place):  # of killed ones; whoever is at work has the lock
+                remove(leftovers(Path(folder)))
             _check_disk(files, out, copy=copy)
             for source, target in track(files, len(files), "file", "merge", show=progress):
                 done = _put(source, target, copy=copy)
