@@ -25,6 +25,10 @@ def command(
     probe: Literal["full", "packets", "header"] = option(
         "Decode every frame; or estimate their number from the packets or the header.", default="full"
     ),
+    hash: Literal["samples", "full"] = option(  # noqa: A002 (the name of the option)
+        "By what a changed video is known later: parts of its bytes; or all, which are then read each time.",
+        default="samples",
+    ),
     workers: int = WORKERS,
     cache: Path | None = option(
         "Keep probes here, not in your cache folder.", type=OutPath("probes.db"), metavar="FILE"
@@ -62,6 +66,7 @@ def command(
         cache=cache or not no_cache,
         progress=not report.quiet,
         limits=limits.limits(),
+        hashing=hash,
     )
     report.note(*describe(scanned, verbose))
     if quarantine:

@@ -19,7 +19,7 @@ from vidaug_cli.data.manifest import Probe
 from vidaug_cli.errors import THIS_TIME, VidaugError, VideoError, passes
 from vidaug_cli.schema import parse
 
-VERSION = 4  # of what a probe finds; a new one forgets the old
+VERSION = 5  # of what a probe finds; a new one forgets the old
 
 
 # What tells an unchanged video from a changed one: files (1, or the images of a folder), bytes, newest change in ns.

@@ -38,6 +38,7 @@ Keys = tuple[tuple[int, int], ...]  # decoded frame number of a file, and its ti
 
 Video = tuple[str, str | None, int, int]  # see `video_of`
 
+_HASH = re.compile("(samples|full):[0-9a-f]{16}")
 MOST = 2**31 - 1  # frames that a video can have: shards store their numbers as int32
 _HINT = "a manifest is what 'vidaug scan' writes: one JSON object a line"
 _BY_SCAN = "a list with start and end makes segments: 'vidaug scan LIST' finds their frames"
@@ -67,6 +68,7 @@ class Row:
     probe: ProbeMode = "full"  # how `frames` was found
     durations: Runs | None = None  # of a video whose rate varies: so many frames in a row are shown for so many seconds
     keys: Keys | None = None  # of a long file: key frames; decoding from each gives the pictures of decoding all
+    hash: str | None = None  # of the file's bytes: see `content_hash`
 
     @property
     def name(self) -> str:
@@ -96,6 +98,7 @@ class Probe:
     # When each frame is shown; None where time stamps cannot be trusted: those of packed XviD jump about.
     runs: Runs | None = None
     keys: Keys | None = None  # as in `Row`
+    hash: str | None = None  # as in `Row`
 
     @property
     def clock(self) -> Clock | None:
@@ -122,7 +125,7 @@ def resolve_inside(root: Path, path: str) -> Path:
 
 
 _SEGMENT = ("start", "end", "first")  # keys of a row that most rows do not need, and so do not have
-_RARE = (*_SEGMENT, "durations", "keys")
+_RARE = (*_SEGMENT, "durations", "keys", "hash")
 _COMMON = tuple(field.name for field in fields(Row) if field.name not in (*_RARE, "root"))
 _REPEATED = tuple(name for name in (*_COMMON, "root") if name not in ("path", "bytes"))  # alike in many rows
 _encode = msgspec.json.Encoder().encode
@@ -136,8 +139,7 @@ def _content(row: Row) -> bytes:
         content |= {name: getattr(row, name) for name in _SEGMENT}
     if row.durations is not None:
         content["durations"] = [(frames, float(seconds)) for frames, seconds in row.durations]
-    if row.keys is not None:
-        content["keys"] = row.keys
+    content |= {name: value for name in ("keys", "hash") if (value := getattr(row, name)) is not None}
     return msgspec.json.format(_encode(content), indent=0)  # a line, with spaces after colons and commas
 
 
@@ -315,6 +317,10 @@ _RULES: dict[str, tuple[Callable[[Row], bool], str]] = {
         "pairs of a number of frames and the seconds of each, for {row.frames} frames in all",
     ),
     "keys": (_good_keys, "pairs of a frame's number and its time stamp, both ascending"),
+    "hash": (
+        lambda row: row.hash is None or bool(_HASH.fullmatch(row.hash)),
+        "samples: or full: and 16 hexadecimal digits",
+    ),
     "": (_fits_segment, ""),
 }
 

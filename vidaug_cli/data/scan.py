@@ -17,6 +17,7 @@ from vidaug_cli.data.listing.tree import Quarantined, ThisTime, is_utf8, natural
 from vidaug_cli.data.manifest import Keys, Probe, ProbeMode, Row, renumber, resolve_inside, segment_name
 from vidaug_cli.data.textfiles import read_classes
 from vidaug_cli.data.timing import Clock
+from vidaug_cli.data.video.content import HashKind
 from vidaug_cli.data.video.limits import LIMITS, PAUSES, Limits
 from vidaug_cli.errors import VidaugError, VideoError
 from vidaug_cli.words import count
@@ -58,6 +59,7 @@ def scan(
     cache: Path | bool = True,
     progress: bool = True,
     limits: Limits | None = None,
+    hashing: HashKind = "samples",
 ) -> Scan:
     """Find the videos of a data set and probe each one.
 
@@ -75,6 +77,7 @@ def scan(
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
         progress: say on stderr how far it is.
         limits: what one video may cost; the defaults of `Limits` if not given.
+        hashing: by what a changed video is known: samples of its bytes, or all of them.
 
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
@@ -102,10 +105,10 @@ def scan(
         time.sleep(pause or 0)
     limits = limits or LIMITS
     # How long a probe may take changes nothing in what it finds: one that was cut short is not kept.
-    with closing(_open_cache(cache, f"{probe} {limits.pixels} {limits.frames}", notes)) as kept:
+    with closing(_open_cache(cache, f"{probe} {hashing} {limits.pixels} {limits.frames}", notes)) as kept:
         probes = {file: known for file, seen in stamps.items() if (known := kept.get(file, seen))}
         new = [file for file in stamps if file not in probes]
-        with closing(_probe_each(new, probe, limits, workers)) as results:
+        with closing(_probe_each(new, probe, hashing, limits, workers)) as results:
             for file, result in track(results, len(new), "video", "scan", show=progress):
                 probes[file] = result
                 kept.put(file, stamps[file], result)
@@ -179,7 +182,7 @@ def _open_cache(cache: Path | bool, kind: str, notes: list[str]) -> ProbeCache:
 
 
 def _probe_each(
-    files: Sequence[Path], mode: ProbeMode, limits: Limits, workers: int
+    files: Sequence[Path], mode: ProbeMode, hashing: HashKind, limits: Limits, workers: int
 ) -> Generator[tuple[Path, Probe | VideoError], None, None]:
     """Yield each file with what a probe found, or with the reason why it cannot be used, as they come."""
     if not files:
@@ -188,4 +191,4 @@ def _probe_each(
     from vidaug_cli.data.video.guard import decode_each
 
     workers = min(worker_count(workers), len(files))
-    yield from decode_each(lambda guard, file: guard.probe(file, mode), files, workers, limits, ordered=False)
+    yield from decode_each(lambda guard, file: guard.probe(file, mode, hashing), files, workers, limits, ordered=False)

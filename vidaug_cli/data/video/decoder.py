@@ -168,9 +168,9 @@ class OpenVideo:
 def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
     """Yield the video of a file or a folder of frame images, closed at the end.
 
-    Raises VideoError on none, and in place of errors of the system: most of those may pass (see `passes`).
+    Raises VideoError on none, and as `readable`.
     """
-    try:
+    with readable(path):
         if path.is_dir():
             yield _images(path, limits)
             return
@@ -182,6 +182,13 @@ def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
             raise VideoError("is empty", where=path)
         with _opened(path, limits, head) as container:
             yield _film(path, limits, container)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise VideoError in place of errors of the system: most of those may pass (see `passes`)."""
+    try:
+        yield
     except OSError as error:
         where = path if isinstance(error, av.FFmpegError) else error.filename or path  # of a folder, its image
         raise VideoError(f"cannot be read: {error.strerror}", where=where, passing=passes(error)) from error

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.video import reader
+from vidaug_cli.data.video.content import HashKind
 from vidaug_cli.data.video.keyframes import find_keys
 from vidaug_cli.data.video.limits import LIMITS, PAUSES, Limits
 from vidaug_cli.data.video.memory import Memory
@@ -89,11 +90,11 @@ class Guard(AbstractContextManager["Guard"]):
             self._end()
             self._end = None
 
-    def probe(self, path: Path, how: ProbeMode = "full") -> Probe:
+    def probe(self, path: Path, how: ProbeMode = "full", hashing: HashKind = "samples") -> Probe:
         """Return what `reader.probe` does. Raises VideoError too when the decoder crashes or takes too long."""
         self._closed.clear()
         found, frames = settle(
-            lambda more: self._call(reader.look, path, how, self.limits, times=more),
+            lambda more: self._call(reader.look, path, how, self.limits, hashing, times=more),
             self._closed.wait,
             lambda answer: answer[0].frames if answer[0].corrupt else None,
         )

@@ -27,7 +27,8 @@ from vidaug_cli.data.manifest import Probe, ProbeMode, Row
 from vidaug_cli.data.sampling import Crop
 from vidaug_cli.data.timing import Runs, fit_runs
 from vidaug_cli.data.video import keyframes
-from vidaug_cli.data.video.decoder import AstrayError, OpenVideo, open_video
+from vidaug_cli.data.video.content import HashKind, check_content, content_hash
+from vidaug_cli.data.video.decoder import AstrayError, OpenVideo, open_video, readable
 from vidaug_cli.data.video.keyframes import Seen, can_start_inside, find_keys, frames_by_keys, seen
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.errors import VideoError
@@ -42,7 +43,9 @@ def probe(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> Probe
     return replace(found, keys=find_keys(path, frames, limits)) if frames else found
 
 
-def look(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> tuple[Probe, list[Seen]]:
+def look(
+    path: Path, how: ProbeMode = "full", limits: Limits = LIMITS, hashing: HashKind = "samples"
+) -> tuple[Probe, list[Seen]]:
     """Return what the video at `path` holds, and all its frames where it may have key frames worth noting.
 
     Args:
@@ -50,6 +53,7 @@ def look(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> tuple[
         how: "full" decodes every frame once, and only then `frames` and `corrupt` are true. "packets" counts packets
             instead, "header" believes the header; both decode the first frame, for its size and rotation.
         limits: caps on pixels and frames.
+        hashing: as for `content_hash`.
 
     Raises:
         VideoError: it cannot be used, and why.
@@ -89,6 +93,7 @@ def look(path: Path, how: ProbeMode = "full", limits: Limits = LIMITS) -> tuple[
             probe=how,
             begin=begin,
             runs=runs,
+            hash=content_hash(path, hashing),
         )
         return found, [] if found.corrupt or found.frames < keyframes.LONG else shown
 
@@ -136,8 +141,8 @@ def read_clips(
     Args:
         path: a file, or a folder of frame images.
         requests: the clips, at least one.
-        row: what a scan found. Then decoding starts at its key frames where that saves work, and all over from the
-            first frame where one is not what was scanned.
+        row: what a scan found: the video has to have its bytes. Then decoding starts at its key frames where that saves
+            work, and all over from the first frame where one is not what was scanned.
         size: pixels, height and width of the result.
         limits: caps on pixels and frames.
         out: for each clip uint8 (T, size, size, 3) to write into, instead of new arrays.
@@ -150,6 +155,9 @@ def read_clips(
         VideoError: it cannot be used, and why.
     """
     clips = [np.empty((len(each.frames), size, size, 3), np.uint8) for each in requests] if out is None else list(out)
+    if row is not None and row.hash:
+        with readable(path):
+            check_content(path, row.hash)
     if row is not None and can_start_inside(row, path):
         with suppress(AstrayError):
             return clips, _fill(path, requests, size, limits, clips, row)
