@@ -96,7 +96,7 @@ def test_parts_started_at_once_lose_nothing(videos: Path, tmp_path: Path) -> Non
         assert [len(report.failures) for report in reports] == [6] * 4  # each says its own
         assert any(report.listed for report in reports)
         assert sorted(path.name for path in out.iterdir()) == [
-            "000", "failures.jsonl", "manifest.jsonl", "manifest.npy", "plan.json",
+            "000", "failures.jsonl", "manifest.jsonl", "manifest.index", "plan.json",
         ]  # fmt: skip
 
 

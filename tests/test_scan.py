@@ -46,7 +46,7 @@ class FakeGuard:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def probe(self, path: Path, how: str = "full") -> Probe:
+    def probe(self, path: Path, how: str = "full", hashing: str = "samples") -> Probe:
         FakeGuard.opened.append(path.name)
         if path.is_file() and (reason := path.read_text()):
             raise VideoError(reason, where=path)
@@ -156,7 +156,7 @@ def test_a_scan_that_fails_midway_keeps_what_it_found(
 ) -> None:
     data = fill(**{f"wave__v{number}": "" for number in range(9)})
 
-    def probe(self: FakeGuard, path: Path, how: str = "full") -> Probe:
+    def probe(self: FakeGuard, path: Path, how: str = "full", hashing: str = "samples") -> Probe:
         if len(opened) == 5:
             raise KeyboardInterrupt
         return original(self, path, how)

@@ -19,7 +19,7 @@ from vidaug_cli.data.manifest import Row, read_row, row_hash, row_line, video_of
 from vidaug_cli.errors import ShardError, VidaugError
 from vidaug_cli.files import atomically
 
-MANIFEST, INDEX = "manifest.jsonl", "manifest.npy"
+MANIFEST, INDEX = "manifest.jsonl", "manifest.index"
 KEPT = 4096  # rows that a process keeps once they are read
 AGAIN = "the same 'vidaug augment' command writes it again"
 # For each row: where its line begins in the file, the number of its class, and `row_hash`.
@@ -41,8 +41,8 @@ def write_rows(rows: Sequence[Row], labels: Labels, hashes: Hashes, out: Path) -
         for row in rows:
             starts.append(place)
             place += file.write(row_line(row))
-    with atomically(out / INDEX) as temporary, temporary.open("wb") as file:
-        np.save(file, _index(starts, labels, hashes))
+    with atomically(out / INDEX) as temporary:
+        _index(starts, labels, hashes).tofile(temporary)
 
 
 def _says(manifest: Path, rows: Iterable[Row]) -> bool:
@@ -132,9 +132,9 @@ class StoredRows(Sequence[Row]):
 
     def _load(self, file: Path) -> bool:
         """Take the index, and return whether it is there and of this manifest, as far as the outermost rows show."""
-        with suppress(OSError, ValueError, EOFError, IndexError, VidaugError):
-            self._entries: NDArray[np.void] = np.load(file, mmap_mode="r")
-            if self._entries.dtype == _ENTRY and self._entries[0]["start"] == 0:
+        with suppress(OSError, ValueError, IndexError, VidaugError):
+            self._entries: NDArray[np.void] = np.memmap(file, _ENTRY, "r")
+            if self._entries[0]["start"] == 0:
                 self._read(0), self._read(len(self) - 1)
                 return self._text.find(b"\n", self._entries[-1]["start"]) in (-1, len(self._text) - 1)
         return False
