@@ -36,7 +36,7 @@ ProbeMode = Literal["full", "packets", "header"]  # decode every frame, count th
 
 Keys = tuple[tuple[int, int], ...]  # decoded frame number of a file, and its time stamp in the file's own ticks
 
-Video = tuple[str, str | None, int, int]  # see `video_of`
+Video = tuple[str, str | None, int, int, str | None]  # see `video_of`
 
 _HASH = re.compile("(samples|full):[0-9a-f]{16}")
 MOST = 2**31 - 1  # frames that a video can have: shards store their numbers as int32
@@ -216,9 +216,9 @@ def place_of(row: Row) -> tuple[str, str, float | None, float | None]:
 def video_of(row: Row) -> Video:
     """Return what tells a video from others and from what it was before, wherever its data set lies.
 
-    That is its name below `root`, its class, its bytes and its frames.
+    That is its name below `root`, its class, its bytes, how many and which, and its frames.
     """
-    return row.name, row.label, row.bytes, row.frames
+    return row.name, row.label, row.bytes, row.frames, row.hash
 
 
 def _check_distinct(rows: Iterable[Row], numbers: Iterable[int], name: str) -> None:
