@@ -174,7 +174,7 @@ def test_what_does_not_fit_the_file_is_read_from_the_first_frame(tmp_path: Path,
 
 
 def test_a_file_that_was_damaged_since_is_read_from_the_first_frame(tmp_path: Path) -> None:
-    row = row_of(write_moving(tmp_path / "v.avi", codec="mpeg4"))
+    row = replace(row_of(write_moving(tmp_path / "v.avi", codec="mpeg4")), hash=None)  # which would tell that it was
     data = bytearray(row.file.read_bytes())
     index = data.rindex(b"idx1")
     for place in range(index + 16, len(data) - 16, 16):  # each place in the file, of the index at its end
@@ -223,7 +223,7 @@ def test_of_a_folder_of_images_only_those_wanted_are_decoded(tmp_path: Path, wor
         assert (clips[0] == whole[0]).all()
         lost = folder / f"005.{suffix}"
         lost.unlink()  # the numbers of all later frames are others now
-        _, (taken,) = read_clips(row.file, [ClipRequest(wanted)], 8, row=row)
+        _, (taken,) = read_clips(row.file, [ClipRequest(wanted)], 8, row=replace(row, hash=None))
         assert taken.tolist() == [28, 3, 28]
 
 

@@ -163,7 +163,7 @@ def test_places_that_cannot_be_written(made: Path, out: Path, tmp_path: Path, mo
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("vidaug_cli.files._sync", full)
+    monkeypatch.setattr("vidaug_cli.files.sync", full)
     hint = "is the folder there and writable, and the disk not full?"
     where = tmp_path / "new" / "manifest.jsonl"
     assert refused(tmp_path / "new") == f"{where}: cannot be written: No space left on device; {hint}"

@@ -96,7 +96,7 @@ def test_parts_started_at_once_lose_nothing(videos: Path, tmp_path: Path) -> Non
         assert [len(report.failures) for report in reports] == [6] * 4  # each says its own
         assert any(report.listed for report in reports)
         assert sorted(path.name for path in out.iterdir()) == [
-            "000", "failures.jsonl", "manifest.jsonl", "manifest.index", "plan.json",
+            "000", "failures.jsonl", "manifest.index", "manifest.jsonl", "plan.json",
         ]  # fmt: skip
 
 
@@ -288,7 +288,7 @@ def test_a_reason_that_changed_is_told(videos: Path, tmp_path: Path) -> None:
     lost.write_bytes(b"not a video any more")
     bytes_before = shard_path(out, 0).read_bytes()
     (failure,) = rendered(plan, out, retry_failed=True).failures
-    assert failure.reason == "is not a video of a known container"
+    assert failure.reason == "is another video than was scanned: its bytes have changed; scan it again"
     assert failed(out) == [failure]
     assert listed(out) == [asdict(failure)]
     assert shard_path(out, 0).read_bytes() == bytes_before

@@ -110,9 +110,9 @@ def test_a_file_is_looked_into_once_for_all_its_segments(
     opened = []
     probe = Guard.probe
 
-    def noted(self: Guard, path: Path, how: Any) -> Any:
+    def noted(self: Guard, path: Path, *how: Any) -> Any:
         opened.append(path.name)
-        return probe(self, path, how)
+        return probe(self, path, *how)
 
     monkeypatch.setattr(Guard, "probe", noted)
     assert len(scan_segments(("even.mp4", 2.0, 4.0), ("even.mp4", 4.0, 6.0)).rows) == 2
