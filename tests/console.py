@@ -23,7 +23,7 @@ def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
     """Return exit code, stdout and stderr of `vidaug WORDS`; whatever would be a traceback is raised."""
     piped = stdin.encode() if isinstance(stdin, str) else stdin
     out, err, given = (io.TextIOWrapper(io.BytesIO(text), encoding="utf-8") for text in (b"", b"", piped))
-    terminate = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     with ExitStack() as stack:
         stack.enter_context(patch("sys.argv", ["vidaug", *map(str, words)]))
         stack.enter_context(patch("sys.stdin", given))
@@ -31,7 +31,8 @@ def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
         stack.enter_context(patch("sys.unraisablehook", sys.unraisablehook))  # which `main` replaces
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
-        stack.callback(signal.signal, signal.SIGTERM, terminate)
+        for number, handler in handlers.items():
+            stack.callback(signal.signal, number, handler)
         try:
             main()
         except SystemExit as end:

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Timer
@@ -24,11 +25,16 @@ COMMANDS = (
     *("train", "predict", "evaluate", "compare", "sweep", "ensemble", "submit", "score", "cam"),
     *("sample", "demo", "bench"),
 )
-DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143  # and click has 2 for wrong usage, 1 for a broken pipe
+DONE, FAILED, INTERRUPTED, SIGNALLED = 0, 1, 130, 128  # and click has 2 for wrong usage, 1 for a broken pipe
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. It unwinds like Ctrl-C, so that half-written files are removed."""
+    """SIGTERM arrived, or SIGHUP of a closed terminal. It unwinds like Ctrl-C, so that half-written files are removed."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        """Name the signal."""
+        super().__init__(number)
+        self.number = number
 
 
 class Program(click.Group):
@@ -53,7 +59,8 @@ class Program(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "VIDAUG"},
     epilog="Every option may come from the environment: VIDAUG_AUGMENT_WORKERS=4 is 'vidaug augment --workers 4'. "
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos were left out, 4 some "
-    "videos could not be read this time and the same command tries again, 130 interrupted, 143 terminated.",
+    "videos could not be read this time and the same command tries again, 130 interrupted, 143 terminated, 129 when the "
+    "terminal was closed.",
 )
 @click.version_option(package_name="vidaug-cli", prog_name="vidaug")
 def cli() -> None:
@@ -69,7 +76,9 @@ for _name in COMMANDS:
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _terminate)
     sys.unraisablehook = _send_again
     _prepare_streams()
     try:
@@ -90,9 +99,10 @@ def main() -> NoReturn:
             raise error.__cause__ from None  # click takes it for a missing answer, but nothing here asks a question
         click.echo("vidaug: interrupted; what is finished is kept", err=True)
         code = INTERRUPTED
-    except Terminated:
-        click.echo("vidaug: terminated; what is finished is kept", err=True)
-        code = TERMINATED
+    except Terminated as error:
+        with suppress(OSError):  # the terminal may be gone
+            click.echo("vidaug: terminated; what is finished is kept", err=True)
+        code = SIGNALLED + error.number
     sys.exit(code if isinstance(code, int) else DONE)
 
 
@@ -140,12 +150,12 @@ def _reader_is_gone() -> bool:
 
 def _send_again(lost: sys.UnraisableHookArgs) -> None:
     """Send a signal again that arrived in a destructor or a callback, where Python drops exceptions."""
-    number = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(lost.exc_type)
-    if number is None:
-        sys.__unraisablehook__(lost)
-    else:
+    if isinstance(lost.exc_value, KeyboardInterrupt | Terminated):
+        number = getattr(lost.exc_value, "number", signal.SIGINT)
         Timer(0.05, os.kill, (os.getpid(), number)).start()  # by then the callback is over
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+    raise Terminated(signum)
