@@ -29,7 +29,7 @@ DONE, FAILED, INTERRUPTED, SIGNALLED = 0, 1, 130, 128  # and click has 2 for wro
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived, or SIGHUP of a closed terminal. It unwinds like Ctrl-C, so that half-written files are removed."""
+    """SIGTERM arrived, or SIGHUP of a closed terminal. It unwinds like Ctrl-C: half-written files are removed."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
         """Name the signal."""
@@ -59,7 +59,7 @@ class Program(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "VIDAUG"},
     epilog="Every option may come from the environment: VIDAUG_AUGMENT_WORKERS=4 is 'vidaug augment --workers 4'. "
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos were left out, 4 some "
-    "videos could not be read this time and the same command tries again, 130 interrupted, 143 terminated, 129 when the "
+    "videos could not be read this time and the same command tries again, 130 interrupted, 143 terminated, 129 as the "
     "terminal was closed.",
 )
 @click.version_option(package_name="vidaug-cli", prog_name="vidaug")
