@@ -269,9 +269,9 @@ sys.meta_path.insert(0, Striker())
 WHILE_SCANNING = """
 from vidaug_cli.data.video.guard import Guard
 probe = Guard.probe
-def struck(self, path, how="full"):
+def struck(self, path, *how):
     strike()
-    return probe(self, path, how)
+    return probe(self, path, *how)
 Guard.probe = struck
 """
 

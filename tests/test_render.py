@@ -115,7 +115,8 @@ def test_replay_says_how_far_off_a_changed_clip_is(video_folder: Path, tmp_path:
     copy = tmp_path / "videos"
     shutil.copytree(video_folder, copy)
     out = tmp_path / "out"
-    rendered(make_plan(copy, "none"), out)
+    plan = make_plan(copy, "none")
+    rendered(replace(plan, rows=[replace(row, hash=None) for row in plan.rows]), out)  # else it would not get so far
     with Shard(shard_path(out, 0)) as shard:
         row = int(shard.column("sources")[0, 0])
     rows = read_input(str(copy)).rows

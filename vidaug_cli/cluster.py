@@ -41,6 +41,7 @@ def in_cluster(
     with _client(scheduler) as client:
         from distributed import KilledWorker, as_completed
         from distributed.client import FutureCancelledError
+        from distributed.comm.core import CommClosedError
 
         left, running = iter(tasks), as_completed(loop=client.loop)
         try:
@@ -53,7 +54,7 @@ def in_cluster(
                 done = next(running)
                 yield done.result()
                 done.release()
-        except FutureCancelledError as error:
+        except (CommClosedError, FutureCancelledError) as error:
             raise VidaugError("the scheduler is gone", where=scheduler, hint=GONE) from error
         except KilledWorker as error:
             what = f"a task was given up after it had killed {error.allowed_failures + 1} workers"

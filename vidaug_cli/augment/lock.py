@@ -7,6 +7,7 @@ so that no clock of any machine counts. What a dead process left is taken over.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -26,6 +27,7 @@ from vidaug_cli.words import duration
 RENEWED = 30.0  # seconds from one sign of life of a holder to the next
 LOST = 6 * RENEWED  # ... without one before it counts as gone
 POLL = 0.5  # seconds from one look at others to the next
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # of a file system without hard links
 FOLDER_LOCK = ".folder.lock"
 
 
@@ -180,10 +182,26 @@ def file_system_time(folder: Path) -> float:
 
 
 def _create(path: Path, part: str) -> bytes | None:
-    """Make the file, and return what is in it; None where there is one."""
+    """Make the file, and return what is in it; None where there is one.
+
+    Where the file system has hard links, it takes its name with what is in it: a process that is killed in between
+    leaves no file that names nobody.
+    """
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     own = Holder(host=HOST, pid=os.getpid(), machine=machine(), born=_born(os.getpid()), since=since, part=part)
     text = json.dumps({key: value for key, value in asdict(own).items() if key not in ("silent", "gone")}).encode()
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_bytes(text)
+        os.link(temporary, path)
+        return text
+    except FileExistsError:
+        return None
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+    finally:
+        temporary.unlink(missing_ok=True)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
