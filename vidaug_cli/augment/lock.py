@@ -27,7 +27,7 @@ from vidaug_cli.words import duration
 RENEWED = 30.0  # seconds from one sign of life of a holder to the next
 LOST = 6 * RENEWED  # ... without one before it counts as gone
 POLL = 0.5  # seconds from one look at others to the next
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # of a file system without hard links
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)  # of a file system without hard links
 FOLDER_LOCK = ".folder.lock"
 
 
