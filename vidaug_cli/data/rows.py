@@ -34,21 +34,30 @@ def write_rows(rows: Sequence[Row], labels: Labels, hashes: Hashes, out: Path) -
 
     A manifest that says the same already is left as it is: other processes may be at work with it.
     """
-    if (out / INDEX).exists() and _says(out / MANIFEST, rows):
-        return
+    starts = _starts(out / MANIFEST, rows)
+    if starts is None:
+        starts, place = array("q"), 0
+        with atomically(out / MANIFEST) as temporary, temporary.open("wb") as file:
+            for row in rows:
+                starts.append(place)
+                place += file.write(row_line(row))
+    index = _index(starts, labels, hashes)
+    if not (out / INDEX).is_file() or (out / INDEX).read_bytes() != index.tobytes():  # damaged, or of rows elsewhere
+        with atomically(out / INDEX) as temporary:
+            index.tofile(temporary)
+
+
+def _starts(manifest: Path, rows: Iterable[Row]) -> array[int] | None:
+    """Return where each row begins in a manifest that says just these; None where it says something else."""
     starts, place = array("q"), 0
-    with atomically(out / MANIFEST) as temporary, temporary.open("wb") as file:
-        for row in rows:
-            starts.append(place)
-            place += file.write(row_line(row))
-    with atomically(out / INDEX) as temporary:
-        _index(starts, labels, hashes).tofile(temporary)
-
-
-def _says(manifest: Path, rows: Iterable[Row]) -> bool:
     with suppress(OSError), manifest.open("rb") as lines:
-        return all(said == line for said, line in zip_longest(map(row_line, rows), lines))
-    return False
+        for row, line in zip_longest(rows, lines):
+            if row is None or line is None or row_line(row) != line:
+                return None
+            starts.append(place)
+            place += len(line)
+        return starts
+    return None
 
 
 def _index(starts: Sequence[int], labels: Labels | Sequence[int], hashes: Hashes | Sequence[int]) -> NDArray[np.void]:
