@@ -63,7 +63,11 @@ def test_the_command_is_told_to_end(whole: Whole, tmp_path: Path, sent: signal.S
         wait_for(0.01, run)
     wait_for(random.Random(f"{sent} {number}").uniform(0.0, 0.7) * whole.seconds, run)
     run.process.send_signal(sent)
-    assert run.end() in (128 + sent, 0), run.errors
+    code = run.end()
+    if "clips rendered in" in run.errors:  # all was done: a Python that takes itself down has no handlers any more
+        assert code in (128 + sent, -sent, 0), run.errors
+    else:
+        assert code == 128 + sent, run.errors
     assert "Traceback" not in run.errors
     assert not list(run.out.rglob(".*"))
     continued(whole, run.out)
