@@ -16,6 +16,7 @@ class Step(IntEnum):
     AUGMENT = 3  # the first augment op; the next ones count up from here
     NETWORK = 2**16  # what torch draws in an epoch, such as dropout; beyond all augment ops
     RING = 2**16 + 1  # of one copy of a group of videos, whose number takes the place of the clip
+    TURN = 2**16 + 2  # in which order the videos of a class get copies
 
 
 def generator(seed: int, copy: int, clip: int, step: int) -> np.random.Generator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 LONGEST = 5000  # letters of a line that is shown: more than any path has
@@ -39,6 +39,12 @@ def cut(text: str, most: int = SHOWN) -> str:
 def count(number: int, noun: str) -> str:
     """Return `1 video`, `2 videos`, `3 classes`."""
     return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
+
+
+def span(numbers: Collection[int]) -> str:
+    """Return `3 to 7`, the least and the greatest; `3` where they are all the same."""
+    least, most = min(numbers), max(numbers)
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def human_bytes(size: float) -> str:

@@ -82,7 +82,7 @@ def _where_they_lie(plan: Plan, roots: Mapping[Video, str]) -> Plan:
 
 
 def _plan_of(plan: Plan, new: Sequence[Row], before: Iterable[Plan], out: Path) -> Plan:
-    if len(new) == 1 and plan.recipe.mix and plan.copies:
+    if len(new) == 1 and plan.recipe.mix and plan.rounds.copies:
         what = f"{new[0].name} is the one new video, and recipe {plan.recipe.name} mixes two"
         raise VidaugError(what, where=out, hint="add it together with the next ones")
     classes = dict.fromkeys(chain.from_iterable(old.classes for old in before)) | dict.fromkeys(plan.classes)

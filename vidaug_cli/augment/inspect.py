@@ -46,6 +46,7 @@ class Summary:
     extremes: Extremes | None  # clips that are near black or near white; None: not counted
     recipes: list[str]  # TOML texts: one, where all parts were made by the same
     label_mass: dict[str, float]  # per class: the sum of its label weights over all clips
+    clips_by_class: dict[str, int]  # by the class of the own video; empty where no manifest lies beside the shards
     own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
     ops: dict[str, int]  # how often each op was drawn
 
@@ -68,6 +69,7 @@ class Summary:
         each = [f"{name} ({count(number, 'shard')})" for name, number in self.devices.items()]
         devices = " and ".join(each if len(each) > 1 else self.devices)
         mass = sorted(((printable(name), mass) for name, mass in self.label_mass.items()), key=lambda item: -item[1])
+        own = {printable(name): clips for name, clips in self.clips_by_class.items()}
         width = min(WIDEST, max(len(name) for name in [*dict(mass), *self.ops, "own weight"]))
         tallest = max(1, *self.own_weight)
         bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
@@ -77,8 +79,12 @@ class Summary:
             f"{count(self.originals, 'clean original')}; {seeds}, rendered on {devices}",
             *([f"levels: {told}"] if self.extremes and (told := self.extremes.text(self.clips)) else []),
             "",
-            f"label mass of {count(len(mass), 'class')}",
-            *(f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}" for name, amount in mass),
+            f"label mass of {count(len(mass), 'class')}" + (", and clips whose own video is of it" if own else ""),
+            *(
+                f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}"
+                + (f"  {own.get(name, 0):6}" if own else "")
+                for name, amount in mass
+            ),
         ]
         if self.mixed:
             lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
@@ -96,6 +102,7 @@ def summarise(source: Path, videos: Sequence[Row] | None = None) -> Summary:
     """
     files = shard_files(source)
     mass: Counter[str] = Counter()
+    own_clips: Counter[str] = Counter()
     own_weights: list[float] = []
     ops: Counter[str] = Counter()
     headers: list[ShardHeader] = []
@@ -112,11 +119,15 @@ def summarise(source: Path, videos: Sequence[Row] | None = None) -> Summary:
                 what = f"has another shape of clip than {files[0]}"
                 raise ShardError(what, where=path, hint="look at each by itself")
             sources = shard.column("sources")
-            if first is header and videos is not None:
-                known = among(StoredRows(path.parent.parent, header.classes), videos)
+            if first is header:
+                rows = _rows(path, header)
+                if videos is not None:
+                    known = among(StoredRows(path.parent.parent, header.classes), videos)
             shown = np.arange(len(shard)) if videos is None else np.flatnonzero(known[sources].all(axis=1))
             clips += len(shown)
             originals += int((shard.column("copy")[shown] < 0).sum())
+            if rows is not None:
+                own_clips.update(header.classes[label] for label in rows.labels[sources[shown, 0]].tolist())
             labels = shard.column("labels")[shown].sum(0, dtype=np.float64)
             mass.update(dict(zip(header.classes, labels.tolist(), strict=True)))
             mixed = shown[sources[shown, 1] >= 0]
@@ -144,9 +155,20 @@ def summarise(source: Path, videos: Sequence[Row] | None = None) -> Summary:
         extremes=Extremes.sum(map(_extremes, files)) if videos is None else None,
         recipes=list(dict.fromkeys(each.recipe for each in headers)),
         label_mass=dict(mass),
+        clips_by_class={name: own_clips[name] for name in mass if own_clips[name]},
         own_weight=np.histogram(own_weights, BINS, (0, 1))[0].tolist(),
         ops=dict(ops.most_common()),
     )
+
+
+def _rows(shard: Path, header: ShardHeader) -> StoredRows | None:
+    """Return the rows of the folder that a shard lies in; None where that is not the folder of its plan."""
+    folder = shard.parent.parent
+    try:
+        rows, plan = StoredRows(folder, header.classes), read_header(folder)
+    except (VidaugError, OSError):
+        return None
+    return rows if (plan.plan_sha256, hash_rows(rows.hashes)) == (header.plan_sha256, plan.manifest_xxh3) else None
 
 
 def _extremes(shard: Path) -> Extremes | None:
@@ -165,7 +187,9 @@ def _planned_shards(source: Path) -> int | None:
     except (VidaugError, OSError):  # 'vidaug verify' says why; what lies in the shards can be summed up all the same
         return None
     whole = (hash_rows(rows.hashes), header.digest) == (header.manifest_xxh3, header.plan_sha256)
-    return header.rounds_of(len(rows)).shard_count if whole else None
+    if not whole:
+        return None
+    return header.rounds_of(len(rows), header.shares_of(rows.labels, header.classes)).shard_count
 
 
 def op_names(params: dict[str, Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 In a round (see `rounds`) the videos are shuffled once and cut into groups. Each copy of a group is a ring of its own:
 its videos in random order, each mixed with the next and the last with the first. So for every single clip all other
-videos of the data set are equally likely as partners.
+videos of the data set are equally likely as partners; where classes get different numbers of copies (see `shares`), as
+likely as they have clips.
 
 Nothing here loads torch, so that a folder can be looked into quickly; only `read_plan` makes ops, and loads it.
 """
@@ -12,17 +13,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
-from itertools import accumulate
+from itertools import accumulate, repeat
+from itertools import count as counting
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidaug_cli.augment.rounds import GROUP, MOST_AT_ONCE, Rounds
+from vidaug_cli.augment.shares import Counts, Shares
 from vidaug_cli.data.kinds import PLAN, parts_of
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, row_hash
 from vidaug_cli.data.rows import MANIFEST, Hashes, Labels, StoredRows, write_rows
@@ -34,9 +36,10 @@ from vidaug_cli.recipe.loading import parse_recipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
 from vidaug_cli.schema import check, from_json, parse
-from vidaug_cli.words import nearest
+from vidaug_cli.words import count, nearest
 
 ORIGINAL = -1  # the copy number of clean clips
+MOST_COPIES = 100_000  # of a video
 DRAWS = 2  # the format of draws: another number wherever a release makes other clips of the same plan
 # Of the raw size, estimates that err high: at quality 95 real clips took 1/7 to 1/11 as JPEG, 1/14 to 1/28 as video.
 CODEC_SHARE: dict[Codec, float] = {"raw": 1, "jpeg": 1 / 7, "video": 1 / 10}
@@ -61,6 +64,8 @@ class PlanSettings:
 
     seed: int = 0
     copies: int = 1
+    copies_of: dict[str, int] = field(default_factory=dict)  # by class, where it is another number than `copies`
+    per_class: int = 0  # clips of each class that has videos, in place of numbers for each video; 0: those count
     copies_per_round: int = 4  # of a video that is decoded once for them
     keep_original: bool = False
     codec: Codec = "raw"
@@ -71,23 +76,46 @@ class PlanSettings:
     def __post_init__(self) -> None:
         whole_groups = self.clips_per_shard > 0 and self.clips_per_shard % GROUP == 0
         multiple = f"a multiple of {GROUP}, the number of videos that are mixed among each other"
+        least = int(not self.keep_original and not any(self.copies_of.values()))
+        together = "1, as classes get different numbers of copies" if self.unequal else f"1 to {MOST_AT_ONCE}"
         rules = {
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
-            "copies": (int(not self.keep_original) <= self.copies <= 100_000, "at least 1"),
-            "copies_per_round": (1 <= self.copies_per_round <= MOST_AT_ONCE, f"1 to {MOST_AT_ONCE}"),
+            "copies": (least <= self.copies <= MOST_COPIES, "at least 1"),
+            "copies_of": (all(0 <= number <= MOST_COPIES for number in self.copies_of.values()), f"0 to {MOST_COPIES}"),
+            "per_class": (
+                0 <= self.per_class < 2**31 and not (self.per_class and self.copies_of),
+                "0 or more, and 0 beside copies_of",
+            ),
+            "copies_per_round": (1 <= self.copies_per_round <= (1 if self.unequal else MOST_AT_ONCE), together),
             "quality": (1 <= self.quality <= 100, "1 to 100"),
             "clips_per_shard": (whole_groups, multiple),
         }
         check(self, rules)
 
-    def rounds_of(self, videos: int) -> Rounds:
-        """Return how the clips of so many videos are divided."""
+    @property
+    def unequal(self) -> bool:
+        """Whether videos of different classes may get different numbers of copies."""
+        return bool(self.copies_of or self.per_class)
+
+    def shares_of(self, labels: Labels, classes: Sequence[str]) -> Shares | None:
+        """Return what each class gets, of videos with these class numbers; None where each video gets as much."""
+        if not self.unequal:
+            return None
+        labels = np.maximum(labels, 0)  # -1 is the class of a row that was changed, and then so was the plan
+        videos = np.bincount(labels, minlength=len(classes))
+        each = np.array([self.copies_of.get(name, self.copies) for name in classes], np.int64)
+        clips = np.where(videos > 0, self.per_class, 0) if self.per_class else videos * each
+        return Shares(seed=self.seed, labels=labels, clips=clips)
+
+    def rounds_of(self, videos: int, shares: Shares | None = None) -> Rounds:
+        """Return how the clips of so many videos are divided, by the shares of their classes if there are any."""
         return Rounds(
             videos=videos,
-            copies=self.copies,
+            copies=shares.rounds if shares else self.copies,
             copies_per_round=self.copies_per_round,
             originals=self.keep_original,
             clips_per_shard=self.clips_per_shard,
+            sizes=shares.sizes if shares else (),
         )
 
 
@@ -103,8 +131,11 @@ class PlanHeader(PlanSettings):
     tool_version: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the header as `plan.json` holds it."""
-        return {"format": FORMAT, "version": VERSION} | asdict(self)
+        """Return the header as `plan.json` holds it: what most plans do not need is not there."""
+        values = asdict(self)
+        return {"format": FORMAT, "version": VERSION} | {
+            name: value for name, value in values.items() if value or name not in _RARE
+        }
 
     @property
     def digest(self) -> str:
@@ -127,6 +158,7 @@ class PlanHeader(PlanSettings):
 
 
 _UNHASHED = ("plan_sha256", "tool_version")  # keys of a header that follow from the others, or decide nothing
+_RARE = ("copies_of", "per_class")  # keys that are there only where they say something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +194,22 @@ class Plan(PlanSettings):
         if strange := next((row for row in self.rows if row.label not in known), None):
             what = f"{strange.name} is of class {strange.label!r}, which is none of the {len(known)} classes"
             raise VidaugError(what + nearest(str(strange.label), known))
+        if self.rows and self.shares:
+            self._check_shares(self.shares)
+
+    def _check_shares(self, shares: Shares) -> None:
+        if strange := [name for name in self.copies_of if name not in self.classes]:
+            what = f"there is no class {strange[0]!r} to make {self.copies_of[strange[0]]} copies of"
+            raise VidaugError(what + nearest(strange[0], self.classes))
+        label = int(shares.most.argmax())
+        clips, name, videos = shares.clips[label], self.classes[label], count(int(shares.videos[label]), "video")
+        if shares.rounds > MOST_COPIES:
+            what = f"{clips} clips of class {name!r} are {shares.rounds} copies of each of its {videos}"
+            raise VidaugError(what, hint=f"{MOST_COPIES} are the most")
+        if self.recipe.mix and min(shares.sizes, default=2) < 2:
+            what = f"recipe {self.recipe.name} mixes two videos, and {clips} of {sum(shares.sizes)} clips are of"
+            hint = "ask for fewer clips of that class, or for more of others"
+            raise VidaugError(f"{what} class {name!r}, which has {videos}: there are not enough partners", hint=hint)
 
     @cached_property
     def labels(self) -> Labels:
@@ -186,7 +234,7 @@ class Plan(PlanSettings):
     @property
     def clips(self) -> int:
         """How many clips the whole plan makes, if no video fails."""
-        return len(self.rows) * (self.copies + self.keep_original)
+        return self.rounds.total
 
     @property
     def bytes(self) -> int:
@@ -195,10 +243,37 @@ class Plan(PlanSettings):
         overhead = 4096 + self.spec.frames * 12 + len(self.classes) * 4
         return int(self.clips * (pixels * CODEC_SHARE[self.codec] + overhead))
 
+    @property
+    def without_clip(self) -> int:
+        """How many videos get no clip, as their class is to have fewer than it has videos."""
+        if self.shares is None or self.keep_original:
+            return 0
+        return int(np.maximum(0, self.shares.videos - self.shares.clips).sum())
+
     @cached_property
     def rounds(self) -> Rounds:
         """How the clips are divided."""
-        return self.rounds_of(len(self.rows))
+        return self.rounds_of(len(self.rows), self.shares)
+
+    @cached_property
+    def shares(self) -> Shares | None:
+        """What each class gets; None where each video gets as much."""
+        return self.shares_of(self.labels, self.classes)
+
+    @property
+    def copies_by_class(self) -> Counts:
+        """How many clips besides originals show a video of each class as their own, (classes,)."""
+        return self.shares.clips if self.shares else self.copies * self._videos_by_class
+
+    @property
+    def clips_by_class(self) -> dict[str, int]:
+        """How many clips show a video of each class as their own, of the classes that have videos."""
+        clips = self.copies_by_class + self.keep_original * self._videos_by_class
+        return {self.classes[label]: int(clips[label]) for label in self.present}
+
+    @property
+    def _videos_by_class(self) -> Counts:
+        return np.bincount(self.labels, minlength=len(self.classes))
 
     @property
     def shard_count(self) -> int:
@@ -207,20 +282,24 @@ class Plan(PlanSettings):
 
     def groups(self, shard: int) -> tuple[Group, ...]:
         """Return the groups of shard number `shard`; its clips are numbered ring by ring."""
-        part = self.rounds.part(shard)
-        copies = [copy if copy < self.copies else ORIGINAL for copy in part.copies]
-        order = _order(self.seed, copies[0], len(self.rows))
-        clip = part.copies.start * len(order) + self.rounds.start(part.groups.start) * len(copies)
+        this, numbers = self.rounds.part(shard)
+        rows, made = _order(self.seed, self._copy(this.copies[0]), len(self.rows), self.shares)
+        clip = this.clip + this.start(numbers.start) * len(this.copies)
         groups = []
-        for number in part.groups:
-            videos, rings = order[self.rounds.start(number) : self.rounds.start(number + 1)], []
-            for copy in copies:
+        for number in numbers:
+            videos, rings = np.arange(this.start(number), this.start(number + 1)), []
+            for copy in map(self._copy, this.copies):
                 rng = None if copy == ORIGINAL else generator(self.seed, copy, number, Step.RING)
-                rows = rng.permutation(videos) if rng else videos
-                rings.append(tuple(Slot(clip + place, copy, row) for place, row in enumerate(rows.tolist())))
-                clip += len(rows)
+                places = rng.permutation(videos) if rng else videos
+                which = repeat(copy) if made is None else made[places].tolist()
+                rings.append(tuple(map(Slot, counting(clip), which, rows[places].tolist())))
+                clip += len(places)
             groups.append(tuple(rings))
         return tuple(groups)
+
+    def _copy(self, number: int) -> int:
+        """Return the copy that a round's `copies` count."""
+        return number if number < self.rounds.copies else ORIGINAL
 
     def slots(self, shard: int) -> list[Slot]:
         """Return the clips of shard number `shard` in their order."""
@@ -260,9 +339,16 @@ class Plan(PlanSettings):
 
 
 @lru_cache(maxsize=2)  # shards of one round mostly come one after the other
-def _order(seed: int, copy: int, videos: int) -> NDArray[np.int64]:
-    """Return the rows in the order of the round that begins with `copy`."""
-    return np.arange(videos) if copy == ORIGINAL else generator(seed, copy, 0, Step.SHUFFLE).permutation(videos)
+def _order(seed: int, copy: int, videos: int, shares: Shares | None) -> tuple[Counts, Counts | None]:
+    """Return the rows in the order of the round that begins with `copy`, and which copy of its video each clip is.
+
+    None in place of the copies: they are those of the round.
+    """
+    if copy == ORIGINAL:
+        return np.arange(videos), None
+    rows, made = shares.members(copy) if shares else (np.arange(videos), None)
+    order = generator(seed, copy, 0, Step.SHUFFLE).permutation(len(rows))
+    return rows[order], made if made is None else made[order]
 
 
 def _settings_of(source: PlanSettings) -> dict[str, Any]:

@@ -2,22 +2,44 @@
 
 The copies are made in rounds of a few, so that each video is decoded once for all copies of a round; the clean
 originals are a round of their own, the last one. The videos of a round are cut into groups, whose clips are mixed
-among each other, and a shard holds whole groups of one round.
+among each other, and a shard holds whole groups of one round. Where classes get different numbers of copies, each copy
+is a round, of the videos that `shares` says.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
 from typing import NamedTuple
 
 GROUP = 16  # videos of a group at most, and the least clips that a shard holds
 MOST_AT_ONCE = 16  # copies of a round: a process holds all clips of a group
 
 
+class Round(NamedTuple):
+    """Copies that are made together."""
+
+    copies: range  # originals are counted as the copy after the last
+    videos: int
+    clip: int  # number of its first clip
+    shard: int  # ... and of its first shard
+
+    @property
+    def groups(self) -> int:
+        """How many groups its videos are cut into."""
+        return -(-self.videos // GROUP)
+
+    def start(self, group: int) -> int:
+        """Return the place of a group's first video in the round: groups differ in size by one at most."""
+        return self.videos * group // max(1, self.groups)
+
+
 class Part(NamedTuple):
     """What a shard holds."""
 
-    copies: range  # all of the round; originals are counted as the copy after the last
+    round: Round
     groups: range
 
 
@@ -30,6 +52,7 @@ class Rounds:
     copies_per_round: int
     originals: bool
     clips_per_shard: int
+    sizes: tuple[int, ...] = ()  # videos of each copy, where they differ; none: each copy is of all videos
 
     @property
     def at_once(self) -> int:
@@ -39,40 +62,41 @@ class Rounds:
     @property
     def shard_count(self) -> int:
         """How many shards there are."""
-        return sum(rounds * len(self._starts(copies)) for rounds, copies in self._kinds)
+        return self._all[-1].shard
+
+    @property
+    def total(self) -> int:
+        """How many clips there are."""
+        return self._all[-1].clip
 
     def part(self, shard: int) -> Part:
         """Return what shard number `shard` holds. Raises IndexError when there are not so many."""
-        first, place = 0, shard
-        for rounds, copies in self._kinds:
-            starts = self._starts(copies)
-            if place < rounds * len(starts):
-                number, place = divmod(place, len(starts))
-                first += number * copies
-                end = min(starts[place] + starts.step, starts.stop)
-                return Part(range(first, first + copies), range(starts[place], end))
-            first, place = first + rounds * copies, place - rounds * len(starts)
-        raise IndexError(f"there is no shard {shard}")
+        if not 0 <= shard < self.shard_count:
+            raise IndexError(f"there is no shard {shard}")
+        this = self._all[bisect_right(self._all, shard, key=attrgetter("shard")) - 1]
+        step = self._groups_of(this)
+        first = (shard - this.shard) * step
+        return Part(this, range(first, min(first + step, this.groups)))
 
     def clips(self, shard: int) -> int:
         """Return how many clips a shard holds."""
-        part = self.part(shard)
-        return len(part.copies) * (self.start(part.groups.stop) - self.start(part.groups.start))
+        this, groups = self.part(shard)
+        return len(this.copies) * (this.start(groups.stop) - this.start(groups.start))
 
-    def start(self, group: int) -> int:
-        """Return the place of a group's first video in its round: groups differ in size by one at most."""
-        return self.videos * group // max(1, self._groups)
+    @cached_property
+    def _all(self) -> list[Round]:
+        """The rounds in order, and at the end one of nothing that begins where the last one ends."""
+        starts = range(0, self.copies, self.at_once)
+        spans = [range(start, min(start + self.at_once, self.copies)) for start in starts]
+        spans += [range(self.copies, self.copies + self.originals)]
+        made, clip, shard = [], 0, 0
+        for copies in spans:
+            videos = self.sizes[copies.start] if self.sizes and copies.start < self.copies else self.videos
+            if copies and videos:
+                made.append(this := Round(copies, videos, clip, shard))
+                clip, shard = clip + len(copies) * videos, shard - (-this.groups // self._groups_of(this))
+        return [*made, Round(range(0), 0, clip, shard)]
 
-    @property
-    def _groups(self) -> int:
-        return -(-self.videos // GROUP)
-
-    @property
-    def _kinds(self) -> tuple[tuple[int, int], ...]:
-        """The rounds in order: how many, and how many copies each has."""
-        full, rest = divmod(self.copies, self.at_once)
-        return (full, self.at_once), (int(rest > 0), max(1, rest)), (int(self.originals), 1)
-
-    def _starts(self, copies: int) -> range:
-        """Return the first group of each shard of a round of so many copies."""
-        return range(0, self._groups, max(1, self.clips_per_shard // (GROUP * copies)))
+    def _groups_of(self, this: Round) -> int:
+        """Return how many groups of a round a full shard holds."""
+        return max(1, self.clips_per_shard // (GROUP * len(this.copies)))

@@ -20,9 +20,10 @@ from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine, render_group
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import DoneRecord, Failure
-from vidaug_cli.words import count, duration, human_bytes, listed, printable
+from vidaug_cli.words import count, cut, duration, human_bytes, listed, printable, span
 from vidaug_cli.workers import Progress
 
+CLASSES = 12  # that an estimate names
 TRIAL = 16  # about how many clips are rendered to estimate the time
 
 
@@ -159,12 +160,25 @@ class Estimate(Amounts):
     """What a run would make."""
 
     free: int  # bytes on the disk
+    part: str  # `I/N`, of which all but the next are
+    clips_by_class: dict[str, int]  # of the whole plan
 
     @property
     def text(self) -> str:
-        """The estimate for people, in one line."""
+        """The estimate for people, in two lines."""
         weight = f"{human_bytes(self.bytes)} ({human_bytes(self.free)} free)"
-        return f"{super().text}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
+        amounts = f"{super().text}, {count(self.shards, 'shard')}, about {weight}, about {duration(self.seconds)}"
+        return f"{amounts}\nclips per class{'' if self.part == str(WHOLE) else ' of the whole plan'}: {self._each}"
+
+    @property
+    def _each(self) -> str:
+        """The numbers of clips of the classes, the most first where they differ."""
+        clips = sorted(self.clips_by_class.items(), key=lambda item: -item[1])
+        if len(set(self.clips_by_class.values())) < 2:
+            return span(self.clips_by_class.values())
+        names = [f"{printable(cut(name))} {number}" for name, number in clips]
+        more = [f"{len(names) - CLASSES} more"] if len(names) > CLASSES else []
+        return f"{span(self.clips_by_class.values())} ({', '.join(names[:CLASSES] + more)})"
 
 
 def estimate(
@@ -191,5 +205,7 @@ def estimate(
         shards=len(shards),
         bytes=plan.bytes * clips // plan.clips,
         free=output.free_bytes(out),
+        part=str(part),
+        clips_by_class=plan.clips_by_class,
         seconds=per_clip * clips / max(1, min(workers, len(shards))),
     )

@@ -109,7 +109,8 @@ class Status:
 def status(out: Path) -> Status:
     """Return how far the output folder `out` is. Raises VidaugError where it is none, or its plan is damaged."""
     header = read_header(out)
-    rounds = header.rounds_of(len(StoredRows(out, header.classes)))
+    rows = StoredRows(out, header.classes)
+    rounds = header.rounds_of(len(rows), header.shares_of(rows.labels, header.classes))
     folders = shard_folders(out)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         done = {each.shard: each for each in chain.from_iterable(pool.map(_finished, folders))}
@@ -119,7 +120,7 @@ def status(out: Path) -> Status:
     missing = [shard for shard in left if not any(shard % part.count == part.index for part in to_come)]
     clips = sum(each.clips for each in done.values())
     every = sum(each.clips + len(each.left_out) for each in done.values())
-    planned = rounds.videos * (header.copies + header.keep_original)
+    planned = rounds.total
     rate = _rate([*done.values()], len(running)) if running else None
     command = read_command(out)
     if len(done) == rounds.shard_count:

@@ -3,17 +3,83 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import environ
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
 from vidaug_cli.commands import options
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
+if TYPE_CHECKING:
+    from vidaug_cli.augment.plan import Plan
+
 ONE_CLASS = "there is nothing to tell apart; are the folders of the classes further down, or is this a part of a set?"
+
+
+class Copies(NamedTuple):
+    """How many copies of each video, of a class or (`""`) of all that are not named."""
+
+    of: str
+    number: int
+
+
+def parse_copies(text: str) -> Copies:
+    """Return what `4` or `walk=10` says. Raises click.BadParameter."""
+    name, _, number = text.rpartition("=")
+    if not (number.isascii() and number.isdecimal() and len(number) < 10) or text.startswith("="):
+        raise click.BadParameter(f"{text!r} is neither a number such as 4 nor one for a class such as walk=10.")
+    return Copies(name, int(number))
+
+
+@dataclass(frozen=True)
+class CopyOptions:
+    """How many clips are made of which videos."""
+
+    copies: tuple[Copies, ...] = option(
+        "Clips made of each video; CLASS=N: of each of that class; may be repeated.",
+        type=parse_copies,
+        default=("1",),
+        metavar="N|CLASS=N",
+    )
+    balance: bool = option("As many clips of each class as of the one that gets most: some videos get more copies.")
+    per_class: int | None = option(
+        "Just this many clips of each class, in place of --copies: of its videos as many each, or one more.",
+        type=click.IntRange(1, 2**31 - 1),
+        metavar="N",
+    )
+    copies_per_round: int | None = option(
+        "Copies of a video that are made from one pass of the decoder.  [default: 4; 1 where classes get different"
+        " numbers]",
+        type=click.IntRange(1, 16),
+    )
+    keep_original: bool = option("One clean clip of each video besides the copies.")
+
+    def settings(self) -> dict[str, Any]:
+        """Return them as a plan has them, but for --balance. Raises click.UsageError where they exclude each other."""
+        number = {each.of: each.number for each in (Copies("", 1), *self.copies)}
+        of_all = number.pop("")
+        unequal = bool(number or self.balance or self.per_class)
+        if self.per_class and (self.balance or number or of_all != 1):
+            what = "--balance" if self.balance else "--copies"
+            raise click.UsageError(f"--per-class says how many clips there are of each class, and so does {what}")
+        if self.balance and not any([of_all, *number.values()]):
+            raise click.UsageError("--balance makes copies, and --copies 0 asks for none")
+        return {
+            "copies": of_all,
+            "copies_of": number,
+            "per_class": self.per_class or 0,
+            "copies_per_round": self.copies_per_round or (1 if unequal else 4),
+            "keep_original": self.keep_original,
+        }
+
+    def balanced(self, plan: Plan) -> Plan:
+        """Return the plan, which has its videos, with as many clips of each class where --balance asks for that."""
+        if not self.balance:
+            return plan
+        return replace(plan, per_class=int(plan.copies_by_class.max()), copies=1, copies_of={})
 
 
 @as_command
@@ -22,11 +88,7 @@ def command(
     *,
     out: Path = out_option("Folder for the shards.", example="shards"),
     recipe: options.RecipeOptions,
-    copies: int = option("Clips made of each video.", type=click.IntRange(0), default=1),
-    copies_per_round: int = option(
-        "Copies of a video that are made from one pass of the decoder.", type=click.IntRange(1, 16), default=4
-    ),
-    keep_original: bool = option("One clean clip of each video besides the copies."),
+    copies: CopyOptions,
     seed: int = options.SEED,
     clip: options.ClipOptions,
     choice: options.InputOptions,
@@ -85,6 +147,10 @@ def command(
 
     if extend and overwrite:
         raise click.UsageError("--extend keeps what is there, and --overwrite does not: give one")
+    if extend and (copies.balance or copies.per_class):
+        raise click.UsageError(
+            "--extend adds clips of new videos only, which makes no classes equal: give --copies CLASS=N"
+        )
     if wait and join:
         raise click.UsageError("--wait and --join are two ways to deal with another process: give one")
     engine = limits.engine("cpu" if scheduler else device, batch_size)
@@ -98,17 +164,18 @@ def command(
         recipe=recipe.load(),
         spec=clip.spec(),
         seed=seed,
-        copies=copies,
-        copies_per_round=copies_per_round,
-        keep_original=keep_original,
+        **copies.settings(),
         codec="raw" if codec == "auto" else codec,
         quality=quality,
         clips_per_shard=clips_per_shard,
     )
     plan, quarantined = choice.fill(plan, inputs, report, limits=engine.limits, workers=processes)
+    plan = copies.balanced(plan)
+    if without := plan.without_clip:
+        report.note(f"{without} of {len(plan.rows)} videos get no clip: their classes are to have fewer than videos")
     if len(plan.present) == 1:
         report.note(f"all videos are of one class, {printable(plan.classes[plan.present[0]])!r}: {ONE_CLASS}")
-    if copies and len(plan.rows) < FEW_VIDEOS:
+    if plan.rounds.copies and len(plan.rows) < FEW_VIDEOS:
         report.note(*caution_notes(plan.recipe.cautions, 0))
     if codec == "auto":
         plan, chosen = fit_codec(plan, parts_of(out)[0] if extend else out, overwrite=overwrite)

@@ -187,7 +187,16 @@ class ScanOptions:
         flag_value="",
         metavar="[=DIR]",
     )
-    classes: Path | None = CLASSES
+    classes: Path | None = option(
+        "Fix names and numbers of the classes: classInd.txt, a csv of name and number, or a list of names; or merge,"
+        " rename and drop classes by a map, a .toml.",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+    )
+    exclude: tuple[str, ...] = option(
+        "Leave out the videos that fit, as in a .gitignore: 'test/', '*_flow.avi', '!kept.avi'; may be repeated.",
+        metavar="PATTERN",
+    )
 
     @property
     def finding(self) -> dict[str, Any]:
@@ -206,7 +215,9 @@ class InputOptions(ScanOptions):
     @property
     def given(self) -> list[str]:
         """The options that were given, as the user writes them."""
-        return [f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) is not None]
+        return [
+            f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) not in (None, ())
+        ]
 
     def videos(
         self, inputs: Sequence[str], messages: MessageOptions, *, seed: int, workers: int, limits: Limits | None = None

@@ -69,6 +69,7 @@ class Row:
     durations: Runs | None = None  # of a video whose rate varies: so many frames in a row are shown for so many seconds
     keys: Keys | None = None  # of a long file: key frames; decoding from each gives the pictures of decoding all
     hash: str | None = None  # of the file's bytes: see `content_hash`
+    source_label: str | None = None  # what the data set calls the class, where a map of classes made `label` of it
 
     @property
     def name(self) -> str:
@@ -125,7 +126,8 @@ def resolve_inside(root: Path, path: str) -> Path:
 
 
 _SEGMENT = ("start", "end", "first")  # keys of a row that most rows do not need, and so do not have
-_RARE = (*_SEGMENT, "durations", "keys", "hash")
+_OPTIONAL = ("keys", "hash", "source_label")  # ... and that are left out where they are None
+_RARE = (*_SEGMENT, "durations", *_OPTIONAL)
 _COMMON = tuple(field.name for field in fields(Row) if field.name not in (*_RARE, "root"))
 _REPEATED = tuple(name for name in (*_COMMON, "root") if name not in ("path", "bytes"))  # alike in many rows
 _encode = msgspec.json.Encoder().encode
@@ -139,7 +141,7 @@ def _content(row: Row) -> bytes:
         content |= {name: getattr(row, name) for name in _SEGMENT}
     if row.durations is not None:
         content["durations"] = [(frames, float(seconds)) for frames, seconds in row.durations]
-    content |= {name: value for name in ("keys", "hash") if (value := getattr(row, name)) is not None}
+    content |= {name: value for name in _OPTIONAL if (value := getattr(row, name)) is not None}
     return msgspec.json.format(_encode(content), indent=0)  # a line, with spaces after colons and commas
 
 

@@ -6,16 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vidaug_cli.data.cache import ProbeCache, Stamp, default_file, stamp
+from vidaug_cli.data.class_choice import read_choice
 from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.combine import list_inputs
+from vidaug_cli.data.listing.exclusion import Exclusion
 from vidaug_cli.data.listing.source import Piped, source_of
 from vidaug_cli.data.listing.tree import Quarantined, ThisTime, is_utf8, natural, spell
-from vidaug_cli.data.manifest import Keys, Probe, ProbeMode, Row, renumber, resolve_inside, segment_name
-from vidaug_cli.data.textfiles import read_classes
+from vidaug_cli.data.manifest import Keys, Probe, ProbeMode, Row, resolve_inside, segment_name
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.content import HashKind
 from vidaug_cli.data.video.limits import LIMITS, PAUSES, Limits
@@ -37,6 +38,7 @@ class Scan:
     notes: list[str]  # a line each, for the user
     passed_over: Counter[str]  # files that are not videos, by extension
     cached: int  # videos that were not opened again
+    excluded: dict[str, int] = field(default_factory=dict)  # videos that each pattern left out
 
     def usable(self) -> list[Row]:
         """Return the rows. Raises VidaugError when there is none, with the first reason."""
@@ -60,6 +62,7 @@ def scan(
     progress: bool = True,
     limits: Limits | None = None,
     hashing: HashKind = "samples",
+    exclude: Sequence[str] | Exclusion = (),
 ) -> Scan:
     """Find the videos of a data set and probe each one.
 
@@ -71,20 +74,25 @@ def scan(
         root: what paths in a list are relative to, if not to the list's folder.
         follow_links: go into linked folders too, if they lie in this folder or in the input's own (True). Without it
             only links to files in the input's own folder are taken.
-        classes: a file that fixes names and numbers of the classes, whichever of them occur.
+        classes: a file that fixes names and numbers of the classes, whichever of them occur; or a map of names, .toml.
         probe: "full" decodes every frame, "packets" counts packets, "header" believes the header.
         workers: videos looked into at a time; 0 for one per core.
         cache: keep what probes find in this file, in the user's cache folder (True), or not at all (False).
         progress: say on stderr how far it is.
         limits: what one video may cost; the defaults of `Limits` if not given.
         hashing: by what a changed video is known: samples of its bytes, or all of them.
+        exclude: patterns of videos that are left out, as in a `.gitignore`, relative to the root of an input.
 
     Raises:
         VidaugError: the input or an option is wrong. A video that cannot be used is quarantined instead.
     """
-    numbers = read_classes(classes) if classes else {}
-    name, base, listing = list_inputs([source_of(path, root, split, lists, follow_links) for path in inputs], layout)
+    chosen = read_choice(classes)
+    exclusion = exclude if isinstance(exclude, Exclusion) else Exclusion(exclude)
+    name, base, listing = list_inputs(
+        [source_of(path, root, split, lists, follow_links, exclusion) for path in inputs], layout
+    )
     quarantined, notes = list(listing.quarantined), list(listing.notes)
+    notes += exclusion.notes if exclusion is not exclude else []
     files: dict[Candidate, Path] = {}
     stamps: dict[Path, Stamp] = {}
     todo = listing.candidates
@@ -126,8 +134,9 @@ def scan(
             quarantined.append(_quarantined(segment_name(candidate), error))
     if beyond:
         notes.append(f"{count(len(beyond), 'segment')} cut where the video ends, such as {beyond[0]}")
-    rows = renumber(rows, numbers, classes) if classes else rows
-    return Scan(name, base, rows, quarantined, notes, listing.passed_over, len(stamps) - len(new))
+    rows, said = chosen.fit(rows)
+    notes += said
+    return Scan(name, base, rows, quarantined, notes, listing.passed_over, len(stamps) - len(new), exclusion.counts)
 
 
 def _quarantined(name: str, error: VideoError) -> Quarantined:

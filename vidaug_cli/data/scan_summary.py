@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from shutil import get_terminal_size
 from statistics import median
 from textwrap import wrap
@@ -12,7 +12,7 @@ from typing import Any
 from vidaug_cli.data.listing.names import SPLITS
 from vidaug_cli.data.manifest import classes_of
 from vidaug_cli.data.scan import Scan
-from vidaug_cli.words import count, cut, printable
+from vidaug_cli.words import count, cut, printable, span
 
 SHOWN = 20  # quarantined videos listed one by one
 
@@ -39,6 +39,7 @@ def summarise(scan: Scan) -> dict[str, Any]:
         "rotated": sum(row.rotation != 0 for row in rows),
         "corrupt": sum(row.corrupt > 0 for row in rows),
         "cached": scan.cached,
+        "excluded": scan.excluded,
         "passed_over": dict(scan.passed_over.most_common()),
         "quarantined": len(scan.quarantined),
         "notes": scan.notes,
@@ -63,14 +64,14 @@ def describe(scan: Scan, verbose: bool = False) -> Iterator[str]:
 def _titled(facts: dict[str, Any], verbose: bool) -> Iterator[tuple[str, str]]:
     """Yield what is said of the counts, each with its title; empty where there is nothing to say."""
     classes, frames, sizes = facts["classes"], facts["frames"], facts["sizes"]
-    each = f", {_span(classes.values())} each" if classes else ""
+    each = f", {span(classes.values())} each" if classes else ""
     unlabelled = f"; {facts['unlabelled']} without label" if facts["unlabelled"] else ""
     yield "videos", f"{facts['videos']} in {len(classes)} class{'' if len(classes) == 1 else 'es'}{each}{unlabelled}"
     yield "splits", ", ".join(f"{name} {number}" for name, number in facts["splits"].items())
     if frames:
         estimated = f"; estimated for {facts['estimated']}" if facts["estimated"] else ""
         middle = f"median {frames['median']:g}, {frames['sum']:,} in all"
-        yield "frames", f"{_span([frames['min'], frames['max']])}, {middle}{estimated}"
+        yield "frames", f"{span([frames['min'], frames['max']])}, {middle}{estimated}"
         ends = " to ".join("{}x{}".format(*sizes[end]) for end in ("smallest", "largest")[: sizes["count"]])
         yield "sizes", f"{sizes['count']} different, {ends}" if sizes["count"] > 1 else ends
     yield "rotated", facts["rotated"] and count(facts["rotated"], "video")
@@ -88,8 +89,3 @@ def _titled(facts: dict[str, Any], verbose: bool) -> Iterator[tuple[str, str]]:
     yield "cache", f"{facts['cached']} not opened again" if verbose else ""
     for note in facts["notes"]:
         yield "note", cut(printable(note), 600)
-
-
-def _span(numbers: Collection[int]) -> str:
-    least, most = min(numbers), max(numbers)
-    return f"{least}" if least == most else f"{least} to {most}"

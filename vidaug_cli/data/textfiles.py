@@ -61,6 +61,9 @@ def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
 
     Raises VidaugError on anything else, and on a number or name that comes twice.
     """
+    if path.suffix.lower() == ".toml":
+        hint = "'vidaug scan' and what else reads videos take it: a manifest then has the new classes"
+        raise VidaugError("is a map of classes, which changes videos, not scores", where=path, hint=hint)
     lines = list(read_lines(path))
     if not lines:
         raise VidaugError("names no class", where=path, hint=_HINT)

@@ -101,13 +101,13 @@ class ShardFolders:
     def mixed(self) -> Path | None:
         """A folder that has clips with two videos in them."""
         pairs = zip(self.folders, self.plans, strict=True)
-        return next((folder for folder, plan in pairs if plan.recipe.mix and plan.copies), None)
+        return next((folder for folder, plan in pairs if plan.recipe.mix and plan.rounds.copies), None)
 
     @property
     def boxed(self) -> Path | None:
         """A folder that has clips of which a part of the picture may show another video than the rest."""
         pairs = zip(self.folders, self.plans, strict=True)
-        boxes = ((folder, member) for folder, plan in pairs if plan.copies for member in plan.recipe.mix)
+        boxes = ((folder, member) for folder, plan in pairs if plan.rounds.copies for member in plan.recipe.mix)
         return next((folder for folder, member in boxes if {"y", "x"} & set(member.op.axes)), None)
 
     @cached_property
@@ -261,7 +261,7 @@ class TrainingRun:
     @property
     def cautions(self) -> list[str]:
         """A line for each recipe, of the shards or for each batch, that is known to hurt at this budget."""
-        stored = [stored_cautions(plan.recipe) for plan in self.shards.plans if plan.copies]
+        stored = [stored_cautions(plan.recipe) for plan in self.shards.plans if plan.rounds.copies]
         every = ChainMap(*[dict(cautions) for cautions in stored], dict(self.recipe.cautions) if self.recipe else {})
         return caution_notes(every, budget_of(self.settings, len(self.shards.dataset)).clips_seen)
 

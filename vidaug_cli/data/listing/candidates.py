@@ -92,7 +92,7 @@ def match(entries: Iterable[Entry], find: Find, aside: Iterable[Entry] = ()) -> 
 def match_tree(entries: Iterable[Entry], tree: Tree, find: Find | None = None, aside: Iterable[Entry] = ()) -> Listing:
     """Return what `match` finds among the videos, or else the folders of frames, below the root, and count the rest."""
     listing, taken = match(entries, find or (lambda entry: tree.index.find(entry.name)), aside)
-    if left := sum(path not in taken for path in tree.index.paths):
+    if left := len({*tree.index.paths} - taken - tree.excluded):
         listing.notes.append(f"{count(left, 'video')} in no list: left out")
     return with_tree(listing, tree, IMAGES if tree.of_frames else VIDEOS)
 

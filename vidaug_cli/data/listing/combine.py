@@ -37,6 +37,8 @@ def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[s
         joined.passed_over.update(listing.passed_over)
         allowed = [own, source.within] if source.within else [own]
         for video in listing.candidates:
+            if source.exclusion.leaves_out(own, video.path):  # a list names it
+                continue
             file = _resolve(own / video.path, real)
             target = text_link(file) if file else None
             file = target or file

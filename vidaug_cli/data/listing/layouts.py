@@ -130,6 +130,8 @@ def _what_fits(source: Source) -> str:
     if source.tree.faults:  # such as links that lead elsewhere: what it would be without them is unknown
         path, reason = source.tree.faults[0]
         return f"{path} {reason}"
+    if source.tree.excluded:
+        return f"--exclude leaves out {count(len(source.tree.excluded), 'video')}"
     if source.tree.clips:  # all of them right below the root, or in it
         return "a clip is a folder of images in the folder of its class: name the folder around those"
     return f"looked for {_looked_for()}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from vidaug_cli.data.listing.exclusion import Exclusion
 from vidaug_cli.data.listing.tree import Tree, walk
 from vidaug_cli.errors import VidaugError
 
@@ -40,6 +41,7 @@ class Source:
     pattern: tuple[str, ...] | None = None  # which folders are the classes, where the user names them; see `folders`
     within: Path | None = None  # where links may lead, besides the root
     rooted: bool = False  # the user named the root
+    exclusion: Exclusion = field(default_factory=Exclusion)
 
     @property
     def is_list(self) -> bool:
@@ -49,7 +51,7 @@ class Source:
     @cached_property
     def tree(self) -> Tree:
         """What lies below the root."""
-        return walk(self.root, self.within)
+        return walk(self.root, self.within, self.exclusion)
 
     def list_files(self, pattern: str, fits: Callable[[Path], bool] = lambda path: True) -> list[Path]:
         """Return files named like `pattern` that fit: in `lists`, or else in the folder nearest the root with any."""
@@ -64,7 +66,12 @@ class Source:
 
 
 def source_of(
-    given: Path | Piped, root: Path | None, split: int | None, lists: Path | None, follow_links: Path | bool = False
+    given: Path | Piped,
+    root: Path | None,
+    split: int | None,
+    lists: Path | None,
+    follow_links: Path | bool = False,
+    exclusion: Exclusion | None = None,
 ) -> Source:
     """Return the source that the user named, checked; `-` is a list on stdin.
 
@@ -89,4 +96,5 @@ def source_of(
         lists=lists,
         within=within.resolve() if within else folder.resolve() if follow_links else None,
         rooted=root is not None,
+        exclusion=exclusion or Exclusion(),
     )

@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from vidaug_cli.data.listing.exclusion import Exclusion
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
 from vidaug_cli.errors import THIS_TIME, VidaugError, VideoError, passes
@@ -47,6 +48,7 @@ class Tree:
     left_out: Counter[str] = field(default_factory=Counter)  # images that are flow or the like, by what they are called
     linked: list[str] = field(default_factory=list)  # links to folders inside the root
     faults: list[Quarantined] = field(default_factory=list)
+    excluded: set[str] = field(default_factory=set)  # videos and folders of frames that the user leaves out
 
     @cached_property
     def frames(self) -> list[str]:
@@ -55,14 +57,14 @@ class Tree:
 
     @cached_property
     def index(self) -> VideoIndex:
-        """What a list can name: the videos or the folders of frames, whichever are more."""
+        """What a list can name: the videos or the folders of frames, whichever are more, with those left out."""
         folders = sorted(filter(None, self.clips), key=natural)
-        return VideoIndex(folders if len(folders) > len(self.videos) else self.videos)
+        return VideoIndex([*(folders if self.of_frames else self.videos), *sorted(self.excluded)])
 
     @property
     def of_frames(self) -> bool:
         """Whether lists name folders of frames."""
-        return self.index.paths is not self.videos
+        return sum(map(bool, self.clips)) > len(self.videos)
 
 
 class VideoIndex:
@@ -105,13 +107,13 @@ def _without_suffix(path: str) -> str:
     return stem if dot and f".{suffix.lower()}" in VIDEOS else path
 
 
-def walk(root: Path, within: Path | None = None) -> Tree:
+def walk(root: Path, within: Path | None = None, exclusion: Exclusion | None = None) -> Tree:
     """Return everything below `root`, however deep. Raises VidaugError when `root` itself cannot be read.
 
     A link to a folder is followed only if `within` is given, and then to places in `root` or `within`. Each folder is
     read once: first where it lies.
     """
-    tree = Tree()
+    tree, exclusion = Tree(), exclusion or Exclusion()
     real = root.resolve()
     allowed = [real, within.resolve()] if within else []
     read: set[str] = set()
@@ -146,7 +148,7 @@ def walk(root: Path, within: Path | None = None) -> Tree:
                 suffix = PurePosixPath(entry.name).suffix.lower()
                 tree.seen[suffix] += 1
                 if suffix in VIDEOS:
-                    tree.videos.append(path)
+                    tree.excluded.add(path) if exclusion.leaves_out(root, path) else tree.videos.append(path)
                 elif suffix in IMAGES:
                     images.append(entry.name)
                 elif suffix in TEXTS and path.count("/") <= DEEPEST_LIST and len(tree.texts) < MOST_LISTS:
@@ -160,7 +162,9 @@ def walk(root: Path, within: Path | None = None) -> Tree:
             else:
                 tree.faults.append(Quarantined(path, link_reason(target, real)))
         links.sort(reverse=True)
-        if images:
+        if images and here and exclusion.leaves_out(root, f"{here}/"):
+            tree.excluded.add(here)
+        elif images:
             _add_clip(tree, here, images)
     for paths in (tree.videos, tree.linked):
         paths.sort(key=natural)
