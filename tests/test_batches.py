@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -225,10 +226,12 @@ if __name__ == "__main__":
 """
 
 
-def drawn(shards: str, workers: int) -> list[bytes]:
+def drawn(shards: str, workers: int, *, afresh: bool = False) -> list[bytes]:
     """The bytes of all batches of two epochs."""
     data, order = ShardDataset(shards, with_weights=True), ClipSampler(70, 16, seed=3)
-    fed = ClipLoader(CropDataset(data, Shape(3, 12, 12), flip=0.5, seed=3), order, workers=workers, pin=False)
+    fed = ClipLoader(
+        CropDataset(data, Shape(3, 12, 12), flip=0.5, seed=3), order, workers=workers, pin=False, afresh=afresh
+    )
     return [part.numpy().tobytes() for _ in range(2) for batch in fed for part in batch]
 
 
@@ -241,6 +244,63 @@ def test_workers_that_are_started_anew_write_to_the_same_memory(
     program.write_text(STARTED.format(tests=str(Path(__file__).parent), method=method, shards=str(out)))
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "equal\n"), done.stderr
+
+
+def test_workers_that_start_afresh_are_no_forks_and_read_the_same(shards: ShardDataset) -> None:
+    """Whatever threads of this process do meanwhile."""
+    out, ended = str(shards.paths[0].parents[1]), threading.Event()
+
+    def begin_and_end() -> None:
+        while not ended.is_set():
+            short = threading.Thread(target=lambda: None)
+            short.start()
+            short.join()
+
+    others = [threading.Thread(target=begin_and_end) for _ in range(3)]
+    for other in others:
+        other.start()
+    try:
+        assert drawn(out, 2, afresh=True) == drawn(out, 0)
+    finally:
+        ended.set()
+        for other in others:
+            other.join()
+    fed = ClipLoader(CropDataset(shards, Shape(3, 12, 12)), ClipSampler(70, 16), workers=1, pin=False, afresh=True)
+    assert fed.multiprocessing_context.get_start_method() == "spawn"
+
+
+ORPHANS = """
+import multiprocessing
+import os
+import sys
+import time
+sys.path.insert(0, {tests!r})
+from test_batches import ClipLoader, ClipSampler, CropDataset, Shape, ShardDataset
+if __name__ == "__main__":
+    multiprocessing.set_start_method({method!r})
+    data = ShardDataset({shards!r}, with_weights=True)
+    batches = iter(ClipLoader(CropDataset(data, Shape(3, 12, 12)), ClipSampler(70, 16), workers=2, pin=False))
+    next(batches)
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_end_with_a_main_process_that_is_killed(shards: ShardDataset, tmp_path: Path, method: str) -> None:
+    program, out = tmp_path / "program.py", str(shards.paths[0].parents[1])
+    program.write_text(ORPHANS.format(tests=str(Path(__file__).parent), method=method, shards=out))
+    with (tmp_path / "said").open("w") as said:  # that orphans hold open, too
+        main = subprocess.Popen([sys.executable, program], stdout=said, stderr=said)
+    while not (workers := (tmp_path / "said").read_text().split()) and main.poll() is None:
+        time.sleep(0.05)
+    assert len(workers) == 2
+    main.kill()
+    main.wait()
+    end = time.monotonic() + 20  # torch looks every five seconds
+    while (living := [pid for pid in workers if Path("/proc", pid).exists()]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not living
 
 
 def test_tensors_of_a_slot_do_not_overlap() -> None:

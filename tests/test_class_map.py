@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import write_video
@@ -35,8 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def row_of(label: str | None, number: int | None = None) -> Row:
-    size = {"width": 64, "height": 48, "frames": 70}
-    return Row(path=f"{label}.mp4", root="/data", label=label, class_id=number, codec="mpeg4", fps=30.0, **size)
+    about = {"label": label, "class_id": number, "codec": "mpeg4", "fps": 30.0, "width": 64, "height": 48, "frames": 70}
+    return Row(path=f"{label}.mp4", root="/data", **dict[str, Any](about))
 
 
 def labels(rows: list[Row]) -> list[tuple[str | None, str | None, int | None]]:
@@ -122,7 +123,7 @@ def test_the_manifest_and_the_plan_know_the_names_of_the_data_set(folder: Path, 
     rows = read_manifest(tmp_path / "mapped.jsonl")
     assert Counter(row.label for row in rows) == {"walk": 4, "jump": 2, "run": 2}
     assert Counter(row.source_label for row in rows) == {None: 2, "jumping": 2, "walking": 2, "slow walk": 2}
-    inputs = {
+    inputs: dict[str, list[object]] = {
         "by-scan": [tmp_path / "mapped.jsonl"],
         "manifest": [tmp_path / "plain.jsonl", *mapped],
         "folder": [folder / "videos", *mapped],
@@ -132,7 +133,8 @@ def test_the_manifest_and_the_plan_know_the_names_of_the_data_set(folder: Path, 
     plans = [json.loads((tmp_path / name / "plan.json").read_text()) for name in inputs]
     assert [plan["classes"] for plan in plans] == [["jump", "run", "walk"]] * 3
     assert len({plan["plan_sha256"] for plan in plans}) == 1
-    stored = [json.loads(line).get("source_label") for line in (tmp_path / "folder" / "manifest.jsonl").open()]
+    lines = (tmp_path / "folder" / "manifest.jsonl").read_text().splitlines()
+    stored = [json.loads(line).get("source_label") for line in lines]
     assert stored == [row.source_label for row in rows]
     other = vidaug("augment", tmp_path / "plain.jsonl", *SMALL, "-o", tmp_path / "folder")
     assert other.code == 1
@@ -140,6 +142,8 @@ def test_the_manifest_and_the_plan_know_the_names_of_the_data_set(folder: Path, 
 
 
 def test_commands_on_scores_say_that_a_map_is_not_theirs(folder: Path, tmp_path: Path) -> None:
-    done = vidaug("score", folder / "map.toml", folder / "map.toml", "--classes", folder / "map.toml")
+    submission = tmp_path / "submission.txt"
+    submission.write_text("0.mp4 1\n")
+    done = vidaug("score", submission, "--annotations", submission, "--classes", folder / "map.toml")
     assert done.code == 1
     assert "is a map of classes, which changes videos, not scores" in done.err

@@ -143,7 +143,8 @@ def test_the_hash_knows_the_shares() -> None:
 
 
 def test_a_written_plan_is_read_back_and_knows_its_shards(tmp_path: Path) -> None:
-    for number, settings in enumerate([{"per_class": 70}, {"copies_of": {"c0": 9, "c1": 0}, "copies": 2}]):
+    unequal: list[dict[str, Any]] = [{"per_class": 70}, {"copies_of": {"c0": 9, "c1": 0}, "copies": 2}]
+    for number, settings in enumerate(unequal):
         plan, out = plan_of([20, 7, 1], keep_original=True, **settings), tmp_path / str(number)
         write_plan(plan, out)
         again = read_plan(out)

@@ -119,7 +119,9 @@ def _renamed(row: Row, new: dict[str, str | None]) -> Row | None:
         return row
     old = nfc(row.source_label or row.label)
     name = new[old]
-    return name and replace(row, label=name, class_id=None, source_label=old if name != old else None)
+    if name is None:
+        return None
+    return replace(row, label=name, class_id=None, source_label=old if name != old else None)
 
 
 def read_choice(path: Path | None) -> Choice:

@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import cycle
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -159,9 +161,14 @@ class ClipLoader(DataLoader[Any]):
     Where they are not copied for a GPU, batches lie in slots that are used in turns: each is good until the next one is
     asked for. It raises what reading raised, in whichever process. With 0 workers, or where none can be started, this
     process reads.
+
+    Workers that start `afresh` are no forks of this process. They load torch by themselves, which takes seconds, and it
+    does not matter what other threads do: of a fork, Python 3.11 may hang for ever where one begins or ends just then.
     """
 
-    def __init__(self, dataset: CropDataset, clip_sampler: ClipSampler, *, workers: int, pin: bool) -> None:
+    def __init__(
+        self, dataset: CropDataset, clip_sampler: ClipSampler, *, workers: int, pin: bool, afresh: bool = False
+    ) -> None:
         self.crops, self.clip_sampler, workers = dataset, clip_sampler, 0 if why_alone() else workers
         # One for each batch that torch asks for before it is needed, and one for the batch that is at work.
         slots = Slots(workers * AHEAD + 1, clip_sampler.batch // clip_sampler.size, dataset.item)
@@ -170,6 +177,7 @@ class ClipLoader(DataLoader[Any]):
             batch_size=None,  # as an index is that of a whole batch
             sampler=_SlotSampler(clip_sampler, slots.slots),
             num_workers=workers,
+            multiprocessing_context="spawn" if afresh and workers else None,
             prefetch_factor=AHEAD if workers else None,
             pin_memory=pin,
             persistent_workers=workers > 0,
@@ -228,8 +236,11 @@ def _become_worker(number: int) -> None:
     """Leave Ctrl-C and all complaints to the main process.
 
     A worker ends with exit code 0 on SIGTERM, as torch makes an error in the main process of one that is killed; and
-    its thread that hands tensors over says nothing when the main process is gone.
+    its thread that hands tensors over says nothing when the main process is gone. It ends with the main process, too:
+    torch looks at its parent, and that is another where a server forks the workers, as from Python 3.14 on.
     """
+    if (main := parent_process()) and main.pid != os.getppid():
+        Thread(target=lambda: (main.join(), os._exit(0)), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     sys.excepthook = lambda *_: None

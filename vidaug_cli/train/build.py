@@ -142,7 +142,8 @@ def build(
         sampler = ClipSampler(
             len(crops), budget.batch, world.rank, world.size, seed=settings.seed, shuffle=steps is not None, steps=steps
         )
-        return ClipLoader(crops, sampler, workers=workers, pin=world.device.startswith("cuda"))
+        several = world.size > 1  # then threads that average gradients come and go
+        return ClipLoader(crops, sampler, workers=workers, pin=world.device.startswith("cuda"), afresh=several)
 
     validation = None
     if run.validation is not None:

@@ -47,7 +47,7 @@ class Exclusion:
     def notes(self) -> list[str]:
         """What was left out, and which patterns leave out nothing, a line each."""
         counts = {pattern: number for pattern, number in self.counts.items() if not pattern.startswith("!")}
-        each = [f"{number} by {pattern!r}" for pattern, number in counts.items() if number]
-        lines = [f"excluded: {count(len(self._left_out), 'video')}, {', '.join(each)}"] if each else []
+        each = [f"{count(number, 'video')} by {pattern!r}" for pattern, number in counts.items() if number]
+        lines = [f"excluded: {', '.join(each)}"] if each else []
         idle = [repr(pattern) for pattern, number in counts.items() if not number]
         return lines + ([f"nothing is excluded by {', '.join(idle)}"] if idle else [])
