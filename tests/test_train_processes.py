@@ -401,6 +401,16 @@ def test_a_batch_is_a_multiple_of_the_processes_where_clips_are_few(
     assert parts.batches.clip_sampler.batch == 10
 
 
+@pytest.mark.parametrize(("size", "method"), [(1, None), (2, "spawn")])
+def test_processes_that_read_for_one_of_several_are_no_forks(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, method: str | None
+) -> None:
+    """Threads that average gradients begin and end at any time, and a fork of Python 3.11 may hang by that."""
+    monkeypatch.setattr(World, "parallel", lambda _, network: network)
+    context = build(run_in(tmp_path, shards), World("cpu", 0, size), workers=1).batches.multiprocessing_context
+    assert (context and context.get_start_method()) == method
+
+
 def test_half_an_environment_of_torchrun_is_said_in_a_line(shards: Path, tmp_path: Path) -> None:
     done = vidaug("train", shards, "-o", tmp_path / "run", "--device", "cpu", WORLD_SIZE="2")
     what = "vidaug: error: WORLD_SIZE is 2 in the environment, and RANK is not there; start with torchrun\n"
