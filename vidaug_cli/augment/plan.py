@@ -134,7 +134,7 @@ class PlanHeader(PlanSettings):
         """Return the header as `plan.json` holds it: what most plans do not need is not there."""
         values = asdict(self)
         return {"format": FORMAT, "version": VERSION} | {
-            name: value for name, value in values.items() if value or name not in _RARE
+            name: value for name, value in values.items() if value or name not in UNEQUAL
         }
 
     @property
@@ -158,7 +158,7 @@ class PlanHeader(PlanSettings):
 
 
 _UNHASHED = ("plan_sha256", "tool_version")  # keys of a header that follow from the others, or decide nothing
-_RARE = ("copies_of", "per_class")  # keys that are there only where they say something
+UNEQUAL = ("copies_of", "per_class")  # keys that are there only where classes get different numbers of copies
 
 
 @dataclass(frozen=True, kw_only=True)

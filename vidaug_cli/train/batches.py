@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -240,7 +241,12 @@ def _become_worker(number: int) -> None:
     torch looks at its parent, and that is another where a server forks the workers, as from Python 3.14 on.
     """
     if (main := parent_process()) and main.pid != os.getppid():
-        Thread(target=lambda: (main.join(), os._exit(0)), daemon=True).start()
+        Thread(target=_end_with, args=(main,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     sys.excepthook = lambda *_: None
+
+
+def _end_with(main: BaseProcess) -> None:
+    main.join()
+    os._exit(0)

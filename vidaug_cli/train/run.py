@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from vidaug_cli.augment.plan import Plan, first_rows, read_plan, read_plans
+from vidaug_cli.augment.plan import UNEQUAL, Plan, first_rows, read_plan, read_plans
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import Report
 from vidaug_cli.augment.run import run as augment
@@ -137,6 +137,7 @@ class ShardFolders:
         """How the clips were made, whatever the videos, as JSON."""
         return [
             {"recipe": plan.recipe.text, "copies": plan.copies, "keep_original": plan.keep_original}
+            | {name: value for name in UNEQUAL if (value := getattr(plan, name))}
             | {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.spec).items()}
             for plan in self.plans
         ]
