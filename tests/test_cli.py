@@ -123,7 +123,17 @@ def test_dry_run_writes_nothing(manifest: Path, tmp_path: Path) -> None:
     words = ["augment", manifest, "-o", tmp_path / "out", *FADE, "--copies", "3", "--dry-run"]
     assert vidaug(*words).out.startswith("108 clips of 36 videos in 3 classes, 3 shards, about 3.1 MB (")
     found = json.loads(vidaug(*words, "--json").out)
-    assert found.keys() == {"videos", "classes", "clips", "shards", "bytes", "free", "seconds"}
+    assert found.keys() == {
+        "videos",
+        "classes",
+        "clips",
+        "shards",
+        "bytes",
+        "free",
+        "seconds",
+        "part",
+        "clips_by_class",
+    }
     assert (found["clips"], found["shards"]) == (108, 3)
     assert found["seconds"] > 0
     assert list(tmp_path.iterdir()) == []

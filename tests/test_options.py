@@ -162,7 +162,10 @@ OF = " (from VIDAUG_AUGMENT_"
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"COPIES": "x"}, "Invalid value for VIDAUG_AUGMENT_COPIES ('--copies'): 'x' is not a valid integer range."),
+        (
+            {"COPIES": "4 x"},
+            "Invalid value for VIDAUG_AUGMENT_COPIES ('--copies'): 'x' is neither a number such as 4 nor one for a class",
+        ),
         ({"JSON": "maybe"}, "Invalid value for VIDAUG_AUGMENT_JSON ('--json'): 'maybe' is not a valid boolean"),
         ({"CROP": "0.5"}, "Invalid value for VIDAUG_AUGMENT_CROP ('--crop'): Takes 2 values but 1 was given."),
         ({"CROP": "0.5 x"}, "Invalid value for VIDAUG_AUGMENT_CROP ('--crop'): 'x' is not a valid float."),

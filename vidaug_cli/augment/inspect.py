@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ class Summary:
     extremes: Extremes | None  # clips that are near black or near white; None: not counted
     recipes: list[str]  # TOML texts: one, where all parts were made by the same
     label_mass: dict[str, float]  # per class: the sum of its label weights over all clips
-    clips_by_class: dict[str, int]  # by the class of the own video; empty where no manifest lies beside the shards
+    # By the class of the own video; empty where no manifest lies beside the shards.
+    clips_by_class: dict[str, int] = field(default_factory=dict)
     own_weight: list[int]  # histogram over [0, 1] of the own video's label weight, of the mixed clips
     ops: dict[str, int]  # how often each op was drawn
 

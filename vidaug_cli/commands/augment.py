@@ -59,8 +59,8 @@ class CopyOptions:
 
     def settings(self) -> dict[str, Any]:
         """Return them as a plan has them, but for --balance. Raises click.UsageError where they exclude each other."""
-        number = {each.of: each.number for each in (Copies("", 1), *self.copies)}
-        of_all = number.pop("")
+        of_all = next((each.number for each in reversed(self.copies) if not each.of), 1)
+        number = {each.of: each.number for each in self.copies if each.of}
         unequal = bool(number or self.balance or self.per_class)
         if self.per_class and (self.balance or number or of_all != 1):
             what = "--balance" if self.balance else "--copies"

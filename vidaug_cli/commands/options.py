@@ -55,7 +55,8 @@ ROOT = option(
     "Where a manifest's videos lie now; of a list, what its paths are relative to.", type=FOLDER, metavar="DIR"
 )
 CLASSES = option(
-    "Fix names and numbers of the classes: classInd.txt, a csv of name and number, or a list of names.",
+    "Fix names and numbers of the classes: classInd.txt, a csv of name and number, or a list of names; where videos are"
+    " read, also a map, a .toml, that merges, renames and drops classes.",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
 )
@@ -187,12 +188,7 @@ class ScanOptions:
         flag_value="",
         metavar="[=DIR]",
     )
-    classes: Path | None = option(
-        "Fix names and numbers of the classes: classInd.txt, a csv of name and number, or a list of names; or merge,"
-        " rename and drop classes by a map, a .toml.",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        metavar="FILE",
-    )
+    classes: Path | None = CLASSES
     exclude: tuple[str, ...] = option(
         "Leave out the videos that fit, as in a .gitignore: 'test/', '*_flow.avi', '!kept.avi'; may be repeated.",
         metavar="PATTERN",
