@@ -29,7 +29,7 @@ def options() -> Iterator[tuple[str, click.Option]]:
 # Options that mean another thing in these commands, and say so.
 OWN = {
     *(("train", option) for option in ("seed", "batch_size", "workers", "amp", "frames", "stride", "size", "flip")),
-    ("augment", "batch_size"),
+    *(("augment", option) for option in ("batch_size", "per_class")),
     ("predict", "crop"),
     ("inspect", "recipe"),
     *((command, option) for command in ("preview", "cam") for option in ("clip", "columns", "count")),
@@ -164,7 +164,7 @@ OF = " (from VIDAUG_AUGMENT_"
     [
         (
             {"COPIES": "4 x"},
-            "Invalid value for VIDAUG_AUGMENT_COPIES ('--copies'): 'x' is neither a number such as 4 nor one for a class",
+            "Invalid value for VIDAUG_AUGMENT_COPIES ('--copies'): 'x' is neither a number such as 4 nor one for",
         ),
         ({"JSON": "maybe"}, "Invalid value for VIDAUG_AUGMENT_JSON ('--json'): 'maybe' is not a valid boolean"),
         ({"CROP": "0.5"}, "Invalid value for VIDAUG_AUGMENT_CROP ('--crop'): Takes 2 values but 1 was given."),
