@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
@@ -14,9 +15,21 @@ from vidaug_cli.main import main
 
 
 class Done(NamedTuple):
+    """What a command did; `err` is without the code at the end of an error, which is `error`."""
+
     code: object
     out: str
     err: str
+    error: str = ""
+
+
+_CODE = re.compile(r" \[(VA\d{3})\]$", re.MULTILINE)
+
+
+def without_code(text: str) -> str:
+    """Return the text of stderr without the code of an error, which has to be there where an error is."""
+    assert not re.search(r"^(vidaug: error|Error): ", text, re.MULTILINE) or len(_CODE.findall(text)) == 1, text
+    return _CODE.sub("", text)
 
 
 def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
@@ -39,4 +52,5 @@ def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
             code = end.code
     for stream in (out, err):
         stream.flush()
-    return Done(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+    said, faults = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return Done(code, said, without_code(faults), "".join(_CODE.findall(faults)))

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidaug_cli.data.listing.candidates import Listing
-from vidaug_cli.data.listing.folders import UnclearError, by_folder, find_pattern
+from vidaug_cli.data.listing.folders import by_folder, find_pattern
 from vidaug_cli.data.listing.layouts import list_videos
 from vidaug_cli.data.listing.source import source_of
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import UnclearError, VidaugError
 
 ACTS = "{abseiling,archery,zumba}"
 

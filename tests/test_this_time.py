@@ -32,8 +32,8 @@ from vidaug_cli.data.video import tries
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.data.video.reader import probe
-from vidaug_cli.data.video.tries import CrashError, settle
-from vidaug_cli.errors import VideoError, passes
+from vidaug_cli.data.video.tries import settle
+from vidaug_cli.errors import CrashError, VideoError, passes
 from vidaug_cli.recipe.loading import load_recipe
 
 LOST = "class_1/video_04.avi"

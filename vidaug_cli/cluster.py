@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ClusterError, MissingPackageError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -55,16 +55,16 @@ def in_cluster(
                 yield done.result()
                 done.release()
         except (CommClosedError, FutureCancelledError) as error:
-            raise VidaugError("the scheduler is gone", where=scheduler, hint=GONE) from error
+            raise ClusterError("the scheduler is gone", where=scheduler, hint=GONE) from error
         except KilledWorker as error:
             what = f"a task was given up after it had killed {error.allowed_failures + 1} workers"
             hint = "perhaps their memory ran out: give them more, or fewer threads; the same command continues"
-            raise VidaugError(what, where=scheduler, hint=hint) from error
+            raise ClusterError(what, where=scheduler, hint=hint) from error
         except RuntimeError as error:
             if "deserialization" not in str(error):
                 raise
             hint = "install the same release in the environments of the scheduler and its workers"
-            raise VidaugError("the cluster has no vidaug-cli", where=scheduler, hint=hint) from error
+            raise ClusterError("the cluster has no vidaug-cli", where=scheduler, hint=hint) from error
         finally:
             with suppress(Exception):  # the scheduler may be what is gone
                 client.cancel(list(running.futures), force=True)
@@ -76,7 +76,9 @@ def _client(scheduler: str) -> Generator[Client, None, None]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise VidaugError("--scheduler needs Dask", hint="install it with: pip install 'vidaug-cli[dask]'") from error
+        raise MissingPackageError(
+            "--scheduler needs Dask", hint="install it with: pip install 'vidaug-cli[dask]'"
+        ) from error
     # Of lost connections, with tracebacks, also after the end; what matters is raised here.
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith(("asyncio", "distributed", "tornado")) and isinstance(logger, logging.Logger):
@@ -87,13 +89,13 @@ def _client(scheduler: str) -> Generator[Client, None, None]:
             client = Client(scheduler, timeout=ANSWER, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             hint = "start one with 'dask scheduler', and workers with 'dask worker ADDRESS'"
-            raise VidaugError("no Dask scheduler answers", where=scheduler, hint=hint) from error
+            raise ClusterError("no Dask scheduler answers", where=scheduler, hint=hint) from error
         try:
             try:
                 client.wait_for_workers(1, timeout=WORKERS)
             except TimeoutError as error:
                 hint = f"start them with: dask worker {scheduler}"
-                raise VidaugError("the scheduler has no workers", where=scheduler, hint=hint) from error
+                raise ClusterError("the scheduler has no workers", where=scheduler, hint=hint) from error
             yield client
         finally:
             with suppress(Exception):

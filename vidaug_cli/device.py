@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import DeviceError, UnknownNameError
 
 Amp = Literal["auto", "bf16", "off"]
 
@@ -22,9 +22,9 @@ def resolve_device(name: str) -> str:
         return "cuda" if gpus else "cpu"
     match = re.fullmatch("cpu|cuda(?::([0-9]{1,9}))?", name)
     if match is None:
-        raise VidaugError(f"no device {name[:40]!r}", hint="auto, cpu, cuda or cuda:N")
+        raise DeviceError(f"no device {name[:40]!r}", hint="auto, cpu, cuda or cuda:N")
     if name != "cpu" and int(match[1] or 0) >= gpus:
-        raise VidaugError(f"no device {name!r}: torch sees {gpus} CUDA devices", hint="try --device cpu")
+        raise DeviceError(f"no device {name!r}: torch sees {gpus} CUDA devices", hint="try --device cpu")
     return name
 
 
@@ -38,7 +38,7 @@ def autocast(device: str, amp: Amp = "auto") -> torch.autocast:
     Raises VidaugError for another `amp`.
     """
     if amp not in get_args(Amp):
-        raise VidaugError(f"no precision {amp!r}", hint="auto, bf16 or off")
+        raise UnknownNameError(f"no precision {amp!r}", hint="auto, bf16 or off")
     kind = torch.device(device).type
     return torch.autocast(kind, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and _has_bf16(kind)))
 
@@ -71,7 +71,7 @@ def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -
         return amp
     if amp == "bf16":
         what = f"--amp bf16 goes wrong on the CPU where the pathways have {slow} and {fast} frames of {size} pixels"
-        raise VidaugError(what, hint="take --amp off, or clips of more frames and more than 32 pixels")
+        raise DeviceError(what, hint="take --amp off, or clips of more frames and more than 32 pixels")
     return "off"
 
 
@@ -99,5 +99,5 @@ def explain_torch_errors(where: object) -> Iterator[None]:
             if words in str(error):
                 if words == _WORKER:  # torch's handler would report the dead worker again and again
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                raise VidaugError(what, where=where, hint=hint) from error
+                raise DeviceError(what, where=where, hint=hint) from error
         raise

@@ -17,8 +17,11 @@ from vidaug_cli.words import human_bytes, printable, readable
 class VidaugError(Exception):
     """An error that the user can fix.
 
-    The message reads `where: what; hint` with the parts that are given.
+    The message reads `where: what; hint` with the parts that are given. Each kind of error is a class with a `code`,
+    so this one is caught and never raised.
     """
+
+    code = "VA000"  # raised by nothing of ours: an op of another package may know no kind
 
     def __init__(self, what: str, where: object = "", hint: str = "") -> None:
         """Say what is wrong, with which file or option, and what to try."""
@@ -36,54 +39,347 @@ class VidaugError(Exception):
         return f"{self.what}; {self.hint}" if self.hint else self.what
 
 
+# A kind of error has a class and a code, which is never used again for another kind. docs/errors.md has a section for
+# each, with what to do; `vidaug explain CODE` shows it. The hundreds are: the command, its files and the machine (0),
+# lists of videos (1), videos (2), recipes (3), shards (4), training (5), scores (6), pictures (7). The command line has
+# two more for errors of click, `USAGE` and `VALUE`.
+USAGE, VALUE = "VA001", "VA002"
+
+
+class SettingError(VidaugError):
+    """A setting that makes no sense, or settings that do not go together."""
+
+    code = "VA003"
+
+
+class UnknownNameError(VidaugError):
+    """A name of something built in, such as a preset, that there is not."""
+
+    code = "VA004"
+
+
+class MissingPackageError(VidaugError):
+    """An optional package that is not installed."""
+
+    code = "VA005"
+
+
+class ContentError(VidaugError):
+    """A file with a key that is not known, or a value that cannot be; most callers say which kind of file."""
+
+    code = "VA006"
+
+
+class MissingPathError(VidaugError):
+    """A file or folder that does not exist."""
+
+    code = "VA010"
+
+
+class KindError(VidaugError):
+    """A path that is something else than what is wanted."""
+
+    code = "VA011"
+
+
+class OccupiedError(VidaugError):
+    """A place to write to that holds something else."""
+
+    code = "VA012"
+
+
+class AccessError(VidaugError):
+    """A path that the system does not let us read or use."""
+
+    code = "VA013"
+
+
+class UnwritableError(VidaugError):
+    """A file that cannot be written."""
+
+    code = "VA014"
+
+
+class DiskSpaceError(VidaugError):
+    """A disk that is full, or too small for what is asked."""
+
+    code = "VA015"
+
+
+class StorageError(VidaugError):
+    """A disk or a network that does not answer."""
+
+    code = "VA016"
+
+
+class LimitError(VidaugError):
+    """A limit of the system on open files or processes."""
+
+    code = "VA017"
+
+
+class LockedError(VidaugError):
+    """A place where another process is at work."""
+
+    code = "VA018"
+
+
+class OutOfMemoryError(VidaugError):
+    """Memory of the machine or of a GPU that is too small for what is asked."""
+
+    code = "VA020"
+
+
+class DeviceError(VidaugError):
+    """A device that is not there, or cannot do what is asked."""
+
+    code = "VA021"
+
+
+class WorkerError(VidaugError):
+    """A process of ours that was killed, or could not be started."""
+
+    code = "VA022"
+
+
+class ClusterError(VidaugError):
+    """A Dask cluster that is gone, or cannot do the work."""
+
+    code = "VA023"
+
+
+class TasksError(VidaugError):
+    """An environment that does not say which of several tasks this is."""
+
+    code = "VA024"
+
+
+class ListingError(VidaugError):
+    """A list of videos with a line that cannot be read, or in two ways."""
+
+    code = "VA100"
+
+
+class UnclearError(VidaugError):
+    """A folder whose classes can be read in more than one way."""
+
+    code = "VA101"
+
+
+class ManifestError(VidaugError):
+    """A manifest with a row that cannot be."""
+
+    code = "VA102"
+
+
+class NoVideosError(VidaugError):
+    """An input in which no video is left to work on."""
+
+    code = "VA103"
+
+
+class ClassesError(VidaugError):
+    """Classes that contradict each other, or are not known where they have to be."""
+
+    code = "VA104"
+
+
+class RepeatedError(VidaugError):
+    """A video that is given twice."""
+
+    code = "VA105"
+
+
+class TextFileError(VidaugError):
+    """A file that should be text in UTF-8, line by line, and is not."""
+
+    code = "VA106"
+
+
 class VideoError(VidaugError):
     """A video that cannot be used, with the true reason: it is quarantined, never replaced by another.
 
     `passing`: it could only not be read this time (see `passes`), so this is remembered nowhere as a fault of the file.
     """
 
+    code, code_of_passing = "VA200", "VA201"
+
     def __init__(self, what: str, where: object = "", hint: str = "", *, passing: bool = False) -> None:
         """Say what is wrong, as for `VidaugError`, and whether another try may succeed."""
         super().__init__(what, where, hint)
         self.passing = passing
+        if passing:
+            self.code = self.code_of_passing
+
+
+class CrashError(VideoError):
+    """The decoder ended itself: the file may be to blame, or what was decoded before, or memory that was short."""
+
+    code = code_of_passing = "VA202"
+
+    def __init__(self, what: str, where: object = "", hint: str = "") -> None:
+        """Say what is wrong, as for `VideoError`."""
+        super().__init__(what, where, hint, passing=True)
 
 
 class RecipeError(VidaugError):
     """A recipe with faults: all of them at once, one on each line."""
 
+    code = "VA300"
 
-class ShardError(VidaugError):
-    """A shard or an output folder that is damaged, not ours, or of another plan."""
+
+class UnknownRecipeError(RecipeError):
+    """A recipe that is neither shipped nor a file."""
+
+    code = "VA301"
+
+
+class PluginError(RecipeError):
+    """An op of another package that cannot be loaded."""
+
+    code = "VA302"
 
 
 class ClipsError(VidaugError, ValueError):
     """A batch in memory whose tensors are not what an op takes; it is a ValueError, too."""
 
+    code = "VA303"
+
+
+class ShardError(VidaugError):
+    """A shard or an output folder that is damaged, not ours, or of another plan."""
+
+    code = "VA400"
+
+
+class PlanError(ShardError):
+    """Clips that are there, and were made with other settings or of other videos."""
+
+    code = "VA401"
+
+
+class UnfinishedError(ShardError):
+    """An output folder in which shards are yet to be made."""
+
+    code = "VA402"
+
+
+class NoClipError(ShardError):
+    """A clip that is not in an output folder, or in several parts of it."""
+
+    code = "VA403"
+
+
+class UnlikeError(ShardError):
+    """Shards or folders that do not fit each other."""
+
+    code = "VA404"
+
+
+class VersionError(ShardError):
+    """A file that another release wrote, in a format that this one does not read."""
+
+    code = "VA405"
+
+
+class NotShardsError(ShardError):
+    """A path that should be an output folder, or a shard, and is neither."""
+
+    code = "VA406"
+
+
+class CheckpointError(VidaugError):
+    """A checkpoint that is damaged, or none."""
+
+    code = "VA500"
+
+
+class WeightsError(VidaugError):
+    """A file of weights that is not read, or does not fit the network."""
+
+    code = "VA501"
+
+
+class RunError(VidaugError):
+    """The folder of a training run that is damaged, or of another run."""
+
+    code = "VA502"
+
+
+class DivergedError(VidaugError):
+    """A training whose loss or weights are not finite any more."""
+
+    code = "VA503"
+
+
+class UnfitError(VidaugError):
+    """Clips that do not fit the training, the network or the test."""
+
+    code = "VA504"
+
+
+class SweepError(VidaugError):
+    """A sweep of which nothing is left to compare, or whose folder is of another sweep."""
+
+    code = "VA505"
+
+
+class ScoresError(ShardError):
+    """A file of scores that is damaged, or none."""
+
+    code = "VA600"
+
+
+class TruthError(VidaugError):
+    """Labels to compare scores with that are not there, or cannot be read."""
+
+    code = "VA601"
+
+
+class MismatchError(VidaugError):
+    """Scores that do not fit each other, or their labels."""
+
+    code = "VA602"
+
+
+class SubmissionError(VidaugError):
+    """A submission that cannot be written, or breaks the format."""
+
+    code = "VA603"
+
+
+class PictureError(VidaugError):
+    """A name to which no picture or table of this kind can be written."""
+
+    code = "VA700"
+
 
 _LATER = "try the same command again later"
-_PATH_HINTS = {  # what to try where the system's error is about a path
-    errno.ENOENT: "is the name right?",
-    errno.ENOTDIR: "a part of this path is a file: name another",
-    errno.EISDIR: "name a file",
-    errno.ENAMETOOLONG: "choose a shorter one",
-    errno.ELOOP: "its links lead in a circle",
-    errno.ETXTBSY: "a running program uses it",
-    errno.EBUSY: "another program uses it",
-    **dict.fromkeys((errno.EEXIST, errno.ENOTEMPTY), "choose another name"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "check its permissions"),
-    **dict.fromkeys((errno.ENXIO, errno.ENODEV), "name a plain file"),
+_Known = tuple[type[VidaugError], str]
+_OF_PATH: dict[int, _Known] = {  # of each error of the system that is about a path: its kind, and what to try
+    errno.ENOENT: (MissingPathError, "is the name right?"),
+    errno.ENOTDIR: (KindError, "a part of this path is a file: name another"),
+    errno.EISDIR: (KindError, "name a file"),
+    errno.ENAMETOOLONG: (AccessError, "choose a shorter one"),
+    errno.ELOOP: (AccessError, "its links lead in a circle"),
+    errno.ETXTBSY: (AccessError, "a running program uses it"),
+    errno.EBUSY: (AccessError, "another program uses it"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTEMPTY), (OccupiedError, "choose another name")),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), (AccessError, "check its permissions")),
+    **dict.fromkeys((errno.ENXIO, errno.ENODEV), (KindError, "name a plain file")),
 }
-_MACHINE_HINTS = {  # ... and where it is about the machine, with a path or without
-    errno.EFBIG: "write to a disk that takes large files",
-    errno.EROFS: "write to another disk",
-    errno.EIO: f"the disk or the network does not answer: {_LATER}",
-    errno.ESTALE: f"the network disk was lost: {_LATER}",
-    errno.EMFILE: "raise the limit with 'ulimit -n 4096', or take fewer with -j",
-    errno.ENFILE: "too many files are open on this machine: close other programs",
-    errno.ENOMEM: "close other programs, or take fewer with -j",
-    errno.EAGAIN: "raise the limit with 'ulimit -u', or take fewer with -j",
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or write to another disk"),
-    **dict.fromkeys((errno.ETIMEDOUT, errno.EREMOTEIO, errno.EHOSTDOWN), f"the network does not answer: {_LATER}"),
+_SILENT = (errno.ETIMEDOUT, errno.EREMOTEIO, errno.EHOSTDOWN)
+_OF_MACHINE: dict[int, _Known] = {  # ... and of each that is about the machine, with a path or without
+    errno.EFBIG: (UnwritableError, "write to a disk that takes large files"),
+    errno.EROFS: (UnwritableError, "write to another disk"),
+    errno.EIO: (StorageError, f"the disk or the network does not answer: {_LATER}"),
+    errno.ESTALE: (StorageError, f"the network disk was lost: {_LATER}"),
+    errno.EMFILE: (LimitError, "raise the limit with 'ulimit -n 4096', or take fewer with -j"),
+    errno.ENFILE: (LimitError, "too many files are open on this machine: close other programs"),
+    errno.ENOMEM: (OutOfMemoryError, "close other programs, or take fewer with -j"),
+    errno.EAGAIN: (LimitError, "raise the limit with 'ulimit -u', or take fewer with -j"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), (DiskSpaceError, "free some space, or write to another disk")),
+    **dict.fromkeys(_SILENT, (StorageError, f"the network does not answer: {_LATER}")),
 }
 
 THIS_TIME = "could not be read this time"
@@ -91,7 +387,7 @@ THIS_TIME = "could not be read this time"
 # lies and who may read it. All others are faults of the file.
 _PASSING = frozenset(
     {
-        *_MACHINE_HINTS,
+        *_OF_MACHINE,
         *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENXIO, errno.ENODEV, errno.EINTR),
         *(errno.EUCLEAN, errno.EBADMSG, errno.ENOBUFS, errno.ENOLCK, errno.EKEYEXPIRED, errno.ENOKEY),
         *(errno.ENOTCONN, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN, errno.ENOLINK),
@@ -108,9 +404,18 @@ def passes(error: BaseException) -> bool:
 def system_error(error: OSError) -> VidaugError | None:
     """Return an error of the operating system as one that a user can fix; None for one that only a bug causes."""
     number, path = error.errno or 0, error.filename
-    hint = _MACHINE_HINTS.get(number) or (_PATH_HINTS.get(number) if path is not None else None)
-    where = "" if path is None or isinstance(path, int) else os.fsdecode(path)
-    return VidaugError(os.strerror(number), where=where, hint=hint) if hint else None
+    known = _OF_MACHINE.get(number) or (_OF_PATH.get(number) if path is not None else None)
+    if known is None:
+        return None
+    kind, hint = known
+    return kind(
+        os.strerror(number), where="" if path is None or isinstance(path, int) else os.fsdecode(path), hint=hint
+    )
+
+
+def kind_of_write(error: OSError) -> type[VidaugError]:
+    """Return the kind of an error of the system that met us while we wrote a file."""
+    return _OF_MACHINE[error.errno][0] if error.errno in _OF_MACHINE else UnwritableError
 
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # torch of a GPU, of the machine; its libraries
@@ -136,10 +441,10 @@ def explain_memory(advice: Callable[[str], str]) -> Iterator[None]:
         if asked and asked[2] == "bytes":
             amount = human_bytes(int(asked[1]))
         what = f"not enough memory{amount and f': {amount} more were asked for'}"
-        raise VidaugError(what, where=device, hint=advice(device)) from error
+        raise OutOfMemoryError(what, where=device, hint=advice(device)) from error
 
 
 def terminal_text(error: VidaugError) -> str:
-    """Return the message as a terminal can show it: a file may have any name, with line feeds in it."""
-    message = str(VidaugError(error.what, printable(error.where), printable(error.hint)))
-    return readable("".join([message, *getattr(error, "__notes__", ())]))
+    """Return the message as a terminal can show it, with its code: a file may have any name, with line feeds in it."""
+    message = str(type(error)(error.what, printable(error.where), printable(error.hint)))
+    return readable(f"{''.join([message, *getattr(error, '__notes__', ())])} [{error.code}]")

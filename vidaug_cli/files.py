@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import kind_of_write
 
 MANY = 2**20  # files that a process may open where there is no limit
 
@@ -24,11 +24,11 @@ def temporary_beside(path: Path) -> Path:
 
 
 @contextmanager
-def atomically(path: Path, *, error: type[VidaugError] = VidaugError) -> Iterator[Path]:
+def atomically(path: Path) -> Iterator[Path]:
     """Yield a place beside `path` to write to; when the block ends well, what is there takes the name of `path`.
 
     Readers see the old file or the new one, never a part, and neither a crash nor a power cut takes the new one back.
-    Raises `error` when the folder or the disk does not take it.
+    Raises VidaugError when the folder or the disk does not take it.
     """
     temporary = temporary_beside(path)
     try:
@@ -38,7 +38,7 @@ def atomically(path: Path, *, error: type[VidaugError] = VidaugError) -> Iterato
         sync(path.parent)
     except OSError as fault:
         hint = "is the folder there and writable, and the disk not full?"
-        raise error(f"cannot be written: {fault.strerror or fault}", where=path, hint=hint) from fault
+        raise kind_of_write(fault)(f"cannot be written: {fault.strerror or fault}", where=path, hint=hint) from fault
     finally:
         with suppress(OSError):  # a disk that cannot be written says so here too
             temporary.unlink(missing_ok=True)

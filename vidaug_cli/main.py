@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 
 from vidaug_cli.commands.signature import name_variable, variables
-from vidaug_cli.errors import VidaugError, system_error, terminal_text
+from vidaug_cli.errors import USAGE, VALUE, MissingPathError, OutOfMemoryError, VidaugError, system_error, terminal_text
 from vidaug_cli.words import readable
 
 COMMANDS = (
@@ -93,7 +93,8 @@ def main() -> NoReturn:
             raise
         code = _fail(terminal_text(known))
     except MemoryError as error:
-        code = _fail(readable(f"{str(error) or 'not enough memory'}; take smaller clips, or fewer processes with -j"))
+        hint = "take smaller clips, or fewer processes with -j"
+        code = _fail(terminal_text(OutOfMemoryError(str(error) or "not enough memory", hint=hint)))
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__, EOFError):
             raise error.__cause__ from None  # click takes it for a missing answer, but nothing here asks a question
@@ -114,7 +115,8 @@ def _show(error: click.ClickException) -> int:
         error = click.UsageError(error.message + variables(error.ctx, error.message), error.ctx)
     text = io.StringIO()
     error.show(text)
-    click.echo(readable(text.getvalue()), err=True, nl=False)
+    code = VALUE if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) else USAGE
+    click.echo(f"{readable(text.getvalue().rstrip())} [{code}]", err=True)
     return error.exit_code
 
 
@@ -137,7 +139,7 @@ def _check_current_folder() -> None:
     try:
         Path.cwd()
     except FileNotFoundError as error:
-        raise VidaugError("the current folder was removed", hint="change to another with cd") from error
+        raise MissingPathError("the current folder was removed", hint="change to another with cd") from error
 
 
 def _reader_is_gone() -> bool:

@@ -10,7 +10,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ContentError, SettingError, VidaugError
 from vidaug_cli.words import cut, nearest, shown
 
 LARGEST = sys.float_info.max  # neither infinity nor NaN is at most this, nor a whole number no float can hold
@@ -28,7 +28,7 @@ _WANTED = {
 
 
 def check(
-    settings: object, rules: Rules, *, where: object = "", hint: str = "", error: type[VidaugError] = VidaugError
+    settings: object, rules: Rules, *, where: object = "", hint: str = "", error: type[VidaugError] = SettingError
 ) -> None:
     """Raise `error` with a line for each setting that breaks its rule: its name, its value and what is good.
 
@@ -80,7 +80,7 @@ def parse(
     *,
     where: object = "",
     hint: str = "",
-    error: type[VidaugError] = VidaugError,
+    error: type[VidaugError] = ContentError,
     extra: bool = False,
 ) -> T:
     """Return a dataclass from what JSON, TOML or HDF5 gave: objects for dataclasses within it, lists for tuples.
@@ -189,7 +189,7 @@ def as_tuples(value: Any) -> Any:
     return tuple(as_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 
-def parse_json(text: str | bytes, kind: type[T], what: str, *, error: type[VidaugError] = VidaugError) -> T:
+def parse_json(text: str | bytes, kind: type[T], what: str, *, error: type[VidaugError] = ContentError) -> T:
     """Return what strict JSON (no NaN) says, whose outermost value has to be a `kind`; raise `error` otherwise."""
     try:
         value = from_json(text)

@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any, Self, TypeAlias, TypeVar
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import WorkerError
 from vidaug_cli.words import duration
 
 Item = TypeVar("Item")
@@ -131,7 +131,7 @@ def in_processes(
                         yield last.value
         except BrokenProcessPool as error:
             what = "a worker process was killed, perhaps because memory ran out"
-            raise VidaugError(what, hint="take fewer with -j; the same command continues") from error
+            raise WorkerError(what, hint="take fewer with -j; the same command continues") from error
         finally:
             end.send_bytes(b"end")  # nobody takes it out, so that every worker sees it
             if own:

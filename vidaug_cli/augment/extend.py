@@ -13,7 +13,7 @@ from pathlib import Path
 from vidaug_cli.augment.plan import Plan, read_plans
 from vidaug_cli.data.kinds import is_shards, next_part, parts_of
 from vidaug_cli.data.manifest import Row, Video, read_manifest, video_of
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import PlanError, SettingError
 from vidaug_cli.words import count
 
 VIDEOS = ("classes", "manifest_xxh3")  # keys of a plan that say of which videos it is, not how clips are made
@@ -50,10 +50,10 @@ def extend(plan: Plan, out: Path) -> Extension:
         return Extension(out=out, jobs=[(plan, out)], stay=0, new=len(plan.rows), gone=0)
     for folder, old in plans.items():
         if old.header.drawn_differently:
-            raise ShardError(old.header.drawn_differently, where=folder, hint="choose another folder")
+            raise PlanError(old.header.drawn_differently, where=folder, hint="choose another folder")
         if other := [name for name in plan.header.differences(old.header) if name not in VIDEOS]:
             hint = "--extend makes clips like those that are there; choose another folder for others"
-            raise ShardError(f"was made with another {', '.join(other)}", where=folder, hint=hint)
+            raise PlanError(f"was made with another {', '.join(other)}", where=folder, hint=hint)
     there = {video_of(row) for old in plans.values() for row in old.rows}
     roots = {video_of(row): row.root for row in plan.rows}
     new = [row for row in plan.rows if video_of(row) not in there]
@@ -84,6 +84,6 @@ def _where_they_lie(plan: Plan, roots: Mapping[Video, str]) -> Plan:
 def _plan_of(plan: Plan, new: Sequence[Row], before: Iterable[Plan], out: Path) -> Plan:
     if len(new) == 1 and plan.recipe.mix and plan.rounds.copies:
         what = f"{new[0].name} is the one new video, and recipe {plan.recipe.name} mixes two"
-        raise VidaugError(what, where=out, hint="add it together with the next ones")
+        raise SettingError(what, where=out, hint="add it together with the next ones")
     classes = dict.fromkeys(chain.from_iterable(old.classes for old in before)) | dict.fromkeys(plan.classes)
     return replace(plan, rows=tuple(new), classes=tuple(classes))

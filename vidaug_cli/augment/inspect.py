@@ -18,7 +18,7 @@ from vidaug_cli.data.rows import StoredRows, among
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import ShardHeader, done_path, read_done
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import ShardError, UnlikeError, VidaugError
 from vidaug_cli.words import count, human_bytes, printable
 
 BINS = 10  # of the histogram of own weights
@@ -56,7 +56,7 @@ class Summary:
         """The recipe by which all clips were made. Raises ShardError where there are several."""
         if len(self.recipes) > 1:
             what = f"has parts that were made by {len(self.recipes)} recipes"
-            raise ShardError(what, where=self.source, hint="name the folder of one of them, such as part-001 in it")
+            raise UnlikeError(what, where=self.source, hint="name the folder of one of them, such as part-001 in it")
         return self.recipes[0]
 
     @property
@@ -115,10 +115,10 @@ def summarise(source: Path, videos: Sequence[Row] | None = None) -> Summary:
             first = begun.setdefault(path.parent.parent, header)
             if header.plan_sha256 != first.plan_sha256:
                 hint = "each output folder holds the shards of one plan"
-                raise ShardError(f"is of another plan than shard {first.shard}", where=path, hint=hint)
+                raise UnlikeError(f"is of another plan than shard {first.shard}", where=path, hint=hint)
             if header.shape != headers[0].shape:
                 what = f"has another shape of clip than {files[0]}"
-                raise ShardError(what, where=path, hint="look at each by itself")
+                raise UnlikeError(what, where=path, hint="look at each by itself")
             sources = shard.column("sources")
             if first is header:
                 rows = _rows(path, header)

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Self
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import LockedError, VidaugError
 from vidaug_cli.files import HOST, alive, temporary_beside
 from vidaug_cli.schema import check, parse, parse_json
 from vidaug_cli.words import duration
@@ -58,7 +58,7 @@ class Holder:
     def refusal(self, folder: Path, hint: str = "wait until it has ended, or end it") -> VidaugError:
         """Return the error that says so."""
         quiet = f"; its last sign of life was {duration(self.silent)} ago" if self.silent > 2 * RENEWED else ""
-        return VidaugError(f"is being written by {self.text}{quiet}", where=folder, hint=hint)
+        return LockedError(f"is being written by {self.text}{quiet}", where=folder, hint=hint)
 
 
 class Locks:

@@ -19,7 +19,7 @@ from vidaug_cli.augment.plan import Plan, read_header, read_plan
 from vidaug_cli.data.kinds import PLAN, Kind, expect, has_plan, parts_of
 from vidaug_cli.data.rows import INDEX, MANIFEST
 from vidaug_cli.data.shard.format import done_path, finished_shards
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import DiskSpaceError, OccupiedError, UnfinishedError, UnlikeError, UnwritableError
 from vidaug_cli.files import atomically, leftovers, sync
 from vidaug_cli.words import count, human_bytes
 from vidaug_cli.workers import track
@@ -93,7 +93,7 @@ def _parts(folders: Sequence[Path]) -> dict[Path, Plan]:
         for part in parts_of(folder):
             plan = plans[part] = read_plan(part)
             if twin := by_hash.get(plan.sha256):
-                raise ShardError(f"has the plan of {twin}", where=part, hint="its clips would count twice")
+                raise UnlikeError(f"has the plan of {twin}", where=part, hint="its clips would count twice")
             by_hash[plan.sha256] = part
             _check_finished(plan, part)
             classes.setdefault(folder, set()).update(plan.classes)
@@ -102,19 +102,19 @@ def _parts(folders: Sequence[Path]) -> dict[Path, Plan]:
         here, there = ((each.spec.frames, each.spec.size) for each in (other, plan))
         if here != there:
             what = f"has clips of {here[0]} frames of {here[1]} pixels, and {first} of {there[0]} of {there[1]}"
-            raise ShardError(what, where=part, hint="train on each by itself")
+            raise UnlikeError(what, where=part, hint="train on each by itself")
     for folder, names in classes.items():
         if odd := sorted(names ^ classes[folders[0]]):
             has, lacks = (folder, folders[0]) if odd[0] in names else (folders[0], folder)
             what = f"has a class {odd[0]!r}, which {lacks} has not"
-            raise ShardError(what, where=has, hint="'vidaug augment --classes FILE' gives all the same classes")
+            raise UnlikeError(what, where=has, hint="'vidaug augment --classes FILE' gives all the same classes")
     return plans
 
 
 def _check_finished(plan: Plan, part: Path) -> None:
     if (there := len(finished(plan, part))) < plan.shard_count:
         what = f"holds {there} of {plan.shard_count} shards"
-        raise ShardError(what, where=part, hint="the same 'vidaug augment' command makes the others")
+        raise UnfinishedError(what, where=part, hint="the same 'vidaug augment' command makes the others")
 
 
 def _is_merged(out: Path, hashes: Sequence[str]) -> bool:
@@ -122,7 +122,7 @@ def _is_merged(out: Path, hashes: Sequence[str]) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if has_plan(out) or _hashes(out) != list(hashes):
-        raise ShardError("is there, and not a merge of these folders", where=out, hint="choose another folder")
+        raise OccupiedError("is there, and not a merge of these folders", where=out, hint="choose another folder")
     return True
 
 
@@ -145,7 +145,7 @@ def _check_left(place: Path, hashes: Sequence[str]) -> None:
     left = _hashes(place)
     if left != list(hashes[: len(left)]):
         hint = "finish it with the command that began it, or remove this folder"
-        raise ShardError("holds what is there of a merge of other folders", where=place, hint=hint)
+        raise OccupiedError("holds what is there of a merge of other folders", where=place, hint=hint)
 
 
 def _check_disk(files: Sequence[tuple[Path, Path]], out: Path, *, copy: bool) -> None:
@@ -155,7 +155,7 @@ def _check_disk(files: Sequence[tuple[Path, Path]], out: Path, *, copy: bool) ->
     if needed and needed + RESERVE > (free := free_bytes(out)):
         about, spare, left = map(human_bytes, (needed, RESERVE, free))
         hint = "links take no room on the disk where the shards lie; 'vidaug train' takes several folders as they are"
-        raise VidaugError(f"needs {about} and {spare} to spare, and {left} are free", where=out, hint=hint)
+        raise DiskSpaceError(f"needs {about} and {spare} to spare, and {left} are free", where=out, hint=hint)
 
 
 def _same(source: Path, target: Path, *, copy: bool) -> bool:
@@ -187,7 +187,7 @@ def _check_whole(parts: dict[Path, Plan], place: Path) -> None:
     """Raise ShardError where a folder was changed while it was merged."""
     for (part, plan), there in zip(parts.items(), parts_of(place), strict=True):
         if read_header(there).plan_sha256 != plan.sha256 or len(finished(plan, there)) < plan.shard_count:
-            raise ShardError("was changed while it was merged", where=part, hint="the same command goes on")
+            raise UnlikeError("was changed while it was merged", where=part, hint="the same command goes on")
 
 
 def _rename(place: Path, out: Path) -> None:
@@ -197,4 +197,4 @@ def _rename(place: Path, out: Path) -> None:
         place.rename(out)  # takes the place of an empty folder
         sync(out.parent)
     except OSError as fault:
-        raise VidaugError(f"cannot be written: {fault.strerror or fault}", where=out) from fault
+        raise UnwritableError(f"cannot be written: {fault.strerror or fault}", where=out) from fault

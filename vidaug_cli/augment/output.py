@@ -21,7 +21,16 @@ from vidaug_cli.data.kinds import PLAN, Kind, has_plan, is_shards, kind_of, part
 from vidaug_cli.data.rows import INDEX, MANIFEST
 from vidaug_cli.data.shard.format import DoneRecord, done_path, finished_shards, read_done, shard_folders
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import (
+    DiskSpaceError,
+    NoClipError,
+    NotShardsError,
+    OccupiedError,
+    PlanError,
+    ShardError,
+    UnfinishedError,
+    VidaugError,
+)
 from vidaug_cli.files import leftovers, write_text_atomically
 from vidaug_cli.words import human_bytes
 
@@ -43,22 +52,24 @@ def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
     Raises ShardError when it is another plan and should not be overwritten, and when `out` is somebody else's.
     """
     if out.exists() and not out.is_dir():
-        raise ShardError("is a file", where=out, hint="name a folder with -o")
+        raise OccupiedError("is a file", where=out, hint="name a folder with -o")
     strange = [path for path in (out.iterdir() if out.exists() else ()) if not BEFORE_THE_PLAN.fullmatch(path.name)]
     if not has_plan(out):  # looked for after the others: of what is ours, it comes before them
         if is_shards(out):
-            raise ShardError("has parts, and no plan of its own", where=out, hint="choose another folder, or --extend")
+            raise OccupiedError(
+                "has parts, and no plan of its own", where=out, hint="choose another folder, or --extend"
+            )
         if strange:
-            raise ShardError("is not empty and was not written by vidaug", where=out, hint="choose another folder")
+            raise OccupiedError("is not empty and was not written by vidaug", where=out, hint="choose another folder")
         return []
     header = read_header(out)
     differing = plan.header.differences(header)
     if differing and not overwrite:
         hint = "choose another folder, or --overwrite"
         if header.drawn_differently:
-            raise ShardError(header.drawn_differently, where=out, hint=f"go on with that release, {hint}")
+            raise PlanError(header.drawn_differently, where=out, hint=f"go on with that release, {hint}")
         what = f"holds the shards of another plan, which differs in {', '.join(differing)}"
-        raise ShardError(what, where=out, hint=hint)
+        raise PlanError(what, where=out, hint=hint)
     return differing
 
 
@@ -77,7 +88,7 @@ def check_start(
     if todo and needed + RESERVE > free:
         about, spare, left = map(human_bytes, (needed, RESERVE, free))
         hint = "--codec jpeg or video takes far less, so do fewer --copies; --force tries anyway"
-        raise VidaugError(f"needs about {about} and {spare} to spare, and {left} are free", where=out, hint=hint)
+        raise DiskSpaceError(f"needs about {about} and {spare} to spare, and {left} are free", where=out, hint=hint)
 
 
 def fit_codec(plan: Plan, out: Path, *, overwrite: bool = False) -> tuple[Plan, str]:
@@ -197,9 +208,9 @@ def shard_files(source: Path) -> list[Path]:
         return [source]
     if kind is Kind.SHARDS:
         hint = "the same 'vidaug augment' command makes them"
-        raise ShardError("holds no finished shard yet", where=source, hint=hint)
+        raise UnfinishedError("holds no finished shard yet", where=source, hint=hint)
     what = "does not exist" if kind is Kind.MISSING else f"is {kind.words}, and not a folder of shards"
-    raise ShardError(what, where=source, hint=kind.use or hint)
+    raise NotShardsError(what, where=source, hint=kind.use or hint)
 
 
 class StoredClip(NamedTuple):
@@ -223,7 +234,7 @@ def find_clips(out: Path, wanted: Sequence[int] | int | None) -> list[StoredClip
     folders = list(dict.fromkeys(place.folder for place in places.values()))
     known = sorted(places, key=lambda key: (folders.index(key[0]), key[1]))
     if not known:
-        raise ShardError("holds no clip: every video was left out", where=out, hint="failures.jsonl says why")
+        raise NoClipError("holds no clip: every video was left out", where=out, hint="failures.jsonl says why")
     if wanted is None:
         return [places[key] for key in known]
     if isinstance(wanted, int):
@@ -235,10 +246,10 @@ def find_clips(out: Path, wanted: Sequence[int] | int | None) -> list[StoredClip
         if not there:
             numbers = sorted(number for _, number in known)
             hint = f"it has {len(known)}, from {numbers[0]} to {numbers[-1]}"
-            raise ShardError(f"has no clip {clip}", where=out, hint=hint)
+            raise NoClipError(f"has no clip {clip}", where=out, hint=hint)
         if len(there) > 1:
             names = " and ".join(str(folder.relative_to(out)) for folder in there)
             what = f"has a clip {clip} in {names}"
-            raise ShardError(what, where=out, hint=f"give the folder of the one that is meant, such as {there[-1]}")
+            raise NoClipError(what, where=out, hint=f"give the folder of the one that is meant, such as {there[-1]}")
         found.append(places[there[0], clip])
     return found

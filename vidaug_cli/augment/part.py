@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from vidaug_cli.augment.plan import Plan
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError, TasksError
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Part:
         """Return the part that `I/N` means, with I from 0. Raises VidaugError."""
         numbers = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
         if numbers is None or int(numbers[1]) >= int(numbers[2]):
-            raise VidaugError(f"--part {text:.40} should be I/N, with I from 0 to N - 1", hint="such as --part 0/4")
+            raise SettingError(f"--part {text:.40} should be I/N, with I from 0 to N - 1", hint="such as --part 0/4")
         return cls(int(numbers[1]), int(numbers[2]))
 
     def shards(self, plan: Plan) -> range:
@@ -65,14 +65,14 @@ class Scheduler:
         first = _number(environment, self.first) if self.first else self.least
         hint = f"give --part I/N, such as --part $(({self.task} - {self.least}))/8, or --part 0/1 for all shards"
         if task is None or first is None or last is None:
-            raise VidaugError(f"{self.task} is {task}, and nothing says of how many tasks", hint=hint)
+            raise TasksError(f"{self.task} is {task}, and nothing says of how many tasks", hint=hint)
         count = _number(environment, self.count) or (last - first) // (_number(environment, self.step) or 1) + 1
         # Of a list, such as `--array=1,3,4`, only the number of its tasks is known.
         step, rest = divmod(last - first, max(1, count - 1))
         place, beside = divmod(task - first, max(1, step))
         if rest or beside or not 0 <= place < count:
             what = f"{self.task} is {task}, of {count} from {first} to {last} that are not evenly spaced"
-            raise VidaugError(what, hint=hint)
+            raise TasksError(what, hint=hint)
         return Part(place, count)
 
 

@@ -30,7 +30,15 @@ from vidaug_cli.data.manifest import Row, classes_of, hash_rows, row_hash
 from vidaug_cli.data.rows import MANIFEST, Hashes, Labels, StoredRows, write_rows
 from vidaug_cli.data.sampling import ClipSpec, check_rates
 from vidaug_cli.data.shard.format import FORMAT, VERSION, Codec, DeviceKind, ShardHeader
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import (
+    ClassesError,
+    NotShardsError,
+    PlanError,
+    SettingError,
+    ShardError,
+    VersionError,
+    VidaugError,
+)
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import parse_recipe
 from vidaug_cli.recipe.recipe import Recipe
@@ -184,32 +192,32 @@ class Plan(PlanSettings):
         if unlabelled := [row.name for row in self.rows if row.label is None]:
             what = f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}"
             hint = "folders named after classes or a list give labels; --subset train leaves a test split out"
-            raise VidaugError(what, hint=hint)
+            raise ClassesError(what, hint=hint)
         if self.recipe.mix and len(self.rows) == 1 and self.copies:
             what = f"recipe {self.recipe.name} mixes two videos and there is only one"
-            raise VidaugError(what, hint="use a recipe without [[mix]]")
+            raise SettingError(what, hint="use a recipe without [[mix]]")
         if not self.classes:
             object.__setattr__(self, "classes", tuple(classes_of(self.rows)))
         known = set(self.classes)
         if strange := next((row for row in self.rows if row.label not in known), None):
             what = f"{strange.name} is of class {strange.label!r}, which is none of the {len(known)} classes"
-            raise VidaugError(what + nearest(str(strange.label), known))
+            raise ClassesError(what + nearest(str(strange.label), known))
         if self.rows and self.shares:
             self._check_shares(self.shares)
 
     def _check_shares(self, shares: Shares) -> None:
         if strange := [name for name in self.copies_of if name not in self.classes]:
             what = f"there is no class {strange[0]!r} to make {self.copies_of[strange[0]]} copies of"
-            raise VidaugError(what + nearest(strange[0], self.classes))
+            raise ClassesError(what + nearest(strange[0], self.classes))
         label = int(shares.most.argmax())
         clips, name, videos = shares.clips[label], self.classes[label], count(int(shares.videos[label]), "video")
         if shares.rounds > MOST_COPIES:
             what = f"{clips} clips of class {name!r} are {shares.rounds} copies of each of its {videos}"
-            raise VidaugError(what, hint=f"{MOST_COPIES} are the most")
+            raise SettingError(what, hint=f"{MOST_COPIES} are the most")
         if self.recipe.mix and min(shares.sizes, default=2) < 2:
             what = f"recipe {self.recipe.name} mixes two videos, and {clips} of {sum(shares.sizes)} clips are of"
             hint = "ask for fewer clips of that class, or for more of others"
-            raise VidaugError(f"{what} class {name!r}, which has {videos}: there are not enough partners", hint=hint)
+            raise SettingError(f"{what} class {name!r}, which has {videos}: there are not enough partners", hint=hint)
 
     @cached_property
     def labels(self) -> Labels:
@@ -373,14 +381,14 @@ def read_header(out: Path) -> PlanHeader:
         content = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "holds no plan.json" if out.is_dir() else "is a file" if out.exists() else "does not exist"
-        raise ShardError(what, where=out, hint="name a folder written by 'vidaug augment'") from error
+        raise NotShardsError(what, where=out, hint="name a folder written by 'vidaug augment'") from error
     except ValueError as error:
         raise ShardError("is not JSON", where=path, hint=AGAIN) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ShardError("is not a plan of vidaug", where=path, hint="name another folder")
+        raise NotShardsError("is not a plan of vidaug", where=path, hint="name another folder")
     if content.get("version") != VERSION:
         hint = "use the vidaug that wrote it, or make the shards again"
-        raise ShardError(f"has version {content.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
+        raise VersionError(f"has version {content.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
     return parse(PlanHeader, content, where=path, hint=AGAIN, error=ShardError, extra=True)
 
 
@@ -395,7 +403,7 @@ def read_plan(out: Path, root: Path | None = None) -> Plan:
     try:
         plan = Plan(**_settings_of(header), rows=rows, classes=header.classes, recipe=recipe, spec=header.clip)
         if plan.sha256 != header.plan_sha256:
-            raise VidaugError(", ".join(plan.header.differences(header)) or "plan_sha256")
+            raise PlanError(", ".join(plan.header.differences(header)) or "plan_sha256")
     except VidaugError as error:
         if error.where:
             raise
@@ -429,5 +437,5 @@ def shared_plan(out: Path, sha256: str) -> Plan:
 def _read_once(out: Path, sha256: str, manifest: tuple[int, int]) -> Plan:
     plan = read_plan(out)
     if plan.sha256 != sha256:
-        raise ShardError("got another plan while it was being worked on", where=out)
+        raise PlanError("got another plan while it was being worked on", where=out)
     return plan

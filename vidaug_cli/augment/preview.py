@@ -16,7 +16,7 @@ from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import Failure, Record
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.draw.clips import Legend, Strip
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError, VideoError
 from vidaug_cli.ops.disturb import ClipKey, disturb_clip
 from vidaug_cli.ops.disturbances import KINDS, Disturbance, draw, strengths
 
@@ -43,7 +43,7 @@ def rendered_strips(plan: Plan, engine: Engine, count: int) -> list[Strip]:
         if len(strips) == count:
             break
     if not strips:
-        raise VidaugError(failures[0].reason, where=failures[0].path)
+        raise VideoError(failures[0].reason, where=failures[0].path)
     return strips
 
 
@@ -53,7 +53,9 @@ def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance
     A cut shows the next clip, and after the last the first. Raises VidaugError where there is no other clip.
     """
     if len(strips) < 2 and any(one.kind == "cut" for one in disturbances):
-        raise VidaugError("a cut shows frames of another clip: two are needed", where="--perturb cut", hint="--count 2")
+        raise SettingError(
+            "a cut shows frames of another clip: two are needed", where="--perturb cut", hint="--count 2"
+        )
     for number, strip in enumerate(strips):
         yield strip
         other, key = strips[(number + 1) % len(strips)].video, ClipKey(strip.own)

@@ -8,6 +8,7 @@ import click
 
 from vidaug_cli.commands.options import JsonOption
 from vidaug_cli.commands.signature import argument, as_command, option
+from vidaug_cli.errors import SettingError
 
 
 @as_command
@@ -26,7 +27,6 @@ def command(
     from vidaug_cli.augment.inspect import summarise
     from vidaug_cli.data.kinds import Kind, kind_of
     from vidaug_cli.data.manifest import read_manifest
-    from vidaug_cli.errors import VidaugError
     from vidaug_cli.train.record import summarise_run
 
     run = kind_of(folder) is Kind.RUN
@@ -36,7 +36,7 @@ def command(
     summary = summarise_run(folder) if run else summarise(folder, videos)
     if recipe:
         if summary.recipe is None:
-            raise VidaugError("applies no recipe: its shards say by which they were made", where=folder)
+            raise SettingError("applies no recipe: its shards say by which they were made", where=folder)
         click.echo(summary.recipe, nl=False)
     else:
         output.print(summary, summary.text)

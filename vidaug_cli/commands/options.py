@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from vidaug_cli.commands.signature import STDOUT, OutPath, option
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import VideoError
 from vidaug_cli.words import printable, readable
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class InputOptions(ScanOptions):
         if this_time := [each for each in everything.quarantined if isinstance(each, ThisTime)]:
             others = f" ({len(this_time)} videos in all)" if len(this_time) > 1 else ""
             hint = "try the same command again, or do without: scan into a manifest, and give that"
-            raise VidaugError(this_time[0].reason + others, where=this_time[0].path, hint=hint)
+            raise VideoError(this_time[0].reason + others, where=this_time[0].path, hint=hint)
         plan = replace(plan, rows=tuple(rows), classes=everything.classes)
         if absent := len(plan.classes) - len(plan.present):
             what = f"{absent} of the {len(plan.classes)} classes have no video here"

@@ -8,6 +8,7 @@ import click
 
 from vidaug_cli.commands.options import JsonOption, note
 from vidaug_cli.commands.signature import with_options
+from vidaug_cli.errors import RecipeError
 
 
 class _Recipes(click.Group):
@@ -97,7 +98,6 @@ def show(name: str) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE|NAME...")
 def check(files: tuple[str, ...]) -> None:
     """Report every fault of recipes; exit 1 if there is one."""
-    from vidaug_cli.errors import RecipeError
     from vidaug_cli.recipe.loading import load_recipe
 
     faulty = 0

@@ -11,7 +11,7 @@ import click
 
 from vidaug_cli.commands.options import SKIPPED, WORKERS, LimitOptions, ReportOptions, ScanOptions, write_text
 from vidaug_cli.commands.signature import STDOUT, OutPath, argument, as_command, option, out_option
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MissingPathError, OccupiedError
 
 
 @as_command
@@ -81,9 +81,9 @@ def command(
 def _check_place(file: Path, keys: set[str]) -> None:
     """Before hours of work: the folder is there, and nothing is overwritten but what an earlier scan wrote."""
     if not file.parent.is_dir():
-        raise VidaugError("no such folder", where=file.parent)
+        raise MissingPathError("no such folder", where=file.parent)
     if file.is_dir():
-        raise VidaugError("is a folder", where=file, hint="name a file in it")
+        raise OccupiedError("is a folder", where=file, hint="name a file in it")
     if not file.is_file() or not file.stat().st_size:
         return
     with file.open(encoding="utf-8", errors="replace") as lines:
@@ -91,4 +91,4 @@ def _check_place(file: Path, keys: set[str]) -> None:
     with suppress(ValueError, AttributeError):  # not JSON, or not an object
         if keys <= loads(first).keys():
             return
-    raise VidaugError("exists, and no scan wrote it", where=file, hint="choose another name")
+    raise OccupiedError("exists, and no scan wrote it", where=file, hint="choose another name")

@@ -16,7 +16,7 @@ import platformdirs
 
 from vidaug_cli.data.listing.tree import IMAGES
 from vidaug_cli.data.manifest import Probe
-from vidaug_cli.errors import THIS_TIME, VidaugError, VideoError, passes
+from vidaug_cli.errors import THIS_TIME, UnwritableError, VideoError, passes
 from vidaug_cli.schema import parse
 
 VERSION = 5  # of what a probe finds; a new one forgets the old
@@ -84,7 +84,7 @@ class ProbeCache:
         except (sqlite3.Error, OSError) as error:
             self.close()
             hint = "name another with --cache FILE, or go without: --no-cache"
-            raise VidaugError(f"cannot keep probes here: {error}", where=file, hint=hint) from error
+            raise UnwritableError(f"cannot keep probes here: {error}", where=file, hint=hint) from error
 
     def get(self, file: Path, seen: Stamp) -> Probe | VideoError | None:
         """Return what was found in `file` when it had this stamp, or why it cannot be used."""

@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 from vidaug_cli.data.listing.names import first_few, nfc
 from vidaug_cli.data.manifest import Row, renumber
 from vidaug_cli.data.textfiles import Numbers, read_classes
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import AccessError, ClassesError
 from vidaug_cli.schema import parse
 from vidaug_cli.words import count, nearest
 
@@ -66,9 +66,9 @@ class MapFile:
     def __post_init__(self) -> None:
         old = [name for name, _ in self.pairs]
         if twice := [name for name, times in Counter(old).items() if times > 1]:
-            raise VidaugError(f"class {twice[0]!r} is named twice", hint="each goes to one class, or is dropped")
+            raise ClassesError(f"class {twice[0]!r} is named twice", hint="each goes to one class, or is dropped")
         if not all([*self.classes, *old]):
-            raise VidaugError("a class has an empty name", hint=HINT)
+            raise ClassesError("a class has an empty name", hint=HINT)
 
     @property
     def pairs(self) -> list[tuple[str, str | None]]:
@@ -102,11 +102,11 @@ class ClassMap:
         if strange := [name for name in new if name not in found]:
             more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
             what = f"names a class {strange[0]!r}{more} that no video is of{nearest(strange[0], found)}"
-            raise VidaugError(what, where=self.where)
+            raise ClassesError(what, where=self.where)
         new |= {name: name if self.file.others == "keep" else None for name in found if name not in new}
         kept = [fitted for row in rows if (fitted := _renamed(row, new))]
         if not kept and rows:
-            raise VidaugError("drops all classes", where=self.where)
+            raise ClassesError("drops all classes", where=self.where)
         gone = [name for name in found if new[name] is None]
         said = f"{self.where}: {count(len(found), 'class')} became {len({row.label for row in kept} - {None})}"
         dropped = f", {count(len(rows) - len(kept), 'video')} of {first_few(gone)} left out"
@@ -134,7 +134,7 @@ def read_choice(path: Path | None) -> Choice:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
+        raise AccessError(f"cannot be read: {error.strerror}", where=path) from error
     except ValueError as error:
-        raise VidaugError(f"is not TOML: {error}", where=path, hint=HINT) from error
+        raise ClassesError(f"is not TOML: {error}", where=path, hint=HINT) from error
     return ClassMap(parse(MapFile, content, where=path, hint=HINT), path)

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vidaug_cli.errors import ShardError, VidaugError, system_error
+from vidaug_cli.errors import ShardError, VersionError, VidaugError, system_error
 from vidaug_cli.files import atomically
 
 MAX_TEXT = 2**20  # bytes of one text, in an attribute or a row
@@ -55,6 +55,7 @@ class Format(Generic[T]):
     name: str  # attribute `format`
     version: int  # attribute `version`
     called: str  # for errors: "shard"
+    error: type[ShardError]  # what is raised where a file is none, or damaged
     header: Callable[[Attributes], T]  # makes the other attributes a header; ShardError where they are none
     columns: Callable[[T], Columns]  # the datasets of a file with this header; of each `per`, the last says how many
 
@@ -90,9 +91,9 @@ class Sink(io.FileIO):
 def creating(path: Path, check: Callable[[Path], object]) -> Iterator[tuple[Any, Sink]]:
     """Yield a new HDF5 file to fill, and its sink; `check` then sees it before it takes the name of `path`.
 
-    Raises ShardError when the folder or the disk does not take it.
+    Raises VidaugError when the folder or the disk does not take it.
     """
-    with atomically(path, error=ShardError) as temporary:
+    with atomically(path) as temporary:
         with Sink(temporary, "x+") as sink:
             with _new_file(sink) as file:
                 yield file, sink
@@ -162,9 +163,9 @@ def open_checked(path: Path, kind: Format[T]) -> tuple[Any, T, dict[str, Any]]:
     try:
         attributes = {name: _attribute(file, name) for name in file.attrs}
         if attributes.pop("format", None) != kind.name:
-            raise ShardError(f"is HDF5, but not a {kind.called} of vidaug")
+            raise kind.error(f"is HDF5, but not a {kind.called} of vidaug")
         if (version := attributes.pop("version", None)) != kind.version:
-            raise ShardError(f"is version {version}, and this vidaug reads {kind.version}", hint="update vidaug-cli")
+            raise VersionError(f"is version {version}, and this vidaug reads {kind.version}", hint="update vidaug-cli")
         header = kind.header(attributes)
         return file, header, _datasets(file, kind.columns(header))
     except BaseException:
@@ -239,18 +240,19 @@ def reading(where: object, kind: Format[Any], hint: Callable[[], str]) -> Iterat
         yield
     except VidaugError as error:
         fault = error.what.splitlines()[0]  # of a header with several faults the first
-        raise ShardError(fault, where=error.where or where, hint=error.hint or hint()) from error
+        known = type(error) if isinstance(error, ShardError) and type(error) is not ShardError else kind.error
+        raise known(fault, where=error.where or where, hint=error.hint or hint()) from error
     except FileNotFoundError as error:
-        raise ShardError("does not exist", where=where) from error
+        raise kind.error("does not exist", where=where) from error
     except MemoryError as error:
-        raise ShardError("needs more memory than there is", where=where) from error
+        raise kind.error("needs more memory than there is", where=where) from error
     except _HDF5_ERRORS as error:
         if isinstance(error, OSError):
             error.filename = error.filename or str(where)
             if said := system_error(error):  # of a disk, not of the file: nothing of it has to be made again
-                raise ShardError(f"cannot be read: {said.what}", where=where, hint=said.hint) from error
+                raise kind.error(f"cannot be read: {said.what}", where=where, hint=said.hint) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ShardError(f"is damaged or not a {kind.called} ({reason})", where=where, hint=hint()) from error
+        raise kind.error(f"is damaged or not a {kind.called} ({reason})", where=where, hint=hint()) from error
 
 
 def _is_text(dtype: np.dtype[Any]) -> bool:

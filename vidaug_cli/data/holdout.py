@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 from vidaug_cli.data.listing.names import are_splits, is_media, nfc, split_in
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError
 from vidaug_cli.words import count
 
 FEWEST = 4  # groups: with fewer, what looks like groups is more likely two cameras, or a left and a right hand
@@ -155,14 +155,14 @@ def hold_out(rows: Sequence[Row], share: float, fold: int = 0) -> list[bool]:
     Raises VidaugError when there is no such share or fold, or fewer groups than folds.
     """
     if not 0 < share <= 0.5:
-        raise VidaugError(f"a share of {share:g} cannot be held out", hint="take one above 0, and 0.5 at most")
+        raise SettingError(f"a share of {share:g} cannot be held out", hint="take one above 0, and 0.5 at most")
     folds = round(1 / share)
     if not 0 <= fold < folds:
-        raise VidaugError(f"there is no fold {fold}", hint=f"a share of {share:g} makes folds 0 to {folds - 1}")
+        raise SettingError(f"there is no fold {fold}", hint=f"a share of {share:g} makes folds 0 to {folds - 1}")
     groups = groups_of(rows)
     if (number := len(set(groups.of))) < folds:
         what = f"{groups.text}, cannot make {count(folds, 'part')}"
-        raise VidaugError(what, hint=f"hold out 1/{number} or more" if number > 1 else "one group cannot be parted")
+        raise SettingError(what, hint=f"hold out 1/{number} or more" if number > 1 else "one group cannot be parted")
     return [each == fold for each in _folds(rows, groups.of, folds)]
 
 

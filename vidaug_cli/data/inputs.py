@@ -16,7 +16,7 @@ from vidaug_cli.data.listing.source import Piped, piped_in
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, classes_of, read_rows, relocate
 from vidaug_cli.data.scan import scan
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import KindError, NoVideosError, RepeatedError, SettingError
 
 WHAT = "INPUT is a folder, a list, a manifest, a video or - for stdin"
 
@@ -52,7 +52,7 @@ def read_input(
     """
     chosen, exclusion = read_choice(classes), Exclusion(exclude)
     if twice := [source for source in sources if sources.count(source) > 1]:
-        raise VidaugError("is given twice", where=twice[0], hint="give each video once")
+        raise RepeatedError("is given twice", where=twice[0], hint="give each video once")
     parts: dict[str, list[Row]] = {}
     scanned: dict[str, Path | Piped] = {}
     quarantined: list[Quarantined] = []
@@ -82,7 +82,7 @@ def _holds_rows(source: str) -> bool:
     """Return whether this is a manifest, by its first byte. Raises VidaugError where it surely holds no video."""
     kind = kind_of(Path(source))
     if kind not in _USABLE:
-        raise VidaugError(kind.finding, where=source, hint=WHAT)
+        raise KindError(kind.finding, where=source, hint=WHAT)
     return is_manifest(Path(source))
 
 
@@ -97,10 +97,10 @@ def _manifest(
         if how.get(option):
             hint = "give it to 'vidaug scan'; --subset takes one split of a manifest"
             what = f"--{option.replace('_', '-')} goes with a folder, and this was scanned already"
-            raise VidaugError(what, where=name, hint=hint)
+            raise SettingError(what, where=name, hint=hint)
     rows = relocate(read_rows(lines, name), root)
     if not (kept := [row for row in rows if not exclusion.leaves_out(Path(row.root), row.path)]):
-        raise VidaugError(f"--exclude leaves out all {len(rows)} videos", where=name)
+        raise NoVideosError(f"--exclude leaves out all {len(rows)} videos", where=name)
     return kept
 
 
@@ -111,4 +111,4 @@ def _check_once(parts: Mapping[str, Sequence[Row]]) -> None:
         for row in rows:
             key = (os.path.realpath(f"{row.root}/{row.path}"), row.start, row.end)
             if (other := first.setdefault(key, name)) != name:
-                raise VidaugError(f"{row.name} is in {other} too", where=name, hint="give each video once")
+                raise RepeatedError(f"{row.name} is in {other} too", where=name, hint="give each video once")

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import KindError
 
 LOOKED_AT = 10_000  # files below a folder before it counts as one without videos
 PLAN = "plan.json"  # the file that marks a folder of shards
@@ -107,7 +107,7 @@ def expect(path: Path, *wanted: Kind, called: str = "") -> None:
     origins = " or ".join(dict.fromkeys(each.origin for each in wanted if each.origin))
     hint = f"{called or ' or '.join(each.words for each in wanted)} is wanted here"
     hint += f": {origins} writes one" if origins and not called else ""
-    raise VidaugError(kind.finding, where=path, hint=hint)
+    raise KindError(kind.finding, where=path, hint=hint)
 
 
 def starts_manifest(head: bytes) -> bool:

@@ -28,7 +28,7 @@ from vidaug_cli.data.listing.candidates import Candidate
 from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.textfiles import is_number
 from vidaug_cli.data.timing import Clock, Runs
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.errors import ClassesError, ManifestError, NoVideosError, RepeatedError, VideoError
 from vidaug_cli.schema import check, parse
 from vidaug_cli.words import nearest
 
@@ -203,7 +203,7 @@ def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
         hashes.append(hash(place_of(row)))
         numbers.append(number)
     if not rows:
-        raise VidaugError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
+        raise NoVideosError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
     ordered = sorted(hashes)
     if any(map(eq, ordered, islice(ordered, 1, None))):
         _check_distinct(rows, numbers, name)
@@ -228,7 +228,7 @@ def _check_distinct(rows: Iterable[Row], numbers: Iterable[int], name: str) -> N
     for row, number in zip(rows, numbers, strict=True):
         if (earlier := first.setdefault(place_of(row), number)) != number:
             hint = "keep one of them; --copies makes more clips of each video"
-            raise VidaugError(f"{row.name} stands in line {earlier} already", where=f"{name}:{number}", hint=hint)
+            raise RepeatedError(f"{row.name} stands in line {earlier} already", where=f"{name}:{number}", hint=hint)
 
 
 def _plain(path: str) -> str:
@@ -256,19 +256,19 @@ def _parse_row(line: str | bytes, where: str) -> Row:
         content: Any = json.loads(line)
         json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair could be read and never written
     except UnicodeError as error:
-        raise VidaugError("is not UTF-8", where=where, hint=_HINT) from error
+        raise ManifestError("is not UTF-8", where=where, hint=_HINT) from error
     except (ValueError, RecursionError) as error:
-        raise VidaugError("is not JSON", where=where, hint=_HINT) from error
+        raise ManifestError("is not JSON", where=where, hint=_HINT) from error
     if not isinstance(content, dict):
-        raise VidaugError("is not a JSON object", where=where, hint=_HINT)
-    row = parse(Row, content, where=where, hint=_HINT, extra=True)
+        raise ManifestError("is not a JSON object", where=where, hint=_HINT)
+    row = parse(Row, content, where=where, hint=_HINT, error=ManifestError, extra=True)
     rules = {name: (holds(row), words.format(row=row, most=MOST)) for name, (holds, words) in _RULES.items()}
     too_long = rules.pop("", (True, ""))
-    check(row, rules, where=where, hint=_HINT)
+    check(row, rules, where=where, hint=_HINT, error=ManifestError)
     if row.start and "first" not in content:
-        raise VidaugError("has a start, but not the first frame", where=where, hint=_BY_SCAN)
+        raise ManifestError("has a start, but not the first frame", where=where, hint=_BY_SCAN)
     if not too_long[0]:
-        raise VidaugError(
+        raise ManifestError(
             f"frames = {row.frames} take {_seconds(row):.6g} s, more than from start to end", where=where, hint=_BY_SCAN
         )
     return row
@@ -337,7 +337,7 @@ def select(rows: Sequence[Row], *, subset: str | None, limit: int | None, seed: 
         rows = [row for row in rows if row.split and split_of(row.split) == split_of(subset)]
         if not rows:
             hint = f"there is {', '.join(splits)}" if splits else _NO_SPLITS
-            raise VidaugError(f"no video has split {subset!r}{_advice(subset, splits)}", hint=hint)
+            raise NoVideosError(f"no video has split {subset!r}{_advice(subset, splits)}", hint=hint)
     if limit is not None and limit < len(rows):
         from vidaug_cli.rng import Step, generator  # only here: it loads numpy
 
@@ -367,7 +367,7 @@ def check_there(rows: Sequence[Row]) -> None:
     """Raise VidaugError when none of the videos is where its row says."""
     if not any(os.path.exists(f"{row.root}/{row.path}") for row in rows):  # noqa: PTH110 (says no to any odd name)
         where, hint = rows[0].root, "--root says where the videos lie now"
-        raise VidaugError(f"none of the manifest's {len(rows)} videos is there", where=where, hint=hint)
+        raise NoVideosError(f"none of the manifest's {len(rows)} videos is there", where=where, hint=hint)
 
 
 def distinct_names(rows: Sequence[Row]) -> list[str]:
@@ -409,10 +409,10 @@ def classes_of(rows: Iterable[Row]) -> list[str]:
             continue
         if numbers.get(row.label, -1) not in (-1, row.class_id):
             what = f"class {row.label!r} has the number {numbers[row.label]}, and {row.class_id} at {row.name}"
-            raise VidaugError(what, hint=hint)
+            raise ClassesError(what, hint=hint)
         if names.setdefault(row.class_id, row.label) != row.label:
             what = f"class number {row.class_id} is {names[row.class_id]!r}, and {row.label!r} at {row.name}"
-            raise VidaugError(what, hint=hint)
+            raise ClassesError(what, hint=hint)
         numbers[row.label] = row.class_id
     return sorted(numbers, key=lambda name: (numbers[name], name))
 
@@ -436,6 +436,6 @@ def renumber(rows: Sequence[Row], classes: Mapping[str, int], where: object) -> 
             pairs = list(classes.items())
             ends = " to ".join(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1]))
             what = f"has no class {row.label!r}, and {row.name} is of it{nearest(row.label, classes)}"
-            raise VidaugError(what, where=where, hint=f"it has {len(classes)}, from {ends}")
+            raise ClassesError(what, where=where, hint=f"it has {len(classes)}, from {ends}")
         fitted[row.label] = {"label": known[label], "class_id": classes[known[label]]}
     return [row if row.label is None else replace(row, **fitted[row.label]) for row in rows]

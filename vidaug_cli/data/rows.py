@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row, read_row, row_hash, row_line, video_of
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import PlanError, ShardError, VidaugError
 from vidaug_cli.files import atomically
 
 MANIFEST, INDEX = "manifest.jsonl", "manifest.index"
@@ -136,7 +136,7 @@ class StoredRows(Sequence[Row]):
         where, end = f"{self.manifest}:{place + 1}", self._text.find(b"\n", start)
         row = read_row(self._text[start:] if end < 0 else self._text[start:end], where)  # threads may read at once
         if row_hash(row) != known or row.label != self._classes[label]:
-            raise ShardError("was changed since the plan was made", where=where, hint=AGAIN)
+            raise PlanError("was changed since the plan was made", where=where, hint=AGAIN)
         return row if self._root is None else replace(row, root=str(self._root))
 
     def _load(self, file: Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidaug_cli.data.manifest import MOST, Row
 from vidaug_cli.data.timing import Clock
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ManifestError, SettingError
 from vidaug_cli.schema import check
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def views(spec: ClipSpec, video: Row, count: Views = 10, crop: float | None = No
     """
     share = spec.crop[0] if crop is None else crop
     if count not in get_args(Views):
-        raise VidaugError(f"views = {count} should be 1, 10 or 30")
+        raise SettingError(f"views = {count} should be 1, 10 or 30")
     if not 0 < share <= 1:
-        raise VidaugError(f"crop = {share:g} should be above 0, at most 1")
+        raise SettingError(f"crop = {share:g} should be above 0, at most 1")
     clips, crops = SPREAD[count]
     step = step_frames(spec, video)
     starts = [start_frame(spec, video, place) for place in _spread(last_start(spec, video, step), clips)]
@@ -229,7 +229,7 @@ def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
     if spec.fps is not None and unknown:
         what = f"clips at {spec.fps:g} fps need each video's rate, and {len(unknown)} of {len(videos)} have none"
         hint = "write their fps into the manifest, or take every n-th frame: --stride in place of --fps"
-        raise VidaugError(f"{what}, such as {unknown[0]}", hint=hint)
+        raise ManifestError(f"{what}, such as {unknown[0]}", hint=hint)
 
 
 def _rate(video: Row) -> float:

@@ -20,7 +20,7 @@ from vidaug_cli.data.manifest import Keys, Probe, ProbeMode, Row, resolve_inside
 from vidaug_cli.data.timing import Clock
 from vidaug_cli.data.video.content import HashKind
 from vidaug_cli.data.video.limits import LIMITS, PAUSES, Limits
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.errors import NoVideosError, VidaugError, VideoError
 from vidaug_cli.words import count
 from vidaug_cli.workers import track, worker_count
 
@@ -45,7 +45,7 @@ class Scan:
         if self.rows:
             return self.rows
         why = f"; the first, {self.quarantined[0].path}: {self.quarantined[0].reason}" if self.quarantined else ""
-        raise VidaugError(f"no usable video, {len(self.quarantined)} quarantined{why}", where=self.root)
+        raise NoVideosError(f"no usable video, {len(self.quarantined)} quarantined{why}", where=self.root)
 
 
 def scan(

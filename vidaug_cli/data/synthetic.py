@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from vidaug_cli.data.video.encode import VideoCodec, write_video
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import OccupiedError
 
 MOTIONS = {  # cycles of (x, y, size, angle), y downwards, angle clockwise
     "left": (-1, 0, 0, 0),
@@ -136,15 +136,15 @@ def _split_lists(per_class: int) -> dict[str, list[str]]:
 
 def _check_folder(folder: Path, own: set[str], overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise VidaugError("is not a folder", where=folder, hint="name a new one")
+        raise OccupiedError("is not a folder", where=folder, hint="name a new one")
     files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     for path in files:
         if (name := path.relative_to(folder).as_posix()) not in own or path.is_symlink():
             what = f"holds {name!r}, which is not one of the files to be written"
-            raise VidaugError(what, where=folder, hint="name a new or an empty folder")
+            raise OccupiedError(what, where=folder, hint="name a new or an empty folder")
     if files and not overwrite:
         what = "holds the synthetic videos, or some of them"
-        raise VidaugError(what, where=folder, hint="use them, or write them anew with --overwrite")
+        raise OccupiedError(what, where=folder, hint="use them, or write them anew with --overwrite")
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> Image.Image:

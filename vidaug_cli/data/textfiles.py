@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import AccessError, ClassesError, KindError, TextFileError
 from vidaug_cli.words import cut
 
 Numbers = dict[str, int]  # of classes by name, in the order of the numbers
@@ -27,23 +27,23 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
+        raise AccessError(f"cannot be read: {error.strerror}", where=path) from error
     yield from split_lines(content, path)
 
 
 def split_lines(content: bytes, path: Path) -> Iterator[tuple[str, str]]:
     """Yield what `read_lines` does, of a text that was read already; `path` is what errors call it."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise VidaugError("is UTF-16 text", where=path, hint="save it as UTF-8")
+        raise TextFileError("is UTF-16 text", where=path, hint="save it as UTF-8")
     if content.endswith(b"\0") and b"\n" not in content:
         content = content.replace(b"\0", b"\n")  # as `find -print0` ends its paths
     text = content.decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
-        raise VidaugError("is not a text file", where=path, hint="give a folder of videos or a list of 'path label'")
+        raise TextFileError("is not a text file", where=path, hint="give a folder of videos or a list of 'path label'")
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if len(line) > LONGEST:
             what = f"a line of {len(line)} characters, which begins {cut(ascii(line[:200]))}"
-            raise VidaugError(what, where=f"{path.name}:{number}", hint="a list has a short line for each video")
+            raise TextFileError(what, where=f"{path.name}:{number}", hint="a list has a short line for each video")
         if line.strip():
             yield f"{path.name}:{number}", line
 
@@ -63,12 +63,12 @@ def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
     """
     if path.suffix.lower() == ".toml":
         hint = "'vidaug scan' and what else reads videos take it: a manifest then has the new classes"
-        raise VidaugError("is a map of classes, which changes videos, not scores", where=path, hint=hint)
+        raise KindError("is a map of classes, which changes videos, not scores", where=path, hint=hint)
     lines = list(read_lines(path))
     if not lines:
-        raise VidaugError("names no class", where=path, hint=_HINT)
+        raise ClassesError("names no class", where=path, hint=_HINT)
     if lines[0][1].lstrip().startswith(("{", "[")):
-        raise VidaugError("is JSON, not a file of classes", where=path, hint=_HINT)
+        raise ClassesError("is JSON, not a file of classes", where=path, hint=_HINT)
     rows = _table(lines)
     if rows is None and (numbered or _pair(lines[0][1])):
         rows = [(where, *_numbered(where, line)) for where, line in lines]
@@ -80,9 +80,9 @@ def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
     text = dict(lines)
     for where, name, number in rows:
         if name in numbers or number in taken:
-            raise VidaugError(f"{text[where][:60]!r} has a number or name that was there before", where=where)
+            raise ClassesError(f"{text[where][:60]!r} has a number or name that was there before", where=where)
         if not name or any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are not UTF-8
-            raise VidaugError(f"{text[where][:60]!r} has no name that can be written", where=where, hint=_HINT)
+            raise ClassesError(f"{text[where][:60]!r} has no name that can be written", where=where, hint=_HINT)
         numbers[name] = number
         taken.add(number)
     return dict(sorted(numbers.items(), key=lambda pair: pair[1]))
@@ -96,7 +96,7 @@ def _pair(line: str) -> tuple[str, int] | None:
 
 def _numbered(where: str, line: str) -> tuple[str, int]:
     if not (pair := _pair(line)):
-        raise VidaugError(f"{line[:60]!r} should be a class number and a name", where=where)
+        raise ClassesError(f"{line[:60]!r} should be a class number and a name", where=where)
     return pair
 
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from vidaug_cli.data.video.encode import write_video
 from vidaug_cli.draw.text import Colour, write
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import PictureError
 from vidaug_cli.files import atomically
 
 SUFFIXES = (".png", ".gif", ".mp4")  # of a contact sheet, and of animations
@@ -131,7 +131,7 @@ def check_suffixes(paths: Sequence[Path]) -> None:
     """Raise VidaugError, before anything is rendered, when the suffix of a path is not one of `SUFFIXES`."""
     if strange := [path for path in paths if path.suffix.lower() not in SUFFIXES]:
         hint = f"end it in {' or '.join(SUFFIXES)}"
-        raise VidaugError("is not a picture that can be drawn", where=strange[0], hint=hint)
+        raise PictureError("is not a picture that can be drawn", where=strange[0], hint=hint)
 
 
 def draw_pictures(

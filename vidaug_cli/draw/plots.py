@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MissingPackageError
 from vidaug_cli.files import atomically
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise VidaugError("plots need matplotlib", hint="pip install 'vidaug-cli[plots]'") from error
+        raise MissingPackageError("plots need matplotlib", hint="pip install 'vidaug-cli[plots]'") from error
     figure = Figure(figsize=(width, height), layout="constrained")
     yield figure
     with atomically(path) as temporary, warnings.catch_warnings():

@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 from jaxtyping import Float64
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import UnknownNameError
 from vidaug_cli.rng import generator
 from vidaug_cli.words import nearest
 
@@ -109,7 +109,7 @@ def choose(words: Iterable[str]) -> tuple[Disturbance, ...]:
         if (plain := word.replace("=", "-")) not in meant or plain.isdigit():
             names = [*KINDS, *get_args(Course), *DISTURBANCES]
             hint = f"there are 'all', {', '.join([*KINDS, *get_args(Course)])}, at a severity as rotation=1, =2 or =3"
-            raise VidaugError(f"unknown disturbance {word!r}{nearest(plain, names)}", where="--perturb", hint=hint)
+            raise UnknownNameError(f"unknown disturbance {word!r}{nearest(plain, names)}", where="--perturb", hint=hint)
         chosen |= meant[plain]
     return tuple(one for one in DISTURBANCES.values() if one in chosen)
 

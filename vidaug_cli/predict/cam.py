@@ -24,7 +24,7 @@ from vidaug_cli.data.sampling import clip_fps, mean_stride
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import explain_torch_errors
 from vidaug_cli.draw.clips import Legend, Strip, draw_heat
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ClassesError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.upload import upload
 from vidaug_cli.predict.predictor import Predictor
@@ -226,7 +226,7 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
         rows = [plan.rows[row] for row in shard.row("sources", index).tolist() if row >= 0]
     names = list(dict.fromkeys(str(row.label) for row in rows))
     if strange := [name for name in names if name not in predictor.classes]:
-        raise VidaugError(f"clip {clip} has the class {strange[0]!r}, which the network does not know", where=out)
+        raise ClassesError(f"clip {clip} has the class {strange[0]!r}, which the network does not know", where=out)
     labels = [predictor.classes.index(name) for name in names]
     cuts = predictor.cuts(path, plan.spec)
     frames, _, weights = cuts[SampleIndex(MIDDLE, 0, index)]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.disturb import ClipKey, disturb
 from vidaug_cli.ops.disturbances import Disturbance, key_of
@@ -94,7 +94,7 @@ def with_others(
                 break
     if len(pool) < 2:
         hint = "give more videos, or name the other disturbances"
-        raise VidaugError(
+        raise SettingError(
             "a cut shows frames of another class, and no other can be read here", where="--perturb cut", hint=hint
         )
     return Trials(tuple(disturbances), pool)

@@ -23,7 +23,7 @@ from vidaug_cli.data.manifest import Row, distinct_names, distinct_videos
 from vidaug_cli.data.sampling import Views, check_rates, speed_note
 from vidaug_cli.data.shard.format import done_path, read_done
 from vidaug_cli.device import explain_torch_errors
-from vidaug_cli.errors import ShardError, VidaugError, VideoError
+from vidaug_cli.errors import ClassesError, UnfitError, VideoError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.disturb import ClipKey
 from vidaug_cli.ops.disturbances import Disturbance, about
@@ -247,7 +247,7 @@ def predict_shards(
     own, partners = np.array([*places, -1])[sources].T.tolist()  # no partner is -1, and so the last
     if mixed := sum(partner >= 0 for partner in partners):
         hint = "predict videos, or shards made with --recipe none"
-        raise ShardError(f"{mixed} of {count(len(own), 'clip')} are mixed from two videos", where=out, hint=hint)
+        raise UnfitError(f"{mixed} of {count(len(own), 'clip')} are mixed from two videos", where=out, hint=hint)
     views: Counter[int] = Counter()
     tested = []
     for video in own:
@@ -255,7 +255,7 @@ def predict_shards(
         views[video] += 1
     least, most = min(views.values(), default=0), max(views.values(), default=0)
     if per_view and least < most:
-        raise ShardError(f"videos have {least} to {most} clips", where=out, hint="leave --per-view out")
+        raise UnfitError(f"videos have {least} to {most} clips", where=out, hint="leave --per-view out")
     scores = VideoScores(predictor, rows, most if per_view else 0, disturbances)
     trials = with_others(disturbances, rows, partial(_firsts, cuts, own))
     with explain_torch_errors(out), _progress(len(own), "clip", trials, show=progress) as bar:
@@ -296,6 +296,6 @@ def match_labels(
     example = next(iter(strange))
     if (labels < 0).all():
         hint = f"it knows {', '.join(classes[:5])}{' ...' if len(classes) > 5 else ''}"
-        raise VidaugError(f"no video has a class of the network: {example!r} is none", hint=hint)
+        raise ClassesError(f"no video has a class of the network: {example!r} is none", hint=hint)
     videos = count(strange.total(), "video")
     return labels, (f"{videos} of {len(strange)} other classes, such as {example!r}, count as unlabelled",)

@@ -20,7 +20,7 @@ from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.video.limits import LIMITS, Limits
 from vidaug_cli.device import Amp, autocast
-from vidaug_cli.errors import ShardError
+from vidaug_cli.errors import UnfitError, UnlikeError
 from vidaug_cli.ops.clips import Shape, Video
 from vidaug_cli.scores.file import MAX_SOURCE
 from vidaug_cli.train.batches import ClipLoader, ClipSampler, CropDataset, reading_note
@@ -63,7 +63,7 @@ class Predictor:
         Raises ShardError when they are too small for the network, or parts of the folder differ in the speed of clips.
         """
         if len({speed(spec, self.clip) for spec in stored}) > 1:
-            raise ShardError("has parts whose clips differ in their speed", where=shards, hint="take each by itself")
+            raise UnlikeError("has parts whose clips differ in their speed", where=shards, hint="take each by itself")
         data = ShardDataset(shards, with_weights=True)
         taken = Shape(self.clip.frames, self.clip.size, self.clip.size)
         with Shard(data.paths[0]) as shard:
@@ -71,7 +71,7 @@ class Predictor:
         if any(length < wanted for length, wanted in zip(given, taken, strict=True)):
             there, here = (" x ".join(map(str, shape)) for shape in (given, taken))
             hint = f"make shards with --frames {taken.t} --size {taken.h}"
-            raise ShardError(f"has clips of {there}, and the network takes {here}", where=data.paths[0], hint=hint)
+            raise UnfitError(f"has clips of {there}, and the network takes {here}", where=data.paths[0], hint=hint)
         return CropDataset(data, taken, stride=thinning(stored[0], self.clip))
 
     @property

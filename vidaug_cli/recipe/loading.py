@@ -17,7 +17,7 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.errors import RecipeError, VidaugError
+from vidaug_cli.errors import RecipeError, UnknownRecipeError, VidaugError
 from vidaug_cli.recipe.notes import Caution, Measured
 from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
 from vidaug_cli.recipe.registry import KINDS, TomlTable, aliases, op_name, ops_of, ops_with, spelled
@@ -83,7 +83,7 @@ def read_recipe(name: str) -> str:
     except ValueError:  # no path holds a zero byte
         pass
     near = nearest(name, [*shipped_recipes(), *aliases()])
-    raise RecipeError(f"no recipe {shown(name)}{near}", hint="'vidaug recipes' lists them")
+    raise UnknownRecipeError(f"no recipe {shown(name)}{near}", hint="'vidaug recipes' lists them")
 
 
 @cache

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vidaug_cli.data.textfiles import Numbers, is_number, read_classes
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ClassesError, SubmissionError
 from vidaug_cli.scores.evaluation import ranking, rates
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.scores.truth import read_numbers
@@ -40,16 +40,16 @@ def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int],
     elif file is not None:
         known = read_classes(file, numbered=True)
         if unknown := [name for name in classes if name not in known]:
-            raise VidaugError(f"does not name the class {unknown[0]!r}{nearest(unknown[0], known)}", where=file)
+            raise ClassesError(f"does not name the class {unknown[0]!r}{nearest(unknown[0], known)}", where=file)
         numbers, origin = [known[name] for name in classes], f"from {file}"
     elif list(classes) in (sorted(classes), sorted(classes, key=str.casefold)):
         what = "the scores' classes are in alphabetical order, which says nothing of the challenge's numbers"
-        raise VidaugError(what, hint="give --classes classInd.txt")
+        raise ClassesError(what, hint="give --classes classInd.txt")
     else:
         numbers = list(range(1, len(classes) + 1))
         origin = f"by the order of the scores' classes: 1 is {classes[0]!r}, {len(classes)} is {classes[-1]!r}"
     if len(set(numbers)) < len(numbers):
-        raise VidaugError("two of the scores' classes have the same number", hint="give --classes classInd.txt")
+        raise ClassesError("two of the scores' classes have the same number", hint="give --classes classInd.txt")
     return numbers, origin
 
 
@@ -59,14 +59,16 @@ def vipriors2020(scores: Scores, numbers: Sequence[int]) -> str:
     Raises VidaugError with what the format has no place for.
     """
     if len(scores.classes) < CHOICES:
-        raise VidaugError(f"a line names {CHOICES} classes, and there are {len(scores.classes)}")
+        raise SubmissionError(f"a line names {CHOICES} classes, and there are {len(scores.classes)}")
     names: dict[str, str] = {}
     for video in scores.videos:
         name = PurePosixPath(video).name
         if re.search(r"\s", name):
-            raise VidaugError(f"{video!r} has a blank in its name, which the format has no place for")
+            raise SubmissionError(f"{video!r} has a blank in its name, which the format has no place for")
         if name in names:
-            raise VidaugError(f"{names[name]!r} and {video!r} would have the same line", hint="names have to be unique")
+            raise SubmissionError(
+                f"{names[name]!r} and {video!r} would have the same line", hint="names have to be unique"
+            )
         names[name] = video
     best = np.asarray(numbers)[ranking(scores.scores)[:, :CHOICES]].tolist()
     return "".join(" ".join([name, *map(str, row)]) + "\n" for name, row in zip(names, best, strict=True))
@@ -108,19 +110,19 @@ def read_submission(path: Path, videos: Numbers, numbers: Container[int]) -> dic
         line, where = data.decode(errors="replace"), f"{path}:{place}"
         if not (fields := _LINE.fullmatch(line)):
             what = f"{line[:60]!r} should be 'NAME c1 c2 c3 c4 c5', with single blanks and nothing else"
-            raise VidaugError(what, where=where)
+            raise SubmissionError(what, where=where)
         name, given = fields[1], [int(number) for number in fields[2].split()]
         if name not in videos:
-            raise VidaugError(f"{name[:60]!r} is not one of the {len(videos)} annotated videos", where=where)
+            raise SubmissionError(f"{name[:60]!r} is not one of the {len(videos)} annotated videos", where=where)
         if name in choices:
-            raise VidaugError(f"{name[:60]!r} was there before", where=where)
+            raise SubmissionError(f"{name[:60]!r} was there before", where=where)
         if odd := [number for number in given if number not in numbers]:
-            raise VidaugError(f"there is no class {odd[0]}", where=where)
+            raise SubmissionError(f"there is no class {odd[0]}", where=where)
         if len(set(given)) < CHOICES:
-            raise VidaugError("names a class twice", where=where)
+            raise SubmissionError("names a class twice", where=where)
         choices[name] = given
     if rest:
-        raise VidaugError("the line has no end: was the file cut off?", where=f"{path}:{len(lines) + 1}")
+        raise SubmissionError("the line has no end: was the file cut off?", where=f"{path}:{len(lines) + 1}")
     return choices
 
 
@@ -154,7 +156,7 @@ def score(
     allowed = f"{lowest} to {highest}, as in {annotations}" if known is None else f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
-            raise VidaugError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)
+            raise ClassesError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)
     choices = read_submission(submission, truth, numbers)
     places = [[*choices.get(name, [-1] * CHOICES), number].index(number) for name, number in truth.items()]
     missing = tuple(name for name in truth if name not in choices)

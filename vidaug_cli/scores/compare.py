@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MismatchError, SettingError, UnknownNameError
 from vidaug_cli.scores.statistics import DRAWS, LEVEL, Block, Estimate, Split, bootstrap, sign_flip
 from vidaug_cli.words import count, nearest
 
@@ -46,7 +46,7 @@ class Run:
     def __post_init__(self) -> None:
         lengths = {len(self.classes), *(value.shape[0] for value in self.values.values()), len(set(self.videos))}
         if lengths != {len(self.videos)} or not self.videos:
-            raise VidaugError("a run needs one value for each video, and each video once", where=self.row)
+            raise MismatchError("a run needs one value for each video, and each video once", where=self.row)
 
     @property
     def values(self) -> dict[str, Float64[np.ndarray, " n"]]:
@@ -146,11 +146,11 @@ def compare(runs: Sequence[Run], baseline: str | None = None, *, draws: int = DR
     for run in runs:
         rows.setdefault(run.row, {}).setdefault(run.split, []).append(run)
     if not rows:
-        raise VidaugError("there is nothing to compare")
+        raise SettingError("there is nothing to compare")
     first = next(iter(rows)) if baseline is None else baseline
     if first not in rows:
         what = f"no row {first!r} to compare with{nearest(first, rows)}"
-        raise VidaugError(what, hint=f"the rows are {', '.join(rows)}")
+        raise UnknownNameError(what, hint=f"the rows are {', '.join(rows)}")
     _check(runs)
     notes: list[str] = []
     compared = [
@@ -169,13 +169,13 @@ def _check(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.seed is not None and (run.row, run.split, run.seed) in seen:
             what = f"has two runs with seed {run.seed} on the same videos"
-            raise VidaugError(
+            raise MismatchError(
                 what, where=run.row, hint="where they differ in something else, NAME=PATH makes each a row of its own"
             )
         seen |= set() if run.seed is None else {(run.row, run.split, run.seed)}
         for video, name in zip(run.videos, run.classes, strict=True):
             if classes.setdefault(video, name) != name:
-                raise VidaugError(f"{video!r} is {name!r} here, and {classes[video]!r} in another run", where=run.row)
+                raise MismatchError(f"{video!r} is {name!r} here, and {classes[video]!r} in another run", where=run.row)
 
 
 def _row(name: str, splits: _Splits, base: _Splits | None, draws: int, notes: list[str]) -> ComparedRow:
@@ -183,7 +183,7 @@ def _row(name: str, splits: _Splits, base: _Splits | None, draws: int, notes: li
     runs = [run for split in splits.values() for run in split]
     videos = {split: _common(own) for split, own in splits.items()}
     if not all(videos.values()):
-        raise VidaugError("has runs of one split without a video in common", where=name)
+        raise MismatchError("has runs of one split without a video in common", where=name)
     if shorter := [split for split, own in splits.items() if any(len(run.videos) > len(videos[split]) for run in own)]:
         notes.append(f"{name}: its runs are of different videos{_of(shorter[0])}; only those that all have count")
     measures = {
@@ -271,7 +271,7 @@ def _paired(name: str, splits: _Splits, base: _Splits, notes: list[str]) -> list
             notes.append(f"{shared}; {left} of one alone {'is' if left == 1 else 'are'} left out")
     if not pairs:
         hint = "score both on the same videos with 'vidaug predict'"
-        raise VidaugError("has no video in common with the baseline", where=name, hint=hint)
+        raise MismatchError("has no video in common with the baseline", where=name, hint=hint)
     if single := sorted(splits.keys() ^ base.keys()):
         notes.append(f"{name}: {count(len(single), 'split')} that only one of the two has: not in the difference")
     if alone:

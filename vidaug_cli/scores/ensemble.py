@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MismatchError
 from vidaug_cli.ops.disturbances import DISTURBANCES, about
 from vidaug_cli.scores.file import Scores
 
@@ -51,7 +51,7 @@ def ensemble(members: Sequence[Member], *, allow_missing: bool = False) -> tuple
     if missing and not allow_missing:
         video, names = next(iter(missing.items()))
         hint = "--allow-missing averages what there is"
-        raise VidaugError(f"{video!r} failed here and has scores in another file", where=names[0], hint=hint)
+        raise MismatchError(f"{video!r} failed here and has scores in another file", where=names[0], hint=hint)
     videos = [video for video in first.scores.all_videos if video in scored]
     place = {video: i for i, video in enumerate(videos)}
     disturbances = shared_disturbances(members)
@@ -101,7 +101,7 @@ def _check_same(what: tuple[str, str], one: str, names: Sequence[str], two: str,
     for has, own, lacks, known in ((one, names, two, set(others)), (two, others, one, set(names))):
         if extra := [name for name in own if name not in known]:
             hint = f"an ensemble needs the same {what[1]} in all files"
-            raise VidaugError(f"has no {what[0]} {extra[0]!r}, and {has} has", where=lacks, hint=hint)
+            raise MismatchError(f"has no {what[0]} {extra[0]!r}, and {has} has", where=lacks, hint=hint)
 
 
 def _labels(members: Sequence[Member]) -> dict[str, int]:
@@ -114,6 +114,6 @@ def _labels(members: Sequence[Member]) -> dict[str, int]:
             known = labels.setdefault(video, label)
             if -1 not in (known, label) and known != label:
                 what = f"{video!r} is {classes[label]!r} here and {classes[known]!r} in another file"
-                raise VidaugError(what, where=name, hint="the files belong to different lists of videos")
+                raise MismatchError(what, where=name, hint="the files belong to different lists of videos")
             labels[video] = max(known, label)
     return labels

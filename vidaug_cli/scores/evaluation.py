@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from vidaug_cli.data.manifest import Row, distinct_names
 from vidaug_cli.draw import plots
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ClassesError, PictureError, TruthError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.scores.file import Labels, Scores
 from vidaug_cli.words import count, printable
@@ -87,7 +87,7 @@ def evaluate(scores: Scores) -> Evaluation:
     labels = scores.all_labels
     known, readable = labels >= 0, scores.labels >= 0
     if not known.any():
-        raise VidaugError("no video has a label", hint="--truth MANIFEST says which class each is")
+        raise TruthError("no video has a label", hint="--truth MANIFEST says which class each is")
     ranked = ranking(scores.scores)
     places = np.full(len(labels), len(scores.classes))
     places[: len(ranked)] = (ranked == scores.labels[:, None]).argmax(1)
@@ -115,7 +115,7 @@ def write_confusion(evaluation: Evaluation, path: Path) -> None:
             content = {"classes": evaluation.classes, "rows": "truth", "matrix": evaluation.confusion.tolist()}
             write_text_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
         case _:
-            raise VidaugError("a confusion matrix is written to a .json or a .png", where=path)
+            raise PictureError("a confusion matrix is written to a .json or a .png", where=path)
 
 
 def ranking(scores: Float32[np.ndarray, "n k"]) -> Int64[np.ndarray, "n k"]:
@@ -199,7 +199,7 @@ def baselines(scores: Scores, training: Sequence[Row], where: str) -> Baselines:
     rows = [row for row, own in zip(training, names, strict=True) if row.label in numbers and shared.isdisjoint(own)]
     if not rows:
         what = f"none of its {len(training)} videos is of a class of the scores and not scored itself"
-        raise VidaugError(what, where=where, hint=f"a training manifest has classes such as {scores.classes[0]!r}")
+        raise ClassesError(what, where=where, hint=f"a training manifest has classes such as {scores.classes[0]!r}")
     classes = np.array([numbers[str(row.label)] for row in rows])
     majority = int(np.bincount(classes).argmax())
     answers = {"majority": np.full(len(scores.videos), majority)}

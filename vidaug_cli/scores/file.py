@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from vidaug_cli.data import hdf5
 from vidaug_cli.data.kinds import Kind, kind_of
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import MissingPathError, OccupiedError, ScoresError, VersionError
 from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION
 from vidaug_cli.schema import parse, parse_json
 from vidaug_cli.words import shown
@@ -52,7 +52,7 @@ class Scores:
     def __post_init__(self) -> None:
         videos, classes = len(self.videos), len(self.classes)
         if not classes:
-            raise ShardError("has no class")
+            raise ScoresError("has no class")
         _check_names("class", self.classes)
         _check_names("video", self.all_videos)
         _check_array("labels", self.labels, np.int64, (videos,))
@@ -70,20 +70,20 @@ class Scores:
         for failed in self.failures:
             _check_text("a reason", failed.reason)
         _check_text("source", self.source, MAX_SOURCE)
-        parse_json(self.source, dict, "source", error=ShardError)
+        parse_json(self.source, dict, "source", error=ScoresError)
 
     def _check_disturbed(self) -> None:
         """Raise ShardError where the scores of disturbed videos are none of this vidaug's table, or impossible."""
-        table = parse_json(self.source, dict, "source", error=ShardError).get("disturbances", VERSION)
+        table = parse_json(self.source, dict, "source", error=ScoresError).get("disturbances", VERSION)
         if table != VERSION:
             what = f"its videos were disturbed by the table {shown(table)}, and this vidaug has {VERSION}"
-            raise ShardError(what, hint="predict anew, or evaluate with the vidaug that predicted")
+            raise VersionError(what, hint="predict anew, or evaluate with the vidaug that predicted")
         _check_names("disturbance", self.disturbances)
         if unknown := [name for name in self.disturbances if name not in DISTURBANCES]:
             what = f"has the disturbance {shown(unknown[0])}, which is not in {VERSION}, the table of this vidaug"
-            raise ShardError(what, hint="update vidaug-cli")
+            raise ScoresError(what, hint="update vidaug-cli")
         if self.disturbed is None:
-            raise ShardError(f"has no scores under {self.disturbances[0]!r}")
+            raise ScoresError(f"has no scores under {self.disturbances[0]!r}")
         shape = len(self.disturbances), len(self.videos), len(self.classes)
         _check_array("disturbed", self.disturbed, np.float32, shape)
         for name, scores in zip(self.disturbances, self.disturbed, strict=True):
@@ -108,7 +108,7 @@ class Scores:
     def _refuse(self, bad: Any, what: str) -> None:
         """Raise ShardError with the first video for which `bad`, bool (N,), holds."""
         if bad.any():
-            raise ShardError(f"{self.all_videos[int(bad.argmax())]!r} has {what}")
+            raise ScoresError(f"{self.all_videos[int(bad.argmax())]!r} has {what}")
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ class ScoresHeader:
         }
 
 
-_parse = partial(parse, ScoresHeader, error=ShardError)
-SCORES = hdf5.Format("vidaug-scores", 1, "file of scores", _parse, ScoresHeader.columns)
+_parse = partial(parse, ScoresHeader, error=ScoresError)
+SCORES = hdf5.Format("vidaug-scores", 1, "file of scores", ScoresError, _parse, ScoresHeader.columns)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -173,9 +173,9 @@ def read_scores(path: Path | str) -> Scores:
         for name in {"classes", "videos", "failed", "reasons", "disturbances"} & rows.keys():
             rows[name] = tuple(value.decode() for value in rows[name].tolist())
         if len(rows["classes"]) != header.classes:
-            raise ShardError(f"names {len(rows['classes'])} classes, and has scores for {header.classes}")
+            raise ScoresError(f"names {len(rows['classes'])} classes, and has scores for {header.classes}")
         if (named := len(rows.get("disturbances", ()))) != header.disturbances:
-            raise ShardError(f"names {named} disturbances, and has scores under {header.disturbances}")
+            raise ScoresError(f"names {named} disturbances, and has scores under {header.disturbances}")
         if "disturbed" in rows:
             rows["disturbed"] = rows["disturbed"].swapaxes(0, 1)
         failures = map(Failed, rows.pop("failed"), rows.pop("failed_labels").tolist(), rows.pop("reasons"))
@@ -185,9 +185,9 @@ def read_scores(path: Path | str) -> Scores:
 def check_place(path: Path) -> None:
     """Raise VidaugError where the folder of `path` does not exist, or where a file of another kind is there."""
     if not path.parent.is_dir():
-        raise VidaugError("no such folder", where=path.parent)
+        raise MissingPathError("no such folder", where=path.parent)
     if kind_of(path) not in (Kind.SCORES, Kind.MISSING):
-        raise VidaugError("exists, and is not a file of scores", where=path, hint="choose another name")
+        raise OccupiedError("exists, and is not a file of scores", where=path, hint="choose another name")
 
 
 def _sums_to_1(shares: Float32[np.ndarray, "*n k"]) -> Bool[np.ndarray, "*n"]:
@@ -199,21 +199,21 @@ def _sums_to_1(shares: Float32[np.ndarray, "*n k"]) -> Bool[np.ndarray, "*n"]:
 
 def _check_array(name: str, array: np.ndarray, dtype: Any, shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
-        raise ShardError(f"{name} is {array.dtype} {array.shape}, should be {np.dtype(dtype)} {shape}")
+        raise ScoresError(f"{name} is {array.dtype} {array.shape}, should be {np.dtype(dtype)} {shape}")
 
 
 def _check_names(what: str, names: Sequence[str]) -> None:
     """Raise ShardError where two names are the same, or one cannot be stored."""
     for name, times in Counter(names).items():
         if times > 1:
-            raise ShardError(f"has the {what} {name!r} twice")
+            raise ScoresError(f"has the {what} {name!r} twice")
         _check_text(f"the name of a {what}", name)
         if not name:
-            raise ShardError(f"has a {what} without a name")
+            raise ScoresError(f"has a {what} without a name")
 
 
 def _check_text(what: str, value: str, most: int = hdf5.MAX_TEXT) -> None:
     """Raise ShardError where a padded field of UTF-8 cannot hold a text: zeros at its end would be lost."""
     data = value.encode(errors="ignore")  # without halves of surrogate pairs, which UTF-8 does not have
     if "\0" in value or data.decode() != value or len(data) > most:
-        raise ShardError(f"{what} is not UTF-8 without zeros of up to {most} bytes: {value[:40]!r}")
+        raise ScoresError(f"{what} is not UTF-8 without zeros of up to {most} bytes: {value[:40]!r}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import TruthError
 from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION, Course
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.scores.statistics import LEVEL, Estimate, bootstrap_ratio
@@ -84,7 +84,7 @@ def robustness(scores: Scores) -> Robustness | None:
         return None
     known = scores.all_labels >= 0
     if not known.any():
-        raise VidaugError("no video has a label", hint="--truth MANIFEST says which class each is")
+        raise TruthError("no video has a label", hint="--truth MANIFEST says which class each is")
     right = right_under(scores)[:, known]
     clean, *disturbed = right.mean(1).tolist()
     accuracy = dict(zip(scores.disturbances, disturbed, strict=True))

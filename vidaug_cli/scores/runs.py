@@ -13,7 +13,7 @@ from pathlib import Path
 from natsort import natsorted
 
 from vidaug_cli.data.kinds import Kind, expect, kind_of
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MissingPathError, ScoresError, TruthError, VidaugError
 from vidaug_cli.schema import parse, parse_json
 from vidaug_cli.scores.compare import Run
 from vidaug_cli.scores.file import Scores, read_scores
@@ -54,7 +54,7 @@ def find_runs(words: Sequence[str]) -> list[Given]:
             paths = [pattern] if Path(pattern).exists() else natsorted(glob(pattern, recursive=True))  # noqa: PTH207
             if not paths or not name:
                 hint = "NAME=GLOB names the runs of a row; quote it where the shell would read it first"
-                raise VidaugError("matches nothing" if name else "has no name before the =", where=word, hint=hint)
+                raise MissingPathError("matches nothing" if name else "has no name before the =", where=word, hint=hint)
             found += [Given(file=file, row=name) for path in paths for file in _files(Path(path))]
     return found
 
@@ -70,7 +70,7 @@ def _files(path: Path) -> list[Path]:
         return below
     run = kind_of(path) is Kind.RUN
     hint = f"'vidaug predict {path} VIDEOS -o {path / SCORES}' writes it"
-    raise VidaugError(
+    raise ScoresError(
         f"has no {SCORES}",
         where=path,
         hint=hint if run else "give a run's folder, a folder of such, or files of scores",
@@ -99,7 +99,7 @@ def read_runs(
     for one, scores, row, split in zip(given, read, rows, splits, strict=True):
         known = scores.all_labels >= 0
         if not known.any():
-            raise VidaugError("no video has a label", where=one.file, hint="--truth MANIFEST says which class each is")
+            raise TruthError("no video has a label", where=one.file, hint="--truth MANIFEST says which class each is")
         runs.append(
             Run(
                 row=row,
@@ -181,6 +181,6 @@ def _localisation(path: Path) -> dict[str, float]:
         content = parse_json(path.read_bytes(), dict, "it")
         measured = parse(_Measured, content, extra=True)
     except VidaugError as error:
-        raise VidaugError(error.what, where=path, hint=hint) from error
+        raise ScoresError(error.what, where=path, hint=hint) from error
     correlation = measured.localisation.correlation
     return {} if correlation is None else {"localised": correlation}

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from vidaug_cli.data.kinds import Kind, expect, kind_of
 from vidaug_cli.data.manifest import Row, distinct_names, manifest_file, read_manifest, renumber, select
 from vidaug_cli.data.textfiles import Numbers, is_number, read_classes, read_lines
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ClassesError, KindError, MismatchError, TruthError
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.words import nearest
 
@@ -37,7 +37,7 @@ def read_truth(path: Path, classes: Sequence[str], numbers: Path | None = None) 
     for video, number in annotations.items():
         if number not in called:
             what = f"{video!r} is of class {number}, which is not a number of {numbers or 'a class of the scores'}"
-            raise VidaugError(what, where=path, hint="" if numbers else _HINT)
+            raise TruthError(what, where=path, hint="" if numbers else _HINT)
     return [(video, called[number]) for video, number in annotations.items()]
 
 
@@ -54,12 +54,12 @@ def read_numbers(path: Path, classes: Numbers | None, subset: str | None) -> Num
     for row in (row for row in rows if row.label is not None):
         name = PurePosixPath(row.name).name
         if row.class_id is None:
-            raise VidaugError(f"{row.name} is of class {row.label!r}, without a number", where=path, hint=_HINT)
+            raise TruthError(f"{row.name} is of class {row.label!r}, without a number", where=path, hint=_HINT)
         if name in numbers:
-            raise VidaugError(f"has two videos called {name!r}, which a submission cannot tell apart", where=path)
+            raise TruthError(f"has two videos called {name!r}, which a submission cannot tell apart", where=path)
         numbers[name] = row.class_id
     if not numbers:
-        raise VidaugError("has no video with a label", where=path)
+        raise TruthError("has no video with a label", where=path)
     return numbers
 
 
@@ -74,7 +74,7 @@ def _rows(path: Path, classes: Numbers | None, where: object, subset: str | None
         rows = select(read_manifest(path), subset=subset, limit=None, seed=0)
         return rows if classes is None else renumber(rows, classes, where)
     if subset is not None:
-        raise VidaugError("has no splits", where=path, hint="--subset goes with a manifest")
+        raise KindError("has no splits", where=path, hint="--subset goes with a manifest")
     return None
 
 
@@ -86,12 +86,12 @@ def read_annotations(path: Path) -> Numbers:
         name = name.strip()
         if not name or not is_number(number):
             hint = "a test list has no classes, and cannot be scored"
-            raise VidaugError(f"{line[:60]!r} should be a file name and a class number", where=where, hint=hint)
+            raise TruthError(f"{line[:60]!r} should be a file name and a class number", where=where, hint=hint)
         if name in numbers:
-            raise VidaugError(f"{name!r} was there before", where=where)
+            raise TruthError(f"{name!r} was there before", where=where)
         numbers[name] = int(number)
     if not numbers:
-        raise VidaugError("holds no video", where=path)
+        raise TruthError("holds no video", where=path)
     return numbers
 
 
@@ -114,16 +114,16 @@ def with_truth(scores: Scores, truth: Truth, where: str) -> tuple[Scores, int]:
     by_name = {video: names[file] for video, file in alone.items() if file in names}
     if not by_path and not by_name:
         hint = f"its videos should be called like {videos[0]!r}" if videos else ""
-        raise VidaugError(f"has no label for any of the {len(videos)} scored videos", where=where, hint=hint)
+        raise TruthError(f"has no label for any of the {len(videos)} scored videos", where=where, hint=hint)
     places = {video: place for place, video in enumerate(videos)}
     numbers = {name: number for number, name in enumerate(scores.classes)}
     for video, label in (by_path | by_name).items():
         if label not in numbers:
             what = f"class {label!r} of {video!r} is none of the scores' classes{nearest(label, numbers)}"
-            raise VidaugError(what, where=where)
+            raise ClassesError(what, where=where)
         if labels[places[video]] not in (-1, numbers[label]):
             what = f"{video!r} is {label!r} here, and {scores.classes[labels[places[video]]]!r} in the scores"
-            raise VidaugError(what, where=where)
+            raise MismatchError(what, where=where)
         labels[places[video]] = numbers[label]
     return scores.relabelled(labels), len(by_name)
 

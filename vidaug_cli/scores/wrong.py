@@ -17,7 +17,7 @@ from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.data.manifest import Row, distinct_names, read_manifest, resolve_inside
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.draw.grid import Cell, write_grid
-from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.errors import KindError, PictureError, VideoError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.scores.evaluation import ranking
 from vidaug_cli.scores.file import Scores
@@ -85,7 +85,7 @@ def _targets(path: Path) -> list[Path]:
         return [path]
     if suffix and not path.is_dir():
         what = "cannot be written as a list or a sheet"
-        raise VidaugError(what, where=path, hint=f"end it in {', '.join(LISTS)} or .png, or name a folder")
+        raise PictureError(what, where=path, hint=f"end it in {', '.join(LISTS)} or .png, or name a folder")
     return [path / LIST, path / SHEET]
 
 
@@ -156,7 +156,7 @@ class MiddleFrames(AbstractContextManager["MiddleFrames"]):
             rows = read_manifest(place)
             self.rows = dict(zip(distinct_names(rows), rows, strict=True))
         elif not place.is_dir():
-            raise VidaugError(kind_of(place).finding, where=place, hint="--videos takes a manifest or a folder")
+            raise KindError(kind_of(place).finding, where=place, hint="--videos takes a manifest or a folder")
         self.shapes = dict(zip(scores.videos, scores.shape.tolist(), strict=True))
 
     def __call__(self, one: Wrong) -> tuple[Pixels, float]:

@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any, get_type_hints
 
 from vidaug_cli.data.sampling import read_stride
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError, VidaugError
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.schema import as_tuples, type_fault
@@ -81,14 +81,14 @@ def parse_axis(text: str) -> Axis:
     match = re.fullmatch(r"\s*([\w.-]+)\s*=(.+)", text, re.ASCII | re.DOTALL)
     values = [part.strip() for part in re.findall(_VALUE, match[2])] if match else []
     if match is None or not all(values):
-        raise VidaugError(f"--grid {text}: should be KEY=VALUE,VALUE...", hint="such as randaugment_t.m=3,6,9")
+        raise SettingError(f"--grid {text}: should be KEY=VALUE,VALUE...", hint="such as randaugment_t.m=3,6,9")
     axis = Axis(match[1] if "." in match[1] else match[1].replace("-", "_"), tuple(values))
     known = (RECIPE, PRESET, *SETTINGS)
     if not axis.is_of_recipe and axis.key not in known:
         more = "'--seeds 3' takes several seeds" if axis.key == "seed" else "settings of 'vidaug train', or OP.KEY"
-        raise VidaugError(f"--grid {text}: no setting {match[1]!r}{nearest(match[1], known)}", hint=more)
+        raise SettingError(f"--grid {text}: no setting {match[1]!r}{nearest(match[1], known)}", hint=more)
     if len(set(values)) < len(values):
-        raise VidaugError(f"--grid {text}: has a value twice")
+        raise SettingError(f"--grid {text}: has a value twice")
     return axis
 
 
@@ -100,17 +100,17 @@ def configurations(axes: Sequence[Axis], base: Base) -> list[Configuration]:
     """
     keys = [axis.key for axis in axes]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
-        raise VidaugError(f"--grid {twice} is given twice", hint=f"give all its values at once: {twice}=A,B,C")
+        raise SettingError(f"--grid {twice} is given twice", hint=f"give all its values at once: {twice}=A,B,C")
     if RECIPE in keys and base.recipe:
-        raise VidaugError("--recipe is given, and --grid recipe as well", hint="give only one of them")
+        raise SettingError("--recipe is given, and --grid recipe as well", hint="give only one of them")
     of_recipe = [*base.set, *(axis.key for axis in axes if axis.is_of_recipe)]
     if of_recipe and not (base.recipe or RECIPE in keys):
-        raise VidaugError(f"{of_recipe[0]} changes a recipe, and there is none", hint="give it with --recipe")
+        raise SettingError(f"{of_recipe[0]} changes a recipe, and there is none", hint="give it with --recipe")
     points = 1
     for axis in axes:
         points *= len(axis.values)
     if points > MOST:
-        raise VidaugError(
+        raise SettingError(
             f"the grid has {count(points, 'configuration')}, more than {MOST:,}", hint="take fewer values"
         )
     every = product(*(axis.values for axis in axes))
@@ -126,7 +126,7 @@ def _configuration(number: int, axes: Sequence[Axis], values: Sequence[str], bas
     try:
         for key in point.keys() & SETTINGS:
             if fault := type_fault(given[key], SETTINGS[key]):
-                raise VidaugError(f"{key}: {fault}")
+                raise SettingError(f"{key}: {fault}")
         settings = preset_settings(preset, {key: as_tuples(value) for key, value in given.items()})
         recipe = load_recipe(*names, overrides=overrides) if names else None
     except VidaugError as error:

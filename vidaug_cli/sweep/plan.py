@@ -13,7 +13,7 @@ from typing import Any
 from vidaug_cli.data.holdout import HoldOut
 from vidaug_cli.data.manifest import Row, hash_rows, row_hash
 from vidaug_cli.data.sampling import mean_stride
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check
@@ -121,9 +121,9 @@ class Sweep:
         named = any(SPLIT in path for path in self.shards)
         if named != bool(self.splits):
             what = f"SHARDS has {SPLIT}, and --splits is not given" if named else f"--splits needs {SPLIT} in SHARDS"
-            raise VidaugError(what, hint=f"such as 'clips-{SPLIT}' --splits 1,2,3")
+            raise SettingError(what, hint=f"such as 'clips-{SPLIT}' --splits 1,2,3")
         if self.is_given and self.folds > 1:
-            raise VidaugError("--folds parts what is held out, and with --val nothing is", hint="give one of them")
+            raise SettingError("--folds parts what is held out, and with --val nothing is", hint="give one of them")
 
     @property
     def is_given(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidaug_cli.device import explain_torch_errors
-from vidaug_cli.errors import VidaugError, explain_memory
+from vidaug_cli.errors import SweepError, VidaugError, explain_memory
 from vidaug_cli.predict.predict import predict_shards
 from vidaug_cli.predict.predictor import read_predictor
 from vidaug_cli.scores.file import Scores, read_scores, write_scores
@@ -126,7 +126,7 @@ def run_sweep(
             chosen = standings.ranked(chosen)
             if not chosen:
                 name, reason = next(iter(standings.failed.items()))
-                raise VidaugError(f"a run of every configuration failed; {name}: {reason}", where=sweep.folder)
+                raise SweepError(f"a run of every configuration failed; {name}: {reason}", where=sweep.folder)
     return standings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vidaug_cli.augment.lock import lock_file
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import OccupiedError, SweepError, VersionError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.schema import parse, parse_json
 from vidaug_cli.sweep.plan import Sweep
@@ -40,10 +40,10 @@ def hold_folder(folder: Path, *, overwrite: bool) -> Iterator[None]:
     Raises VidaugError when it is something else, or when another process is at work there.
     """
     if folder.exists() and not folder.is_dir():
-        raise VidaugError("is a file", where=folder, hint="name a folder with -o")
+        raise OccupiedError("is a file", where=folder, hint="name a folder with -o")
     there = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if STATE not in there and there - BEFORE_THE_STATE:
-        raise VidaugError("is not empty, and no sweep", where=folder, hint="choose another folder")
+        raise OccupiedError("is not empty, and no sweep", where=folder, hint="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     with lock_file(folder / LOCK):
         if overwrite:
@@ -65,15 +65,15 @@ def begin(sweep: Sweep, threads: int | None, usual: int) -> State:
         state = State(format=FORMAT, version=VERSION, threads=threads or usual, schedule=rungs, sweep=identity)
         write_text_atomically(path, json.dumps(asdict(state), indent=1, ensure_ascii=False) + "\n")
         return state
-    before = parse(State, parse_json(path.read_bytes(), dict, "the state of the sweep"), where=path, hint=HINT)
+    before = parse(
+        State, parse_json(path.read_bytes(), dict, "the state of the sweep"), where=path, hint=HINT, error=SweepError
+    )
     if (before.format, before.version) != (FORMAT, VERSION):
-        raise VidaugError(f"is not of format {FORMAT!r}, version {VERSION}", where=path, hint=HINT)
+        raise VersionError(f"is not of format {FORMAT!r}, version {VERSION}", where=path, hint=HINT)
     keys = identity.keys() | before.sweep.keys()
     differing = sorted(key for key in keys if identity.get(key) != before.sweep.get(key))
     if threads and threads != before.threads:
         differing.append("threads")
     if differing:
-        raise VidaugError(
-            f"holds another sweep, which differs in {', '.join(differing)}", where=sweep.folder, hint=HINT
-        )
+        raise SweepError(f"holds another sweep, which differs in {', '.join(differing)}", where=sweep.folder, hint=HINT)
     return before

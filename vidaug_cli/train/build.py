@@ -12,7 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from vidaug_cli.data.sampling import speed_note, thinning
 from vidaug_cli.device import Amp, training_amp
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import CheckpointError, RunError, SettingError, UnfitError
 from vidaug_cli.rng import Step, generator
 from vidaug_cli.train.batches import MIDDLE, ClipLoader, ClipSampler, CropDataset, SampleIndex, reading_note
 from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
@@ -49,11 +49,11 @@ def check_run(
     settings = run.settings
     if settings.batch_size % world.size:
         what = f"batch_size = {settings.batch_size} cannot be shared among {world.size} processes"
-        raise VidaugError(what, hint=f"take a multiple of {world.size}")
+        raise SettingError(what, hint=f"take a multiple of {world.size}")
     if settings.sync_bn and world.size > 1 and torch.device(world.device).type == "cpu":
-        raise VidaugError("--sync-bn needs GPUs: torch has it for nothing else", hint="leave it out")
+        raise SettingError("--sync-bn needs GPUs: torch has it for nothing else", hint="leave it out")
     if (clips := len(run.shards.dataset)) < world.size:
-        raise VidaugError(f"{clips} clips are too few for {world.size} processes", where=run.shards.folders[0])
+        raise UnfitError(f"{clips} clips are too few for {world.size} processes", where=run.shards.folders[0])
     amp = training_amp(world.device, settings.amp, frames=run.pathway_frames, size=run.clip.size)
     if run.last.exists() and not overwrite:
         checkpoint = read_checkpoint(run.last)
@@ -66,7 +66,7 @@ def check_run(
             same["the order of classes"] = checkpoint.classes == run.classes
         if differing := ", ".join(name for name, equal in same.items() if not equal):
             hint = "choose another folder, or --overwrite"
-            raise VidaugError(f"holds another run, which differs in {differing}", where=run.folder, hint=hint)
+            raise RunError(f"holds another run, which differs in {differing}", where=run.folder, hint=hint)
         return checkpoint, amp
     if run.init is not None and validation_follows:
         read_foreign(run.init, run.architecture, run.classes)
@@ -127,7 +127,7 @@ def build(
             history = restore(checkpoint, network, optimizer, average)
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
             hint = "was it best.safetensors? --overwrite starts anew"
-            raise VidaugError("lacks what continuing needs", where=run.last, hint=hint) from error
+            raise CheckpointError("lacks what continuing needs", where=run.last, hint=hint) from error
         stated = checkpoint.state.get("threads")
         threads_before = stated if type(stated) is int and 0 < stated <= MAX_THREADS else None
         stated = checkpoint.state.get("steps")
@@ -135,7 +135,7 @@ def build(
     budget = budget_of(settings, clips, world.size, steps)
     if len(history) > budget.epochs:
         what = f"has {count(len(history), 'epoch')} done, more than the {budget.epochs} asked for"
-        raise VidaugError(what, where=run.folder, hint="give more with --epochs or --clips-seen")
+        raise RunError(what, where=run.folder, hint="give more with --epochs or --clips-seen")
 
     def loader(crops: CropDataset, *, steps: int | None) -> ClipLoader:
         """Return what reads so many batches in an epoch, in random order; None: all, in their order."""

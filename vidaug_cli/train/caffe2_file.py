@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import WeightsError
 from vidaug_cli.train.checkpoint import reading
 from vidaug_cli.train.pickles import Global, plain, walk
 from vidaug_cli.train.torch_file import OLD
@@ -66,7 +66,7 @@ def read_caffe2_file(path: Path, hint: str) -> dict[str, Any]:
         content = path.read_bytes()
         blobs = walk(io.BytesIO(content), _Maker(len(content)))
         if not isinstance(blobs, dict) or not isinstance(blobs := blobs.get("blobs"), dict):
-            raise VidaugError("is a pickle, but not one of Caffe2")
+            raise WeightsError("is a pickle, but not one of Caffe2")
         arrays = {str(name): blob.tensor for name, blob in blobs.items() if isinstance(blob, _Array)}
         return {pyslowfast_name(name): array for name, array in arrays.items() if not _UNUSED.fullmatch(name)}
 
@@ -99,7 +99,7 @@ class _Maker:
                 return _Array()
             case "REDUCE", [Global() as function, (str() as kind, _, _)] if function == "numpy dtype":
                 if kind not in _TYPES:
-                    raise VidaugError(f"holds an array of numpy's type {kind!r:.20}, which is not read")
+                    raise WeightsError(f"holds an array of numpy's type {kind!r:.20}, which is not read")
                 return _Type(kind)
             case "REDUCE", [Global() as function, (_Type(), str())] if function in _SCALARS:
                 return None
@@ -118,9 +118,9 @@ class _Maker:
     def _tensor(self, shape: tuple[Any, ...], kind: _Type, data: str, order: Any) -> Tensor:
         self._left -= len(data)
         if self._left < 0:  # one text may be that of many arrays
-            raise VidaugError("declares more bytes than it has")
+            raise WeightsError("declares more bytes than it has")
         good = len(shape) <= MAX_DIMENSIONS and all(isinstance(side, int) and side >= 0 for side in shape)
         if not good or math.prod(shape) * np.dtype(kind).itemsize != len(data):
-            raise VidaugError("holds an array of another size than it says")
+            raise WeightsError("holds an array of another size than it says")
         array = np.frombuffer(bytearray(data, "latin1"), np.dtype(kind).newbyteorder("<")).reshape(shape, order=order)
         return torch.from_numpy(np.ascontiguousarray(array))

@@ -16,7 +16,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vidaug_cli.data.sampling import ClipSpec
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import (
+    AccessError,
+    CheckpointError,
+    ContentError,
+    MissingPathError,
+    SettingError,
+    VersionError,
+    VidaugError,
+)
 from vidaug_cli.files import atomically
 from vidaug_cli.schema import check, parse, parse_json
 from vidaug_cli.train.slowfast import Architecture, SlowFast
@@ -99,7 +107,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     """Return the checkpoint at `path`. Raises VidaugError when it is damaged, foreign or out to do harm."""
     content = read_safetensors(Path(path), HINT)
     if not isinstance(content, Checkpoint):
-        raise VidaugError("is a safetensors file, but not a checkpoint of vidaug", where=path, hint=_INIT)
+        raise CheckpointError("is a safetensors file, but not a checkpoint of vidaug", where=path, hint=_INIT)
     return content
 
 
@@ -121,10 +129,10 @@ def read_safetensors(path: Path, hint: str) -> Checkpoint | dict[str, Tensor]:
         if about is None:
             return tensors
         if content.pop("crc32", None) != checksum(content, tensors):
-            raise VidaugError("is damaged: its checksum is another")
+            raise CheckpointError("is damaged: its checksum is another")
         weights = {name: tensors.pop(name) for name in parts}
         if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
-            raise VidaugError(f"weight {broken[0]} is not finite: that training went wrong")
+            raise CheckpointError(f"weight {broken[0]} is not finite: that training went wrong")
         training = {name.removeprefix(TRAINING): tensor for name, tensor in tensors.items()}
         return Checkpoint(**vars(about), weights=weights, training=training)
 
@@ -134,17 +142,18 @@ def reading(path: Path, hint: str) -> Iterator[None]:
     """Raise VidaugError, in one line and with the path, for whatever goes wrong within: `hint` says what to try."""
     try:
         if path.exists() and not path.is_file():  # to open a pipe would be to wait for ever
-            raise VidaugError("is not a file")
+            raise CheckpointError("is not a file")
         yield
     except FileNotFoundError as error:
-        raise VidaugError("does not exist", where=path, hint=hint) from error
+        raise MissingPathError("does not exist", where=path, hint=hint) from error
     except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror or error}", where=path, hint=hint) from error
+        raise AccessError(f"cannot be read: {error.strerror or error}", where=path, hint=hint) from error
     except VidaugError as error:
         what = printable(f"{'; '.join(error.what.splitlines()):.300}")
-        raise VidaugError(what, where=path, hint=error.hint or hint) from error
+        kind = CheckpointError if type(error) in (ContentError, SettingError) else type(error)
+        raise kind(what, where=path, hint=error.hint or hint) from error
     except Exception as error:  # libraries do not say what they raise on bytes that they do not expect
-        raise VidaugError(f"is damaged or cut short ({type(error).__name__})", where=path, hint=hint) from error
+        raise CheckpointError(f"is damaged or cut short ({type(error).__name__})", where=path, hint=hint) from error
 
 
 def _check_start(file: BinaryIO) -> None:
@@ -152,20 +161,22 @@ def _check_start(file: BinaryIO) -> None:
     start = file.read(4096)
     if start.startswith((b"PK\x03\x04", b"\x80\x02")):
         if MARK.encode() in start:
-            raise VidaugError("is a checkpoint of an early vidaug, and no longer read", hint="train again")
-        raise VidaugError("is a file of torch.save, but not a checkpoint of vidaug", hint=_INIT)
+            raise CheckpointError("is a checkpoint of an early vidaug, and no longer read", hint="train again")
+        raise CheckpointError("is a file of torch.save, but not a checkpoint of vidaug", hint=_INIT)
     size = int.from_bytes(start[:8], "little")
     if start[8:9] != b"{" or size > file.seek(0, 2) - 8:
-        raise VidaugError("is not a safetensors file, or is cut short")
+        raise CheckpointError("is not a safetensors file, or is cut short")
     if size > MAX_HEADER:
-        raise VidaugError(f"has a header of {size} bytes, and at most {MAX_HEADER} are read")
+        raise CheckpointError(f"has a header of {size} bytes, and at most {MAX_HEADER} are read")
 
 
 def _parse(text: str) -> tuple[dict[str, Any], About]:
     """Return what the header says, as JSON and as what it means. Raises VidaugError."""
     content = parse_json(text, dict, "its header")
     if (version := content.get("version")) != VERSION:
-        raise VidaugError(f"is version {shown(version):.20}, and this vidaug reads {VERSION}", hint="update vidaug-cli")
+        raise VersionError(
+            f"is version {shown(version):.20}, and this vidaug reads {VERSION}", hint="update vidaug-cli"
+        )
     return content, parse(About, {name: content[name] for name in content if name not in ("version", "crc32")})
 
 
@@ -173,7 +184,7 @@ def _check_shapes(found: Mapping[str, tuple[str, list[int]]], about: About) -> N
     """Raise VidaugError where names, dtypes and shapes in the file are not those of the network's weights."""
     wanted = skeleton(about.architecture, len(about.classes)).state_dict()
     if odd := sorted(found.keys() ^ wanted.keys()):
-        raise VidaugError(f"{len(odd)} weights are missing or unknown, such as {odd[0]!r:.80}")
+        raise CheckpointError(f"{len(odd)} weights are missing or unknown, such as {odd[0]!r:.80}")
     for name, like in wanted.items():
         if found[name] != (_DTYPES[like.dtype], list(like.shape)):
-            raise VidaugError(f"weight {name} should be {like.dtype} {tuple(like.shape)}")
+            raise CheckpointError(f"weight {name} should be {like.dtype} {tuple(like.shape)}")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import DeviceError, TasksError
 from vidaug_cli.workers import worker_count
 
 TIMEOUT = timedelta(hours=12)  # the others wait while the first makes the validation clips
@@ -87,13 +87,13 @@ def join_world(device: str) -> Iterator[World]:
         yield World(device)
         return
     if "RANK" not in os.environ:
-        raise VidaugError(f"WORLD_SIZE is {size} in the environment, and RANK is not there", hint="start with torchrun")
+        raise TasksError(f"WORLD_SIZE is {size} in the environment, and RANK is not there", hint="start with torchrun")
     gpu = None
     if device.startswith("cuda"):
         local_rank = int(os.environ["LOCAL_RANK"])
         if local_rank >= torch.cuda.device_count():
             what = f"process {local_rank} of this machine has no GPU: torch sees {torch.cuda.device_count()}"
-            raise VidaugError(what, hint="start as many with torchrun --nproc-per-node")
+            raise DeviceError(what, hint="start as many with torchrun --nproc-per-node")
         device = f"cuda:{local_rank}"
         gpu = torch.device(device)
         torch.cuda.set_device(gpu)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MissingPackageError, RunError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.schema import from_json, type_fault
 
@@ -30,10 +30,10 @@ def read_history(folder: Path) -> list[EpochMetrics]:
     try:
         history = [from_json(line) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError) as error:
-        raise VidaugError("cannot be read, or is not JSON", where=path, hint=_AGAIN) from error
+        raise RunError("cannot be read, or is not JSON", where=path, hint=_AGAIN) from error
     fault = type_fault(history, list[EpochMetrics])
     if fault or [row.get("epoch") for row in history] != list(range(1, len(history) + 1)):
-        raise VidaugError(fault or "has epochs out of order", where=path, hint=_AGAIN)
+        raise RunError(fault or "has epochs out of order", where=path, hint=_AGAIN)
     return history
 
 
@@ -46,7 +46,7 @@ class MetricsLog:
     def __init__(self, folder: Path, *, say: Callable[[str], None] = print, tensorboard: bool = False) -> None:
         self.folder, self.epochs, self.say, self.tensorboard = folder, 0, say, tensorboard
         if tensorboard and not find_spec("tensorboard"):
-            raise VidaugError("TensorBoard is not installed", hint="pip install 'vidaug-cli[tensorboard]'")
+            raise MissingPackageError("TensorBoard is not installed", hint="pip install 'vidaug-cli[tensorboard]'")
 
     def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str], epochs: int) -> None:
         """Say what of so many epochs is done already, and the notes if anything is left to do."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MissingPathError
 from vidaug_cli.recipe.loading import parse_recipe
 from vidaug_cli.schema import parse
 from vidaug_cli.train.build import build, check_run
@@ -166,7 +166,7 @@ def recorded_run(folder: Path, shards: Sequence[Path], given: Mapping[str, Any])
     folders = [*shards] or [Path(clips.path) for clips in record.shards]
     if missing := next((each for each in folders if not each.exists()), None):
         hint = f"say where its clips lie now: vidaug train SHARDS --resume {folder}"
-        raise VidaugError("does not exist", where=missing, hint=hint)
+        raise MissingPathError("does not exist", where=missing, hint=hint)
     began = (folder / "last.safetensors").exists()  # then the weights to start from may be gone
     run = TrainingRun(
         folder=folder,

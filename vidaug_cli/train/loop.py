@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vidaug_cli.device import autocast
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import DivergedError, VidaugError
 from vidaug_cli.ops.clips import Clips, Target, Video
 from vidaug_cli.recipe.batch import draw_and_apply
 from vidaug_cli.train.batches import ClipLoader
@@ -181,4 +181,4 @@ def check_finite(parts: Parts, metrics: EpochMetrics) -> None:
 
 def _diverged(run: TrainingRun, what: str) -> VidaugError:
     hint = "start again with a lower --lr, a longer --warmup, --clip-norm 1 or --amp off"
-    return VidaugError(what, where=run.folder, hint=hint)
+    return DivergedError(what, where=run.folder, hint=hint)

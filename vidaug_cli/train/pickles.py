@@ -6,7 +6,7 @@ import pickletools
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import WeightsError
 
 MAX_STEPS = 2_000_000  # instructions; R101 with AdamW and a moving average has 98,880
 
@@ -36,7 +36,7 @@ def walk(pickled: bytes | BinaryIO, made: Made) -> Any:
     for step, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
         name, before = opcode.name, opcode.stack_before
         if step == MAX_STEPS:
-            raise VidaugError(f"holds a pickle of more than {MAX_STEPS} instructions")
+            raise WeightsError(f"holds a pickle of more than {MAX_STEPS} instructions")
         if name == "STOP":
             return stack[-1]
         if name == "MARK":
@@ -74,11 +74,11 @@ def plain(name: str, argument: Any, taken: Sequence[Any]) -> Any:
             return changed
         case "SETITEM" | "SETITEMS", [dict() as changed, *items]:
             if not all(key is None or isinstance(key, str | int) for key in items[::2]):
-                raise VidaugError("holds a key that is neither text nor a number")
+                raise WeightsError("holds a key that is neither text nor a number")
             changed.update(zip(items[::2], items[1::2], strict=True))
             return changed
         case "REDUCE", [Global() as function, _]:
-            raise VidaugError(f"holds {function.replace(' ', '.')!r:.80}, and only tensors and plain values are read")
+            raise WeightsError(f"holds {function.replace(' ', '.')!r:.80}, and only tensors and plain values are read")
         case name, _ if name not in _PLAIN.split():
-            raise VidaugError(f"holds more than tensors and plain values (pickle's {name})")
+            raise WeightsError(f"holds more than tensors and plain values (pickle's {name})")
     return argument if isinstance(argument, str | int) else None

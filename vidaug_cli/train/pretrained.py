@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import VidaugError, WeightsError
 from vidaug_cli.train.caffe2_file import is_caffe2_file, read_caffe2_file
 from vidaug_cli.train.checkpoint import Checkpoint, read_safetensors, reading, skeleton
 from vidaug_cli.train.slowfast import ARCHITECTURES, Architecture, SlowFast, SlowFrames
@@ -131,7 +131,9 @@ def read_foreign(
     tensors, checkpoint = _state_dict(path)
     source = max(NAMINGS, key=lambda source: _hits(tensors, architecture, source))
     if not _hits(tensors, architecture, source):
-        raise VidaugError("holds no weights of a SlowFast network under names that vidaug knows", where=path, hint=HINT)
+        raise WeightsError(
+            "holds no weights of a SlowFast network under names that vidaug knows", where=path, hint=HINT
+        )
     head = tensors.get(_rename(HEAD[0], source))
     rows = head.shape[0] if isinstance(head, Tensor) and head.ndim == 2 else 1
     named = checkpoint.classes if checkpoint else tuple(classes)
@@ -146,7 +148,7 @@ def read_foreign(
     wanted = {name: _rename(name, source) for name in _weights_of(architecture) if keep_head or name not in HEAD}
     weights = {name: tensors[theirs].detach() for name, theirs in wanted.items() if theirs in tensors}
     if broken := [wanted[name] for name, weight in weights.items() if not weight.isfinite().all()]:
-        raise VidaugError(f"{broken[0]} is not finite: that training went wrong", where=path, hint=HINT)
+        raise WeightsError(f"{broken[0]} is not finite: that training went wrong", where=path, hint=HINT)
     if keep_head:
         order = [named.index(name) for name in classes]
         weights |= {name: weights[name][order] for name in HEAD if name in weights}
@@ -171,7 +173,7 @@ def read_foreign(
 
 
 def _misfit(what: str, path: Path, fitting: Sequence[str]) -> VidaugError:
-    return VidaugError(what, where=path, hint=f"it fits --network {' or '.join(fitting)}" if fitting else HINT)
+    return WeightsError(what, where=path, hint=f"it fits --network {' or '.join(fitting)}" if fitting else HINT)
 
 
 def _networks(architecture: Architecture, but: Sequence[str]) -> list[str]:
@@ -213,7 +215,7 @@ def _state_dict(path: Path) -> tuple[dict[str, Any], Checkpoint | None]:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict):
-        raise VidaugError("holds no state dict", where=path, hint=HINT)
+        raise WeightsError("holds no state dict", where=path, hint=HINT)
     tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
     return {name: value for name, value in tensors.items() if name not in NO_WEIGHTS}, None
 

@@ -11,7 +11,7 @@ from typing import Any
 import tomli_w
 
 from vidaug_cli.data.holdout import HoldOut
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import RunError, VersionError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.schema import check, parse
 from vidaug_cli.train.history import EpochMetrics, merit, read_history
@@ -107,16 +107,16 @@ def read_record(folder: Path) -> RunRecord:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         what = f"holds no {NAME}" if folder.is_dir() else "does not exist" if not folder.exists() else "is a file"
-        raise VidaugError(what, where=folder, hint="a run is a folder that 'vidaug train' wrote") from error
+        raise RunError(what, where=folder, hint="a run is a folder that 'vidaug train' wrote") from error
     except OSError as error:
-        raise VidaugError(f"cannot be read: {error.strerror}", where=path) from error
+        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
     except (ValueError, RecursionError) as error:
-        raise VidaugError("is not TOML", where=path, hint=_HINT) from error
+        raise RunError("is not TOML", where=path, hint=_HINT) from error
     if content.get("format") != FORMAT:
-        raise VidaugError("is not of a run of vidaug", where=path, hint=_HINT)
+        raise RunError("is not of a run of vidaug", where=path, hint=_HINT)
     if content.get("version") != VERSION:
-        raise VidaugError(f"has another version than {VERSION}", where=path, hint="use the vidaug that wrote it")
-    return parse(RunRecord, content, where=path, hint=_HINT, extra=True)
+        raise VersionError(f"has another version than {VERSION}", where=path, hint="use the vidaug that wrote it")
+    return parse(RunRecord, content, where=path, hint=_HINT, error=RunError, extra=True)
 
 
 @dataclass(frozen=True, kw_only=True)

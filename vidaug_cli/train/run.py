@@ -26,7 +26,7 @@ from vidaug_cli.data.sampling import ClipSpec, mean_stride, span, speed
 from vidaug_cli.data.shard.check import TOLERANCE
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import finished_shards, mixed_labels
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import ClassesError, OccupiedError, UnfinishedError, UnfitError, UnknownNameError
 from vidaug_cli.files import leftovers
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.recipe.loading import load_recipe, stored_cautions
@@ -55,7 +55,7 @@ class ShardFolders:
             there = len(finished_shards(folder).keys() & set(range(plan.shard_count)))
             if there < plan.shard_count:
                 what = f"holds {there} of {plan.shard_count} shards"
-                raise ShardError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
+                raise UnfinishedError(what, where=folder, hint="the same 'vidaug augment' command makes the others")
         self.spec = self.plans[0].spec  # what a clip is
         self.dataset = ShardDataset(self.folders, with_weights=True)
         self.all_clips, self.hold_out = len(self.dataset), hold_out
@@ -66,7 +66,7 @@ class ShardFolders:
             shown = np.array([*self.held, False])[self._sources()]  # no partner is -1, and so the last
             if not (left := np.flatnonzero(~shown.any(axis=1)).tolist()):
                 what = f"holds no clip without a video held out (a share of {hold_out.share:g})"
-                raise VidaugError(what, where=folders[0], hint="hold out less, or mix clips while training: --recipe")
+                raise UnfitError(what, where=folders[0], hint="hold out less, or mix clips while training: --recipe")
             self.dataset = self.dataset.only(left)
 
     def _sources(self) -> Int64[np.ndarray, "clips 2"]:
@@ -124,7 +124,7 @@ class ShardFolders:
         if strange := np.flatnonzero((abs(labels - clips.column("labels")) > TOLERANCE).any(axis=1)).tolist():
             what = "has labels that are not the mean of the frames' weights, so that a part has an unknown label"
             where = clips.path_of(strange[0])
-            raise ShardError(what, where=where, hint="leave out --frames and --stride")
+            raise UnfitError(what, where=where, hint="leave out --frames and --stride")
         return pairs
 
     @property
@@ -164,7 +164,7 @@ class TrainingRun:
         network = self.settings.network
         if network not in ARCHITECTURES:
             hint = f"there is {', '.join(ARCHITECTURES)}"
-            raise VidaugError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
+            raise UnknownNameError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
         have, want = self.shards.spec, self.clip
         self._check_size(self.shards, "make larger ones, or lower --frames and --size")
         stride = self.settings.stride or 1
@@ -173,11 +173,11 @@ class TrainingRun:
         if want.size != have.size and self.shards.boxed:
             what = "has clips with two videos side by side, and a cut of one would not show what its label says"
             hint = "leave out --size, or make clips with -r none and mix them here with --recipe"
-            raise VidaugError(what, where=self.shards.boxed, hint=hint)
+            raise UnfitError(what, where=self.shards.boxed, hint=hint)
         if self.validation is not None:
             hint = "make clean clips: vidaug augment ... -r none --copies 0 --keep-original"
             if mixed := self.validation.mixed:
-                raise VidaugError("has mixed clips, which have no one right class", where=mixed, hint=hint)
+                raise UnfitError("has mixed clips, which have no one right class", where=mixed, hint=hint)
             self._check_size(self.validation, hint)
             if self.settings.stride is not None:
                 self._check_length(self.validation, speed(self.validation.spec, want), hint)
@@ -187,19 +187,19 @@ class TrainingRun:
         have, want = clips.spec, self.clip
         if have.frames < want.frames or have.size < want.size:
             what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
-            raise VidaugError(what, where=clips.folders[0], hint=hint)
+            raise UnfitError(what, where=clips.folders[0], hint=hint)
 
     def _check_length(self, clips: ShardFolders, stride: float, hint: str) -> None:
         have, want = clips.spec.frames, self.clip.frames
         if (needed := span(want, stride)) > have:
             what = f"clips have {have} frames, and {want} at a stride of {stride:g} take {needed}"
-            raise VidaugError(what, where=clips.folders[0], hint=hint)
+            raise UnfitError(what, where=clips.folders[0], hint=hint)
 
     def check_classes(self, names: Iterable[str], where: object) -> None:
         """Raise VidaugError when clips or videos to test on have classes that training has not."""
         if other := sorted(set(names) - set(self.classes)):
             what = f"has classes that training has not, such as {other[0]!r}"
-            raise VidaugError(what, where=where, hint=f"training has {', '.join(self.classes)}"[:200])
+            raise ClassesError(what, where=where, hint=f"training has {', '.join(self.classes)}"[:200])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -289,9 +289,9 @@ class TrainingRun:
 def prepare_folder(folder: Path) -> None:
     """Make the folder of a run, without what killed writers left in it. Raises VidaugError if it is something else."""
     if folder.exists() and not folder.is_dir():
-        raise VidaugError("is a file", where=folder, hint="name a folder with -o")
+        raise OccupiedError("is a file", where=folder, hint="name a folder with -o")
     if is_shards(folder):
-        raise VidaugError("is a folder of shards", where=folder, hint="choose another folder for the run")
+        raise OccupiedError("is a folder of shards", where=folder, hint="choose another folder for the run")
     folder.mkdir(parents=True, exist_ok=True)
     for path in leftovers(folder):
         path.unlink(missing_ok=True)

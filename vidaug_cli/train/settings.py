@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vidaug_cli.data.sampling import Stride, plain_stride, stride_rule
 from vidaug_cli.device import Amp
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError, UnknownNameError
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check
 from vidaug_cli.train.slowfast import Input
@@ -99,7 +99,7 @@ PRESETS = {
 def preset_settings(preset: str, given: Mapping[str, Any]) -> Settings:
     """Return a preset, with the values in `given` in place of its own. Raises VidaugError for an unknown preset."""
     if preset not in PRESETS:
-        raise VidaugError(f"no preset {preset!r}{nearest(preset, PRESETS)}", hint=f"there is {', '.join(PRESETS)}")
+        raise UnknownNameError(f"no preset {preset!r}{nearest(preset, PRESETS)}", hint=f"there is {', '.join(PRESETS)}")
     return with_settings(PRESETS[preset], given)
 
 
@@ -170,7 +170,7 @@ def budget_of(settings: Settings, clips: int, processes: int = 1, steps: int | N
         epochs, steps = min(ways, key=lambda way: abs(way[0] * way[1] - total))
     warmup = WARMUP * epochs if settings.warmup is None else settings.warmup
     if warmup > epochs:
-        raise VidaugError(f"training: warmup = {warmup} should be {_WARMUP}, {epochs}")
+        raise SettingError(f"training: warmup = {warmup} should be {_WARMUP}, {epochs}")
     return Budget(epochs=epochs, steps=steps, batch=batch, warmup=warmup * steps)
 
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import WeightsError
 from vidaug_cli.train.checkpoint import MARK, reading
 from vidaug_cli.train.pickles import Global, plain, walk
 
@@ -62,7 +62,7 @@ def _checked_zip(file: BinaryIO) -> io.BytesIO:
         _check_sizes(entries, file.seek(0, os.SEEK_END))
         records = {name: entry for entry in entries if _RECORD.fullmatch(name := entry.filename.partition("/")[2])}
         if "data.pkl" not in records:
-            raise VidaugError("is a zip, but not one of torch.save")
+            raise WeightsError("is a zip, but not one of torch.save")
         walk(archive.read(records["data.pkl"]), _made)
         for name, entry in records.items():
             made.writestr(f"checked/{name}", archive.read(entry))  # which compares the CRC
@@ -73,11 +73,11 @@ def _checked_zip(file: BinaryIO) -> io.BytesIO:
 def _check_sizes(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
     """Refuse what torch.save does not write, so that nothing unfolds to more than the `size` bytes of the file."""
     if len(entries) > MAX_ENTRIES or len({entry.filename for entry in entries}) < len(entries):
-        raise VidaugError("is a zip, but not one of torch.save")
+        raise WeightsError("is a zip, but not one of torch.save")
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
-        raise VidaugError("is compressed, which torch.save never does")
+        raise WeightsError("is compressed, which torch.save never does")
     if sum(entry.file_size for entry in entries) > size:
-        raise VidaugError("declares more bytes than it has")
+        raise WeightsError("declares more bytes than it has")
 
 
 def _checked_old_file(file: BinaryIO) -> io.BytesIO:
@@ -93,7 +93,7 @@ def _checked_old_file(file: BinaryIO) -> io.BytesIO:
         match name, taken:
             case "BINPERSID", [("storage", Global() as kind, str() as key, str(), int() as elements, None)]:
                 if kind not in _STORAGES or storages.setdefault(key, (kind, elements)) != (kind, elements):
-                    raise VidaugError("holds a storage of two sizes, or of a type that is not read")
+                    raise WeightsError("holds a storage of two sizes, or of a type that is not read")
                 return None
         return _made(name, argument, taken)
 
@@ -102,13 +102,13 @@ def _checked_old_file(file: BinaryIO) -> io.BytesIO:
     walk(copy, made)
     keys = walk(copy, plain)
     if sorted(keys) != sorted(storages):
-        raise VidaugError("does not hold each storage of its tensors once")
+        raise WeightsError("does not hold each storage of its tensors once")
     for kind, elements in map(storages.__getitem__, keys):
         if int.from_bytes(copy.read(8), "little") != elements:
-            raise VidaugError("holds a storage of another size than its tensors say")
+            raise WeightsError("holds a storage of another size than its tensors say")
         copy.seek(elements * _STORAGES[kind], os.SEEK_CUR)
     if copy.tell() > copy.getbuffer().nbytes:
-        raise VidaugError("is cut short, or declares more bytes than it has")
+        raise WeightsError("is cut short, or declares more bytes than it has")
     copy.seek(0)
     return copy
 
@@ -126,5 +126,5 @@ def _made(name: str, argument: Any, taken: Sequence[Any]) -> Any:
         case "REDUCE", [Global() as function, tuple() as arguments] if _CALLS.get(function) == len(arguments):
             return None if arguments else {}
         case "REDUCE", [Global() as function, _] if function in _CALLS:
-            raise VidaugError("holds more than tensors and plain values (pickle's REDUCE)")
+            raise WeightsError("holds more than tensors and plain values (pickle's REDUCE)")
     return plain(name, argument, taken)

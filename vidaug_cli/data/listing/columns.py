@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vidaug_cli.data.listing.candidates import Entry, number_of
 from vidaug_cli.data.listing.names import split_in, split_of
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ListingError
 from vidaug_cli.words import cut
 
 Line = tuple[str, str]  # the place, as `list.csv:7`, and what stands there
@@ -73,7 +73,7 @@ def read_table(lines: Sequence[Line], delimiter: str, columns: list[str]) -> Lis
         cells = cells_of(line, delimiter)
         if len(cells) > len(columns):
             what = f"{cut(line)!r} has {len(cells)} cells, separated by {DELIMITERS[delimiter]}s, of {len(columns)}"
-            raise VidaugError(f"{what} columns", where=where, hint='put names that hold the separator in "quotes"')
+            raise ListingError(f"{what} columns", where=where, hint='put names that hold the separator in "quotes"')
         rows.append((where, cells + [""] * (len(columns) - len(cells))))
     return ListTable(columns, rows)
 
@@ -93,7 +93,7 @@ def place_roles(table: ListTable, where: str, find: Callable[[str], list[str]]) 
     hits = {place: sum(bool(find(cells[place])) for _, cells in sample if cells[place]) for place in free}
     best = max(free, key=lambda place: hits[place], default=None)  # of equals the first, which is the plainest
     if best is None or not (roles[best] or hits[best]):
-        raise VidaugError(f"no column names files that are there: {_spell(table.columns)}", where=where, hint=_WANTED)
+        raise ListingError(f"no column names files that are there: {_spell(table.columns)}", where=where, hint=_WANTED)
     taken["path"] = best
     classes = [place for place in ranked if roles[place] == "label"]
     if len(classes) > 1:
@@ -101,12 +101,12 @@ def place_roles(table: ListTable, where: str, find: Callable[[str], list[str]]) 
     rest = [place for place in free if place != taken["path"] and roles[place] is None]
     if "label" not in taken and "number" not in taken and rest:
         if len(rest) > 1:
-            raise VidaugError(f"which column is the class: {_spell(table.columns)}?", where=where, hint=_WANTED)
+            raise ListingError(f"which column is the class: {_spell(table.columns)}?", where=where, hint=_WANTED)
         taken["label"] = rest.pop()
         notes.append(f"{where}: the class is taken from the column {cut(table.columns[taken['label']])!r}")
     if "frame" in taken and not {"start", "end"} & taken.keys():
         what = f"the column {table.columns[taken['frame']]!r} is no time in seconds"
-        raise VidaugError(what, where=where, hint="segments are read from columns start and end, in seconds")
+        raise ListingError(what, where=where, hint="segments are read from columns start and end, in seconds")
     if unused := [table.columns[place] for place in rest]:
         notes.append(f"{where}: columns not used: {_spell(unused)}")
     return taken, notes
@@ -118,7 +118,7 @@ def _of_two(table: ListTable, classes: list[int], where: str) -> dict[str, int]:
     pairs = {(cells[first], cells[second]) for _, cells in table.rows}
     if not len(pairs) == len({name for name, _ in pairs}) == len({name for _, name in pairs}):
         columns = f"{table.columns[first]} or {table.columns[second]}"
-        raise VidaugError(f"which column is the class: {columns}?", where=where, hint="remove or rename the other")
+        raise ListingError(f"which column is the class: {columns}?", where=where, hint="remove or rename the other")
     if all(number_of(name) is not None for name, _ in pairs):
         first, second = second, first
     numbers = all(number_of(cells[second]) is not None for _, cells in table.rows)
@@ -141,7 +141,7 @@ def table_entries(table: ListTable, places: dict[str, int], list_name: str) -> I
         if end is None and start is not None and (lasts := _seconds(row.get("duration", ""), where)) is not None:
             end = start + lasts
         if start is not None and end is not None and not start < end:
-            raise VidaugError(f"the segment from {start:g} to {end:g} s has no length", where=where)
+            raise ListingError(f"the segment from {start:g} to {end:g} s has no length", where=where)
         split = split_of(row["split"]) if "split" in row else by_name
         label = row.get("label") or row.get("number") or None
         yield Entry(row["path"], where, label, number_of(row.get("number")), split or None, start, end)
@@ -155,5 +155,5 @@ def _seconds(cell: str, where: str) -> float | None:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < 1e9:
-        raise VidaugError(f"{cut(cell)!r} should be seconds or h:m:s", where=where)
+        raise ListingError(f"{cut(cell)!r} should be seconds or h:m:s", where=where)
     return seconds

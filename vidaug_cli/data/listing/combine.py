@@ -14,7 +14,7 @@ from vidaug_cli.data.listing.layouts import list_videos
 from vidaug_cli.data.listing.lists import labelled_by_folder
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import Quarantined, link_reason, spell, text_link
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ClassesError
 
 
 def list_inputs(sources: Sequence[Source], layout: str | None = None) -> tuple[str, Path, Listing]:
@@ -118,5 +118,5 @@ def _with_one_number(candidates: Sequence[Candidate]) -> list[Candidate]:
         if first.class_id != video.class_id:
             numbers_at = f"number {first.class_id} at {first.path} and {video.class_id} at {video.path}"
             hint = "give the inputs one after the other, to manifests of their own"
-            raise VidaugError(f"class {video.label!r} has {numbers_at}", hint=hint)
+            raise ClassesError(f"class {video.label!r} has {numbers_at}", hint=hint)
     return [video._replace(class_id=numbers.get(video.label, video).class_id) for video in candidates]

@@ -17,7 +17,7 @@ from vidaug_cli.data.listing.columns import Line, ListTable, cells_of
 from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import SPLITS, split_of
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS, spell
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ListingError
 from vidaug_cli.words import cut
 
 _SUFFIXES = "|".join(suffix[1:] for suffix in sorted(VIDEOS))
@@ -40,7 +40,7 @@ def read_entries(lines: list[Line], list_name: str, places: Lookup) -> tuple[lis
     """
     lines = [line for line in lines if not _is_comment(line[1], places)]
     if not lines:
-        raise VidaugError("holds only comments", where=list_name, hint="a list has a line 'path label' for each video")
+        raise ListingError("holds only comments", where=list_name, hint="a list has a line 'path label' for each video")
     table = _table(lines, places)
     if table is None:
         table, notes = _headerless(lines, places)
@@ -87,10 +87,10 @@ def _check_labels(entries: Sequence[Entry]) -> None:
     for entry in entries:
         label = entry.label or ""
         if re.fullmatch(r"-?\d+(?:\s*[ ,;|]\s*-?\d+)+", label):
-            raise VidaugError(f"several labels: {cut(label)!r}", where=entry.where, hint="a video has one label here")
+            raise ListingError(f"several labels: {cut(label)!r}", where=entry.where, hint="a video has one label here")
         if ENDS.search(label):
             what = f"the label {cut(spell(label))!r} looks like a file"
-            raise VidaugError(what, where=entry.where, hint='put paths that hold the separator in "quotes"')
+            raise ListingError(what, where=entry.where, hint='put paths that hold the separator in "quotes"')
 
 
 def _headerless(lines: list[Line], places: Lookup) -> tuple[ListTable, list[str]]:
@@ -177,7 +177,7 @@ def _take_splits(lines: list[Line], parts: list[Parts]) -> list[str]:
     if words and len(set(map(split_of, last))) == 1 and any(number_of(part.rest[0]) is None for part in parts):
         (where, line), rest = lines[0], parts[0].rest
         what = f"{cut(line.strip())!r} reads two ways: class {' '.join(rest)!r}, or {rest[0]!r} in {last[0]}"
-        raise VidaugError(what, where=where, hint="separate path, label and split by tabs or commas")
+        raise ListingError(what, where=where, hint="separate path, label and split by tabs or commas")
     for part in parts:
         part.rest.pop()
     return last
@@ -192,7 +192,7 @@ def _labels(lines: list[Line], parts: list[Parts]) -> tuple[list[str], list[str]
     if longer and (numbers_last or any(part.delimiter != " " for _, part in longer)):
         (where, line), part = longer[0]
         what = f"{cut(line.strip())!r} has {len(part.rest)} values behind the path: {cut(', '.join(part.rest))}"
-        raise VidaugError(what, where=where, hint="keep 'path label', or say with a header what the columns are")
+        raise ListingError(what, where=where, hint="keep 'path label', or say with a header what the columns are")
     return [" ".join(part.rest) for part in parts], []
 
 
@@ -202,7 +202,7 @@ def _labels_after_frames(lines: list[Line], parts: list[Parts]) -> tuple[list[st
         bare = PurePosixPath(part.name).suffix.lower() not in VIDEOS | IMAGES
         with_frames = len(part.rest) == 2 and (number_of(part.rest[0]) or 0) >= 2
         if not bare or not (with_frames or len(part.rest) == 1):
-            raise VidaugError(
+            raise ListingError(
                 f"{cut(line.strip())!r} has several numbers behind the path: {cut(' '.join(part.rest))}",
                 where=where,
                 hint="a video has one label here; 'path frames label' is read where the path has no extension,"
@@ -216,4 +216,4 @@ def _check_separator(lines: list[Line]) -> None:
     where, line = lines[0]
     if (odd := _ODD.match(line.strip())) and all(_ODD.match(line.strip()) for _, line in lines):
         what = f"{cut(line.strip())!r}: path and label seem to be separated by {odd[3]!r}"
-        raise VidaugError(what, where=where, hint="separate them by a tab, comma, semicolon or blank")
+        raise ListingError(what, where=where, hint="separate them by a tab, comma, semicolon or blank")

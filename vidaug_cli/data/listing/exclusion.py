@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import SettingError
 from vidaug_cli.words import count
 
 
@@ -27,7 +27,7 @@ class Exclusion:
             self._spec = GitIgnoreSpec.from_lines(self.patterns)
         except ValueError as error:
             what = f"--exclude has no pattern as in .gitignore: {error}"
-            raise VidaugError(what, hint="such as 'test/', '*_flow.avi' or '/walk/person0[1-3]*'") from error
+            raise SettingError(what, hint="such as 'test/', '*_flow.avi' or '/walk/person0[1-3]*'") from error
 
     def leaves_out(self, root: Path, path: str) -> bool:
         """Return whether a video is left out, and count it: a path relative to `root`, of a folder with `/` behind."""

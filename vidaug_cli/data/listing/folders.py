@@ -16,7 +16,7 @@ from vidaug_cli.data.listing.candidates import Candidate, Listing, with_numbers,
 from vidaug_cli.data.listing.names import are_splits, first_few, is_media, is_series, nfc, numbered, split_in, words
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import UnclearError
 from vidaug_cli.words import count
 
 CLASS, SPLIT, THROUGH = "CLASS", "SPLIT", "*"
@@ -24,10 +24,6 @@ Pattern = tuple[str, ...]  # the role of each level of folders, from the top dow
 
 _FOR_CLASSES = frozenset(["action", "activity", "category", "class", "cls", "label"])  # `class1` is no group
 NO_CLASS = "in no class folder: label null"
-
-
-class UnclearError(VidaugError):
-    """The folders can be read in more than one way."""
 
 
 def list_folders(source: Source) -> Listing:

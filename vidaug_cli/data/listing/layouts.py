@@ -10,11 +10,11 @@ from typing import Any
 
 from vidaug_cli.data.listing import lists_beside as beside
 from vidaug_cli.data.listing.candidates import Candidate, Listing
-from vidaug_cli.data.listing.folders import UnclearError, list_frames, parse_pattern
+from vidaug_cli.data.listing.folders import list_frames, parse_pattern
 from vidaug_cli.data.listing.lists import list_list
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import VIDEOS
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import NoVideosError, SettingError, UnclearError, UnknownNameError
 from vidaug_cli.words import count
 
 
@@ -82,7 +82,7 @@ def list_videos(source: Source, name: str | None = None) -> tuple[str, Listing]:
     for option in ("lists", "split"):
         if getattr(source, option) is not None and option not in layout.options:
             hint = f"looked for {_looked_for(_SPLITS)}; --lists DIR says where they lie"
-            raise VidaugError(f"layout {name} takes no --{option}", where=source.lists or source.input, hint=hint)
+            raise SettingError(f"layout {name} takes no --{option}", where=source.lists or source.input, hint=hint)
     try:
         return name, layout.list(source, signs)
     except UnclearError as error:
@@ -97,18 +97,18 @@ def _recognise(source: Source) -> tuple[str, Layout, Sequence[Any]]:
             return name, layout, signs
     seen = ", ".join(f"{number} {suffix}" for suffix, number in source.tree.seen.most_common(4))
     what = "holds no video" + (f", only {seen}" if seen else "")
-    raise VidaugError(what, where=source.input, hint=_what_fits(source))
+    raise NoVideosError(what, where=source.input, hint=_what_fits(source))
 
 
 def _named(source: Source, name: str) -> tuple[str, Layout, Sequence[Any]]:
     if name not in LAYOUTS:
         near = difflib.get_close_matches(name, LAYOUTS, 1, 0)
         known = f"{', '.join(LAYOUTS)}, and patterns such as SPLIT/CLASS or '*/CLASS'"
-        raise VidaugError(f"no layout {name!r}", hint=f"perhaps you meant {near[0]}; there are {known}")
+        raise UnknownNameError(f"no layout {name!r}", hint=f"perhaps you meant {near[0]}; there are {known}")
     layout = LAYOUTS[name]
     if not (signs := layout.find(source)):
         hint = "--lists DIR says where they lie" if layout.options else ""
-        raise VidaugError(f"layout {name} needs {layout.looks_for}", where=source.lists or source.input, hint=hint)
+        raise SettingError(f"layout {name} needs {layout.looks_for}", where=source.lists or source.input, hint=hint)
     return name, layout, signs
 
 
@@ -123,7 +123,7 @@ def _refuse_both(source: Source) -> None:
     videos, clips = source.tree.videos, [path for path, n in source.tree.clips.items() if "/" in path and n.total() > 1]
     if videos and len(clips) > len(videos):
         what = f"holds {count(len(videos), 'video')}, as {videos[0]}, and {count(len(clips), 'folder')} of images"
-        raise VidaugError(f"{what}, as {clips[0]}", where=source.input, hint="say --layout folders or --layout frames")
+        raise UnclearError(f"{what}, as {clips[0]}", where=source.input, hint="say --layout folders or --layout frames")
 
 
 def _what_fits(source: Source) -> str:

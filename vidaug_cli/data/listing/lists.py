@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from vidaug_cli.data.listing.candidates import Listing, match, with_numbers
 from vidaug_cli.data.listing.columns import Line
 from vidaug_cli.data.listing.entries import read_entries
-from vidaug_cli.data.listing.folders import UnclearError, by_folder
+from vidaug_cli.data.listing.folders import by_folder
 from vidaug_cli.data.listing.lookup import FolderLookup
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.data.textfiles import read_lines, split_lines
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import KindError, ListingError, UnclearError
 from vidaug_cli.words import count
 
 _INPUT = "scan takes a folder of videos or a list of 'path label'"
@@ -60,12 +60,12 @@ def _holds_images(folder: Path) -> bool:
 def _lines(source: Source) -> list[Line]:
     path = source.input
     if path.suffix.lower() in VIDEOS:
-        raise VidaugError("is a video", where=path, hint=_INPUT)
+        raise KindError("is a video", where=path, hint=_INPUT)
     lines = list(read_lines(path) if source.content is None else split_lines(source.content, path))
     if not lines:
-        raise VidaugError("is empty", where=path, hint="a list has a line 'path label' for each video")
+        raise ListingError("is empty", where=path, hint="a list has a line 'path label' for each video")
     if lines[0][1].lstrip().startswith("{"):
-        raise VidaugError("looks like a manifest already", where=path, hint=_INPUT)
+        raise KindError("looks like a manifest already", where=path, hint=_INPUT)
     return lines
 
 

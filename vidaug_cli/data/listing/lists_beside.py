@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from vidaug_cli.data.listing.candidates import Candidate, Entry, Listing, match_tree, with_numbers
 from vidaug_cli.data.listing.columns import ROLES, cells_of, column, header_of
 from vidaug_cli.data.listing.entries import read_entries
-from vidaug_cli.data.listing.folders import UnclearError, by_folder, list_folders, list_frames
+from vidaug_cli.data.listing.folders import by_folder, list_folders, list_frames
 from vidaug_cli.data.listing.lookup import Lookup
 from vidaug_cli.data.listing.names import first_few, nfc, split_in
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import Tree, stem_of
 from vidaug_cli.data.textfiles import Numbers, is_number, read_classes, read_lines
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import ListingError, MissingPathError, UnclearError, VidaugError
 from vidaug_cli.words import count
 
 
@@ -42,7 +42,7 @@ def list_ucf101(source: Source, files: list[Path]) -> Listing:
             label = name.rpartition("/")[0]
             folder = label.casefold()
             if number is not None and numbers.setdefault(folder, number) != number:
-                raise VidaugError(f"says class {number}, but {folder!r} was {numbers[folder]} before", where=where)
+                raise ListingError(f"says class {number}, but {folder!r} was {numbers[folder]} before", where=where)
             entries.append(Entry(name, where, label, numbers.get(folder), chosen[path]))
     return _in_class_folders(entries, source.tree)
 
@@ -57,7 +57,7 @@ def list_hmdb51(source: Source, files: list[Path]) -> Listing:
         for where, line in read_lines(path):
             name, _, flag = line.strip().rpartition(" ")
             if flag not in flags:
-                raise VidaugError(f"{line.strip()!r} should be a file name and 0, 1 or 2", where=where)
+                raise ListingError(f"{line.strip()!r} should be a file name and 0, 1 or 2", where=where)
             split = {"1": "train", "2": "test"}.get(flag)
             flags[flag].append(Entry(f"{label}/{name.strip()}", where, label, None, split))
     listing = _in_class_folders(flags["1"] + flags["2"], source.tree, flags["0"])
@@ -70,7 +70,9 @@ def list_vipriors2020(source: Source, files: list[Path]) -> Listing:
     """List mod-UCF101 of VIPriors 2020: lines `NAME.avi CLASS`, of the test split names only; classes in classInd."""
     lists = {path.stem.removeprefix("mod-ucf101-"): path for path in files}
     if "classInd" not in lists:
-        raise VidaugError("not found", where=files[0].parent / "mod-ucf101-classInd.txt", hint="it names the classes")
+        raise MissingPathError(
+            "not found", where=files[0].parent / "mod-ucf101-classInd.txt", hint="it names the classes"
+        )
     names = {number: name for name, number in read_classes(lists["classInd"], numbered=True).items()}
     entries = []
     for split in ("train", "validation", "test"):
@@ -78,7 +80,7 @@ def list_vipriors2020(source: Source, files: list[Path]) -> Listing:
             name, _, number = line.strip().partition(" ")
             class_id = int(number) if is_number(number) else None
             if number and class_id not in names:
-                raise VidaugError(f"class {number} is not in {lists['classInd'].name}", where=where)
+                raise ListingError(f"class {number} is not in {lists['classInd'].name}", where=where)
             entries.append(Entry(name, where, names[class_id] if class_id is not None else None, class_id, split))
     return match_tree(entries, source.tree)
 
@@ -98,7 +100,7 @@ def _of_split(source: Source, files: list[Path], pattern: str) -> dict[Path, str
     chosen = {path: parts["part"] for path, parts in named.items() if int(parts["split"]) == source.split}
     if not chosen:
         known = ", ".join(map(str, sorted({int(parts["split"]) for parts in named.values()})))
-        raise VidaugError(f"no lists for split {source.split}", where=files[0].parent, hint=f"there are {known}")
+        raise MissingPathError(f"no lists for split {source.split}", where=files[0].parent, hint=f"there are {known}")
     return chosen
 
 

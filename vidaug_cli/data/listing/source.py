@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vidaug_cli.data.listing.exclusion import Exclusion
 from vidaug_cli.data.listing.tree import Tree, walk
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import KindError, MissingPathError, SettingError
 
 
 class Piped(NamedTuple):
@@ -81,12 +81,12 @@ def source_of(
     within = follow_links if isinstance(follow_links, Path) else None
     for path in (None if piped else place, root, lists, within):
         if path is not None and not path.exists():
-            raise VidaugError("not found", where=path, hint="INPUT is a folder or a list" if path is place else "")
+            raise MissingPathError("not found", where=path, hint="INPUT is a folder or a list" if path is place else "")
     for path in (root, lists, within):
         if path is not None and not path.is_dir():
-            raise VidaugError("is not a folder", where=path)
+            raise KindError("is not a folder", where=path)
     if root is not None and place.is_dir():
-        raise VidaugError("--root goes with a list; a folder is its own root", where=root)
+        raise SettingError("--root goes with a list; a folder is its own root", where=root)
     folder = root or (Path() if piped else place if place.is_dir() else place.parent)
     return Source(
         input=Path(piped.name) if piped else place.resolve(),

@@ -22,7 +22,7 @@ from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.rows import StoredRows, among
 from vidaug_cli.data.shard.format import finished_shards
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.errors import ShardError
+from vidaug_cli.errors import UnfinishedError, UnlikeError
 from vidaug_cli.files import open_files
 
 SHARE = 4  # of the files that a process may open, a data set takes one in so many
@@ -57,7 +57,7 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
         self.paths = list(itertools.chain.from_iterable(found))
         self.with_weights, self.check = with_weights, check
         if not self.paths:
-            raise ShardError("holds no finished shard", where=shards, hint="make some with 'vidaug augment'")
+            raise UnfinishedError("holds no finished shard", where=shards, hint="make some with 'vidaug augment'")
         classes, shapes, counts = [], [], []
         for path in self.paths:
             with Shard(path) as shard:
@@ -66,7 +66,7 @@ class ShardDataset(Dataset[tuple[Tensor, ...]]):
                 counts.append(len(shard))
             if shapes[-1] != shapes[0]:
                 what = f"has another shape of clip than {self.paths[0]}"
-                raise ShardError(what, where=path, hint="make one data set of each")
+                raise UnlikeError(what, where=path, hint="make one data set of each")
         self.classes = tuple(dict.fromkeys(itertools.chain.from_iterable(dict.fromkeys(classes))))
         self.not_in_all = [name for name in self.classes if any(name not in names for names in set(classes))]
         number = {name: label for label, name in enumerate(self.classes)}

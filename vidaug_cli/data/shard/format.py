@@ -106,7 +106,7 @@ class ShardHeader:
         return parse(cls, {**attributes, "classes": names}, error=ShardError)
 
 
-SHARD = Format(FORMAT, VERSION, "shard", ShardHeader.from_attributes, ShardHeader.columns)
+SHARD = Format(FORMAT, VERSION, "shard", ShardError, ShardHeader.from_attributes, ShardHeader.columns)
 
 
 @dataclass(frozen=True, kw_only=True)

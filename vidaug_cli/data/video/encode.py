@@ -12,7 +12,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import UnwritableError
 
 VideoCodec = Literal["h264", "mpeg4"]
 
@@ -47,4 +47,4 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, cod
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
     except (OSError, av.FFmpegError) as error:
-        raise VidaugError(f"cannot be written: {error.strerror or error}", where=path) from error
+        raise UnwritableError(f"cannot be written: {error.strerror or error}", where=path) from error

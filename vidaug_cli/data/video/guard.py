@@ -37,8 +37,8 @@ from vidaug_cli.data.video.keyframes import find_keys
 from vidaug_cli.data.video.limits import LIMITS, PAUSES, Limits
 from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
-from vidaug_cli.data.video.tries import CrashError, settle
-from vidaug_cli.errors import VidaugError, VideoError, passes
+from vidaug_cli.data.video.tries import settle
+from vidaug_cli.errors import CrashError, VidaugError, VideoError, WorkerError, passes
 
 T = TypeVar("T")
 Task = TypeVar("Task")
@@ -219,7 +219,7 @@ class Guard(AbstractContextManager["Guard"]):
                 if seconds is None or not passes(error):
                     what = f"the decoding process cannot be started: {error.strerror}"
                     hint = "take fewer --workers, or raise the system's limits (ulimit -a)"
-                    raise VidaugError(what, hint=hint) from error
+                    raise WorkerError(what, hint=hint) from error
                 self._closed.wait(seconds)
 
     def _spawn(self) -> None:
@@ -246,7 +246,7 @@ class Guard(AbstractContextManager["Guard"]):
             self._stop()
             if -status in _DEATHS:  # somebody killed it, as he may at any other moment
                 raise self._death(status, "", 1) from error
-            raise VidaugError("the decoding process did not start", hint="its own message stands above") from error
+            raise WorkerError("the decoding process did not start", hint="its own message stands above") from error
 
 
 class Decoders(AbstractContextManager["Decoders"]):

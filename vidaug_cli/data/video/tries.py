@@ -7,19 +7,11 @@ from typing import TypeVar
 
 from vidaug_cli.data.video.limits import PAUSES
 from vidaug_cli.data.video.memory import is_short
-from vidaug_cli.errors import THIS_TIME, VideoError
+from vidaug_cli.errors import THIS_TIME, CrashError, VideoError
 
 T = TypeVar("T")
 
 TRIES = len(PAUSES) + 1  # each may take twice as long as the one before
-
-
-class CrashError(VideoError):
-    """The decoder ended itself: the file may be to blame, or what was decoded before, or memory that was short."""
-
-    def __init__(self, what: str, where: object = "", hint: str = "") -> None:
-        """Say what is wrong, as for `VideoError`."""
-        super().__init__(what, where, hint, passing=True)
 
 
 def settle(
