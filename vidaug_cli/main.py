@@ -23,7 +23,7 @@ from vidaug_cli.words import readable
 COMMANDS = (
     *("scan", "augment", "status", "recipes", "merge", "inspect", "verify", "replay", "preview"),
     *("train", "predict", "evaluate", "compare", "sweep", "ensemble", "submit", "score", "cam"),
-    *("sample", "demo", "bench"),
+    *("sample", "demo", "bench", "explain"),
 )
 DONE, FAILED, INTERRUPTED, SIGNALLED = 0, 1, 130, 128  # and click has 2 for wrong usage, 1 for a broken pipe
 

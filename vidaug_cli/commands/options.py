@@ -245,7 +245,7 @@ class InputOptions(ScanOptions):
         if this_time := [each for each in everything.quarantined if isinstance(each, ThisTime)]:
             others = f" ({len(this_time)} videos in all)" if len(this_time) > 1 else ""
             hint = "try the same command again, or do without: scan into a manifest, and give that"
-            raise VideoError(this_time[0].reason + others, where=this_time[0].path, hint=hint)
+            raise VideoError(this_time[0].reason + others, where=this_time[0].path, hint=hint, passing=True)
         plan = replace(plan, rows=tuple(rows), classes=everything.classes)
         if absent := len(plan.classes) - len(plan.present):
             what = f"{absent} of the {len(plan.classes)} classes have no video here"

@@ -40,15 +40,16 @@ def load_recipe(*names: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: with every fault, a line each.
     """
-    faults: list[str] = []
+    faults: list[RecipeError] = []
     tables: list[tuple[str, TomlTable]] = []
     for name in names:
         try:
             tables.append((shipped_name(name) or name, _parse(read_recipe(name), name)))
         except RecipeError as error:
-            faults.append(str(error))
+            faults.append(error)
     if faults:  # what the others lack cannot be said without these
-        raise RecipeError("\n".join(faults))
+        kind = RecipeError if len({*map(type, faults)}) > 1 else type(faults[0])
+        raise kind("\n".join(map(str, faults)))
     return _build(tables, " + ".join(names), overrides)
 
 
@@ -79,7 +80,8 @@ def read_recipe(name: str) -> str:
         raise RecipeError("is not a text file", where=name, hint="a recipe is TOML") from error
     except OSError as error:
         if path.suffix == ".toml" or len(path.parts) > 1:
-            raise RecipeError(f"cannot be read: {error.strerror}", where=name) from error
+            kind = UnknownRecipeError if isinstance(error, FileNotFoundError) else RecipeError
+            raise kind(f"cannot be read: {error.strerror}", where=name) from error
     except ValueError:  # no path holds a zero byte
         pass
     near = nearest(name, [*shipped_recipes(), *aliases()])

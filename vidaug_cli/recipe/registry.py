@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from vidaug_cli.errors import RecipeError
+from vidaug_cli.errors import PluginError
 from vidaug_cli.words import same_but_for_spelling, shown
 
 TomlTable = dict[str, Any]
@@ -43,7 +43,7 @@ def _foreign_ops(base: type[Any]) -> dict[str, type[Any]]:
             op = entry.load()
         except Exception as error:  # whatever another package's import raises, the user should read whose it was
             what = f"op {entry.name!r} cannot be loaded: {error}"
-            raise RecipeError(what, where=entry.value, hint="mend or uninstall its package") from error
+            raise PluginError(what, where=entry.value, hint="mend or uninstall its package") from error
         if isinstance(op, type) and issubclass(op, base):
             ops[entry.name] = op
     return ops
