@@ -130,7 +130,7 @@ def test_without_its_scheduler_a_run_ends_with_a_line_and_is_continued(
     said = file.read_text()
     assert said.splitlines()[-1] == (
         f"vidaug: error: {dask.address}: the scheduler is gone; "
-        "the same command continues, once a scheduler is there again"
+        "the same command continues, once a scheduler is there again [VA023]"
     )
     assert "Traceback" not in said
     for worker in dask.workers:

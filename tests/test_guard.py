@@ -189,7 +189,7 @@ def test_no_file_handle_for_the_child_is_one_line() -> None:
         "try: Guard()._call(len, 'abc')\nexcept Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("VidaugError the decoding process cannot be started: Too many open files; take fewer")
+    assert done.stdout.startswith("WorkerError the decoding process cannot be started: Too many open files; take fewer")
 
 
 def test_an_exit_of_the_child_is_reported(guard: Guard) -> None:

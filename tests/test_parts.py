@@ -29,7 +29,7 @@ from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.format import DoneRecord, Failure, done_path, read_done, shard_path
 from vidaug_cli.data.video.guard import Guard
-from vidaug_cli.errors import ShardError, VidaugError, VideoError
+from vidaug_cli.errors import OccupiedError, VidaugError, VideoError
 from vidaug_cli.files import HOST, abandoned, leftovers, temporary_beside
 from vidaug_cli.recipe.loading import load_recipe
 
@@ -211,7 +211,7 @@ def test_a_folder_without_a_plan_is_ours_only_if_it_holds_what_comes_before_one(
         (out / name).touch()
     assert output.check_place(plan, out, overwrite=False) == []
     (out / ".shard-x.lock").touch()
-    with pytest.raises(ShardError, match="is not empty and was not written by vidaug"):
+    with pytest.raises(OccupiedError, match="is not empty and was not written by vidaug"):
         rendered(plan, out)
 
 

@@ -26,7 +26,7 @@ from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.format import DoneRecord, Record, shard_path
 from vidaug_cli.data.shard.writer import ShardWriter
-from vidaug_cli.errors import ShardError, VideoError
+from vidaug_cli.errors import DiskSpaceError, UnwritableError, VideoError
 from vidaug_cli.recipe.loading import load_recipe
 from vidaug_cli.workers import at_once
 
@@ -105,11 +105,11 @@ def test_a_disk_that_takes_no_more(plan: Plan, out: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(ShardWriter, "append", full)
     for shards in (range(1), range(plan.shard_count)):
-        with pytest.raises(ShardError, match="cannot be written: No space left on device"):
+        with pytest.raises(DiskSpaceError, match="cannot be written: No space left on device"):
             list(render_ahead(plan, out, shards, Engine(), 2))
         assert files(out) == {}
     shutil.rmtree(out)
-    with pytest.raises(ShardError, match="cannot be written"):
+    with pytest.raises(UnwritableError, match="cannot be written"):
         list(render_ahead(plan, out, range(1), Engine(), 2))
 
 

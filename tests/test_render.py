@@ -33,7 +33,7 @@ from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.format import Failure, Record, done_path, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import resolve_device
-from vidaug_cli.errors import ShardError, VidaugError, VideoError
+from vidaug_cli.errors import OccupiedError, ShardError, VidaugError, VideoError
 from vidaug_cli.recipe.loading import load_recipe
 
 SPEC = ClipSpec(frames=8, size=32)
@@ -311,10 +311,10 @@ def test_another_plan_is_refused_and_overwrite_deletes_only_what_it_wrote(video_
 
 
 def test_somebody_elses_folder_is_refused(video_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match="is not empty and was not written by vidaug"):
+    with pytest.raises(OccupiedError, match="is not empty and was not written by vidaug"):
         rendered(make_plan(video_folder, "none"), video_folder)
     (tmp_path / "file").touch()
-    with pytest.raises(ShardError, match="is a file"):
+    with pytest.raises(OccupiedError, match="is a file"):
         rendered(make_plan(video_folder, "none"), tmp_path / "file")
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from score_makers import CLASSES, scores_of, shares
 
 from vidaug_cli.data import hdf5
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import DiskSpaceError, ShardError, UnwritableError, VidaugError
 from vidaug_cli.scores.ensemble import Member, ensemble
 from vidaug_cli.scores.file import Failed, Scores, check_place, read_scores, write_scores
 
@@ -124,7 +124,7 @@ def test_a_sum_within_the_tolerance() -> None:
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match=r"no/scores\.h5: cannot be written"):
+    with pytest.raises(UnwritableError, match=r"no/scores\.h5: cannot be written"):
         write_scores(tmp_path / "no" / "scores.h5", scores_of())
 
 
@@ -139,7 +139,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
             return len(data)
 
     monkeypatch.setattr(hdf5, "Sink", Full)
-    with pytest.raises(ShardError, match="No space left"):
+    with pytest.raises(DiskSpaceError, match="No space left"):
         write_scores(path, scores_of(2))
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["scores.h5"]

@@ -33,7 +33,7 @@ from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import Failure, Record, done_path, read_done, shard_path
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.data.shard.writer import ShardWriter
-from vidaug_cli.errors import ShardError
+from vidaug_cli.errors import ShardError, UnwritableError
 from vidaug_cli.files import leftovers, write_text_atomically
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "shard-format.md"
@@ -167,7 +167,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("size", [100, 20_000, 51_000])
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, size: int) -> None:
     header = header_of(size=64)
-    with files_of_at_most(size), pytest.raises(ShardError, match="cannot be written") as caught:
+    with files_of_at_most(size), pytest.raises(UnwritableError, match="cannot be written") as caught:
         write_shard(tmp_path / "shard-00000.h5", header, [record_of(header)])
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -194,7 +194,7 @@ def test_bytes_do_not_depend_on_when_python_lets_go_of_datasets(
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with (
-        pytest.raises(ShardError, match="is the folder there"),
+        pytest.raises(UnwritableError, match="is the folder there"),
         ShardWriter(tmp_path / "no" / "000" / "x.h5", header_of()),
     ):
         pass

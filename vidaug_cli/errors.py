@@ -447,4 +447,4 @@ def explain_memory(advice: Callable[[str], str]) -> Iterator[None]:
 def terminal_text(error: VidaugError) -> str:
     """Return the message as a terminal can show it, with its code: a file may have any name, with line feeds in it."""
     message = str(type(error)(error.what, printable(error.where), printable(error.hint)))
-    return readable(f"{''.join([message, *getattr(error, '__notes__', ())])} [{error.code}]")
+    return f"{readable(''.join([message, *getattr(error, '__notes__', ())]))} [{error.code}]"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from vidaug_cli.commands.options import JsonOption
 from vidaug_cli.commands.signature import argument, as_command
+from vidaug_cli.errors import UnknownNameError
 
 
 @as_command
 def command(what: str = argument("CODE"), *, output: JsonOption) -> None:
-    """Explain the code at the end of an error: what it means, why it happens, and what to do.
+    """Explain the code at the end of an error.
 
     \b
     vidaug explain VA012
     """
-    from vidaug_cli.errors import UnknownNameError
     from vidaug_cli.explanations import code_in, explanations
 
     known = explanations()
