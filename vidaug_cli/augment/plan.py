@@ -26,6 +26,7 @@ import numpy as np
 from vidaug_cli.augment.rounds import GROUP, MOST_AT_ONCE, Rounds
 from vidaug_cli.augment.shares import Counts, Shares
 from vidaug_cli.data.kinds import PLAN, parts_of
+from vidaug_cli.data.listing.names import first_few
 from vidaug_cli.data.manifest import Row, classes_of, hash_rows, row_hash
 from vidaug_cli.data.rows import MANIFEST, Hashes, Labels, StoredRows, write_rows
 from vidaug_cli.data.sampling import ClipSpec, check_rates
@@ -208,7 +209,7 @@ class Plan(PlanSettings):
     def _check_shares(self, shares: Shares) -> None:
         if strange := [name for name in self.copies_of if name not in self.classes]:
             what = f"there is no class {strange[0]!r} to make {self.copies_of[strange[0]]} copies of"
-            raise ClassesError(what + nearest(strange[0], self.classes))
+            raise ClassesError(what + nearest(strange[0], self.classes), hint=f"there are {first_few(self.classes)}")
         label = int(shares.most.argmax())
         clips, name, videos = shares.clips[label], self.classes[label], count(int(shares.videos[label]), "video")
         if shares.rounds > MOST_COPIES:

@@ -102,7 +102,7 @@ class ClassMap:
         if strange := [name for name in new if name not in found]:
             more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
             what = f"names a class {strange[0]!r}{more} that no video is of{nearest(strange[0], found)}"
-            raise ClassesError(what, where=self.where)
+            raise ClassesError(what, where=self.where, hint=f"there are {first_few(found)}")
         new |= {name: name if self.file.others == "keep" else None for name in found if name not in new}
         kept = [fitted for row in rows if (fitted := _renamed(row, new))]
         if not kept and rows:
