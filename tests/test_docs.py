@@ -32,13 +32,15 @@ from vidaug_cli.recipe.batch import augment_batch
 from vidaug_cli.recipe.loading import load_recipe, parse_recipe, shipped_recipes
 from vidaug_cli.schema import as_tuples
 
-TEXT = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text("utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = (DOCS / "recipes.md").read_text("utf-8")
+LOOP, OWN_OP = ((DOCS / f"guides/{name}.md").read_text("utf-8") for name in ("training-loop", "own-op"))
 AUGMENTS: dict[str, type[Any]] = {**RANDAUGMENT, **CUTOUTS}
 CODE = re.compile(r"`([^`]*)`")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def section(title: str) -> str:
@@ -212,7 +214,7 @@ def test_draws_are_seeded_as_shown() -> None:
 
 
 def test_the_training_loop() -> None:
-    (code,) = (code for code in blocks("python") if "augment_batch" in code)
+    (code,) = (code for code in blocks("python", LOOP) if "lightning" not in code)
     shown: dict[str, Any] = {}
     torch.manual_seed(0)
     exec(code, shown)
@@ -243,8 +245,8 @@ def test_a_batch_draws_by_position_and_leaves_its_argument_alone() -> None:
 @pytest.fixture
 def example_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The document's package, as pip would install it."""
-    (module,) = (code for code in blocks("python") if "ClipOp" in code)
-    (project,) = (tomllib.loads(text) for text in blocks("toml") if "[project]" in text)
+    (module,) = blocks("python", OWN_OP)
+    (project,) = (tomllib.loads(text) for text in blocks("toml", OWN_OP) if "[project]" in text)
     (tmp_path / "still.py").write_text(module)
     info = tmp_path / f"vidaug_still-{project['project']['version']}.dist-info"
     info.mkdir()
@@ -259,7 +261,7 @@ def example_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     registry.ops_of.cache_clear()
 
 
-RECIPES = [text for text in blocks("toml") if "[project]" not in text]
+RECIPES = [text for text in blocks("toml") + blocks("toml", OWN_OP) if "[project]" not in text]
 
 
 @pytest.mark.usefixtures("example_package")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vidaug_cli.scores.file import read_scores as read_scores
     from vidaug_cli.train.checkpoint import Checkpoint as Checkpoint
     from vidaug_cli.train.checkpoint import read_checkpoint as read_checkpoint
+    from vidaug_cli.train.slowfast import ARCHITECTURES as ARCHITECTURES
     from vidaug_cli.train.slowfast import Architecture as Architecture
     from vidaug_cli.train.slowfast import SlowFast as SlowFast
 
@@ -50,7 +51,7 @@ _NAMES = {  # of each module; a test holds them equal to the imports above, whic
     "recipe.recipe": "Recipe",
     "scores.file": "Scores read_scores",
     "train.checkpoint": "Checkpoint read_checkpoint",
-    "train.slowfast": "Architecture SlowFast",
+    "train.slowfast": "ARCHITECTURES Architecture SlowFast",
 }
 _HOMES = {name: f"vidaug_cli.{module}" for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_HOMES)  # noqa: PLE0605 (a list, made)

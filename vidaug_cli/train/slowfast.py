@@ -100,7 +100,8 @@ _MMACTION2 = replace(_PAPER, head_bias=True, mean=114.5, std=57.63)  # of its th
 
 _SMALL = replace(_PAPER, blocks=(1, 1, 1, 1), bottleneck=False, width=16, beta=4, alpha=4)
 
-ARCHITECTURES = {
+#: The networks that have a name, such as `r50-4x16`.
+ARCHITECTURES: dict[str, Architecture] = {
     "r10-tiny": replace(_SMALL, slow_stem=(1, 5, 5), fast_stem=(3, 3, 3)),
     "r10-small": _SMALL,
     "r18-small": replace(_PAPER, blocks=(2, 2, 2, 2), bottleneck=False, width=32, beta=4, alpha=4),
