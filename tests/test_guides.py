@@ -30,7 +30,8 @@ def folder(given: Path, tmp_path: Path) -> Path:
 
 def as_the_challenge(folder: Path) -> None:
     """Lay the sample's videos out as those of VIPriors 2020."""
-    data, lists, classes = folder / "data", folder / "data/annotations", {}
+    data, lists = folder / "data", folder / "data/annotations"
+    classes: dict[str, int] = {}
     (data / "videos").mkdir(parents=True)
     lists.mkdir()
     rows: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
