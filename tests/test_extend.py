@@ -11,7 +11,6 @@ import pytest
 from conftest import write_video
 from console import Done, vidaug
 
-from vidaug_cli.augment.extend import gone_videos
 from vidaug_cli.augment.plan import read_plan
 from vidaug_cli.augment.verify import verify
 from vidaug_cli.data.inputs import read_input
@@ -176,6 +175,16 @@ def test_a_merged_folder_can_be_extended(folder: Path, video_folder: Path) -> No
     assert len(ShardDataset(folder / "merged")) == 72
 
 
+def gone(folder: Path) -> list[list[str]]:
+    """What `status` says of each part, to programs and, in short, to people."""
+    words = ("status", folder / "out", "--among", folder / "now.jsonl")
+    found: list[list[str]] = [part["gone"] for part in json.loads(vidaug(*words, "--json").out)]
+    for names in filter(None, found):
+        heading = f"gone, or another by now: {len(names)} video{'s' * (len(names) > 1)}"
+        assert "\n  ".join([heading, *names]) + "\n" in vidaug(*words).out
+    return found
+
+
 def test_what_is_gone_is_named_and_left_out(folder: Path) -> None:
     """One video is deleted, and one is another by now: clips of either are left out, be it their own or the partner."""
     videos = sorted((folder / "videos").rglob("*.avi"))
@@ -183,12 +192,13 @@ def test_what_is_gone_is_named_and_left_out(folder: Path) -> None:
     deleted, changed = first[3], first[11]
     deleted.file.unlink()
     write_video(changed.file, 30)
-    rows = read_input(str(folder / "videos")).rows
-    assert sorted(row.name for row in gone_videos(folder / "out", rows)) == sorted([deleted.name, changed.name])
+    assert vidaug("scan", folder / "videos", "-o", folder / "now.jsonl", "-q").code == 0
+    assert gone(folder) == [[deleted.name, changed.name]]
     write_video(videos[0].with_name("new.avi"), 10)
     done = vidaug("augment", folder / "videos", "-o", folder / "out", "--extend", *WORDS[:-1])
     assert "/out: 18 new videos, 18 are there already, and 2 there are not in INPUT, or were others then" in done.err
     rows = read_input(str(folder / "videos")).rows
+    assert gone(folder) == [[deleted.name, changed.name], [f"{videos[0].parent.name}/new.avi"]]  # since that scan
     assert {changed.name, f"{videos[0].parent.name}/new.avi"} < shown(folder / "out/part-001").keys()
 
     with_gone = 0
@@ -201,6 +211,7 @@ def test_what_is_gone_is_named_and_left_out(folder: Path) -> None:
     assert len(data) == 40 + 36 - with_gone
     assert len(data.only([0, 1])) == 2
     assert vidaug("scan", folder / "videos", "-o", folder / "now.jsonl", "-q").code == 0
+    assert gone(folder) == [[deleted.name, changed.name], []]
     found = json.loads(vidaug("inspect", folder / "out", "--among", folder / "now.jsonl", "--json").out)
     assert found["clips"] == len(data)
     assert found["mixed"] == sum(found["own_weight"]) == sum(found["ops"].values())

@@ -11,8 +11,8 @@ from itertools import chain
 from pathlib import Path
 
 from vidaug_cli.augment.plan import Plan, read_plans
-from vidaug_cli.data.kinds import is_shards, next_part, parts_of
-from vidaug_cli.data.manifest import Row, Video, read_manifest, video_of
+from vidaug_cli.data.kinds import is_shards, next_part
+from vidaug_cli.data.manifest import Row, Video, video_of
 from vidaug_cli.errors import PlanError, SettingError
 from vidaug_cli.words import count
 
@@ -62,16 +62,6 @@ def extend(plan: Plan, out: Path) -> Extension:
         jobs.append((_plan_of(plan, new, plans.values(), out), next_part(out)))
     gone = len(there - roots.keys())
     return Extension(out=out, jobs=jobs, stay=len(plan.rows) - len(new), new=len(new), gone=gone)
-
-
-def gone_videos(out: Path, rows: Iterable[Row]) -> list[Row]:
-    """Return the videos of a folder of shards, or of a part of it, that are not among `rows`: deleted, or changed.
-
-    Raises VidaugError where a manifest cannot be read.
-    """
-    known = set(map(video_of, rows))
-    there = {video_of(row): row for part in parts_of(out) for row in read_manifest(part)}
-    return [row for video, row in there.items() if video not in known]
 
 
 def _where_they_lie(plan: Plan, roots: Mapping[Video, str]) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from vidaug_cli.augment.command import ranges, read_command
 from vidaug_cli.augment.lock import Holder
 from vidaug_cli.augment.output import add_failures
 from vidaug_cli.augment.plan import read_header
+from vidaug_cli.data.manifest import Row, video_of
 from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.format import read_done, shard_folders
 from vidaug_cli.words import count, duration, human_bytes, listed, printable
@@ -78,6 +79,7 @@ class Status:
     seconds_left: float | None
     at_work: tuple[AtWork, ...]
     left_out: tuple[LeftOut, ...]
+    gone: tuple[str, ...] | None  # videos that are not among those asked about, or were others then; None: not asked
     commands: tuple[str, ...]  # lines for a shell that make what is missing
 
     @property
@@ -99,6 +101,9 @@ class Status:
             clips = sum(each.clips for each in self.left_out)
             lines.append(f"left out: {count(len(self.left_out), 'video')}, {count(clips, 'clip')}")
             lines += listed(f"{printable(each.path)}: {each.reason}" for each in self.left_out)
+        if self.gone:
+            lines.append(f"gone, or another by now: {count(len(self.gone), 'video')}")
+            lines += listed(map(printable, self.gone))
         if self.commands:
             lines += ["this makes what is missing:", *listed(self.commands)]
         elif self.missing:
@@ -106,8 +111,11 @@ class Status:
         return "\n".join(lines)
 
 
-def status(out: Path) -> Status:
-    """Return how far the output folder `out` is. Raises VidaugError where it is none, or its plan is damaged."""
+def status(out: Path, videos: Sequence[Row] | None = None) -> Status:
+    """Return how far the output folder `out` is; with `videos`, the data set as it is now, also which of its are gone.
+
+    Raises VidaugError where it is no such folder, or its plan is damaged.
+    """
     header = read_header(out)
     rows = StoredRows(out, header.classes)
     rounds = header.rounds_of(len(rows), header.shares_of(rows.labels, header.classes))
@@ -141,8 +149,15 @@ def status(out: Path) -> Status:
         seconds_left=(planned - every) / rate if rate else None,
         at_work=tuple(_at_work(running)),
         left_out=tuple(LeftOut(path=path, reason=reason, clips=clips) for (path, reason), clips in left_out.items()),
+        gone=None if videos is None else tuple(_gone(rows, videos)),
         commands=tuple(command.lines({shard % command.parts for shard in missing})) if command else (),
     )
+
+
+def _gone(rows: Iterable[Row], videos: Iterable[Row]) -> Iterator[str]:
+    """Yield the names of rows whose video is not among `videos`."""
+    known = set(map(video_of, videos))
+    return (row.name for row in rows if video_of(row) not in known)
 
 
 def _finished(folder: Path) -> list[Done]:

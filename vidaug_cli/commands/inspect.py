@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import JsonOption
+from vidaug_cli.commands import options
 from vidaug_cli.commands.signature import argument, as_command, option
 from vidaug_cli.errors import SettingError
 
@@ -15,9 +15,9 @@ from vidaug_cli.errors import SettingError
 def command(
     folder: Path = argument("OUT|RUN"),
     *,
-    among: Path | None = option("Count only clips whose videos are all in this manifest.", metavar="MANIFEST"),
+    among: Path | None = options.AMONG,
     recipe: bool = option("Print the recipe that made the clips, and nothing else."),
-    output: JsonOption,
+    output: options.JsonOption,
 ) -> None:
     """Say what is in OUT: clips, classes, label mass, sizes, recipe.
 

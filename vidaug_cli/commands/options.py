@@ -65,6 +65,10 @@ TRUTH = option(
     type=click.Path(path_type=Path, exists=True),
     metavar="MANIFEST|OUT|FILE",
 )
+AMONG = option(
+    "The videos that there are now: 'inspect' counts only clips that show no other, and 'status' names the others.",
+    metavar="MANIFEST",
+)
 SUBSET = option("Only the videos of this split: train, validation, test.", metavar="NAME")
 PERTURB = option(
     "Also as disturbed while it plays: 'all', or such as rotation, ramped, rotation-ramped=3; may be repeated.",

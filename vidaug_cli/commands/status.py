@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidaug_cli.commands.options import JsonOption
+from vidaug_cli.commands import options
 from vidaug_cli.commands.signature import argument, as_command
 
 
 @as_command
-def command(folder: Path = argument("OUT"), *, output: JsonOption) -> None:
+def command(
+    folder: Path = argument("OUT"),
+    *,
+    among: Path | None = options.AMONG,
+    output: options.JsonOption,
+) -> None:
     """Say how far OUT is, and print the command for the rest.
 
     Lists the processes that are at work, on this machine and on others, and the videos that were left out. Where OUT
@@ -18,6 +23,8 @@ def command(folder: Path = argument("OUT"), *, output: JsonOption) -> None:
     """
     from vidaug_cli.augment.status import status
     from vidaug_cli.data.kinds import parts_of
+    from vidaug_cli.data.manifest import read_manifest
 
-    found = [status(part) for part in parts_of(folder)]
+    videos = read_manifest(among) if among else None
+    found = [status(part, videos) for part in parts_of(folder)]
     output.print(found, *(each.text for each in found))
