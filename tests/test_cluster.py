@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +23,11 @@ from vidaug_cli import cluster
 from vidaug_cli.augment.plan import read_header
 from vidaug_cli.cluster import in_cluster
 from vidaug_cli.errors import VidaugError, VideoError
+from vidaug_cli.words import count
 
 pytest.importorskip("distributed")
 
+FREE = 4  # shards that no file stops
 WORDS = ("-r", "fademixup", "--frames", 4, "--size", 16, "--clips-per-shard", 16, "--copies", 12, "-j", 1)
 
 
@@ -32,35 +37,51 @@ class Cluster(NamedTuple):
     scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
     address: str
+    folder: Path  # of the files that stop shards: see `gated_worker`
 
 
-@pytest.fixture
-def dask(tmp_path: Path) -> Iterator[Cluster]:
-    """Two workers of two threads each, without nannies, so that the process that is killed is the one that works."""
-    tests = Path(__file__).parent
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([*sys.path, str(tests)]),
+def began(module: str, folder: Path, *words: object, lacking: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a scheduler or a worker; with `lacking`, where packages are, in an environment that has no other."""
+    path = [str(lacking)] if lacking else [*sys.path, str(Path(__file__).parent)]
+    environment = {
+        "PYTHONPATH": os.pathsep.join(path),
         "DASK_DISTRIBUTED__LOGGING": "{}",
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",  # of a task: 3 would need more workers to kill
+        "VIDAUG_TEST_FOLDER": str(folder),
+        "VIDAUG_TEST_FREE": str(FREE),
     }
-    file = tmp_path / "scheduler.json"
+    command = [sys.executable, *["-S"] * bool(lacking), "-m", f"distributed.cli.dask_{module}", "--no-dashboard"]
+    words = (*words, "--host", "127.0.0.1")
+    return subprocess.Popen(
+        [*command, *map(str, words)], env=os.environ | environment, stderr=subprocess.DEVNULL, cwd=folder
+    )
 
-    def start(module: str, *words: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{module}", "--no-dashboard", *map(str, words)]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=tmp_path)
 
-    where = ("--host", "127.0.0.1")
-    scheduler = start("scheduler", "--port", 0, "--scheduler-file", file, *where)
+@contextmanager
+def cluster_of(folder: Path, workers: int, *, lacking: Mapping[str, Path] | None = None) -> Iterator[Cluster]:
+    """Workers of two threads each, without nannies, so that the process that is killed is the one that works."""
+    file, without = folder / "scheduler.json", lacking or {}
+    scheduler = began("scheduler", folder, "--port", 0, "--scheduler-file", file, lacking=without.get("scheduler"))
     while not file.exists() or not file.read_text():
         assert scheduler.poll() is None
         time.sleep(0.05)
     address = json.loads(file.read_text())["address"]
-    workers = [start("worker", address, "--nthreads", 2, "--no-nanny", *where) for _ in range(2)]
+    how = ("--nthreads", 2, "--no-nanny")
+    preload = () if "worker" in without else ("--preload", "gated_worker")
+    at_work = [began("worker", folder, address, *how, *preload, lacking=without.get("worker")) for _ in range(workers)]
     try:
-        yield Cluster(scheduler, workers, address)
+        yield Cluster(scheduler, at_work, address, folder)
     finally:
-        for process in (*workers, scheduler):
+        for process in (*at_work, scheduler):
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Cluster]:
+    """Two workers."""
+    with cluster_of(tmp_path, 2) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +107,14 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted([*out.glob("[0-9]*/*"), out / "failures.jsonl"])}
 
 
-def begun(videos: Path, out: Path, address: str) -> tuple[subprocess.Popen[bytes], Path]:
-    """A run on the cluster, of which the first shards are there, and the file that has what it says."""
-    words = ["augment", str(videos), "-o", str(out), *map(str, WORDS), "--scheduler", address]
+def begun(dask: Cluster, videos: Path, out: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """A run on the cluster whose first shards are there, and the others are not; and the file that has what it says."""
+    (dask.folder / "closed").touch()
+    words = ["augment", str(videos), "-o", str(out), *map(str, WORDS), "--scheduler", dask.address]
     said = out.with_suffix(".err")
     with said.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-m", "vidaug_cli", *words], stderr=file)
-    while len(list(out.glob("[0-9]*/*.json"))) < 2:
+    while len(list(out.glob("[0-9]*/*.json"))) < FREE:
         assert process.poll() is None, said.read_text()
         time.sleep(0.01)
     return process, said
@@ -114,8 +136,9 @@ def test_a_run_on_a_cluster_makes_the_same_bytes(
 def test_a_worker_that_dies_is_done_without(
     dask: Cluster, videos: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    run, _ = begun(videos, tmp_path / "out", dask.address)
+    run, _ = begun(dask, videos, tmp_path / "out")
     dask.workers[0].kill()
+    (dask.folder / "closed").unlink()
     assert run.wait(120) == 3
     assert files(tmp_path / "out") == whole
     assert not list((tmp_path / "out").rglob(".*"))
@@ -124,7 +147,7 @@ def test_a_worker_that_dies_is_done_without(
 def test_without_its_scheduler_a_run_ends_with_a_line_and_is_continued(
     dask: Cluster, videos: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    run, file = begun(videos, tmp_path / "out", dask.address)
+    run, file = begun(dask, videos, tmp_path / "out")
     dask.scheduler.kill()
     assert run.wait(120) == 1
     said = file.read_text()
@@ -142,15 +165,32 @@ def test_without_its_scheduler_a_run_ends_with_a_line_and_is_continued(
 
 
 def test_ctrl_c_takes_back_what_waits(dask: Cluster, videos: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
-    run, said = begun(videos, tmp_path / "out", dask.address)
+    run, said = begun(dask, videos, tmp_path / "out")
     run.send_signal(signal.SIGINT)
     assert run.wait(60) == 130
     assert "Traceback" not in said.read_text()
-    there = len(list((tmp_path / "out").glob("[0-9]*/*.json")))
+    assert len(list((tmp_path / "out").glob("[0-9]*/*.json"))) == FREE
+    (dask.folder / "closed").unlink()
     time.sleep(3)  # only what was being made then may still come
-    assert len(list((tmp_path / "out").glob("[0-9]*/*.json"))) <= there + 4 < len(whole) // 2
+    assert len(list((tmp_path / "out").glob("[0-9]*/*.json"))) <= FREE + 4 < len(whole) // 2
     assert vidaug("augment", videos, "-o", tmp_path / "out", *WORDS, "--scheduler", dask.address).code == 3
     assert files(tmp_path / "out") == whole
+
+
+def test_a_shard_that_kills_its_workers_ends_the_run_with_a_line(
+    dask: Cluster, videos: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    (dask.folder / "deadly").touch()
+    done = vidaug("augment", videos, "-o", tmp_path / "out", *WORDS, "--scheduler", dask.address)
+    assert (done.code, done.error) == (1, "VA023")
+    assert done.err.splitlines()[-1] == (
+        f"vidaug: error: {dask.address}: a task was given up after it had killed 2 workers; "
+        "perhaps their memory ran out: give them more, or fewer threads; the same command continues"
+    )
+    assert [worker.wait(20) for worker in dask.workers] == [1, 1]
+    assert vidaug("augment", videos, "-o", tmp_path / "out", *WORDS).code == 3
+    assert files(tmp_path / "out") == whole
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 def test_an_error_of_a_worker_is_the_line_of_a_local_run(dask: Cluster, videos: Path, tmp_path: Path) -> None:
@@ -204,17 +244,50 @@ def test_tasks_are_asked_for_as_they_are_done(dask: Cluster) -> None:
 
 
 def test_a_cluster_that_cannot_be_used(dask: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "ANSWER", 0.5)
-    monkeypatch.setattr(cluster, "WORKERS", 0.5)
-    for worker in dask.workers:
+    def end(worker: subprocess.Popen[bytes]) -> None:
         worker.kill()
         worker.wait()
-    with pytest.raises(VidaugError, match="the scheduler has no workers; start them with: dask worker tcp://"):
-        list(in_cluster(double, [(1,)], dask.address))
-    dask.scheduler.kill()
-    dask.scheduler.wait()
+
+    def seconds() -> Iterator[tuple[float]]:
+        yield (60.0,)
+        end(dask.workers[0])  # once the only task is sent
+
+    end(dask.workers[1])
+    monkeypatch.setattr(cluster, "WORKERS", 1.5)
+    for tasks in (seconds(), [(60.0,)]):  # the last one is lost, and then there is none from the beginning
+        with pytest.raises(VidaugError, match="the scheduler has no workers; start them with: dask worker tcp://"):
+            list(in_cluster(time.sleep, tasks, dask.address))
+    monkeypatch.setattr(cluster, "ANSWER", 0.5)
+    end(dask.scheduler)
     with pytest.raises(VidaugError, match="no Dask scheduler answers; start one with 'dask scheduler'"):
         list(in_cluster(double, [(1,)], dask.address))
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(VidaugError, match=r"pip install 'vidaug-cli\[dask\]'"):
         list(in_cluster(double, [(1,)], dask.address))
+
+
+@pytest.mark.parametrize(
+    ("who", "release", "what"),
+    [
+        ("worker", "", r"worker tcp://[0-9.:]+ has no vidaug-cli"),
+        ("worker", "0.0.7", rf"worker tcp://[0-9.:]+ has vidaug-cli 0\.0\.7, and this is {version('vidaug-cli')}"),
+        ("scheduler", "", "the cluster has no vidaug-cli"),
+    ],
+)
+def test_a_cluster_that_lacks_vidaug(tmp_path: Path, who: str, release: str, what: str) -> None:
+    """An environment with all packages of this one but ours, or with another release of that."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "vidaug" not in entry.name:
+            (packages / entry.name).symlink_to(entry)
+    if release:
+        about = packages / f"vidaug_cli-{release}.dist-info/METADATA"
+        about.parent.mkdir()
+        about.write_text(f"Metadata-Version: 2.1\nName: vidaug-cli\nVersion: {release}\n")
+    hint = "install the same release in the environments of the scheduler and its workers"
+    with (
+        cluster_of(tmp_path, 1, lacking={who: packages}) as lacking,
+        pytest.raises(VidaugError, match=f"^{lacking.address}: {what}; {hint}$"),
+    ):
+        list(in_cluster(count, [(2, "clip")], lacking.address))

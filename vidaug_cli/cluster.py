@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidaug_cli.errors import ClusterError, MissingPackageError
+from vidaug_cli.words import count
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, as_completed
 
 Result = TypeVar("Result")
 
 ANSWER = 20.0  # seconds that a scheduler may take to answer
-WORKERS = 60.0  # ... and until its first worker is there
+WORKERS = 60.0  # ... that it may be without workers, at the beginning and later
+LOOK = 1.0  # seconds from one look whether there are any to the next
+POLL = 0.02  # ... whether a result is there
+SAME = "install the same release in the environments of the scheduler and its workers"
 GONE = "the same command continues, once a scheduler is there again"
 
 
@@ -35,15 +41,16 @@ def in_cluster(
         tasks: its arguments, small: paths and numbers, never frames.
         scheduler: its address, such as `tcp://node1:8786`.
 
-    Raises VidaugError when there is no scheduler or no worker, when the scheduler is lost, and where a task killed
-    several workers; and what `call` raises.
+    Raises VidaugError when there is no scheduler or no worker, also later on, or one with another release, when the
+    scheduler is lost, and where a task killed several workers; and what `call` raises.
     """
     with _client(scheduler) as client:
         from distributed import KilledWorker, as_completed
         from distributed.client import FutureCancelledError
         from distributed.comm.core import CommClosedError
 
-        left, running = iter(tasks), as_completed(loop=client.loop)
+        # With results: to ask for one later would wait for ever where its worker died with it, and no other is there.
+        left, running = iter(tasks), as_completed(loop=client.loop, with_results=True)
         try:
             while True:
                 threads = sum(worker["nthreads"] for worker in client.scheduler_info(-1)["workers"].values())
@@ -51,20 +58,22 @@ def in_cluster(
                     running.add(client.submit(call, *task, pure=False))
                 if running.is_empty():
                     return
-                done = next(running)
-                yield done.result()
+                _wait(client, running, scheduler)
+                done, result = next(running)  # raises what the call raised
+                if isinstance(result, FutureCancelledError):
+                    raise result
+                yield result
                 done.release()
         except (CommClosedError, FutureCancelledError) as error:
             raise ClusterError("the scheduler is gone", where=scheduler, hint=GONE) from error
         except KilledWorker as error:
-            what = f"a task was given up after it had killed {error.allowed_failures + 1} workers"
+            what = f"a task was given up after it had killed {count(error.allowed_failures + 1, 'worker')}"
             hint = "perhaps their memory ran out: give them more, or fewer threads; the same command continues"
             raise ClusterError(what, where=scheduler, hint=hint) from error
         except RuntimeError as error:
             if "deserialization" not in str(error):
                 raise
-            hint = "install the same release in the environments of the scheduler and its workers"
-            raise ClusterError("the cluster has no vidaug-cli", where=scheduler, hint=hint) from error
+            raise ClusterError("the cluster has no vidaug-cli", where=scheduler, hint=SAME) from error
         finally:
             with suppress(Exception):  # the scheduler may be what is gone
                 client.cancel(list(running.futures), force=True)
@@ -91,12 +100,41 @@ def _client(scheduler: str) -> Generator[Client, None, None]:
             hint = "start one with 'dask scheduler', and workers with 'dask worker ADDRESS'"
             raise ClusterError("no Dask scheduler answers", where=scheduler, hint=hint) from error
         try:
-            try:
-                client.wait_for_workers(1, timeout=WORKERS)
-            except TimeoutError as error:
-                hint = f"start them with: dask worker {scheduler}"
-                raise ClusterError("the scheduler has no workers", where=scheduler, hint=hint) from error
+            _wait_for_workers(client, scheduler)
+            _check_releases(client, scheduler)
             yield client
         finally:
             with suppress(Exception):
                 client.close(timeout=2)
+
+
+def _wait_for_workers(client: Client, scheduler: str) -> None:
+    """Return once there is a worker. Raises ClusterError where none comes."""
+    try:
+        client.wait_for_workers(1, timeout=WORKERS)
+    except TimeoutError as error:
+        hint = f"start them with: dask worker {scheduler}"
+        raise ClusterError("the scheduler has no workers", where=scheduler, hint=hint) from error
+    except OSError as error:
+        raise ClusterError("the scheduler is gone", where=scheduler, hint=GONE) from error
+
+
+def _check_releases(client: Client, scheduler: str) -> None:
+    """Raise ClusterError where a worker has no vidaug-cli, which would end it without a word, or another release."""
+    here = version("vidaug-cli")
+    for worker, there in client.run(version, "vidaug-cli", on_error="return").items():
+        if isinstance(there, PackageNotFoundError):
+            raise ClusterError(f"worker {worker} has no vidaug-cli", where=scheduler, hint=SAME)
+        if isinstance(there, str) and there != here:
+            what = f"worker {worker} has vidaug-cli {there}, and this is {here}"
+            raise ClusterError(what, where=scheduler, hint=SAME)
+
+
+def _wait(client: Client, running: as_completed, scheduler: str) -> None:
+    """Return once a result is there. Raises ClusterError where all workers are gone, and no other comes."""
+    looked = time.monotonic()
+    while not running.has_ready():
+        if time.monotonic() > looked + LOOK:
+            _wait_for_workers(client, scheduler)
+            looked = time.monotonic()
+        time.sleep(POLL)
