@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -209,6 +210,16 @@ def test_an_interrupted_call_leaves_no_answer_for_the_next(guard: Guard) -> None
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     assert not alive(pid)
     assert guard._call(len, "abcde") == 5
+
+
+def test_the_child_keeps_no_frames(guard: Guard, make_video: Callable[..., Path]) -> None:
+    """Else those of a hundred clips, of 50 MB each in 8K, would wait until Python looks for garbage."""
+    video = make_video()
+    for number in range(41):
+        guard.read_clip(video, FIRST_8, None, 16)
+        if not number:
+            guard._call(gc.collect)  # what imports left
+    assert guard._call(gc.collect) < 8  # objects; a frame and its side data are four
 
 
 def test_the_child_is_light_and_ignores_ctrl_c(guard: Guard, make_video: Callable[..., Path]) -> None:
