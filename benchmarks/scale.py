@@ -5,13 +5,15 @@
 For each number of videos a manifest is written of videos that do not exist. Then, in a process of its own each, once
 everything is imported: the plan is made of it and written, as `vidaug augment` does; and it is opened, as a worker
 does, which then asks for the clips of shards here and there, with the rows of their videos. Memory is the peak of the
-process beyond what its imports took.
+process beyond what its imports took. At last the command runs with --dry-run, from its start to its end; the videos
+that it tries to make clips of are there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import subprocess
@@ -22,14 +24,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch  # noqa: F401 (whoever makes or renders a plan has it loaded)
 
 from vidaug_cli.augment.plan import Plan, read_plan, write_plan
 from vidaug_cli.data.manifest import Row, read_manifest, row_line
 from vidaug_cli.data.sampling import ClipSpec
+from vidaug_cli.data.video.encode import write_video
 from vidaug_cli.recipe.loading import load_recipe
 
 SHARDS = 200  # that a worker is asked for
+VIDEO = Row(path="-", root="-", label="-", frames=300, fps=30.0, width=340, height=256, codec="h264")  # all are such
 
 
 def main() -> None:
@@ -43,21 +48,23 @@ def main() -> None:
     if options.step:
         print(json.dumps(STEPS[options.step](options.folder, options.copies)))
         return
-    print("| clips | plan made | memory | worker ready | memory | a clip |")
-    print("|---:|---:|---:|---:|---:|---:|")
+    print("| clips | plan made | memory | worker ready | memory | a clip | `--dry-run` |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
     for videos in options.videos:
         with tempfile.TemporaryDirectory() as temporary:
             write_manifest(Path(temporary), videos)
             command = [sys.executable, __file__, temporary, "--copies", str(options.copies), "--step"]
             made, begun = (json.loads(subprocess.check_output([*command, step])) for step in STEPS)
-        cells = f"{made['seconds']:.2f} s", f"{made['MB']:.0f} MB", f"{begun['seconds']:.3f} s", f"{begun['MB']:.0f} MB"
-        print(f"| {videos * options.copies:,} |", " | ".join(cells), f"| {begun['clip']:.1f} us |", flush=True)
+            tried = dry_run(Path(temporary), options.copies)
+        cells = [f"{videos * options.copies:,}", f"{made['seconds']:.2f} s", f"{made['MB']:.0f} MB"]
+        cells += [f"{begun['seconds']:.3f} s", f"{begun['MB']:.0f} MB", f"{begun['clip']:.1f} us", f"{tried:.1f} s"]
+        print("|", " | ".join(cells), "|", flush=True)
 
 
 def write_manifest(folder: Path, videos: int) -> None:
     """Write a manifest with names, classes and sizes like those of Kinetics-700."""
     draw = random.Random(0)
-    row = Row(path="-", root=str(folder), label="-", frames=300, fps=29.97, width=340, height=256, codec="h264")
+    row = replace(VIDEO, root=str(folder))
     with (folder / "manifest.jsonl").open("wb") as file:
         for number in range(videos):
             label = f"class number {draw.randrange(700)}"
@@ -94,7 +101,21 @@ def begin(folder: Path, _: int) -> dict[str, float]:
     return start | {"clip": (time.perf_counter() - began) / clips * 1e6}
 
 
-def measured(work: Callable[[], None]) -> dict[str, float]:
+def dry_run(folder: Path, copies: int) -> float:
+    """Return the seconds of the command that says what would be made."""
+    draw, plan = np.random.default_rng(0), read_plan(folder / "out")
+    picture = draw.integers(256, size=(VIDEO.height, 2 * VIDEO.width, 3), dtype=np.uint8)
+    frames = (picture[:, place : place + VIDEO.width] for place in range(VIDEO.frames))
+    write_video(folder / "video.mp4", frames, VIDEO.fps)
+    for file in {plan.rows[slot.row].file for slot in plan.slots(0)}:
+        file.parent.mkdir(exist_ok=True)
+        os.link(folder / "video.mp4", file)
+    words = ["augment", str(folder / "manifest.jsonl"), "-o", str(folder / "dry"), "-r", "fademixup", "-q"]
+    command = [sys.executable, "-m", "vidaug_cli", *words, "--copies", str(copies), "--dry-run", "--force"]
+    return measured(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))["seconds"]
+
+
+def measured(work: Callable[[], object]) -> dict[str, float]:
     """Return the seconds that it took, and by how many MB the memory of this process grew at most."""
     before, began = peak(), time.perf_counter()
     work()

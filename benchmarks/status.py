@@ -1,8 +1,9 @@
-"""How long `vidaug status` takes for many shards, beside what it takes to read as many small files.
+"""How long it takes to see which of many shards are done, beside what it takes to read as many small files.
 
-    python benchmarks/status.py [--shards 1000 10000 100000]
+    python benchmarks/status.py [--shards 1000 10000 156000]
 
-The shards are files of a few bytes with whole records: `status` opens no shard.
+By `vidaug status`, and by `vidaug augment` before it begins. The shards are files of a few bytes with whole records:
+neither opens a shard.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from vidaug_cli.augment.plan import Plan, write_plan
+from vidaug_cli.augment.output import finished
+from vidaug_cli.augment.plan import Plan, read_plan, write_plan
 from vidaug_cli.data.manifest import Row
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.data.shard.format import FORMAT, VERSION, DoneRecord, done_path, shard_path
@@ -28,11 +30,11 @@ from vidaug_cli.recipe.loading import load_recipe
 def main() -> None:
     """Measure and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", type=int, nargs="+", default=(1000, 10_000, 100_000))
+    parser.add_argument("--shards", type=int, nargs="+", default=(1000, 10_000, 156_000))
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    print("| shards | `vidaug status` | the records, read and no more |")
-    print("|---:|---:|---:|")
+    print("| shards | `vidaug status` | start of `vidaug augment` | the records, read and no more |")
+    print("|---:|---:|---:|---:|")
     for shards in options.shards:
         with tempfile.TemporaryDirectory() as name:
             out = Path(name)
@@ -40,14 +42,17 @@ def main() -> None:
             command = [sys.executable, "-m", "vidaug_cli", "status", str(out), "--json"]
             (found,) = json.loads(subprocess.check_output(command))
             assert found["done"] == shards - 1, found["done"]
-            told, read = (
+            plan = read_plan(out)
+            assert len(finished(plan, out)) == shards - 1
+            told, begun, read = (
                 statistics.median(seconds(work) for _ in range(options.repeats))
                 for work in (
                     lambda command=command: subprocess.check_output(command),
+                    lambda plan=plan, out=out: finished(plan, out),
                     lambda out=out: read_records(out),
                 )
             )
-        print(f"| {shards:,} | {told:.2f} s | {read:.2f} s |", flush=True)
+        print(f"| {shards:,} | {told:.2f} s | {begun:.2f} s | {read:.2f} s |", flush=True)
 
 
 def write_shards(out: Path, shards: int) -> None:

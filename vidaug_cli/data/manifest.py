@@ -6,16 +6,18 @@ classes are called.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import islice, pairwise
-from operator import eq
+from operator import attrgetter, eq
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from unicodedata import normalize
@@ -132,16 +134,21 @@ _COMMON = tuple(field.name for field in fields(Row) if field.name not in (*_RARE
 _REPEATED = tuple(name for name in (*_COMMON, "root") if name not in ("path", "bytes"))  # alike in many rows
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Row).decode
+_common, _optional, _repeated = attrgetter(*_COMMON), attrgetter(*_OPTIONAL), attrgetter(*_REPEATED)
+_set = [getattr(Row, name).__set__ for name in _REPEATED]  # past the guard of a frozen class
 
 
 def _content(row: Row) -> bytes:
     """Return the JSON object of all that a row says but `root`; a rate is a float whatever it was made of."""
-    content = {name: getattr(row, name) for name in _COMMON} | {"fps": float(row.fps)}
-    if (row.start, row.end, row.first) != (None, None, 0):
+    content = dict(zip(_COMMON, _common(row), strict=True))
+    content["fps"] = float(row.fps)
+    if row.first or row.start is not None or row.end is not None:
         content |= {name: getattr(row, name) for name in _SEGMENT}
     if row.durations is not None:
         content["durations"] = [(frames, float(seconds)) for frames, seconds in row.durations]
-    content |= {name: value for name in _OPTIONAL if (value := getattr(row, name)) is not None}
+    for name, value in zip(_OPTIONAL, _optional(row), strict=True):
+        if value is not None:
+            content[name] = value
     return msgspec.json.format(_encode(content), indent=0)  # a line, with spaces after colons and commas
 
 
@@ -190,24 +197,36 @@ def read_rows(lines: Iterable[str | bytes], name: str) -> list[Row]:
     Raises VidaugError with the line number on anything that is not a row, and on a video that was there before: it
     could be mixed with itself.
     """
-    known: dict[str, dict[object, object]] = {name: {} for name in _REPEATED}
+    kept: list[tuple[Callable[..., None], dict[object, object]]] = [(each, {}) for each in _set]
     rows, hashes, numbers = [], array("q"), array("q")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        row = read_row(line, f"{name}:{number}")
-        for key, values in known.items():  # a million rows take a third of the memory
-            value = getattr(row, key)
-            object.__setattr__(row, key, values.setdefault(value, value))
-        rows.append(row)
-        hashes.append(hash(place_of(row)))
-        numbers.append(number)
+    with _garbage_kept():
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            row = read_row(line, f"{name}:{number}")
+            for value, (set_value, values) in zip(_repeated(row), kept, strict=True):
+                set_value(row, values.setdefault(value, value))  # a million rows take a third of the memory
+            rows.append(row)
+            hashes.append(hash(place_of(row)))
+            numbers.append(number)
     if not rows:
         raise NoVideosError("holds no video", where=name, hint="make one with: vidaug scan FOLDER -o manifest.jsonl")
     ordered = sorted(hashes)
     if any(map(eq, ordered, islice(ordered, 1, None))):
         _check_distinct(rows, numbers, name)
     return rows
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Let Python not look for garbage in the block: it would go through a million rows again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def place_of(row: Row) -> tuple[str, str, float | None, float | None]:
@@ -233,7 +252,8 @@ def _check_distinct(rows: Iterable[Row], numbers: Iterable[int], name: str) -> N
 
 def _plain(path: str) -> str:
     """Return a path without the `.` and the empty parts that it may have."""
-    return str(PurePosixPath(path)) if re.search(r"(^|/)\.?(/|$)", path) else path
+    odd = "//" in path or "./" in path or path.startswith("/") or path.endswith(("/", "/.")) or path == "."
+    return str(PurePosixPath(path)) if odd else path
 
 
 def read_row(line: str | bytes, where: str) -> Row:
@@ -243,8 +263,12 @@ def read_row(line: str | bytes, where: str) -> Row:
     """
     try:
         row = _decode(line)
-        if all(holds(row) for holds, _ in _RULES.values()) and not (row.start and not row.first):
-            return row
+        for holds, _ in _RULES.values():
+            if not holds(row):
+                break
+        else:
+            if row.first or not row.start:
+                return row
     except (msgspec.MsgspecError, UnicodeError):
         pass
     return _parse_row(line, where)  # which is slow, and says what is wrong
@@ -282,13 +306,15 @@ def _seconds(row: Row) -> float:
 
 
 def _good_durations(row: Row) -> bool:
-    runs = row.durations or ()
+    if (runs := row.durations) is None:
+        return True
     even = all(frames > 0 and 1e-9 <= seconds <= 1e9 for frames, seconds in runs)
-    return row.durations is None or (even and sum(frames for frames, _ in runs) == row.frames)
+    return even and sum(frames for frames, _ in runs) == row.frames
 
 
 def _good_keys(row: Row) -> bool:
-    keys = row.keys or ()
+    if not (keys := row.keys):
+        return True
     ascending = all(early < late for pair in pairwise(keys) for early, late in zip(*pair, strict=True))
     return ascending and all(0 <= frame <= MOST and abs(stamp) < 2**62 for frame, stamp in keys)
 
@@ -308,7 +334,7 @@ _RULES: dict[str, tuple[Callable[[Row], bool], str]] = {
     "width": (lambda row: 1 <= row.width <= MOST, "1 to {most}"),
     "height": (lambda row: 1 <= row.height <= MOST, "1 to {most}"),
     "first": (
-        lambda row: 0 <= row.first <= max(MOST - row.frames, 0),
+        lambda row: row.first == 0 or 0 < row.first <= MOST - row.frames,
         "the number of a frame, 0 to {most} - frames",
     ),
     "start": (lambda row: 0 <= (row.start or 0) < math.inf, "0 seconds or more"),
