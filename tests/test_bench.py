@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,27 +127,35 @@ def test_an_interrupt_within_a_part_keeps_its_finished_turns() -> None:
     assert [figure.repeats for figure in turns.figures] == [2]  # the first call was the warm-up
 
 
-def test_times_are_those_of_one_clip() -> None:
-    slow = Case(what="slow", call=lambda: time.sleep(0.04), clips=4, copy="fast", frames=8)
-    fast = Case(
-        what="fast", call=lambda: time.sleep(0.02), clips=8
-    )  # so each clip takes four times as long in the other
-    turns = Turns("part", [fast, slow])
-    turns.run(0.05)
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Callable[[], None]]:
+    """Calls that take so many seconds by a clock that no other program moves."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def lasting(seconds: float) -> Callable[[], None]:
+        return lambda: now.__setitem__(0, now[0] + seconds)
+
+    return lasting
+
+
+def test_times_are_those_of_one_clip(work: Callable[[float], Callable[[], None]]) -> None:
+    slow = Case(what="slow", call=work(0.04), clips=4, copy="fast", frames=8)
+    turns = Turns("part", [Case(what="fast", call=work(0.02), clips=8), slow])  # each clip takes a quarter as long
+    turns.run(0.15)
     figures = {figure.what: figure for figure in turns.figures}
-    assert figures["slow"].least >= 10
-    assert figures["fast"].least >= 2.5
-    assert 2.2 < figures["slow"].more["copies"] <= 4.5
-    assert figures["slow"].more["frames_per_second"] <= 200
+    assert (figures["slow"].ms, figures["slow"].least, figures["fast"].most) == pytest.approx((10, 10, 2.5))
+    assert figures["slow"].more == pytest.approx({"copies": 4, "frames_per_second": 200})
+    assert figures["fast"].repeats == 5  # in turns of 0.06 s, for 0.3 s
     cpu = figures["slow"].cpu_ms
     assert cpu is None or cpu < figures["slow"].ms / 2
 
 
-def test_a_gain_is_how_many_times_as_fast() -> None:
-    one = Case(what="one", call=lambda: time.sleep(0.04), clips=1)
-    turns = Turns("part", [one, Case(what="two", call=lambda: time.sleep(0.02), clips=1, one="one")])
+def test_a_gain_is_how_many_times_as_fast(work: Callable[[float], Callable[[], None]]) -> None:
+    one, two = Case(what="one", call=work(0.04), clips=1), Case(what="two", call=work(0.02), clips=1, one="one")
+    turns = Turns("part", [one, two])
     turns.run(0.05)
-    assert 1.2 < turns.figures[1].more["gain"] <= 2.1
+    assert turns.figures[1].more == pytest.approx({"gain": 2})
 
 
 def test_cpu_time_is_that_of_child_processes_too() -> None:

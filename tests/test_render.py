@@ -21,7 +21,9 @@ from console import vidaug
 
 from vidaug_cli.augment import output, render
 from vidaug_cli.augment import replay as replaying
+from vidaug_cli.augment.claims import lock_path
 from vidaug_cli.augment.inspect import summarise
+from vidaug_cli.augment.lock import lock_file
 from vidaug_cli.augment.part import Part
 from vidaug_cli.augment.plan import ORIGINAL, Plan
 from vidaug_cli.augment.render import Engine, draw_cut, draw_mixture, render_group
@@ -352,7 +354,8 @@ def test_verify_lists_damage(mixed: Path, tmp_path: Path, damage: str) -> None:
     assert {fault.path for fault in faults} == {str(path)}
 
 
-LONG = ["-r", "fademixup", "--frames", "8", "--size", "96", "--copies", "20", "--clips-per-shard", "32"]  # 20 shards
+SHARDS = 20
+LONG = ["-r", "fademixup", "--frames", "8", "--size", "96", "--copies", str(SHARDS), "--clips-per-shard", "32"]
 
 
 def augment(folder: Path, out: Path) -> None:
@@ -373,25 +376,30 @@ def unbroken(video_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 def test_killed_in_the_middle_and_continued(
     video_folder: Path, unbroken: dict[str, bytes], tmp_path: Path, number: int, code: int, workers: int
 ) -> None:
-    """The same command continues and ends with the bytes of an unbroken run; nothing half-written stays."""
+    """The same command continues and ends with the bytes of an unbroken run; nothing half-written stays.
+
+    Its last shard is held by this process, for which it waits at the end: so it is killed before that, however late.
+    """
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "vidaug_cli", "augment", str(video_folder), "-o", str(out), *LONG]
-    process = subprocess.Popen([*command, "-j", str(workers)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    while len(list(out.glob("[0-9]*/*.json"))) < 2:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    os.kill(process.pid, number)
-    _, stderr = process.communicate(timeout=60)
+    out.mkdir()
+    command = [sys.executable, "-m", "vidaug_cli", "augment", str(video_folder), "-o", str(out), *LONG, "--join"]
+    with lock_file(lock_path(out, SHARDS - 1)):
+        process = subprocess.Popen([*command, "-j", str(workers)], stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        while len(list(out.glob("[0-9]*/*.json"))) < 2:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        os.kill(process.pid, number)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == code, stderr
     assert "Traceback" not in stderr
-    made = len(list(out.glob("[0-9]*/*.json")))
-    assert made < 20
+    assert len(list(out.glob("[0-9]*/*.json"))) < SHARDS
     if number != signal.SIGKILL:
-        assert not list(out.glob("shards/.*"))
+        assert not list(out.rglob(".*"))
         assert "what is finished is kept" in stderr
     augment(video_folder, out)
     assert shard_bytes(out) == unbroken
+    assert not list(out.rglob(".*"))
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -101,18 +102,19 @@ def test_who_is_at_work(out: Path) -> None:
     assert (found["running"], found["waiting"], found["missing"], found["commands"]) == (3, 1, 0, [])
     away = found["at_work"][1]
     assert (away["host"], away["pid"], away["since"], away["shards"]) == ("node7", 7, "2026-01-02 03:04:05", "2,5")
-    assert away["silent"] == pytest.approx(20, abs=5)
+    assert 20 <= away["silent"] < 60  # the other lock says so
     text = vidaug("status", out).out
     assert "2 of 6 shards done, 3 being made, 1 wait for their turn; 72 of 216 clips" in text
-    assert "at work: process 7 of node7, part 2/3, since 2026-01-02 03:04:05: shards 2,5; last sign of life 2" in text
+    assert "at work: process 7 of node7, part 2/3, since 2026-01-02 03:04:05: shards 2,5; last sign of life " in text
     left(lock_path(out, 1), AWAY)  # of a shard that is done by now
     assert told(out)["running"] == 3
 
 
 def test_a_whole_run_will_come_to_all(video_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with started(*words_of(video_folder, out), "-q"):
+    with started(*words_of(video_folder, out), "-q") as run:
         until(lambda: len(holders(out)) > 0)
+        run.send_signal(signal.SIGSTOP)
         found = status(out)
         assert (found.missing, found.commands) == (0, ())
         assert [each.part for each in found.at_work] == ["0/1"]
