@@ -418,7 +418,19 @@ def kind_of_write(error: OSError) -> type[VidaugError]:
     return _OF_MACHINE[error.errno][0] if error.errno in _OF_MACHINE else UnwritableError
 
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # torch of a GPU, of the machine; its libraries
+# Torch of a GPU, of the machine; its libraries; the loader of shared ones.
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "failed to map segment",
+    "annot allocate memory",
+)
+
+
+def short_of_memory(error: Exception) -> bool:
+    """Return whether an error of another library says that memory was short."""
+    return any(words in str(error) for words in _NO_MEMORY)
 
 
 @contextmanager
@@ -432,7 +444,7 @@ def explain_memory(advice: Callable[[str], str]) -> Iterator[None]:
         yield
     except RuntimeError as error:
         text = str(error)
-        if not any(words in text for words in _NO_MEMORY):
+        if not short_of_memory(error):
             raise
         number = re.search(r"GPU (\d+)", text)
         device = f"cuda:{number[1]}" if number else "cpu" if "CPUAllocator" in text else "cuda" if "CU" in text else ""

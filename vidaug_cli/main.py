@@ -17,7 +17,16 @@ from typing import NoReturn
 import click
 
 from vidaug_cli.commands.signature import name_variable, variables
-from vidaug_cli.errors import USAGE, VALUE, MissingPathError, OutOfMemoryError, VidaugError, system_error, terminal_text
+from vidaug_cli.errors import (
+    USAGE,
+    VALUE,
+    MissingPathError,
+    OutOfMemoryError,
+    VidaugError,
+    short_of_memory,
+    system_error,
+    terminal_text,
+)
 from vidaug_cli.words import readable
 
 COMMANDS = (
@@ -92,6 +101,11 @@ def main() -> NoReturn:
         if (known := system_error(error)) is None:
             raise
         code = _fail(terminal_text(known))
+    except ImportError as error:
+        if not short_of_memory(error):
+            raise
+        hint = "close other programs, or raise 'ulimit -v'"
+        code = _fail(terminal_text(OutOfMemoryError(f"not enough memory to start: {error}", hint=hint)))
     except MemoryError as error:
         hint = "take smaller clips, or fewer processes with -j"
         code = _fail(terminal_text(OutOfMemoryError(str(error) or "not enough memory", hint=hint)))

@@ -6,13 +6,17 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from conftest import write_video
 from console import vidaug
+
+from vidaug_cli.commands.options import UNFINISHED
 
 LONG = int(os.environ.get("VIDAUG_FAULTS", "0"))  # times that each fault is tried; 0: a few times
 SMALL = ("-r", "fademixup", "--frames", "4", "--size", "16", "--clips-per-shard", "16", "--copies", "12")
@@ -38,24 +42,34 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 class Run:
-    """`vidaug augment` in processes of its own."""
+    """`vidaug augment` in processes of its own.
 
-    def __init__(self, manifest: Path, out: Path, *words: object, **environment: str) -> None:
-        self.out, self.said = out, out.with_suffix(".err")
-        command = [
-            sys.executable,
-            "-m",
-            "vidaug_cli",
-            "augment",
-            str(manifest),
-            "-o",
-            str(out),
-            *SMALL,
-            *map(str, words),
-        ]
-        self.mark = f"{MARK}={out}"
+    Args:
+        manifest: its input.
+        out: where to.
+        words: more of the command.
+        within: a command that runs it.
+        environment: variables.
+    """
+
+    def __init__(
+        self,
+        manifest: Path,
+        out: Path,
+        *words: object,
+        within: Sequence[str] = (),
+        **environment: str,
+    ) -> None:
+        self.out, self.said = out, out.with_suffix(f".{time.monotonic_ns()}.err")
+        vidaug = [sys.executable, "-m", "vidaug_cli", "augment", str(manifest), "-o", str(out), *SMALL]
+        self.mark = f"{MARK}={self.said}"
+
         with self.said.open("wb") as file:
-            self.process = subprocess.Popen(command, stderr=file, env=os.environ | {MARK: str(out)} | environment)
+            self.process = subprocess.Popen(
+                [*within, *vidaug, *map(str, words)],
+                stderr=file,
+                env=os.environ | {MARK: str(self.said)} | environment,
+            )
 
     def pids(self) -> dict[int, str]:
         """Its processes that are alive, with their command lines."""
@@ -75,10 +89,47 @@ class Run:
             time.sleep(0.05)
         return code
 
+    def stopped(self) -> bool:
+        """Wait as `end` for a run with -q, and return whether it did not get through, which one line has to say."""
+        code, said = self.end(), self.errors
+        if code == UNFINISHED:
+            assert said == ""  # the report has it
+        else:
+            assert code in (0, 1), said
+            assert said.count("\n") == code, said
+            assert said == "" or said.startswith("vidaug: error: "), said
+        return code != 0
+
     @property
     def errors(self) -> str:
         """What it said."""
         return self.said.read_text(errors="replace")
+
+
+def wait_for(seconds: float, run: Run) -> None:
+    """Wait, but not longer than the run takes."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and run.process.poll() is None:
+        time.sleep(0.005)
+
+
+def mutated(good: bytes, draw: np.random.Generator) -> bytes:
+    """Bytes flipped, zeroed, left out, doubled or cut off."""
+    bad = bytearray(good)
+    for _ in range(int(draw.integers(1, 5))):
+        start, length = int(draw.integers(len(bad))), int(draw.integers(1, 64))
+        match int(draw.integers(5)):
+            case 0:
+                bad[start] ^= 1 << int(draw.integers(8))
+            case 1:
+                bad[start : start + length] = bytes(len(bad[start : start + length]))
+            case 2:
+                del bad[start : start + length]
+            case 3:
+                bad[start:start] = bad[start : start + length]
+            case 4:
+                del bad[max(1, start) :]
+    return bytes(bad)
 
 
 def continued(whole: Whole, out: Path) -> None:

@@ -5,21 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from faults.runs import Run, Whole, continued, files, times
+from faults.runs import Run, Whole, continued, files, times, wait_for
 
 VICTIMS = {"a worker": "spawn_main", "a decoder": "video.guard"}
-
-
-def wait_for(seconds: float, run: Run) -> None:
-    """Wait, but not longer than the run takes."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and run.process.poll() is None:
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("number", times(3))
@@ -59,7 +51,7 @@ def test_one_of_its_processes_is_killed(whole: Whole, tmp_path: Path, victim: st
 def test_the_command_is_told_to_end(whole: Whole, tmp_path: Path, sent: signal.Signals, number: int) -> None:
     """From the moment on in which it is at work: Python itself takes a while to start."""
     run = Run(whole.manifest, tmp_path / "out", "-j", 2)
-    while not run.out.exists():
+    while not run.out.exists() and run.process.poll() is None:
         wait_for(0.01, run)
     wait_for(random.Random(f"{sent} {number}").uniform(0.0, 0.7) * whole.seconds, run)
     run.process.send_signal(sent)

@@ -10,32 +10,13 @@ import pytest
 from conftest import write_video
 from numpy.typing import NDArray
 
-from faults.runs import LONG
+from faults.runs import LONG, mutated
 from vidaug_cli.data.video.guard import Guard
 from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.errors import VideoError
 
 FORMATS = [("avi", "mpeg4"), ("mp4", "h264"), ("mkv", "h264"), ("mpg", "mpeg2video"), ("flv", "flv1"), ("webm", "vp9")]
 EACH = 100 * LONG // len(FORMATS) if LONG else 50  # 5,000 in all at VIDAUG_FAULTS=50
-
-
-def mutated(good: bytes, draw: np.random.Generator) -> bytes:
-    """Bytes flipped, zeroed, left out, doubled or cut off."""
-    bad = bytearray(good)
-    for _ in range(int(draw.integers(1, 5))):
-        start, length = int(draw.integers(len(bad))), int(draw.integers(1, 64))
-        match int(draw.integers(5)):
-            case 0:
-                bad[start] ^= 1 << int(draw.integers(8))
-            case 1:
-                bad[start : start + length] = bytes(len(bad[start : start + length]))
-            case 2:
-                del bad[start : start + length]
-            case 3:
-                bad[start:start] = bad[start : start + length]
-            case 4:
-                del bad[max(1, start) :]
-    return bytes(bad)
 
 
 def rendered(guard: Guard, path: Path) -> NDArray[np.uint8] | VideoError:

@@ -143,7 +143,8 @@ class StoredRows(Sequence[Row]):
         """Take the index, and return whether it is there and of this manifest, as far as the outermost rows show."""
         with suppress(OSError, ValueError, IndexError, VidaugError):
             self._entries: NDArray[np.void] = np.memmap(file, _ENTRY, "r")
-            if self._entries[0]["start"] == 0:
+            known = 0 <= self.labels.min() <= self.labels.max() < len(self._classes)
+            if known and self._entries[0]["start"] == 0:
                 self._read(0), self._read(len(self) - 1)
                 return self._text.find(b"\n", self._entries[-1]["start"]) in (-1, len(self._text) - 1)
         return False
