@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +25,7 @@ from vidaug_cli.augment import finish
 from vidaug_cli.augment.claims import Claims, claim_shards, holders, lock_path
 from vidaug_cli.augment.lock import LOST
 from vidaug_cli.augment.part import WHOLE, Part
+from vidaug_cli.augment.pipeline import Unfinished
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import run
 from vidaug_cli.data.shard.format import DoneRecord, finished_shards, shard_path
@@ -76,7 +77,7 @@ def test_those_who_join_share_the_shards(
     made: Counter[int] = Counter()
     finish_shard = finish.finish_shard
 
-    def noted(*task: Any) -> Iterator[None]:
+    def noted(*task: Any) -> Generator[float, None, DoneRecord | Unfinished]:
         made[task[4]] += 1
         assert lock_path(out, task[4]).exists()
         return finish_shard(*task)

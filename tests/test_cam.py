@@ -25,6 +25,7 @@ from vidaug_cli.predict.cam import (
     activations,
     class_activations,
     class_maps,
+    legend_of,
     measure,
     resampling,
     spearman,
@@ -32,6 +33,7 @@ from vidaug_cli.predict.cam import (
 )
 from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.train.slowfast import SlowFrames
+from vidaug_cli.words import percent
 
 CLASSES = ("bright", "dark", "neither", "nor")
 CLIP = ClipSpec(frames=16, size=32, crop=(1, 1), flip=0.0)
@@ -213,9 +215,27 @@ def test_a_row_for_each_class(videos: Path) -> None:
             assert strip.curve is not None
             if np.ptp(seen.weights) > 0.2:
                 assert (seen.correlation or 0) > 0.95
-                assert (strip.curve.min(), strip.curve.max()) == (0, pytest.approx(1))
+                low, high = strip.scale
+                assert low + (high - low) * strip.curve == pytest.approx(seen.activation, abs=1e-5)
                 assert abs(seen.maps.mean((1, 2)).argmax() - seen.weights.argmax()) <= 1
+        strips = strips_of(classes)
+        assert len({strip.scale for strip in strips}) == 1  # one for all classes of a clip, which fill it
+        found = np.concatenate([strip.curve for strip in strips if strip.curve is not None])
+        low, high = strips[0].scale
+        assert (found.min(), found.max()) == (0, pytest.approx(float(high > low)))
     assert {len(class_activations(predictor_of(), out, clip)) for clip in range(24)} == {1, 2}
+
+
+def test_the_network_says_what_it_takes_the_clip_for(videos: Path) -> None:
+    predictor, out = predictor_of(), shards(videos, "fademixup")
+    classes = class_activations(predictor, out, 3)
+    softmax = predictor.softmax(torch.from_numpy(classes[0].video)[None])[0]
+    best = np.argsort(-softmax).tolist()
+    assert list(classes[0].predicted) == [predictor.classes[label] for label in best[:3]]
+    assert list(classes[0].predicted.values()) == pytest.approx(softmax[best[:3]].tolist())
+    first, share = next(iter(classes[0].predicted.items()))
+    assert f"The network says {first} {percent(share)}" in legend_of(classes).text
+    assert [one.softmax for one in classes] == pytest.approx([softmax[CLASSES.index(one.label)] for one in classes])
 
 
 def test_heat_covers_what_it_is_on() -> None:
@@ -224,6 +244,7 @@ def test_heat_covers_what_it_is_on() -> None:
     maps = np.zeros((2, 2, 4, 4), np.float32)
     maps[0, 1, 2, 2], maps[1] = 8, 4
     names = {"clip": 3, "video": video, "softmax": 0.5, "videos": ["a.avi"], "others": ["b.avi"], "fps": 7.5}
+    names["predicted"] = {"a": 0.5, "b": 0.5}
     arrays = {"weights": np.array([0.2, 0.6]), "activation": np.array([1.0, 3.0])}
     seen = [ClassActivation(label=name, maps=heat, **names, **arrays) for name, heat in zip("ab", maps, strict=True)]  # type: ignore[arg-type]
     first, second = strips_of(seen)
@@ -231,7 +252,8 @@ def test_heat_covers_what_it_is_on() -> None:
     first.video[1, 2, 2] = 100
     assert np.array_equal(first.video, video)
     assert len(np.unique(second.video.reshape(-1, 3), axis=0)) == 1
-    assert (first.title, first.fps) == ("3: a 40%", 7.5)
+    assert (first.title, first.classes[0][:2], first.fps) == ("3", ("a", " 40 %"), 7.5)
+    assert first.scale == second.scale == (1, 3)
     assert first.curve is not None
     assert first.curve.tolist() == [0, 1]
 

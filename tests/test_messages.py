@@ -248,7 +248,9 @@ def test_previews_that_cannot_be_drawn(made: Path, tmp_path: Path) -> None:
     assert refused(made / "manifest", "-r", "cutmix", "--clip", "1").startswith("--clip picks clips of OUT; of INPUT")
     for name in ("p.jpg", "p"):
         message = complaint(vidaug("preview", made / "out", "-o", tmp_path / name))
-        assert message == f"{tmp_path / name}: is not a picture that can be drawn; end it in .png or .gif or .mp4"
+        assert (
+            message == f"{tmp_path / name}: is not a picture that can be drawn; end it in .png or .gif or .webp or .mp4"
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,6 +40,7 @@ OWN = {
     ),
     *(("sweep", option) for option in ("workers", "threads", "dry_run")),
     ("sample", "per_class"),
+    ("preview", "grid"),
     *(("bench", option) for option in ("preset", "batch_size", "workers")),
 }
 
@@ -72,6 +73,7 @@ EXAMPLES = {
     "preview": "look.png",
     "cam": "cam.png",
     "compare": "compare.png",
+    "inspect": "classes.png",
     "sweep": "sweep",
 }
 OTHERS = {("scan", "cache"), ("scan", "quarantine"), ("evaluate", "confusion")}  # that name a file to write

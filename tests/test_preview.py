@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,14 +16,18 @@ from PIL.GifImagePlugin import GifImageFile
 from score_makers import row_of
 
 from vidaug_cli.augment.plan import Plan, read_plan
-from vidaug_cli.augment.preview import rendered_strips, stored_strips
+from vidaug_cli.augment.preview import brightened, rendered_strips, stored_strips
 from vidaug_cli.augment.render import Engine
+from vidaug_cli.augment.run import run
 from vidaug_cli.data.inputs import read_input
 from vidaug_cli.data.sampling import ClipSpec, clip_fps
 from vidaug_cli.data.shard.format import shard_path
 from vidaug_cli.data.shard.reader import Shard
+from vidaug_cli.draw.clips import OWN_WORD, PARTNER_WORD, Strip
+from vidaug_cli.draw.sheet import contact_sheet
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.recipe.loading import load_recipe
+from vidaug_cli.words import percent
 
 SMALL = ["--frames", "8", "--size", "32"]
 
@@ -35,7 +40,7 @@ def out(video_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_kind_of_picture(out: Path, tmp_path: Path) -> None:
-    paths = [tmp_path / "new" / f"p{suffix}" for suffix in (".png", ".GIF", ".mp4")]
+    paths = [tmp_path / "new" / f"p{suffix}" for suffix in (".png", ".GIF", ".mp4", ".webp")]
     done = vidaug("preview", out, "--clip", "3", "--clip", "0", *(word for path in paths for word in ("-o", path)))
     assert (done.code, done.out) == (0, "")
     assert done.err.splitlines() == [f"wrote {path}" for path in paths]
@@ -50,11 +55,10 @@ def test_every_kind_of_picture(out: Path, tmp_path: Path) -> None:
 
 
 def test_the_sheet_of_an_input_is_the_sheet_of_its_shards(out: Path, video_folder: Path, tmp_path: Path) -> None:
-    """What preview shows is what augment will make; only the last clip of the few has another partner."""
-    assert (
-        vidaug("preview", video_folder, *SMALL, "-r", "fademixup", "--count", "3", "-o", tmp_path / "a.png").code == 0
-    )
-    clips = ["--clip", "0", "--clip", "1", "--clip", "2"]
+    """What preview shows is what augment will make: every other clip, so that no video is seen twice."""
+    words = [*SMALL, "-r", "fademixup", "--count", "3"]
+    assert vidaug("preview", video_folder, *words, "-o", tmp_path / "a.png").code == 0
+    clips = ["--clip", "0", "--clip", "2", "--clip", "4"]
     assert vidaug("preview", out, *clips, "-o", tmp_path / "b.png").code == 0
     with Image.open(tmp_path / "a.png") as rendered, Image.open(tmp_path / "b.png") as stored:
         assert np.array_equal(np.asarray(rendered), np.asarray(stored))
@@ -65,14 +69,105 @@ def test_strips_name_their_sources(out: Path) -> None:
     with Shard(shard_path(out, 0)) as shard:
         record = shard.record(4)
     (strip,) = stored_strips(out, [4])
-    own, partner = (int(path[-6:-4]) for path in (strip.own, str(strip.partner)))
+    assert strip.partner is not None
+    own, partner = (int(source.name[-6:-4]) for source in (strip.own, strip.partner))
     shares = np.zeros(3)
     shares[own % 3] += record.weights.mean()
     shares[partner % 3] += 1 - record.weights.mean()
     assert record.label == pytest.approx(shares, abs=1e-5)
-    assert strip.title.startswith(f"4: class_{shares.argmax()} {shares.max():.0%}")
-    assert strip.note == "fademixup"
+    assert (strip.title, strip.note) == ("4", "fademixup")
+    first = strip.classes[0]
+    assert (first.text, first.end) == (f"class_{shares.argmax()}", f" {percent(shares.max())}")
+    if own % 3 != partner % 3:
+        assert first.colour == {own % 3: OWN_WORD, partner % 3: PARTNER_WORD}[int(shares.argmax())]
     assert np.array_equal(strip.weights, record.weights)
+
+
+def rendered(video_folder: Path, recipe: str, **how: Any) -> list[Strip]:
+    rows = read_input(str(video_folder)).rows
+    plan = Plan(rows=tuple(rows), recipe=load_recipe(recipe), spec=ClipSpec(frames=8, size=32))
+    return rendered_strips(plan, Engine(), how.pop("count", 3), **how)
+
+
+def test_originals_are_what_a_clip_was_made_of(video_folder: Path) -> None:
+    """Blended as the weights say, they are the clip; of one that nothing happens to, there is none."""
+    for strip in rendered(video_folder, "fademixup", originals=True):
+        assert strip.partner is not None
+        own, partner = strip.own.original, strip.partner.original
+        assert own is not None and partner is not None  # noqa: PT018
+        share = strip.weights[:, None, None, None]
+        assert np.abs(share * own + (1 - share) * partner - strip.video).max() < 1.01
+    assert [strip.own.original for strip in rendered(video_folder, "none", originals=True)] == [None] * 3
+
+
+def test_originals_of_shards_need_their_videos(out: Path, video_folder: Path, tmp_path: Path) -> None:
+    limits = Engine().limits
+    (plain,), (told,) = stored_strips(out, [2]), stored_strips(out, [2], originals=limits)
+    assert plain.own.original is None
+    assert told.own.original is not None
+    done = vidaug("preview", out, "--clip", 2, "--originals", "--root", tmp_path, "-o", tmp_path / "a.png")
+    assert (done.code, "cannot be read: No such file" in done.err) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ops_have_their_magnitudes_at_both_ends(video_folder: Path, tmp_path: Path) -> None:
+    """As the parameters of the clip say; ops that are or are not have none."""
+    rows = read_input(str(video_folder)).rows
+    recipe = load_recipe("randaugment_t", "cutmix")
+    plan = Plan(rows=tuple(rows), recipe=recipe, spec=ClipSpec(frames=8, size=32))
+    run(plan, tmp_path / "out", Engine())
+    told = 0
+    for number in range(0, 36, 5):
+        (strip,) = stored_strips(tmp_path / "out", [number])
+        with Shard(shard_path(tmp_path / "out", 0)) as shard:
+            params = shard.params(number)
+        for source, side in ((strip.own, params["own"]), (strip.partner, params["partner"])):
+            assert source is not None
+            layers = side["augment"][0]["draw"]["layers"]
+            parts = source.ops.split(", ")
+            assert [part.split()[0] for part in parts] == [layer["op"] for layer in layers]
+            for part, layer in zip(parts, layers, strict=True):
+                if layer["op"] in ("identity", "autocontrast", "equalize", "invert"):
+                    assert part == layer["op"]
+                    continue
+                first, *_, last = 2 * part.replace("\N{MINUS SIGN}", "-").split()[1:]  # one number where both are equal
+                ends = [layer["sign"] * layer["first"], layer["sign"] * layer["last"]]
+                assert [float(first), float(last)] == pytest.approx(ends, abs=0.0501)
+                told += 1
+    assert told > 10
+
+
+def test_gain_shows_dark_clips(video_folder: Path) -> None:
+    (strip,) = rendered(video_folder, "fademixup", count=1, originals=True)
+    dark = replace(strip, video=strip.video // 8)
+    assert np.array_equal(brightened(dark, 4).video, np.minimum(dark.video.astype(int) * 4, 255))
+    light = brightened(dark, "auto")
+    assert np.percentile(light.video, 99.5) == pytest.approx(255, abs=2)
+    assert light.note.endswith(" times as bright")
+    assert light.own.original is not None
+    assert np.array_equal(brightened(light, "auto").video, light.video)  # what is light already stays
+
+
+def test_a_grid_has_each_recipe_on_the_same_clips(video_folder: Path, tmp_path: Path) -> None:
+    recipes = ["-r", "none", "-r", "cutmix"]
+    paths = [tmp_path / "a.png", tmp_path / "a.gif"]
+    words = [*SMALL, *recipes, "--grid", "--count", "2", "-o", paths[0], "-o", paths[1]]
+    assert vidaug("preview", video_folder, *words).code == 0
+    plain, mixed = (rendered(video_folder, recipe, count=2, apart=True) for recipe in ("none", "cutmix"))
+    assert [strip.title for strip in plain] == [strip.title for strip in mixed] == ["0", "2"]
+    strips = [plain[0], mixed[0], plain[1], mixed[1]]
+    heads = ["none", "cutmix"]
+    with Image.open(paths[0]) as sheet:
+        assert np.array_equal(np.asarray(sheet), np.asarray(contact_sheet(strips, 4, across=2, heads=heads)))
+    for wrong in (["-r", "none", "--grid"], [*recipes, "--grid", "--perturb", "ramped"]):
+        done = vidaug("preview", video_folder, *wrong, "-o", paths[0])
+        assert (done.code, "--grid compares recipes on INPUT" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("gain", ["0", "bright", "nan"])
+def test_a_gain_is_a_number(out: Path, gain: str) -> None:
+    done = vidaug("preview", out, "--gain", gain)
+    assert (done.code, "--gain" in done.err) == (2, True)
 
 
 def rates(path: Path) -> tuple[float, float]:
@@ -130,9 +225,19 @@ def test_the_rate_of_a_clip_is_that_of_the_step_drawn_for_it(out: Path) -> None:
     assert stored_strips(out, [4])[0].fps == row.fps / step
 
 
-def test_clips_are_spread_evenly(out: Path) -> None:
-    assert [int(strip.title.split(":")[0]) for strip in stored_strips(out, 4)] == [0, 12, 23, 35]
-    assert len(stored_strips(out, 64)) == 36
+def test_clips_are_spread_evenly_over_videos_that_do_not_repeat(out: Path) -> None:
+    strips = stored_strips(out, 6)
+    titles = [int(strip.title) for strip in strips]
+    assert np.abs(np.array(titles) - np.linspace(0, 35, 6)).max() < 16
+    names = [source.name for strip in strips for source, _ in strip.sources]
+    assert len(names) == len(set(names)) == 12
+    assert titles == sorted(titles)
+    every = stored_strips(out, 64)  # and where there are not enough, all
+    assert [int(strip.title) for strip in every] == list(range(36))
+
+
+def test_an_input_of_few_videos_shows_them_all(video_folder: Path) -> None:
+    assert [int(strip.title) for strip in rendered(video_folder, "fademixup", count=36)] == list(range(36))
 
 
 def test_nothing_but_broken_videos(video_folder: Path) -> None:

@@ -20,6 +20,7 @@ from network_makers import random_network
 from train_makers import NETWORK, make_shards, parts_of
 
 from vidaug_cli import workers as progress
+from vidaug_cli.augment import run as augment_run
 from vidaug_cli.augment.plan import Plan
 from vidaug_cli.augment.render import Engine
 from vidaug_cli.augment.run import run
@@ -100,6 +101,41 @@ def test_more_to_say_comes_last(capsys: pytest.CaptureFixture[str]) -> None:
         clock.now += 40
         bar.update(4)
     assert capsys.readouterr().err == "train: 4 of 10 steps (40%), 10.0 s/step, 1 min 0 s left, loss 1.234\n"
+
+
+def test_what_is_begun_is_shown_and_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """It never goes back, where a worker has ended a shard whose record is not there yet, nor beyond the end."""
+    clock = Clock()
+    with Progress(100, "clip", "augment", clock=clock) as bar:
+        for begun, done in ((12.7, 0), (0, 0), (3, 20), (500, 0)):
+            clock.now += 40
+            bar.update(done)
+            clock.now += 40
+            bar.begun(begun)
+        assert bar.done == 20
+    spoken = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    shown = [int(line.split()[1]) for line in spoken]
+    assert shown == [0, 12, 12, 12, 20, 23, 23, 100]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bar_moves_within_a_shard(video_folder: Path, tmp_path: Path, workers: int) -> None:
+    seen: list[tuple[int, float]] = []
+
+    class Watched(Progress):
+        def begun(self, count: float) -> None:
+            super().begun(count)
+            seen.append((self.done, count))
+
+    rows = read_input(str(video_folder)).rows
+    plan = Plan(rows=tuple(rows), recipe=load_recipe("fademixup"), spec=ClipSpec(frames=16, size=96), copies=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augment_run, "Progress", Watched)
+        report = run(plan, tmp_path / "out", Engine(), workers=workers)
+    assert (report.clips, report.shards) == (288, plan.shard_count)
+    within = {int(count) for done, count in seen if done == 0}  # before the first shard was finished
+    assert len(within) > 20
+    assert max(done + count for done, count in seen) <= 288 * (1 + 1e-6)
 
 
 def test_nothing_to_do_and_nothing_to_say(capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,12 +208,12 @@ def test_a_killed_worker_is_said_in_a_line() -> None:
         list(in_processes(suicide, [(), ()], 2))
 
 
-def in_steps(seconds: float, steps: int, fault: str = "") -> Generator[None, None, int]:
+def in_steps(seconds: float, steps: int, fault: str = "") -> Generator[float, None, int]:
     """Take so long in so many steps, in whatever process this is; note if ended early."""
     try:
-        for _ in range(steps):
+        for step in range(steps):
             time.sleep(seconds / steps)
-            yield
+            yield (step + 1) / steps
         if fault:
             raise ValueError(fault)
     except GeneratorExit:
@@ -238,6 +238,17 @@ def test_this_process_is_at_work_while_others_start() -> None:
     assert len(others) == 1
     assert gone(others)
     assert 10 <= found.count(os.getpid()) <= 35
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_one_can_watch_how_far_the_tasks_at_work_are(workers: int) -> None:
+    """Those of other processes, too; what is finished is not among them."""
+    told: list[float] = []
+    found = list(in_processes(in_one, [(3.0, 30)] * workers, workers, beside=in_steps, watch=told.append))
+    assert len(found) == workers
+    assert (0.9 if workers == 1 else 1) < max(told) <= workers  # of several: more than one process does
+    assert len(set(told)) > 20
+    assert told[-1] <= max(told) - 0.5
 
 
 def test_tasks_of_two_workers_with_this_process_are_each_done_once() -> None:

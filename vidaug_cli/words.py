@@ -10,6 +10,7 @@ from typing import Any
 LONGEST = 5000  # letters of a line that is shown: more than any path has
 LINES = 200  # that are shown
 SHOWN = 80  # letters of a value that a message quotes
+MINUS = "\N{MINUS SIGN}"  # of a number in a picture
 
 
 def printable(text: str) -> str:
@@ -45,6 +46,12 @@ def span(numbers: Collection[int]) -> str:
     """Return `3 to 7`, the least and the greatest; `3` where they are all the same."""
     least, most = min(numbers), max(numbers)
     return f"{least}" if least == most else f"{least} to {most}"
+
+
+def percent(share: float) -> str:
+    """Return `81 %`; what is neither nothing nor all is not told as such, but `<1 %` or `>99 %`."""
+    share = round(share, 5)  # sums of float32 are off by less
+    return "<1 %" if 0 < share < 0.005 else ">99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
 
 
 def human_bytes(size: float) -> str:

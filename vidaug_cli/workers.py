@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import os
 import signal
+import struct
 import sys
 import time
 import warnings
@@ -29,10 +30,12 @@ from vidaug_cli.words import duration
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Stepwise: TypeAlias = Callable[..., Generator[None, None, Result]]  # yields between steps, and returns the result
+# Yields between steps which share of the work is done, 0 to 1, and returns the result.
+Stepwise: TypeAlias = Callable[..., Generator[float, None, Result]]
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 EVERY = 30.0  # seconds from one line of progress to the next at most
+LOOK = 0.5  # seconds between two looks at how far worker processes are
 APART = 5.0  # ... and at least; a job that takes no longer, or has only one step, says nothing
 
 
@@ -77,6 +80,7 @@ def in_processes(
     *,
     most: int | None = None,
     beside: Stepwise[Result] | None = None,
+    watch: Callable[[float], object] | None = None,
 ) -> Iterator[Result]:
     """Yield `call(*task)` for each task, as the results come, in no order; a single worker is this very process.
 
@@ -91,6 +95,8 @@ def in_processes(
         most: tasks at most; where `tasks` has a length, that.
         beside: `call` in steps, with which this process is one of the workers: it is at work while the others still
             start. Between the steps it takes results of the others, or ends; so they should be short.
+        watch: is told now and then how many tasks the shares come to that are done of those at work. Workers send them
+            where `call` works by `at_once`, and none waits for that.
 
     Raises VidaugError when a worker is killed from outside.
     """
@@ -100,16 +106,18 @@ def in_processes(
         warnings.warn(f"works in one process: {reason}", RuntimeWarning, stacklevel=2)
         workers = 1
     if workers <= 1:
-        yield from (call(*task) for task in tasks)
+        yield from (_watched(beside(*task), watch) if beside and watch else call(*task) for task in tasks)
         return
     from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
     context, others = multiprocessing.get_context("spawn"), workers - bool(beside)
     ending, end = context.Pipe(duplex=False)
-    with ProcessPoolExecutor(others, context, _become_worker, (ending,)) as pool, ending, end:
+    shares, telling = context.Pipe(duplex=False)
+    with ProcessPoolExecutor(others, context, _become_worker, (ending, telling)) as pool, ending, end, shares, telling:
         waiting = iter(tasks)
         running: set[Future[Result]] = set()
-        own: Generator[None, None, Result] | None = None
+        own: Generator[float, None, Result] | None = None
+        own_share, at_work = 0.0, _Shares(shares)
         try:
             while True:
                 # A second one for each, so that none waits; but not of the last ones, which the first to be free takes.
@@ -121,13 +129,16 @@ def in_processes(
                     own, left = beside(*task), left - 1
                 if own is None and not running:
                     return
-                done, running = wait(running, timeout=0 if own else None, return_when=FIRST_COMPLETED)
+                patience = 0 if own else LOOK if watch else None
+                done, running = wait(running, timeout=patience, return_when=FIRST_COMPLETED)
+                if watch:
+                    watch(at_work.sum() + own_share)
                 yield from (future.result() for future in done)
                 if own:
                     try:
-                        next(own)
+                        own_share = next(own)
                     except StopIteration as last:
-                        own = None
+                        own, own_share = None, 0.0
                         yield last.value
         except BrokenProcessPool as error:
             what = "a worker process was killed, perhaps because memory ran out"
@@ -139,13 +150,47 @@ def in_processes(
 
 
 def at_once(steps: Stepwise[Result], *task: Any) -> Result:
-    """Return the result of `steps(*task)`, done without a pause."""
-    work = steps(*task)
+    """Return the result of `steps(*task)`, done without a pause; a worker tells its parent how far it is."""
+    return _watched(steps(*task), _tell)
+
+
+def _watched(work: Generator[float, None, Result], watch: Callable[[float], object]) -> Result:
+    """Return the result of work in steps; after each, `watch` is told which share is done, and at the end none is."""
     while True:
         try:
-            next(work)
+            watch(next(work))
         except StopIteration as last:
+            watch(0)
             return last.value  # type: ignore[no-any-return]
+
+
+_SHARE = struct.Struct("<if")  # what a worker sends: its process id, and the share of its task that is done
+_to_parent: Connection | None = None
+
+
+def _tell(share: float) -> None:
+    """Send the share of this worker's task that is done; where nobody takes it out of the pipe, it is lost."""
+    if _to_parent:
+        with suppress(OSError):
+            os.write(_to_parent.fileno(), _SHARE.pack(os.getpid(), share))
+
+
+class _Shares:
+    """How much is done of the tasks that workers have, as they tell through a pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._rest, self._of = pipe.fileno(), b"", dict[int, float]()
+        os.set_blocking(self._pipe, False)
+
+    def sum(self) -> float:
+        """Return the sum of the shares by now."""
+        with suppress(BlockingIOError):
+            while told := os.read(self._pipe, 2**16):
+                self._rest += told
+        whole = len(self._rest) // _SHARE.size * _SHARE.size
+        self._of |= dict(_SHARE.iter_unpack(self._rest[:whole]))
+        self._rest = self._rest[whole:]
+        return sum(self._of.values())
 
 
 @contextmanager
@@ -158,12 +203,17 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _become_worker(ending: Connection) -> None:
+def _become_worker(ending: Connection, telling: Connection) -> None:
     """Prepare a worker process: one thread for each library, and an end as soon as the main process says so or is gone.
+
+    How far its tasks are, it writes to `telling`.
 
     Libraries read these variables when they are loaded, which comes after this.
     """
+    global _to_parent  # noqa: PLW0603 (a worker is one process, and has one parent)
     os.environ.update(ONE_THREAD)
+    os.set_blocking(telling.fileno(), False)
+    _to_parent = telling
 
     def watch() -> None:
         ending.poll(None)  # until there is something to read, or nobody is left who could write
@@ -191,7 +241,8 @@ class Progress:
 
             bar = {"desc": self.what, "initial": self.done, "unit": self.unit}
             self._bar = tqdm(total=self.total, **bar, smoothing=0.05, dynamic_ncols=True)
-        self._before, self._tenth, self._postfix = self.done, self._tenths(), ""
+        self._before = self._shown = self.done
+        self._tenth, self._postfix = self._tenths(), ""
         self._began = self._said = self.clock()
         self._ended, self._turn = Event(), Lock()
 
@@ -203,13 +254,19 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         if self._bar is not None:
+            self._bar.update(self.done - self._bar.n)
             self._bar.close()
 
     def update(self, count: int = 1) -> None:
         """Count so many more as done."""
         self.done += count
+        self.begun(0)
+
+    def begun(self, count: float) -> None:
+        """Show so many more as done, of what is at work: they are not counted, as they may yet fail."""
+        self._shown = max(self._shown, self.done, min(self.total, self.done + int(count)))  # never goes back
         if self._bar is not None:
-            self._bar.update(count)
+            self._bar.update(self._shown - self._bar.n)
         elif self.show:
             self._say_if_due()
 
@@ -229,21 +286,22 @@ class Progress:
             self._say_if_due()
 
     def _tenths(self) -> int:
-        return 10 * self.done // max(1, self.total)
+        return 10 * self._shown // max(1, self.total)
 
     def _say_if_due(self) -> None:
         with self._turn:
-            now, whole = self.clock(), self.done >= self.total
+            now, done = self.clock(), self._shown
+            whole = self.done >= self.total
             since = now - self._said
             due = since >= EVERY or (since >= APART and self._tenths() > self._tenth)
             if not due or (whole and self._said == self._began):
                 return
             self._said, self._tenth = now, self._tenths()
-            rate, unit = (self.done - self._before) / max(1e-9, now - self._began), self.unit
+            rate, unit = (done - self._before) / max(1e-9, now - self._began), self.unit
             parts = [
-                f"{self.what}: {self.done:,} of {self.total:,} {unit}s ({self.done / max(1, self.total):.0%})",
+                f"{self.what}: {done:,} of {self.total:,} {unit}s ({done / max(1, self.total):.0%})",
                 f"{rate:.1f} {unit}s/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s/{unit}",
-                f"{duration((self.total - self.done) / rate)} left" if rate > 0 and not whole else "",
+                f"{duration((self.total - done) / rate)} left" if rate > 0 and not whole else "",
                 self._postfix,
             ]
             print(*filter(None, parts), sep=", ", file=sys.stderr, flush=True)

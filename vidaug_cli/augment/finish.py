@@ -55,7 +55,7 @@ def retry(plan: Plan, out: Path, done: DoneRecord, engine: Engine) -> DoneRecord
 
 def finish_shard(
     out: Path, sha256: str, engine: Engine, on_error: OnError, index: int, done: DoneRecord | None
-) -> Generator[None, None, DoneRecord | Unfinished]:
+) -> Generator[float, None, DoneRecord | Unfinished]:
     """Render one shard of the plan in `out`, in steps, in a worker process or in this one, and return its record.
 
     Of one that is `done`, the clips that were left out are tried first, and where all fail again the shard stays.
@@ -81,6 +81,7 @@ def finish_ahead(
     decoders: int,
     tasks: Iterable[tuple[int, DoneRecord | None]],
     device: str,
+    watch: Callable[[float], object] = lambda _: None,
 ) -> Generator[DoneRecord | Unfinished, None, None]:
     """Do what `finish_shard` does for each of the tasks, around one GPU, and yield the records."""
     plan, engine = shared_plan(out, sha256), replace(engine, device=device)
@@ -97,7 +98,7 @@ def finish_ahead(
             else:
                 yield index
 
-    for record in render_ahead(plan, out, to_make(), engine, decoders, on_error):
+    for record in render_ahead(plan, out, to_make(), engine, decoders, on_error, watch):
         yield record
         while unchanged:
             yield unchanged.popleft()
@@ -121,6 +122,7 @@ def finish_all(
     tasks: Iterable[tuple[int, DoneRecord | None]],
     most: int,
     scheduler: str = "",
+    watch: Callable[[float], object] = lambda _: None,
 ) -> Generator[DoneRecord | Unfinished, None, None]:
     """Yield the records of shards as they are finished, and what stays unfinished: see `finish_shard`.
 
@@ -134,6 +136,8 @@ def finish_all(
             when a process is free soon.
         most: how many tasks there are, or fewer.
         scheduler: of a Dask cluster, whose workers do it instead, each on the device that it has.
+        watch: is told now and then how many shards the shares come to that are made of those at work here; not of those
+            that a cluster makes, or the processes of several GPUs.
     """
     how = (out.absolute(), sha256, engine, on_error)
     if scheduler:
@@ -141,12 +145,12 @@ def finish_all(
         return
     if engine.kind == "cpu":
         steps = partial(finish_shard, *how)
-        yield from in_processes(partial(at_once, steps), tasks, workers, most=most, beside=steps)
+        yield from in_processes(partial(at_once, steps), tasks, workers, most=most, beside=steps, watch=watch)
         return
     devices = devices_of(engine)
     ahead = partial(finish_ahead, *how, max(1, workers // len(devices)))
     if len(devices) == 1:
-        yield from ahead(tasks, devices[0])
+        yield from ahead(tasks, devices[0], watch)
         return
     left = iter(tasks)
     rows = iter(lambda: list(islice(left, IN_A_ROW)), [])

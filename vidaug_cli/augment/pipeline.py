@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import cycle, groupby
+from itertools import count, cycle, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -49,32 +49,41 @@ class Unfinished:
 
 def render_shard(
     plan: Plan, out: Path, index: int, engine: Engine, on_error: OnError = "skip"
-) -> Generator[None, None, DoneRecord]:
+) -> Generator[float, None, DoneRecord]:
     """Write one whole shard and its done record, and return that. The same plan and index always give the same bytes.
 
-    Yields after each video that is decoded and each clip that is written; closed there, it leaves nothing.
+    Yields after each video that is decoded and each clip that is written which share of these is done; closed there, it
+    leaves nothing.
 
     Raises VideoError for the first video that could not be read this time, and for the first that fails, when
     `on_error` is "fail".
     """
     guard, memory = thread_guard(engine.limits)
+    groups = plan.groups(index)
+    step, steps = count(1), sum(len(ring) for group in groups for ring in (*group[:1], *group))
     with ShardWriter(shard_path(out, index), plan.shard_header(index, engine.kind)) as writer:
-        for group in plan.groups(index):
+        for group in groups:
             gathering = Gathering(plan, group, group_pixels(plan, memory))
             for row in gathering.rows:
                 gathering.decode(guard, row)
-                yield
+                yield next(step) / steps
             writer.failures += gathering.failures
             if writer.failures and on_error == "fail":
                 raise first_failure(writer.failures)
             for record in gathering.clips(engine):
                 writer.append(record)
-                yield
+                yield next(step) / steps
     return read_done(done_path(shard_path(out, index)))
 
 
 def render_ahead(
-    plan: Plan, out: Path, shards: Iterable[int], engine: Engine, decoders: int, on_error: OnError = "skip"
+    plan: Plan,
+    out: Path,
+    shards: Iterable[int],
+    engine: Engine,
+    decoders: int,
+    on_error: OnError = "skip",
+    watch: Callable[[float], object] = lambda _: None,
 ) -> Generator[DoneRecord | Unfinished, None, None]:
     """Write whole shards as `render_shard` does, with the same bytes, and yield their done records.
 
@@ -91,6 +100,7 @@ def render_ahead(
         engine: the device.
         decoders: decoding processes.
         on_error: as for `render_shard`.
+        watch: is told after each clip how many shards the shares come to that are made of those at work.
     """
     memory = Memory()
     room = group_pixels(plan, memory, groups=2)
@@ -108,6 +118,7 @@ def render_ahead(
             for shard, parts in groupby(one_ahead(begun), key=itemgetter(0)):
                 writer = BehindWriter(ShardWriter(shard_path(out, shard), plan.shard_header(shard, engine.kind)))
                 at_work.append(writer)
+                made, clips = count(1), max(1, sum(len(ring) for group in plan.groups(shard) for ring in group))
                 for _, gathering, decoded in parts:
                     wait(decoded)  # whatever fails: their memory is used again
                     for error in filter(None, map(Future.exception, decoded)):
@@ -122,6 +133,7 @@ def render_ahead(
                     for record in gathering.clips(engine):
                         # On the CPU it may lie in the memory of its group, which is used again before it is written.
                         writer.append(replace(record, video=record.video.copy()) if engine.kind == "cpu" else record)
+                        watch(len(at_work) - 1 + next(made) / clips)
                 if shard in given_up:
                     at_work.pop().give_up()
                     yield given_up[shard]

@@ -250,17 +250,27 @@ def _cut_from_json(record: Record, index: int, params: dict[str, Any]) -> Cut:
     return Cut(slot, parse(Sample, params["sample"], where="sample"), record.frames[index], draws)
 
 
+def decode_sources(plan: Plan, limits: Limits, record: Record) -> tuple[list[Cut], Pixels]:
+    """Return the cuts that a clip was made of, its own and its partner's, and their pixels before anything was done.
+
+    Of a clip without a partner, both are its own. Raises VideoError when a source is gone or changed.
+    """
+    mixed, stored = record.params["mix"], [record.params["own"], record.params["partner"] or record.params["own"]]
+    cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
+    guard, _ = thread_guard(limits)
+    pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
+    for cut, out in zip(cuts, pixels, strict=True):
+        decode(plan, guard, [cut], [out])
+    return cuts, pixels
+
+
 def replay(plan: Plan, engine: Engine, record: Record) -> Record:
     """Render a stored clip again from its source videos and its stored numbers; nothing is drawn.
 
     Raises VideoError when a source is gone or changed.
     """
-    mixed, stored = record.params["mix"], [record.params["own"], record.params["partner"] or record.params["own"]]
-    cuts = [_cut_from_json(record, index if mixed else 0, params) for index, params in enumerate(stored)]
-    guard, _ = thread_guard(engine.limits)
-    pixels = np.empty((2, *clip_shape(plan), 3), np.uint8)
-    for cut, out in zip(cuts, pixels, strict=True):
-        decode(plan, guard, [cut], [out])
+    cuts, pixels = decode_sources(plan, engine.limits, record)
+    mixed = record.params["mix"]
     mixture = Mixture(mixed["op"], parse(Blend, mixed, extra=True)) if mixed else None
     video = plan.recipe.apply_augment(torch.from_numpy(pixels).to(engine.device), [cut.augment for cut in cuts])
     (again,) = _mix_neighbours(plan, video, cuts, [mixture])

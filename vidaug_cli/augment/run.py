@@ -113,15 +113,18 @@ def run(
         unfinished: list[Unfinished] = []
         before, rendered = {record.xxh3 for record in claims.done.values()}, 0
         total = output.clips_in(plan, part.shards(plan))
-        ready = total - output.clips_in(plan, claims.todo)
+        ready, to_make = total - output.clips_in(plan, claims.todo), len(claims.todo)
         with Progress(total, "clip", "augment", done=ready, show=progress) as bar:
 
             def count_in(record: DoneRecord) -> None:
                 bar.update(record.clips + len(record.failures))
 
+            def count_begun(shards: float) -> None:
+                bar.begun(shards * (total - ready) / max(1, to_make))
+
             while claims.todo:
                 most, tasks = len(claims.todo), claims.tasks(count_in)
-                results = finish_all(out, plan.sha256, engine, on_error, workers, tasks, most, scheduler)
+                results = finish_all(out, plan.sha256, engine, on_error, workers, tasks, most, scheduler, count_begun)
                 with closing(results):
                     for result in results:
                         if isinstance(result, Unfinished):

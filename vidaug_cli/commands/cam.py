@@ -38,7 +38,7 @@ def command(
     vidaug cam run/best.safetensors shards --clip 7 -o cam.png -o cam.mp4
     vidaug cam run/best.safetensors shards --measure
     """
-    from vidaug_cli.draw.clips import check_suffixes, draw_pictures
+    from vidaug_cli.draw.pictures import check_suffixes, draw_pictures
     from vidaug_cli.predict import cam
 
     if clip is None and not measure:
@@ -49,7 +49,8 @@ def command(
     lines = []
     if clip is not None:
         classes = cam.class_activations(predictor, shards, clip)
-        for path in draw_pictures(cam.strips_of(classes), out, columns=columns, thumb=thumb, legend=cam.LEGEND):
+        strips, legend = cam.strips_of(classes), cam.legend_of(classes)
+        for path in draw_pictures(strips, out, columns=columns, thumb=thumb, legend=legend):
             report.note(f"wrote {path}")
         printed["classes"] = [one.as_json() for one in classes]
     if measure:

@@ -23,7 +23,9 @@ def command(
     latex: Path | None = option(
         "Write the table to FILE, for the package booktabs.", type=OutPath("table.tex", stdout=True), metavar="FILE"
     ),
-    out: Path | None = option("Draw it with error bars.", "-o", type=OutPath("compare.png"), metavar="FILE.png"),
+    out: Path | None = option(
+        "Draw it with error bars: FILE.png, .pdf or .svg.", "-o", type=OutPath("compare.png"), metavar="FILE"
+    ),
     report: ReportOptions,
 ) -> None:
     """Compare runs with a baseline on the same videos.
@@ -53,8 +55,8 @@ def command(
 
     if classes and not truth:
         raise click.UsageError("--classes says what the numbers of --truth mean: give that, too.")
-    if out and out.suffix.lower() != ".png":
-        raise click.UsageError(f"-o {out} should end in .png.")
+    if out and out.suffix.lower() not in plots.SUFFIXES:
+        raise click.UsageError(f"-o {out} should end in {' or '.join(plots.SUFFIXES)}.")
     labels = (lambda names: read_truth(truth, names, classes)) if truth else None
     result = compare(read_runs(find_runs(runs), labels, str(truth)), baseline)
     made = [tables.table(result)] + ([tables.class_table(result)] if per_class else [])

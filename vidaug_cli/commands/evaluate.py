@@ -23,7 +23,9 @@ def command(
     ),
     truth: Path | None = TRUTH,
     classes: Path | None = CLASSES,
-    confusion: Path | None = option("Write it as FILE.json or FILE.png.", type=OutPath("matrix.png"), metavar="FILE"),
+    confusion: Path | None = option(
+        "Write it as FILE.json, or draw it as FILE.png, .pdf or .svg.", type=OutPath("matrix.png"), metavar="FILE"
+    ),
     wrong: Path | None = option(
         "Write the misclassified videos: FILE.txt, .csv or .jsonl is a list, FILE.png a sheet, and DIR gets both.",
         type=OutPath("wrong.png"),

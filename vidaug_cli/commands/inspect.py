@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.signature import argument, as_command, option
+from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 from vidaug_cli.errors import SettingError
 
 
@@ -17,6 +17,12 @@ def command(
     *,
     among: Path | None = options.AMONG,
     recipe: bool = option("Print the recipe that made the clips, and nothing else."),
+    out: Path | None = option(
+        "Draw how much of the labels each class has: FILE.png, .pdf or .svg.",
+        "-o",
+        type=OutPath("classes.png"),
+        metavar="FILE",
+    ),
     output: options.JsonOption,
 ) -> None:
     """Say what is in OUT: clips, classes, label mass, sizes, recipe.
@@ -27,13 +33,23 @@ def command(
     from vidaug_cli.augment.inspect import summarise
     from vidaug_cli.data.kinds import Kind, kind_of
     from vidaug_cli.data.manifest import read_manifest
+    from vidaug_cli.draw.plots import check_suffix, class_balance
     from vidaug_cli.train.record import summarise_run
+    from vidaug_cli.words import count
 
     run = kind_of(folder) is Kind.RUN
-    if run and among:
-        raise click.UsageError(f"{folder} is a run: --among goes with a folder of shards.")
+    if run and (among or out):
+        given = "--among" if among else "--out"
+        raise click.UsageError(f"{folder} is a run: {given} goes with a folder of shards.")
+    if out:
+        check_suffix(out)
     videos = read_manifest(among) if among else None
-    summary = summarise_run(folder) if run else summarise(folder, videos)
+    shards = None if run else summarise(folder, videos)
+    summary = shards or summarise_run(folder)
+    if shards and out:
+        title = f"{folder.absolute().name}: {count(shards.clips, 'clip')} of {count(len(shards.label_mass), 'class')}"
+        class_balance(shards.label_mass, title, out)
+        options.note(f"wrote {out}")
     if recipe:
         if summary.recipe is None:
             raise SettingError("applies no recipe: its shards say by which they were made", where=folder)

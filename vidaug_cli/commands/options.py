@@ -80,7 +80,7 @@ THUMB = option("Width of a frame in pixels.", type=click.IntRange(32, 1024), def
 def picture_option(playing: str, *, default: str, example: str) -> Any:
     """Return the option for the pictures that are drawn; `playing` is what an animation shows."""
     return option(
-        f"Picture to write: .png for a contact sheet, .gif or .mp4 for {playing} playing; may be repeated.",
+        f"Picture to write: .png for a contact sheet, .gif, .webp or .mp4 for {playing} playing; may be repeated.",
         "-o",
         type=OutPath(example, dir_okay=False),
         default=(Path(default),),
@@ -140,6 +140,10 @@ class RecipeOptions:
         if not self.recipe:
             raise click.UsageError("which recipe? Give --recipe NAME; 'vidaug recipes' lists them.")
         return load_recipe(*self.recipe, overrides=self.set)
+
+    def each(self) -> list[Recipe]:
+        """Return each recipe by itself. Raises RecipeError where one is wrong."""
+        return [RecipeOptions((name,), self.set).load() for name in self.recipe]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from vidaug_cli.draw.clips import FAINT, GAP, INK, MARGIN, PAPER, TEXT
-from vidaug_cli.draw.text import Colour, write
+from vidaug_cli.draw.clips import GAP, MARGIN, PAPER
+from vidaug_cli.draw.text import FAINT, INK, TEXT, Colour, write
 from vidaug_cli.files import atomically
 
 COLUMNS, THUMB = 6, 176  # pictures beside each other, and pixels that one is wide

@@ -8,7 +8,7 @@ plus its bias.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,15 @@ from vidaug_cli.augment.plan import first_rows, read_plan, read_plans
 from vidaug_cli.data.sampling import clip_fps, mean_stride
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.device import explain_torch_errors
-from vidaug_cli.draw.clips import Legend, Strip, draw_heat
+from vidaug_cli.draw.clips import OWN_WORD, Legend, Source, Strip, draw_heat
+from vidaug_cli.draw.text import Word
 from vidaug_cli.errors import ClassesError
 from vidaug_cli.ops.clips import Video
 from vidaug_cli.ops.upload import upload
 from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.train.batches import MIDDLE, SampleIndex
 from vidaug_cli.train.slowfast import SlowFast
-from vidaug_cli.words import count
+from vidaug_cli.words import count, percent
 from vidaug_cli.workers import Progress
 
 Pathway = tuple[Float[Tensor, "b c t h w"], Float[Tensor, "k c"], Int64[np.ndarray, " t"]]
@@ -38,9 +39,7 @@ Pathway = tuple[Float[Tensor, "b c t h w"], Float[Tensor, "k c"], Int64[np.ndarr
 PITCH = 32  # pixels from one place of the last maps to the next: five steps of stride 2
 UNKNOWN, UNMIXED = -1, -2  # in place of a class number
 STEADY = 1e-4  # weights that move less than this over a clip say nothing about time
-LEGEND = Legend(
-    "video with the row's class", "the other one", "bar: share in every frame; line: activation of the class"
-)
+FIRST = 3  # classes that the network takes a clip for, told above it
 
 
 def activations(network: SlowFast, video: Video) -> Float32[Tensor, "b k t"]:
@@ -197,6 +196,7 @@ class ClassActivation:
     video: UInt8[np.ndarray, "t h w 3"]
     label: str  # name of the class
     softmax: float  # the network's answer
+    predicted: Mapping[str, float]  # ... and its first ones, of all classes
     videos: Sequence[str]  # with this class
     others: Sequence[str]  # without it
     weights: Float32[np.ndarray, " t"]  # true share of the class in each frame
@@ -211,7 +211,8 @@ class ClassActivation:
 
     def as_json(self) -> dict[str, Any]:
         """Return all but the pictures and the rate."""
-        plain = {name: getattr(self, name) for name in ("clip", "label", "softmax", "videos", "others", "correlation")}
+        names = ("clip", "label", "softmax", "predicted", "videos", "others", "correlation")
+        plain = {name: getattr(self, name) for name in names}
         return plain | {"weights": self.weights.tolist(), "activation": self.activation.tolist()}
 
 
@@ -234,14 +235,16 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
     with predictor.running():
         curves = activations(predictor.network, video)[0, labels].cpu().numpy()
         maps = class_maps(predictor.network, video, labels)[0].cpu().numpy()
-    softmax = predictor.softmax(video)[0, labels].tolist()
+    softmax = predictor.softmax(video)[0].tolist()
+    first = sorted(zip(softmax, predictor.classes, strict=True), reverse=True)[:FIRST]
     shares = [*zip(rows, (weights.numpy(), 1 - weights.numpy()), strict=False)]
     return [
         ClassActivation(
             clip=clip,
             video=frames.numpy(),
             label=name,
-            softmax=answer,
+            softmax=softmax[label],
+            predicted={name: share for share, name in first},
             videos=[row.name for row in rows if row.label == name],
             others=[row.name for row in rows if row.label != name],
             weights=np.sum([share for row, share in shares if row.label == name], 0),
@@ -249,30 +252,38 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
             maps=heat,
             fps=clip_fps(plan.spec, rows[0]) / mean_stride(cuts.stride),
         )
-        for name, answer, curve, heat in zip(names, softmax, curves, maps, strict=True)
+        for name, label, curve, heat in zip(names, labels, curves, maps, strict=True)
     ]
 
 
 def strips_of(classes: Sequence[ClassActivation]) -> list[Strip]:
-    """Return a row of a contact sheet for each class. All share one scale of heat, from least to greatest."""
+    """Return a row of a contact sheet for each class. All share one scale of heat and one of activation."""
     low, high = (float(of([of(one.maps) for one in classes])) for of in (np.min, np.max))
+    least, most = (float(of([of(one.activation) for one in classes])) for of in (np.min, np.max))
     return [
         Strip(
             video=draw_heat(one.video, (one.maps - low) / ((high - low) or 1)),
             weights=one.weights,
-            title=f"{one.clip}: {one.label} {one.weights.mean():.0%}",
-            own=", ".join(one.videos),
-            partner=", ".join(one.others) or None,
+            title=str(one.clip),
+            classes=[Word(one.label, f" {percent(float(one.weights.mean()))}", OWN_WORD)],
+            own=Source(", ".join(one.videos)),
+            partner=Source(", ".join(one.others)) if one.others else None,
             note=_note(one),
             fps=one.fps,
-            curve=(one.activation - one.activation.min()) / (np.ptp(one.activation) or 1),
+            curve=(one.activation - least) / ((most - least) or 1),
+            scale=(least, most),
         )
         for one in classes
     ]
 
 
+def legend_of(classes: Sequence[ClassActivation]) -> Legend:
+    """Return what the top line of the picture says, with what the network takes the clip for."""
+    answers = ", ".join(f"{name} {percent(share)}" for name, share in classes[0].predicted.items())
+    text = f"line: activation of the class; bar: share of its video. The network says {answers}"
+    return Legend("video of the row's class", "the other one", text)
+
+
 def _note(one: ClassActivation) -> str:
-    note = f"network {one.softmax:.0%}, activation {one.activation.min():.2f} to {one.activation.max():.2f}"
-    if one.correlation is None:
-        return note
-    return f"{note}, follows its share with a rank correlation of {one.correlation:+.2f}"
+    note = f"network {percent(one.softmax)}"
+    return note if one.correlation is None else f"{note}, rank correlation with its share {one.correlation:+.2f}"

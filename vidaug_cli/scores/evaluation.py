@@ -108,14 +108,14 @@ def write_confusion(evaluation: Evaluation, path: Path) -> None:
 
     Raises VidaugError for another suffix, without matplotlib, and when the file cannot be written.
     """
-    match path.suffix.lower():
-        case ".png":
-            plots.confusion(evaluation.confusion, evaluation.classes, path)
-        case ".json":
-            content = {"classes": evaluation.classes, "rows": "truth", "matrix": evaluation.confusion.tolist()}
-            write_text_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
-        case _:
-            raise PictureError("a confusion matrix is written to a .json or a .png", where=path)
+    if path.suffix.lower() in plots.SUFFIXES:
+        plots.confusion(evaluation.confusion, evaluation.classes, path)
+    elif path.suffix.lower() == ".json":
+        content = {"classes": evaluation.classes, "rows": "truth", "matrix": evaluation.confusion.tolist()}
+        write_text_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
+    else:
+        kinds = ", ".join(plots.SUFFIXES)
+        raise PictureError(f"a confusion matrix is written to a .json, or drawn to one of {kinds}", where=path)
 
 
 def ranking(scores: Float32[np.ndarray, "n k"]) -> Int64[np.ndarray, "n k"]:

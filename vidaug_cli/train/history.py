@@ -79,11 +79,12 @@ class MetricsLog:
         write_text_atomically(self.folder / "metrics.csv", table.getvalue())
 
     def draw_curves(self, history: Sequence[EpochMetrics]) -> None:
-        """Draw loss and top-1 over the epochs, where matplotlib is installed."""
+        """Draw loss and top-1 over the epochs, with the best one, where matplotlib is installed."""
         if find_spec("matplotlib"):
             from vidaug_cli.draw.plots import curves
 
-            curves(history, self.folder / "curves.png")
+            best = int(max(history, key=merit)["epoch"])
+            curves(history, self.folder / "curves.png", name=self.folder.name, best=best)
 
 
 def _line(metrics: EpochMetrics, epochs: int) -> str:
