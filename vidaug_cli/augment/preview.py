@@ -123,7 +123,9 @@ def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance
     A cut shows the next clip, and after the last the first. Raises VidaugError where there is no other clip.
     """
     if len(strips) < 2 and any(one.kind == "cut" for one in disturbances):
-        raise SettingError("a cut shows frames of another clip: two are needed", where="--perturb cut", hint="--count 2")
+        raise SettingError(
+            "a cut shows frames of another clip: two are needed", where="--perturb cut", hint="--count 2"
+        )
     for number, strip in enumerate(strips):
         yield strip
         other, key = strips[(number + 1) % len(strips)].video, ClipKey(strip.own.name)
