@@ -24,7 +24,7 @@ from vidaug_cli.scores.file import write_scores
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of each kind, named after it."""
     folder = tmp_path_factory.mktemp("zoo")
-    for name in ("shards/plan.json", "run/best.safetensors", "begun_run/metrics.jsonl"):
+    for name in ("shards/plan.json", "run/best.safetensors", "begun_run/metrics.jsonl", "sweep/sweep.json"):
         (folder / name).parent.mkdir()
         (folder / name).touch()
     made(folder / "checkpoint")
@@ -55,6 +55,7 @@ KINDS = {
     "shards": Kind.SHARDS,
     "run": Kind.RUN,
     "begun_run": Kind.RUN,
+    "sweep": Kind.SWEEP,
     "checkpoint": Kind.CHECKPOINT,
     "scores": Kind.SCORES,
     "shard": Kind.SHARD,

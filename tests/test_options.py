@@ -32,6 +32,7 @@ OWN = {
     *(("augment", option) for option in ("batch_size", "per_class")),
     ("predict", "crop"),
     ("inspect", "recipe"),
+    ("report", "worst"),
     *((command, option) for command in ("preview", "cam") for option in ("clip", "columns", "count")),
     *((command, "overwrite") for command in ("train", "sample", "sweep")),
     *(
@@ -72,6 +73,7 @@ EXAMPLES = {
     "ensemble": "scores.h5",
     "preview": "look.png",
     "cam": "cam.png",
+    "report": "report.html",
     "compare": "compare.png",
     "inspect": "classes.png",
     "sweep": "sweep",
@@ -93,6 +95,7 @@ REQUIRED = {
     "evaluate": ["s.h5"],
     "predict": ["net.pt", "videos"],
     "cam": ["net.pt", "shards"],
+    "report": ["shards"],
 }
 
 

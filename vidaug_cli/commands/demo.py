@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands import augment, inspect, preview, sample, scan
+from vidaug_cli.commands import augment, inspect, preview, report, sample, scan
 from vidaug_cli.commands.options import note
 from vidaug_cli.commands.signature import OutPath, argument, as_command
 
@@ -16,8 +16,8 @@ from vidaug_cli.commands.signature import OutPath, argument, as_command
 def command(folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default="vidaug-demo")) -> None:
     """Try it all on sample videos made in DIR.
 
-    Runs sample, scan, augment, inspect and preview in less than a minute. Every step is shown as the command that does
-    it, to be copied and changed. DIR is vidaug-demo unless given.
+    Runs sample, scan, augment, inspect, preview and report in less than a minute. Every step is shown as the command
+    that does it, to be copied and changed. DIR is vidaug-demo unless given.
     """
     videos, manifest, shards = folder / "videos", folder / "manifest.jsonl", folder / "shards"
     made = shlex.split("--recipe fademixup --flip 0 --copies 2 --codec jpeg")
@@ -26,6 +26,7 @@ def command(folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default=
         (augment.command, [manifest, "-o", shards, *made]),
         (inspect.command, [shards]),
         (preview.command, [shards, "-o", folder / "preview.png", "-o", folder / "preview.gif"]),
+        (report.command, [shards, "-o", folder / "report.html"]),
     ]
     if not videos.exists():  # a second demo looks again at what the first made
         steps.insert(0, (sample.command, [videos]))
@@ -38,5 +39,5 @@ def command(folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default=
         except SystemExit as end:
             if end.code:
                 raise
-    note(f"\nAll of it is in {folder}: look at preview.png and preview.gif.")
+    note(f"\nOpen {folder / 'report.html'} in a browser: there the clips move. All else is in {folder}, too.")
     click.echo(folder)

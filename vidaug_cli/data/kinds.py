@@ -23,6 +23,7 @@ class Kind(Enum):
 
     SHARDS = "a folder of shards", "'vidaug inspect', 'verify', 'preview' and 'train' take it", "'vidaug augment'"
     RUN = "a run of 'vidaug train'", "'vidaug predict', 'compare', 'cam' and 'inspect' take it", "'vidaug train'"
+    SWEEP = "a sweep", "'vidaug report' takes it, and 'vidaug sweep' continues it", "'vidaug sweep'"
     CHECKPOINT = "a checkpoint", "'vidaug predict' and 'cam' take it", "'vidaug train'"
     SCORES = "a file of scores", "'vidaug evaluate', 'compare', 'ensemble' and 'submit' take it", "'vidaug predict'"
     SHARD = "a shard", "'vidaug inspect' takes it, other commands its folder", "'vidaug augment'"
@@ -50,7 +51,7 @@ class Kind(Enum):
 
 
 _FORMATS = {"vidaug": Kind.SHARD, "vidaug-scores": Kind.SCORES, "": Kind.HDF5, None: Kind.UNCLEAR}
-_MARKS = {PLAN: Kind.SHARDS} | dict.fromkeys(
+_MARKS = {PLAN: Kind.SHARDS, "sweep.json": Kind.SWEEP} | dict.fromkeys(
     ("best.safetensors", "last.safetensors", "metrics.jsonl", "run.toml"), Kind.RUN
 )
 _SUFFIXES = {".toml": Kind.RECIPE} | dict.fromkeys(VIDEOS, Kind.VIDEO) | dict.fromkeys(IMAGES, Kind.PICTURE)
