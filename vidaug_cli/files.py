@@ -50,6 +50,17 @@ def write_text_atomically(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
+def take_place(folder: Path, out: Path) -> None:
+    """Give a folder whose files are on the disk the name `out`, at once. Raises VidaugError where that is taken."""
+    try:
+        for each in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+            sync(each)
+        folder.rename(out)  # takes the place of an empty folder
+        sync(out.parent)
+    except OSError as fault:
+        raise VidaugError(f"cannot be written: {fault.strerror or fault}", where=out) from fault
+
+
 def leftovers(folder: Path) -> list[Path]:
     """Return what killed writers left in `folder`; files of writers still at work look the same."""
     return sorted(folder.glob(".*.*-*.tmp"))

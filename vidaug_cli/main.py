@@ -30,7 +30,7 @@ from vidaug_cli.errors import (
 from vidaug_cli.words import readable
 
 COMMANDS = (
-    *("scan", "augment", "status", "recipes", "merge", "inspect", "report", "verify", "replay", "preview"),
+    *("scan", "augment", "status", "recipes", "merge", "inspect", "report", "verify", "replay", "preview", "export"),
     *("train", "predict", "evaluate", "compare", "sweep", "ensemble", "submit", "score", "cam"),
     *("sample", "demo", "bench", "explain"),
 )

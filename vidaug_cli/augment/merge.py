@@ -19,8 +19,8 @@ from vidaug_cli.augment.plan import Plan, read_header, read_plan
 from vidaug_cli.data.kinds import PLAN, Kind, expect, has_plan, parts_of
 from vidaug_cli.data.rows import INDEX, MANIFEST
 from vidaug_cli.data.shard.format import done_path, finished_shards
-from vidaug_cli.errors import DiskSpaceError, OccupiedError, UnfinishedError, UnlikeError, UnwritableError
-from vidaug_cli.files import atomically, leftovers, sync
+from vidaug_cli.errors import DiskSpaceError, OccupiedError, UnfinishedError, UnlikeError
+from vidaug_cli.files import atomically, leftovers, take_place
 from vidaug_cli.words import count, human_bytes
 from vidaug_cli.workers import track
 
@@ -70,7 +70,7 @@ def merge(folders: Sequence[Path], out: Path, *, copy: bool = False, progress: b
                 done = _put(source, target, copy=copy)
                 linked, copied = linked + (done is os.link), copied + (done is shutil.copy2)
             _check_whole(parts, place)
-            _rename(place, out)
+            take_place(place, out)
     records = [record for part in parts_of(out) for record in finished(read_plan(part), part).values()]
     return Merged(
         out=out,
@@ -188,13 +188,3 @@ def _check_whole(parts: dict[Path, Plan], place: Path) -> None:
     for (part, plan), there in zip(parts.items(), parts_of(place), strict=True):
         if read_header(there).plan_sha256 != plan.sha256 or len(finished(plan, there)) < plan.shard_count:
             raise UnlikeError("was changed while it was merged", where=part, hint="the same command goes on")
-
-
-def _rename(place: Path, out: Path) -> None:
-    try:
-        for folder in (place, *(path for path in place.rglob("*") if path.is_dir())):
-            sync(folder)
-        place.rename(out)  # takes the place of an empty folder
-        sync(out.parent)
-    except OSError as fault:
-        raise UnwritableError(f"cannot be written: {fault.strerror or fault}", where=out) from fault

@@ -50,15 +50,25 @@ class Shard(AbstractContextManager["Shard"]):
 
     def video(self, i: int) -> NDArray[np.uint8]:
         """Return the pixels of clip i, uint8 (T, H, W, 3), RGB."""
-        offsets = None if self.header.codec == "raw" else self.offsets(i)
+        if self.header.codec == "raw":
+            with _reading(self.path, i):
+                return np.asarray(self._checked(self.row("clips", i), i))
+        pieces = self.pieces(i)
         with _reading(self.path, i):
-            data = self._datasets["data"][offsets[0] : offsets[-1]] if offsets is not None else self.row("clips", i)
-            if self.check and zlib.crc32(data.data) != self.row("crc32", i):
-                raise ShardError("has pixels whose CRC-32 is wrong")
-            if offsets is None:
-                return np.asarray(data)
-            pieces = [data[start:end].tobytes() for start, end in pairwise(offsets - offsets[0])]
             return PIECES[self.header.codec].coder().decode_frames(pieces, self.header)
+
+    def pieces(self, i: int) -> list[bytes]:
+        """Return the frames of clip i as they are stored, T pieces; of codecs that store pieces."""
+        offsets = self.offsets(i)
+        with _reading(self.path, i):
+            data = self._checked(self._datasets["data"][offsets[0] : offsets[-1]], i)
+            return [data[start:end].tobytes() for start, end in pairwise(offsets - offsets[0])]
+
+    def _checked(self, data: NDArray[np.uint8], i: int) -> NDArray[np.uint8]:
+        """Return the stored pixels of clip i, held against their CRC-32."""
+        if self.check and zlib.crc32(data.data) != self.row("crc32", i):
+            raise ShardError("has pixels whose CRC-32 is wrong")
+        return data
 
     def _without_hdf5(self, only: Collection[str]) -> tuple[dict[str, Any], PlainDataset]:
         pixels = "clips" if self.header.codec == "raw" else "data"

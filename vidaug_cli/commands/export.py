@@ -1,0 +1,49 @@
+"""`vidaug export`: the clips of shards as files that other libraries read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from vidaug_cli.commands.options import WORKERS, ReportOptions, processes
+from vidaug_cli.commands.signature import argument, as_command, option, out_option
+
+
+@as_command
+def command(
+    folder: Path = argument("OUT"),
+    *,
+    out: Path = out_option("Folder for the export.", example="exported"),
+    format: Literal["webdataset", "videofolder", "hf"] = option(  # noqa: A002
+        "Tars for webdataset; MP4 files and metadata.jsonl; or Parquet for Hugging Face's datasets.", required=True
+    ),
+    quality: int | None = option(
+        "Of the H.264.  [default: the stream of shards of --codec video as it is, else 95]", type=click.IntRange(1, 100)
+    ),
+    size: int = option("Megabytes of a tar or Parquet file at most.", type=click.IntRange(1, 100_000), default=100),
+    workers: int = WORKERS,
+    report: ReportOptions,
+) -> None:
+    """Write the clips of OUT as MP4 files that other libraries read.
+
+    With each clip goes its soft label, the weights of its frames, its sources and every number drawn. The new folder is
+    there whole or not at all; the same command again goes on where it was broken off.
+
+    \b
+    vidaug export shards -o tars --format webdataset
+    """
+    from vidaug_cli.export.run import export
+
+    made = export(
+        folder,
+        out,
+        format,
+        quality=quality,
+        piece_bytes=size * 1_000_000,
+        workers=processes(workers, report),
+        progress=not report.quiet,
+    )
+    report.note(made.text)
+    report.print(made)

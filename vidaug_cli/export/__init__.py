@@ -1,0 +1,1 @@
+"""`vidaug export`: the clips of shards as files that other libraries read."""
