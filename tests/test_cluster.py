@@ -129,7 +129,8 @@ def test_a_run_on_a_cluster_makes_the_same_bytes(
     again = vidaug("augment", videos, "-o", tmp_path / "out", *WORDS, "--scheduler", dask.address, "--json")
     assert (again.code, json.loads(again.out)["rendered"]) == (3, 0)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "000", "command.json", "failures.jsonl", "manifest.index", "manifest.jsonl", "plan.json",
+        "000", "README.md", "command.json", "croissant.json",
+        "failures.jsonl", "manifest.index", "manifest.jsonl", "plan.json",
     }  # fmt: skip
 
 

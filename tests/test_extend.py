@@ -39,11 +39,12 @@ def extend(folder: Path, manifest: str = "all.jsonl", *words: object) -> Done:
 
 
 def files(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """What is in all files, and when they were written; but for what every run writes anew, and the typed command."""
+    """What is in all files, and when they were written; but for what a run writes anew, card and command."""
+    others = ("command.json", "README.md", "croissant.json")
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns * (path.name != "failures.jsonl"))
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "command.json"
+        if path.is_file() and path.name not in others
     }
 
 

@@ -45,8 +45,9 @@ def merge(folder: Path, *words: object) -> Done:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All files but the typed command, which makes another folder than a merged one."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != "command.json")
+    """All files but the typed command, which makes another folder than a merged one, and the card of that."""
+    others = ("command.json", "README.md", "croissant.json")
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in others)
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 

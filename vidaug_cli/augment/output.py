@@ -36,8 +36,9 @@ from vidaug_cli.words import human_bytes
 
 WRITTEN = ("[0-9]*/shard-[0-9]*.json", "[0-9]*/shard-[0-9]*.h5", "failures.jsonl", COMMAND, MANIFEST, INDEX, PLAN)
 BEFORE_THE_PLAN = re.compile(
-    rf"{re.escape(MANIFEST)}|{re.escape(INDEX)}|\..*-.*\.tmp|\.(folder|shard-[0-9]{{5,}})\.lock(\.gone)*"
-)  # what a run writes before its plan
+    rf"{re.escape(MANIFEST)}|{re.escape(INDEX)}|README\.md|croissant\.json"
+    r"|\..*-.*\.tmp|\.(folder|shard-[0-9]{5,})\.lock(\.gone)*"
+)  # what a run writes before its plan; and the card, which may be a person's own
 RESERVE = 1 << 28  # bytes to leave free on the disk
 
 

@@ -121,6 +121,7 @@ def command(
     extend: bool = option("Keep all clips of the folder, and make those of videos that are new, as a part of it."),
     overwrite: bool = option("Replace the shards of another plan in the folder."),
     force: bool = option("Start even if the disk seems too small."),
+    card: options.CardOptions,
     dry_run: bool = option("Say what would be made, how large and how long, and write nothing."),
     report: options.ReportOptions,
 ) -> None:
@@ -134,6 +135,7 @@ def command(
     vidaug augment videos -o shards --recipe fademixup --copies 4
     vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
     """
+    from vidaug_cli.augment.card import write_shard_card
     from vidaug_cli.augment.command import Command
     from vidaug_cli.augment.extend import extend as extended
     from vidaug_cli.augment.finish import choose_workers
@@ -216,6 +218,9 @@ def command(
         report.note(made.text)
         report.print(vars(made) | {"quarantined": [video._asdict() for video in quarantined]})
         reports.append(made)
+    if all(made.listed for made in reports):  # else others are still at it, and the last one writes it
+        kept = write_shard_card(out, card.about())
+        report.note(*(f"{out / name} was edited, and stays as it is" for name in kept))
     if failed := any(made.failures for made in reports):
         report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
     if any(made.unfinished for made in reports):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from vidaug_cli.commands.options import WORKERS, ReportOptions, processes
+from vidaug_cli.commands.options import WORKERS, CardOptions, ReportOptions, processes
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
@@ -23,6 +23,7 @@ def command(
         "Of the H.264.  [default: the stream of shards of --codec video as it is, else 95]", type=click.IntRange(1, 100)
     ),
     size: int = option("Megabytes of a tar or Parquet file at most.", type=click.IntRange(1, 100_000), default=100),
+    card: CardOptions,
     workers: int = WORKERS,
     report: ReportOptions,
 ) -> None:
@@ -42,6 +43,7 @@ def command(
         format,
         quality=quality,
         piece_bytes=size * 1_000_000,
+        about=card.about(),
         workers=processes(workers, report),
         progress=not report.quiet,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidaug_cli.commands.options import ReportOptions
+from vidaug_cli.commands.options import CardOptions, ReportOptions
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
@@ -14,6 +14,7 @@ def command(
     *,
     out: Path = out_option("Folder for all of them, each as a part.", example="all"),
     copy: bool = option("Copy all files, where links would do."),
+    card: CardOptions,
     report: ReportOptions,
 ) -> None:
     """Put several folders of shards into one.
@@ -25,8 +26,10 @@ def command(
     \b
     vidaug merge monday tuesday -o week
     """
+    from vidaug_cli.augment.card import about_of, write_shard_card
     from vidaug_cli.augment.merge import merge
 
     merged = merge(folders, out, copy=copy, progress=not report.quiet)
+    write_shard_card(out, card.about().or_else(about_of(folders[0])))
     report.note(merged.text)
     report.print(merged)

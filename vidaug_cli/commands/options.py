@@ -18,6 +18,7 @@ from vidaug_cli.errors import VideoError
 from vidaug_cli.words import printable, readable
 
 if TYPE_CHECKING:
+    from vidaug_cli.augment.contents import About
     from vidaug_cli.augment.plan import Plan
     from vidaug_cli.augment.render import Engine
     from vidaug_cli.data.inputs import Input
@@ -122,6 +123,21 @@ class MessageOptions:
 @dataclass(frozen=True)
 class ReportOptions(MessageOptions, JsonOption):
     """What is said, and how the result is printed."""
+
+
+@dataclass(frozen=True)
+class CardOptions:
+    """What the card of a data set says that only the user knows."""
+
+    license: str = option("Of the videos: CC-BY-4.0, or a URL.", default="", show_default=False)
+    creator: str = option("Who made the data set.", default="", show_default=False)
+    url: str = option("Page of the data set.", default="", show_default=False)
+
+    def about(self) -> About:
+        """Return it."""
+        from vidaug_cli.augment.contents import About
+
+        return About(license=self.license, creator=self.creator, url=self.url)
 
 
 @dataclass(frozen=True)

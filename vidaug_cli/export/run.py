@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
+from vidaug_cli.augment.card import about_of, write_card
+from vidaug_cli.augment.contents import UNSAID, About, Contents
 from vidaug_cli.augment.lock import lock_file
 from vidaug_cli.augment.output import RESERVE, finished_record, free_bytes, remove
 from vidaug_cli.augment.plan import read_header
@@ -22,6 +24,7 @@ from vidaug_cli.data.kinds import Kind, expect, parts_of
 from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.format import DoneRecord, finished_shards
 from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.export.card import layout_of
 from vidaug_cli.export.clips import read_clips
 from vidaug_cli.export.formats import FORMATS, FormatName
 from vidaug_cli.files import leftovers, take_place, write_text_atomically
@@ -111,18 +114,19 @@ def export(
     *,
     quality: int | None = None,
     piece_bytes: int = 100_000_000,
+    about: About = UNSAID,
     workers: int = 1,
     progress: bool = False,
 ) -> Exported:
     """Write the clips of a folder of shards into `out`, in one of the formats, and return what is there then.
 
+    What `about` leaves open in the card is as that of `folder` says.
+
     Raises ShardError where the shards are not finished or damaged, VidaugError when `out` is something else, another
     process is at it, the disk is too small, or the format needs a library that is not there.
     """
     source = Source(folder)
-    wanted = Settings(
-        format=kind, quality=quality, piece_bytes=piece_bytes, source=source.hash, clips=source.clips
-    )
+    wanted = Settings(format=kind, quality=quality, piece_bytes=piece_bytes, source=source.hash, clips=source.clips)
     place = out.with_name(f".{out.name}.exporting")
     out.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(out.with_name(f"{place.name}.lock")):
@@ -133,16 +137,25 @@ def export(
         todo = {path: shards for path, shards in pieces.items() if not (place / path).exists()}
         ready = settings.clips - sum(source.shards[path].clips for path in chain.from_iterable(todo.values()))
         work = partial(_write_piece, kind, place, folder, source.classes, quality)
-        with Progress(settings.clips, "clip", "export", done=ready, show=progress) as bar:
-            with closing(in_processes(work, todo.items(), workers, most=len(todo))) as results:
-                for clips in results:
-                    bar.update(clips)
+        with (
+            Progress(settings.clips, "clip", "export", done=ready, show=progress) as bar,
+            closing(in_processes(work, todo.items(), workers, most=len(todo))) as results,
+        ):
+            for clips in results:
+                bar.update(clips)
+        said = about.or_else(about_of(folder))
+        write_card(place, out.absolute().name, Contents.of(folder), said, layout_of(kind, place, _size(place)))
         take_place(place, out)
         return _exported(out, settings, source, made=len(todo))
 
 
 def _write_piece(
-    kind: FormatName, place: Path, folder: Path, classes: tuple[str, ...], quality: int | None, path: str,
+    kind: FormatName,
+    place: Path,
+    folder: Path,
+    classes: tuple[str, ...],
+    quality: int | None,
+    path: str,
     shards: Sequence[Path],
 ) -> int:
     return FORMATS[kind].write(place / path, read_clips(folder, shards, classes, quality), classes)
@@ -212,12 +225,15 @@ def _read_settings(folder: Path) -> Settings | None:
 
 
 def _exported(out: Path, settings: Settings, source: Source, *, made: int) -> Exported:
-    files = (path for path in out.rglob("*") if path.is_file())
     return Exported(
         out=out,
         format=settings.format,
         clips=settings.clips,
         files=len(_pieces(source, settings)),
         made=made,
-        bytes=sum(path.stat().st_size for path in files),
+        bytes=_size(out),
     )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

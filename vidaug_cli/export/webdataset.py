@@ -17,7 +17,8 @@ def write(path: Path, clips: Iterable[Clip], classes: tuple[str, ...]) -> int:
     del classes  # the folder has them
     count = 0
     with atomically(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for count, clip in enumerate(clips, 1):
+        for clip in clips:
+            count += 1
             about = json.dumps(clip.about, ensure_ascii=False).encode()
             for suffix, data in (("mp4", clip.mp4), ("json", about)):
                 member = tarfile.TarInfo(f"{clip.name}.{suffix}")  # of nobody, at no time
