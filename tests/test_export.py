@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -364,5 +365,5 @@ def test_the_document_names_every_key_of_params(video_folder: Path, tmp_path: Pa
         out = tmp_path / str(number)
         assert vidaug("augment", video_folder, "-o", out, "-r", recipe, *SHAPE[2:]).code == 0
         found |= set().union(*(keys(clip.params) for clip in stored(out).values()))
-    assert "layers" in found and "inside" in found
+    assert {"layers", "inside", "box"} <= found
     assert [key for key in sorted(found) if f"`{key}`" not in text] == []
