@@ -149,13 +149,13 @@ def _body(name: str, contents: Contents, about: About, layout: Layout) -> str:
     clip, videos = first.clip, contents.videos
     facts = {
         "clips": f"{contents.clips:,}" + (f" ({contents.left_out:,} left out)" if contents.left_out else ""),
-        "of": f"{sum(videos.values()):,} videos, {', '.join(map(printable, contents.sources))}",
+        "of": f"{sum(videos.values()):,} videos of {', '.join(map(_cell, contents.sources))}",
         "shape": f"{clip.frames} x {clip.size} x {clip.size}, RGB",
         "size": human_bytes(layout.bytes),
         "made by": ", ".join(dict.fromkeys(f"vidaug-cli {header.tool_version}" for header in contents.headers)),
         "seed": ", ".join(dict.fromkeys(str(header.seed) for header in contents.headers)),
         "plan": ", ".join(f"`{header.plan_sha256}`" for header in contents.headers),
-        "made by the": contents.day,
+        "made on": contents.day,
         "licence of the videos": _cell(about.license) or "not given",
         "made for": _cell(about.creator),
         "more": _cell(about.url),
