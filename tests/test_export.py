@@ -266,7 +266,7 @@ def test_the_description_of_an_export_is_valid(made: Path, tmp_path: Path, kind:
     assert description.metadata.license[0].name == "CC-BY-4.0"  # as that of the shards says
     assert [creator.name for creator in description.metadata.creators] == ["The lab"]
     classes = list(description.records("classes"))
-    assert [row["classes/name"] for row in classes] == [b"class_0", b"class_1", b"class_2"]
+    assert [row["classes/name"] for row in classes] == ["class_0", "class_1", "class_2"]
     assert [row["classes/videos"] for row in classes] == [12, 12, 12]
     if kind != "webdataset":  # of a set of archives mlcroissant reads nothing
         wanted = stored(made / "raw")

@@ -139,7 +139,7 @@ def test_a_killed_merge_leaves_nothing_in_the_end(folder: Path) -> None:
 
 
 def test_a_file_that_changed_since_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merging, "_rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(merging, "take_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert merge(folder, "--copy").code == 130
     monkeypatch.undo()
     record = done_path(shard_path(folder / "two", 1))

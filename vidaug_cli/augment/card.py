@@ -183,4 +183,4 @@ def _body(name: str, contents: Contents, about: About, layout: Layout) -> str:
 
 def _cell(text: str) -> str:
     """Return a text of any origin for a cell of a table in Markdown."""
-    return re.sub(r"([|`<>*_\[\]\\#])", r"\\\1", printable(text))
+    return re.sub(r"([|`<>*\[\]\\])", r"\\\1", printable(text))

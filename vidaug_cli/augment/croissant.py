@@ -78,7 +78,7 @@ def _provenance(contents: Contents) -> dict[str, Any]:
             "prov:hadPlan": {
                 "@id": f"urn:sha256:{header.plan_sha256}",
                 "@type": ["prov:Entity", "prov:Plan"],
-                "prov:label": f"recipe, seed {header.seed}, {header.copies} copies",
+                "prov:label": f"recipe, with seed {header.seed}",
                 "prov:value": header.recipe,
             },
         }

@@ -83,7 +83,8 @@ class Source:
         self.classes = tuple(dict.fromkeys(chain.from_iterable(header.classes for header in self.headers.values())))
         self.shards: dict[Path, DoneRecord] = {}
         for part, header in self.headers.items():
-            planned = header.rounds_of(len(StoredRows(part, header.classes))).shard_count
+            rows = StoredRows(part, header.classes)
+            planned = header.rounds_of(len(rows), header.shares_of(rows.labels, header.classes)).shard_count
             paths = finished_shards(part).values()
             done = {path: record for path in paths if (record := finished_record(path))}
             if len(done) < planned:
