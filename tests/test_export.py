@@ -72,8 +72,8 @@ def stored(source: Path) -> dict[int, Stored]:
 
 
 def frames_of(mp4: bytes) -> NDArray[np.uint8]:
-    with av.open(io.BytesIO(mp4)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    with av.open(io.BytesIO(mp4), "r") as container:
+        return np.array([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)], np.uint8)
 
 
 def psnr(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -168,7 +168,7 @@ def test_shards_of_video_are_not_encoded_again(made: Path, tmp_path: Path) -> No
     with Shard(shard_files(made / "video")[0]) as shard:
         packets = shard.pieces(0)
     mp4 = next(iter(sorted((tmp_path / "same").rglob("*.mp4")))).read_bytes()
-    with av.open(io.BytesIO(mp4)) as container:
+    with av.open(io.BytesIO(mp4), "r") as container:
         sizes = [packet.size for packet in container.demux(video=0) if packet.size]
     assert len(sizes) == len(packets)
     assert sizes[1:] == [len(packet) for packet in packets[1:]]  # each start code of four bytes is a length of four

@@ -58,7 +58,7 @@ def take_place(folder: Path, out: Path) -> None:
         folder.rename(out)  # takes the place of an empty folder
         sync(out.parent)
     except OSError as fault:
-        raise VidaugError(f"cannot be written: {fault.strerror or fault}", where=out) from fault
+        raise kind_of_write(fault)(f"cannot be written: {fault.strerror or fault}", where=out) from fault
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -97,7 +97,7 @@ def is_ours(path: Path) -> bool:
         return not path.exists()
     if path.name == README:
         mark = _OURS.search(text)
-        return bool(mark) and _hash(_OURS.sub("", text)) == mark[1]
+        return mark is not None and _hash(_OURS.sub("", text)) == mark[1]
     with suppress(ValueError, AttributeError):
         content = json.loads(text)
         return text == _with_hash({key: value for key, value in content.items() if key != "sdVersion"})

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.errors import VidaugError
+from vidaug_cli.errors import MissingPackageError
 from vidaug_cli.export.clips import Clip
 from vidaug_cli.files import atomically
 
@@ -21,7 +21,7 @@ ROWS = 64  # of a row group, which a reader takes at a time
 def write(path: Path, clips: Iterable[Clip], classes: tuple[str, ...]) -> int:
     """Write a Parquet file, whole or not at all, and return of how many clips. The same clips give the same bytes.
 
-    Raises VidaugError without datasets.
+    Raises MissingPackageError without datasets.
     """
     schema = columns(classes)
     from pyarrow import Table, parquet
@@ -44,13 +44,13 @@ def _row(clip: Clip, classes: tuple[str, ...]) -> dict[str, Any]:
 def columns(classes: tuple[str, ...]) -> Any:
     """Return the schema of the table, for pyarrow, with what `datasets` has to know of it.
 
-    Raises VidaugError without datasets.
+    Raises MissingPackageError without datasets.
     """
     try:
         from datasets import ClassLabel, Features, List, Value, Video
     except ImportError as error:
         hint = "python -m pip install 'vidaug-cli[export]'"
-        raise VidaugError("--format hf needs datasets, which is not installed", hint=hint) from error
+        raise MissingPackageError("--format hf needs datasets, which is not installed", hint=hint) from error
     return Features(
         {
             "video": Video(),

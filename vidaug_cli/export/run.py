@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
@@ -23,7 +22,7 @@ from vidaug_cli.augment.plan import read_header
 from vidaug_cli.data.kinds import Kind, expect, parts_of
 from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.shard.format import DoneRecord, finished_shards
-from vidaug_cli.errors import ShardError, VidaugError
+from vidaug_cli.errors import ContentError, DiskSpaceError, NoClipError, OccupiedError, UnfinishedError, UnlikeError
 from vidaug_cli.export.card import layout_of
 from vidaug_cli.export.clips import read_clips
 from vidaug_cli.export.formats import FORMATS, FormatName
@@ -50,7 +49,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         quality = self.quality is None or 1 <= self.quality <= 100
-        check(self, {"quality": (quality, "1 to 100"), "piece_bytes": (self.piece_bytes > 0, "above 0")})
+        rules = {"quality": (quality, "1 to 100"), "piece_bytes": (self.piece_bytes > 0, "above 0")}
+        check(self, rules, error=ContentError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +89,13 @@ class Source:
             done = {path: record for path in paths if (record := finished_record(path))}
             if len(done) < planned:
                 hint = "the same 'vidaug augment' command makes the others"
-                raise ShardError(f"holds {len(done)} of {planned} shards", where=part, hint=hint)
+                raise UnfinishedError(f"holds {len(done)} of {planned} shards", where=part, hint=hint)
             self.shards |= {path: record for path, record in done.items() if record.clips}
         if not self.shards:
-            raise ShardError("holds no clip: every video was left out", where=folder, hint="failures.jsonl says why")
+            raise NoClipError("holds no clip: every video was left out", where=folder, hint="failures.jsonl says why")
         shapes = {part: (header.clip.frames, header.clip.size) for part, header in self.headers.items()}
         if len(set(shapes.values())) > 1:
-            raise ShardError("has parts with clips of different shapes", where=folder, hint="export each by itself")
+            raise UnlikeError("has parts with clips of different shapes", where=folder, hint="export each by itself")
 
     @property
     def clips(self) -> int:
@@ -138,11 +138,8 @@ def export(
         todo = {path: shards for path, shards in pieces.items() if not (place / path).exists()}
         ready = settings.clips - sum(source.shards[path].clips for path in chain.from_iterable(todo.values()))
         work = partial(_write_piece, kind, place, folder, source.classes, quality)
-        with (
-            Progress(settings.clips, "clip", "export", done=ready, show=progress) as bar,
-            closing(in_processes(work, todo.items(), workers, most=len(todo))) as results,
-        ):
-            for clips in results:
+        with Progress(settings.clips, "clip", "export", done=ready, show=progress) as bar:
+            for clips in in_processes(work, todo.items(), workers, most=len(todo)):
                 bar.update(clips)
         said = about.or_else(about_of(folder))
         write_card(place, out.absolute().name, Contents.of(folder), said, layout_of(kind, place, _size(place)))
@@ -180,7 +177,7 @@ def _there(out: Path, wanted: Settings) -> Settings | None:
     settings = _read_settings(out)
     if settings is None or replace(settings, shards_per_piece=0) != wanted:
         what = "is there, and not this export" if settings else "is there, and not an export"
-        raise VidaugError(what, where=out, hint="choose another folder, or remove it")
+        raise OccupiedError(what, where=out, hint="choose another folder, or remove it")
     return settings
 
 
@@ -189,7 +186,7 @@ def _begin(place: Path, source: Source, wanted: Settings) -> Settings:
     if place.exists() and (settings := _read_settings(place)):
         if replace(settings, shards_per_piece=0) != wanted:
             hint = "finish it with the command that began it, or remove this folder"
-            raise VidaugError("holds what is there of another export", where=place, hint=hint)
+            raise OccupiedError("holds what is there of another export", where=place, hint=hint)
         for folder in (place, *place.rglob("*/")):
             remove(leftovers(folder))
         return settings
@@ -198,7 +195,7 @@ def _begin(place: Path, source: Source, wanted: Settings) -> Settings:
     if needed + RESERVE > free:
         about, spare, left = map(human_bytes, (needed, RESERVE, free))
         hint = "a lower --quality takes less"
-        raise VidaugError(f"needs about {about} and {spare} to spare, and {left} are free", where=place, hint=hint)
+        raise DiskSpaceError(f"needs about {about} and {spare} to spare, and {left} are free", where=place, hint=hint)
     # Of the full shards: the last one of a round may be smaller.
     largest = max(record.clips for record in source.shards.values())
     most = FORMATS[wanted.format].most or int(wanted.piece_bytes / size)
@@ -220,7 +217,8 @@ def _clip_bytes(source: Source, wanted: Settings) -> float:
 def _read_settings(folder: Path) -> Settings | None:
     """Return the settings in a folder; None where there are none."""
     try:
-        return parse(Settings, parse_json((folder / SETTINGS).read_bytes(), dict, SETTINGS), where=folder, extra=True)
+        content = parse_json((folder / SETTINGS).read_bytes(), dict, SETTINGS, error=ContentError)
+        return parse(Settings, content, where=folder / SETTINGS, error=ContentError, extra=True)
     except OSError:
         return None
 

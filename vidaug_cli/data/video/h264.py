@@ -96,7 +96,7 @@ def as_mp4(packets: Sequence[bytes], fps: float) -> bytes:
     stream, file = io.BytesIO(b"".join(packets)), io.BytesIO()
     rate = max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
     with (
-        av.open(stream, format="h264") as source,
+        av.open(stream, "r", format="h264") as source,
         av.open(file, "w", format="mp4", options={"fflags": "bitexact"}) as container,  # no release of FFmpeg in it
     ):
         track = container.add_stream_from_template(source.streams.video[0])
