@@ -30,7 +30,7 @@ PROJECT = Path(__file__).parents[1]
 WHOLE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 FILM = shlex.split("--count 2 --frames 24 --size 112 --crop 0.9 1 --flip 0 --thumb 112 --seed 1 -q")
 CONTENTS = {  # the side bar, in the order of somebody who is new
-    "Guides": "guides/own-videos classes guides/vipriors guides/cluster guides/training-loop guides/own-op",
+    "Guides": "guides/own-videos classes export guides/vipriors guides/cluster guides/training-loop guides/own-op",
     "Recipes": "gallery recipes sweep",
     "Reference": "commands/index report training robustness shard-format errors python",
     "Measured": "results performance reliability scale",
