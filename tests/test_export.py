@@ -238,7 +238,9 @@ def test_parts_are_exported_with_the_classes_of_all(made: Path, video_folder: Pa
     assert export(out, tmp_path / "folder", "videofolder").code == 0
     classes = json.loads((tmp_path / "folder/classes.json").read_text())
     assert classes == ["class_0", "class_2", "class_1"]
-    lines = [json.loads(line) for path in (tmp_path / "folder").rglob("*.jsonl") for line in path.open()]
+    lines = [
+        json.loads(line) for path in (tmp_path / "folder").rglob("*.jsonl") for line in path.read_text().splitlines()
+    ]
     assert {line["part"] for line in lines} == {"", "part-001"}
     for line in lines:
         shares = dict.fromkeys(classes, 0.0)
@@ -280,7 +282,7 @@ def test_the_description_of_an_export_is_valid(made: Path, tmp_path: Path, kind:
 def test_the_description_of_shards_is_valid(made: Path) -> None:
     description = validated(made / "raw")
     paths = [row["videos-0/path"].decode() for row in description.records("videos-0")]
-    assert paths == [json.loads(line)["path"] for line in (made / "raw/manifest.jsonl").open()]
+    assert paths == [json.loads(line)["path"] for line in (made / "raw/manifest.jsonl").read_text().splitlines()]
     content = json.loads((made / "raw/croissant.json").read_text())
     assert content["conformsTo"] == "http://mlcommons.org/croissant/1.1"
     (plan,) = content["prov:wasGeneratedBy"]["prov:qualifiedAssociation"]
