@@ -30,6 +30,7 @@ def options() -> Iterator[tuple[str, click.Option]]:
 OWN = {
     *(("train", option) for option in ("seed", "batch_size", "workers", "amp", "frames", "stride", "size", "flip")),
     *(("augment", option) for option in ("batch_size", "per_class")),
+    ("export", "quality"),
     ("predict", "crop"),
     ("inspect", "recipe"),
     ("report", "worst"),
@@ -68,6 +69,7 @@ EXAMPLES = {
     "submit": None,
     "augment": "shards",
     "merge": "all",
+    "export": "exported",
     "train": "run",
     "predict": "scores.h5",
     "ensemble": "scores.h5",

@@ -22,7 +22,9 @@ def command(
     quality: int | None = option(
         "Of the H.264.  [default: the stream of shards of --codec video as it is, else 95]", type=click.IntRange(1, 100)
     ),
-    size: int = option("Megabytes of a tar or Parquet file at most.", type=click.IntRange(1, 100_000), default=100),
+    shard_size: int = option(
+        "Megabytes of a tar or Parquet file at most.", type=click.IntRange(1, 100_000), default=100
+    ),
     card: CardOptions,
     workers: int = WORKERS,
     report: ReportOptions,
@@ -42,7 +44,7 @@ def command(
         out,
         format,
         quality=quality,
-        piece_bytes=size * 1_000_000,
+        piece_bytes=shard_size * 1_000_000,
         about=card.about(),
         workers=processes(workers, report),
         progress=not report.quiet,
