@@ -30,7 +30,7 @@ def options() -> Iterator[tuple[str, click.Option]]:
 OWN = {
     *(("train", option) for option in ("seed", "batch_size", "workers", "amp", "frames", "stride", "size", "flip")),
     *(("augment", option) for option in ("batch_size", "per_class")),
-    ("export", "quality"),
+    *(("export", option) for option in ("format", "quality")),
     ("predict", "crop"),
     ("inspect", "recipe"),
     ("report", "worst"),
