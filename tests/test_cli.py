@@ -86,7 +86,7 @@ def test_as_a_module() -> None:
 
 
 def test_no_command_is_wrong_usage() -> None:
-    assert "Commands:" in "".join(map(str, vidaug()))  # click before 8.2 calls it help, on stdout, and exits with 0
+    assert "Look at data:" in "".join(map(str, vidaug()))  # click before 8.2 calls it help, on stdout, and exits with 0
     done = vidaug("agument")
     assert (done.code, done.out) == (2, "")
     assert "No such command 'agument'" in done.err

@@ -143,7 +143,8 @@ def _show(error: click.ClickException) -> int:
         error = click.UsageError(error.message + variables(error.ctx, error.message), error.ctx)
     text = io.StringIO()
     error.show(text)
-    click.echo(f"{readable(text.getvalue().rstrip())} [{_code_of(error)}]", err=True)
+    is_help = error.message.startswith("Usage: ")  # which click shows where no command is given: nothing to look up
+    click.echo(readable(text.getvalue().rstrip()) + ("" if is_help else f" [{_code_of(error)}]"), err=True)
     return error.exit_code
 
 
@@ -160,8 +161,9 @@ def _as_known(error: Exception) -> dict[str, str] | None:
     """Return what --json says of an error that a user can fix; None for a bug."""
     if isinstance(error, click.ClickException):
         return {"code": _code_of(error), "message": error.format_message(), "hint": ""}
-    known = _short_of_memory(error) if isinstance(error, MemoryError) else error
-    known = system_error(error) if isinstance(error, OSError) else known
+    known: Exception | None = _short_of_memory(error) if isinstance(error, MemoryError) else error
+    if isinstance(error, OSError):
+        known = system_error(error)
     if not isinstance(known, VidaugError):
         return None
     message = f"{known.where}: {known.what}" if known.where else known.what

@@ -15,7 +15,9 @@ _MARKS = {"good": "ok", "note": "note", "bad": "BAD"}
 @as_command
 def command(
     *,
-    out: Path = option("Where shards would be written.  [default: here]", "-o", type=FOLDER, default=Path()),
+    folder: Path = option(
+        "Where shards would be written.  [default: here]", type=FOLDER, default=Path(), metavar="DIR"
+    ),
     output: JsonOption,
 ) -> None:
     """Say whether this machine can do the work.
@@ -25,7 +27,7 @@ def command(
     """
     from vidaug_cli.doctor import examine, works
 
-    findings = list(examine(out))
+    findings = list(examine(folder))
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
