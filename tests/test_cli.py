@@ -20,7 +20,7 @@ from console import vidaug
 from vidaug_cli.data.manifest import read_rows
 from vidaug_cli.data.shard.format import shard_path
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.main import COMMANDS, cli
+from vidaug_cli.main import COMMANDS, GROUPS, cli
 
 SCRIPT = Path(sys.executable).with_name("vidaug")
 FADE = ["--frames", "8", "--size", "32", "-r", "fademixup", "-j", "1"]
@@ -56,7 +56,9 @@ def test_help(name: str, command: click.Command) -> None:
 def test_the_first_help_says_everything_in_whole_sentences() -> None:
     text = vidaug("--help").out.replace("[ARGS]...", "")
     assert "..." not in text
-    assert [line.split()[0] for line in text.split("Commands:\n")[1].split("\n\n")[0].splitlines()] == list(COMMANDS)
+    lists = (text.split(f"\n{job}:\n")[1].split("\n\n")[0].splitlines() for job in GROUPS)
+    assert [line.split()[0] for lines in lists for line in lines] == list(COMMANDS)
+    assert max(map(len, text.splitlines())) <= 80
     assert "VIDAUG_AUGMENT_WORKERS" in text
     assert "3 done but some videos were left out" in " ".join(text.split())
 
@@ -84,7 +86,7 @@ def test_as_a_module() -> None:
 
 
 def test_no_command_is_wrong_usage() -> None:
-    assert "Commands:" in "".join(map(str, vidaug()))  # click before 8.2 calls it help, on stdout, and exits with 0
+    assert "Look at data:" in "".join(map(str, vidaug()))  # click before 8.2 calls it help, on stdout, and exits with 0
     done = vidaug("agument")
     assert (done.code, done.out) == (2, "")
     assert "No such command 'agument'" in done.err

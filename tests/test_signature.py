@@ -111,7 +111,7 @@ def test_at_most_eight_files_lie_between_a_command_and_its_work(monkeypatch: pyt
     found = routes()
     assert list(found) == list(COMMANDS)
     for name, route in found.items():
-        assert route.chains, name
-        assert max(map(len, route.chains.values())) <= 8, name
-        assert route.files >= max(map(len, route.chains.values())), name
+        assert route.chains or name == "completion", name  # which needs click alone
+        assert max(map(len, route.chains.values()), default=0) <= 8, name
+        assert route.files >= max(map(len, route.chains.values()), default=0), name
     assert found["augment"].chains.keys() == {"decodes or writes videos", "computes pixels", "reads or writes HDF5"}

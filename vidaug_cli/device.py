@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
@@ -49,6 +49,41 @@ def _has_bf16(kind: str) -> bool:
     capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch has no such call
     # One of these makes bfloat16 the faster one on a CPU; the last is ARM's.
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+class Gpus(NamedTuple):
+    """What torch knows of GPUs."""
+
+    torch: str  # its version
+    cuda: str  # version of CUDA that it was built for; empty if for none
+    cudnn: int
+    names: tuple[str, ...]  # of the GPUs that it can use
+
+
+def gpus() -> Gpus:
+    """Return the versions of torch and of its libraries for GPUs, and the GPUs that are there."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = tuple(map(torch.cuda.get_device_name, range(count)))
+    return Gpus(
+        torch.__version__, torch.version.cuda or "", (torch.backends.cudnn.version() or 0) if names else 0, names
+    )
+
+
+def bf16_error(device: str) -> float:
+    """Return how far a 3-D convolution in bfloat16 is from float32 on a device, relative to the largest value.
+
+    The forward pass and the gradient of the weights of a kernel over 3 frames; some 0.01 where the device is right.
+    """
+    generator = torch.Generator().manual_seed(0)
+    clips = torch.randn(2, 8, 8, 16, 16, generator=generator).to(device)
+    weights = torch.randn(8, 8, 3, 3, 3, generator=generator).to(device)
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        kernel = weights.to(dtype).requires_grad_()
+        out = torch.nn.functional.conv3d(clips.to(dtype), kernel, padding=1)
+        (gradient,) = torch.autograd.grad(out.float().square().mean(), kernel)
+        found.append((out.detach().float(), gradient.float()))
+    return max(float((one - two).abs().max() / one.abs().max()) for one, two in zip(*found, strict=True))
 
 
 def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -> Amp:

@@ -9,6 +9,7 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
+from json import dumps
 from pathlib import Path
 from threading import Timer
 from types import FrameType
@@ -16,7 +17,7 @@ from typing import NoReturn
 
 import click
 
-from vidaug_cli.commands.signature import name_variable, variables
+from vidaug_cli.commands.signature import JSON, name_variable, variables
 from vidaug_cli.errors import (
     USAGE,
     VALUE,
@@ -29,11 +30,14 @@ from vidaug_cli.errors import (
 )
 from vidaug_cli.words import readable
 
-COMMANDS = (
-    *("scan", "augment", "status", "recipes", "merge", "inspect", "report", "verify", "replay", "preview", "export"),
-    *("train", "predict", "evaluate", "compare", "sweep", "ensemble", "submit", "score", "cam"),
-    *("sample", "demo", "bench", "explain"),
-)
+GROUPS = {  # the commands by what they are for, in the order of the work
+    "Look at data": ("scan", "inspect", "preview", "report", "recipes", "explain"),
+    "Make clips": ("augment", "status", "merge", "verify", "replay", "export"),
+    "Train": ("train", "sweep", "cam"),
+    "Score": ("predict", "evaluate", "compare", "ensemble", "submit", "score"),
+    "Try it, and look at the machine": ("demo", "sample", "bench", "doctor", "completion"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 DONE, FAILED, INTERRUPTED, SIGNALLED = 0, 1, 130, 128  # and click has 2 for wrong usage, 1 for a broken pipe
 
 
@@ -53,6 +57,13 @@ class Program(click.Group):
         """Return their names."""
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in their groups."""
+        room = formatter.width - max(map(len, self.commands)) - 6
+        for job, names in GROUPS.items():
+            with formatter.section(job):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(room)) for name in names])
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command. Raises RuntimeError in place of a BrokenPipeError that no reader of ours caused."""
         try:
@@ -61,6 +72,10 @@ class Program(click.Group):
             if _reader_is_gone():
                 raise  # click ends quietly
             raise RuntimeError("a pipe between processes of this program broke") from error
+        except (VidaugError, click.ClickException, OSError, MemoryError) as error:
+            if (ctx.meta.get(JSON) or "--json" in sys.argv) and (known := _as_known(error)):
+                click.echo(dumps({"error": known}, ensure_ascii=False))
+            raise
 
 
 @click.group(
@@ -107,8 +122,7 @@ def main() -> NoReturn:
         hint = "close other programs, or raise 'ulimit -v'"
         code = _fail(terminal_text(OutOfMemoryError(f"not enough memory to start: {error}", hint=hint)))
     except MemoryError as error:
-        hint = "take smaller clips, or fewer processes with -j"
-        code = _fail(terminal_text(OutOfMemoryError(str(error) or "not enough memory", hint=hint)))
+        code = _fail(terminal_text(_short_of_memory(error)))
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__, EOFError):
             raise error.__cause__ from None  # click takes it for a missing answer, but nothing here asks a question
@@ -129,9 +143,31 @@ def _show(error: click.ClickException) -> int:
         error = click.UsageError(error.message + variables(error.ctx, error.message), error.ctx)
     text = io.StringIO()
     error.show(text)
-    code = VALUE if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) else USAGE
-    click.echo(f"{readable(text.getvalue().rstrip())} [{code}]", err=True)
+    is_help = error.message.startswith("Usage: ")  # which click shows where no command is given: nothing to look up
+    click.echo(readable(text.getvalue().rstrip()) + ("" if is_help else f" [{_code_of(error)}]"), err=True)
     return error.exit_code
+
+
+def _code_of(error: click.ClickException) -> str:
+    return VALUE if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) else USAGE
+
+
+def _short_of_memory(error: MemoryError) -> OutOfMemoryError:
+    hint = "take smaller clips, or fewer processes with -j"
+    return OutOfMemoryError(str(error) or "not enough memory", hint=hint)
+
+
+def _as_known(error: Exception) -> dict[str, str] | None:
+    """Return what --json says of an error that a user can fix; None for a bug."""
+    if isinstance(error, click.ClickException):
+        return {"code": _code_of(error), "message": error.format_message(), "hint": ""}
+    known: Exception | None = _short_of_memory(error) if isinstance(error, MemoryError) else error
+    if isinstance(error, OSError):
+        known = system_error(error)
+    if not isinstance(known, VidaugError):
+        return None
+    message = f"{known.where}: {known.what}" if known.where else known.what
+    return {"code": known.code, "message": message, "hint": known.hint}
 
 
 def _fail(message: str) -> int:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import click
 
-from vidaug_cli.commands import options
+from vidaug_cli.commands import names, options
 from vidaug_cli.commands.signature import argument, as_command, option
 
 PartName = Literal["read", "ops", "mix", "codec", "augment", "processes", "train"]
@@ -29,7 +29,10 @@ def command(
         "For each figure, about; 0.05 gives rough ones.", type=click.FloatRange(0.001, 3600), default=0.5
     ),
     preset: str = option(
-        "Settings of the training that is measured.", default="small", metavar="small|tiny|vipriors2020"
+        "Settings of the training that is measured.",
+        default="small",
+        metavar="small|tiny|vipriors2020",
+        shell_complete=names.PRESETS,
     ),
     workers: int = option(
         "Processes beside each other, and those that read for training.  [default: 2, or one per core with a GPU; as"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from vidaug_cli.commands import names
 from vidaug_cli.commands.signature import STDOUT, OutPath, option
 from vidaug_cli.errors import VideoError
 from vidaug_cli.words import printable, readable
@@ -145,7 +146,10 @@ class RecipeOptions:
     """Which recipe."""
 
     recipe: tuple[str, ...] = option(
-        "A recipe; given more than once, they are combined. 'vidaug recipes' lists them.", "-r", metavar="NAME|FILE"
+        "A recipe; given more than once, they are combined. 'vidaug recipes' lists them.",
+        "-r",
+        metavar="NAME|FILE",
+        shell_complete=names.RECIPES,
     )
     set: tuple[str, ...] = option("Change a key: augment.0.m=7, fademixup.beta=0.4.", metavar="KEY=VALUE")
 
@@ -200,6 +204,7 @@ class ScanOptions:
         "folders, frames, ucf101, hmdb51, kinetics, vipriors2020, vipriors2021 or list, instead of looking; or"
         " which folders are the classes: CLASS, SPLIT/CLASS, '*/CLASS' ...",
         metavar="NAME|PATTERN",
+        shell_complete=names.LAYOUTS,
     )
     split: int | None = option("Which official split of a folder INPUT.", type=click.IntRange(1), metavar="N")
     lists: Path | None = option(

@@ -27,6 +27,7 @@ from click.core import ParameterSource
 from vidaug_cli.errors import VidaugError, explain_memory
 
 _hints = cache(get_type_hints)  # of a group once for all its commands
+JSON = "vidaug.json"  # key of a context's `meta`: whether the result is printed as JSON
 STDOUT = Path("/dev/stdout")  # what `-` becomes where it is accepted; Path("-") would be the file ./- as well
 
 
@@ -92,6 +93,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     def call(**values: Any) -> None:
         made = {name: kind(**{each.name: values[each.name] for each in fields(kind)}) for name, kind in groups.items()}
         context = click.get_current_context()
+        context.meta[JSON] = bool(values.get("json"))
         try:
             with explain_memory(partial(spare_memory, context)):
                 command(**{name: (values | made)[name] for name in parameters})

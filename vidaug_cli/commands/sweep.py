@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions, processes
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 from vidaug_cli.commands.train import SettingOptions
@@ -32,7 +33,12 @@ def command(
     val: str = option("Choose on these instead.", metavar="SHARDS|VIDEOS|none", default="none"),
     halving: bool = option("Successive halving: a small budget for all, more for the better ones."),
     eta: int = option("With --halving: 1/ETA go on, with ETA times the budget.", type=click.IntRange(2), default=2),
-    preset: str = option("Where settings start.", default="small", metavar="small|tiny|vipriors2020"),
+    preset: str = option(
+        "Where settings start.",
+        default="small",
+        metavar="small|tiny|vipriors2020",
+        shell_complete=names.PRESETS,
+    ),
     chosen: SettingOptions,
     recipe: RecipeOptions,
     init: Path | None = option("Weights to start from: a checkpoint, or a release."),

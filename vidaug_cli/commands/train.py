@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions, parse_stride
 from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 class SettingOptions:
     """Settings of the training in place of the preset's; None where one is not given."""
 
-    network: str | None = option("Such as r18-small, r50-4x16, r101-8x8-original.", metavar="NAME")
+    network: str | None = option(
+        "Such as r18-small, r50-4x16, r101-8x8-original.",
+        metavar="NAME",
+        shell_complete=names.NETWORKS,
+    )
     input: Literal["rgb", "diff", "rgb+diff", "slow-rgb-fast-diff"] | None = option(
         "What the network sees: frames, differences of frames, both.  [default: rgb, or as the weights of --init]",
         metavar="rgb|diff|rgb+diff|slow-rgb-fast-diff",
@@ -68,7 +73,12 @@ def command(
     out: Path | None = out_option(
         "Folder of the run: checkpoints, metrics, curves.  [required without --resume]", example="run", required=False
     ),
-    preset: str = option("Where settings start.", default="small", metavar="small|tiny|vipriors2020"),
+    preset: str = option(
+        "Where settings start.",
+        default="small",
+        metavar="small|tiny|vipriors2020",
+        shell_complete=names.PRESETS,
+    ),
     chosen: SettingOptions,
     recipe: RecipeOptions,
     init: Path | None = option("Weights to start from: a checkpoint, or a release."),

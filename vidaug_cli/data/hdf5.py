@@ -218,6 +218,11 @@ class PlainDataset:
     __del__ = close
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of h5py and of the HDF5 library."""
+    return {"h5py": h5py.__version__, "HDF5": h5py.version.hdf5_version}
+
+
 def format_of(path: Path) -> str | None:
     """Return the attribute `format` of an HDF5 file, which ours have; empty where there is none, None if unreadable."""
     try:

@@ -184,6 +184,12 @@ def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
             yield _film(path, limits, container)
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of PyAV and of those of FFmpeg's libraries that decode."""
+    libraries = {name: av.library_versions[name] for name in ("libavformat", "libavcodec")}
+    return {"PyAV": av.__version__} | {name: ".".join(map(str, version)) for name, version in libraries.items()}
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Raise VideoError in place of errors of the system: most of those may pass (see `passes`)."""
