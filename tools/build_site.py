@@ -66,11 +66,13 @@ def as_page(markdown: str, here: str) -> str:
     source = {page: source for source, page in WHOLE.items()}.get(here, f"docs/{here}")
 
     def moved(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[2]))
+        if target not in WHOLE and not target.startswith("docs/"):
+            return link[1]  # a file beside the documents
         target = WHOLE.get(target, target.removeprefix("docs/"))
-        return f"]({posixpath.relpath(target, posixpath.dirname(here) or '.')}"
+        return f"[{link[1]}]({posixpath.relpath(target, posixpath.dirname(here) or '.')}{link[3]})"
 
-    return re.sub(r"\]\((?!\w+:|#)([^)#\s]+)", moved, markdown)
+    return re.sub(r"\[([^]]*)\]\((?!\w+:|#)([^)#\s]+)([^)]*)\)", moved, markdown)
 
 
 def run(*words: object) -> None:
