@@ -66,13 +66,16 @@ def test_two_shards_that_changed_places(made: Path) -> None:
     one, other = (shard_path(made, number) for number in (0, 1))
     for wrong in (True, False):
         for a, b in ((one, other), (done_path(one), done_path(other))):
-            content = a.read_bytes()
+            moved = a.read_bytes()
             a.write_bytes(b.read_bytes())
-            b.write_bytes(content)
+            b.write_bytes(moved)
         assert (found(made, one), found(made, other)) == (wrong, wrong)
+    good = {path: path.read_bytes() for path in (other, done_path(other))}
     shutil.copy(one, other)
     shutil.copy(done_path(one), done_path(other))
     assert found(made, other)
+    for path, content in good.items():
+        path.write_bytes(content)
 
 
 def content(out: Path) -> tuple[list[bytes], list[DoneRecord]]:
