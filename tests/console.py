@@ -15,14 +15,19 @@ from vidaug_cli.main import main
 
 
 class Done(NamedTuple):
-    """What a command did; `err` is without the code at the end of an error, which is `error`."""
+    """What a command did; `err` is without the code at the end of an error, which is `error`.
+
+    With --json an error is on stdout, too: `out` is without it, and it is `json_error`.
+    """
 
     code: object
     out: str
     err: str
     error: str = ""
+    json_error: str = ""
 
 
+_JSON_ERROR = re.compile(r'^\{"error": \{"code": "VA\d{3}", .*\}\}\n\Z', re.MULTILINE)
 _CODE = re.compile(r" \[(VA\d{3})\]$", re.MULTILINE)
 
 
@@ -53,4 +58,6 @@ def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
     for stream in (out, err):
         stream.flush()
     said, faults = (stream.buffer.getvalue().decode() for stream in (out, err))
-    return Done(code, said, without_code(faults), "".join(_CODE.findall(faults)))
+    json_error = "".join(_JSON_ERROR.findall(said))
+    out_text = said.removesuffix(json_error)
+    return Done(code, out_text, without_code(faults), "".join(_CODE.findall(faults)), json_error)

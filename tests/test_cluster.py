@@ -253,6 +253,8 @@ def test_a_cluster_that_cannot_be_used(dask: Cluster, monkeypatch: pytest.Monkey
         yield (60.0,)
         end(dask.workers[0])  # once the only task is sent
 
+    while len({*in_cluster(os.getpid, [()] * 8, dask.address)}) < 2:  # until both are there
+        pass
     end(dask.workers[1])
     monkeypatch.setattr(cluster, "WORKERS", 1.5)
     for tasks in (seconds(), [(60.0,)]):  # the last one is lost, and then there is none from the beginning

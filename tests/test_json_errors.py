@@ -17,7 +17,7 @@ SCRIPT = Path(sys.executable).with_name("vidaug")
 def test_an_error_is_json_on_stdout_and_a_line_on_stderr(tmp_path: Path) -> None:
     done = vidaug("status", tmp_path / "no", "--json")
     wanted = {"code": "VA406", "message": f"{tmp_path / 'no'}: does not exist"}
-    assert json.loads(done.out)["error"] == wanted | {"hint": "name a folder written by 'vidaug augment'"}
+    assert json.loads(done.json_error)["error"] == wanted | {"hint": "name a folder written by 'vidaug augment'"}
     assert done.code == 1
     assert done.error == "VA406"
     assert vidaug("status", tmp_path / "no").out == ""
@@ -27,12 +27,12 @@ def test_wrong_usage_is_json_too(tmp_path: Path) -> None:
     for words, code in ((["status", "--json"], "VA001"), (["recipes", "--json", "--bad"], "VA001")):
         done = vidaug(*words)
         assert done.code == 2
-        assert json.loads(done.out)["error"]["code"] == code == done.error
+        assert json.loads(done.json_error)["error"]["code"] == code == done.error
 
 
 def test_json_that_the_environment_asks_for(tmp_path: Path) -> None:
     done = vidaug("status", tmp_path, VIDAUG_STATUS_JSON="1")
-    assert json.loads(done.out)["error"]["code"] == "VA406"
+    assert json.loads(done.json_error)["error"]["code"] == "VA406"
 
 
 @pytest.mark.parametrize(

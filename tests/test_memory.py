@@ -10,6 +10,7 @@ import pytest
 import torch
 from console import vidaug
 from network_makers import random_network, save
+from report_makers import train_run
 from train_makers import NETWORK
 
 from vidaug_cli.data.sampling import ClipSpec
@@ -58,6 +59,7 @@ CASES = [
     Case(PREDICT.replace("{shards}", "{videos}"), FORWARD, NET),
     Case("cam {checkpoint} {shards} --clip 0 -o {new}.png --batch-size 3", "predict.cam.class_maps", NET),
     Case("cam {checkpoint} {mixed} --measure --batch-size 3", "predict.cam.activations", NET),
+    Case("report {run} -o {new}.html", FORWARD, CPU),
     Case(f"{SWEEP} --dry-run", "sweep.estimate.train_step", TRAIN),
     Case(f"{BENCH} --only ops", "ops.frame_ops.FrameOps.apply", CLIPS),
     Case(f"{BENCH} --only mix", "bench.work.mix", CLIPS),
@@ -74,6 +76,7 @@ def places(video_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         made = vidaug("augment", video_folder, "-o", found[name], "-r", recipe, *SMALL.split(), "-q", "-j", 1)
         assert made.code == 0
     classes = ("class_0", "class_1", "class_2")
+    found["run"] = train_run(folder / "run", found["shards"], found["shards"])
     return found | {"checkpoint": save(folder / "x.safetensors", network, classes, ClipSpec(frames=8, size=32))}
 
 

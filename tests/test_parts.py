@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -411,14 +412,20 @@ def test_the_bar_of_a_part_counts_that_part(
     plan, out = plan_of(videos, copies=6), tmp_path / "out"
     monkeypatch.setattr("vidaug_cli.workers.EVERY", 0)
 
-    def said() -> set[str]:
+    def said() -> list[int]:
+        """Clips that are done, line by line; the bar also moves within a shard."""
         rendered(plan, out, "0/2", progress=True)
-        return {line.split(" clips")[0] for line in capsys.readouterr().err.splitlines()}
+        return [
+            int(done) for done in re.findall(r"^augment: (\d+) of 108 clips", capsys.readouterr().err, re.MULTILINE)
+        ]
 
-    assert said() - {"augment: 0 of 108"} == {f"augment: {count} of 108" for count in (36, 72, 108)}
+    counts = said()
+    assert counts == sorted(counts)
+    assert {36, 72, 108} <= {*counts} <= {*range(109)}
     for index in (2, 4):
         shard_path(out, index).unlink()
-    assert said() - {"augment: 36 of 108"} == {f"augment: {count} of 108" for count in (72, 108)}
+    counts = said()
+    assert {72, 108} <= {*counts} <= {*range(36, 109)}
 
 
 def test_threads_render_beside_each_other(video_folder: Path, tmp_path: Path) -> None:

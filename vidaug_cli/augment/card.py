@@ -16,7 +16,7 @@ from xxhash import xxh3_64_hexdigest
 
 from vidaug_cli.augment.contents import About, Contents, Layout
 from vidaug_cli.augment.croissant import croissant_of, file_object, file_set, said_in, table
-from vidaug_cli.data.kinds import parts_of
+from vidaug_cli.data.kinds import has_plan, parts_of
 from vidaug_cli.data.rows import MANIFEST
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.words import human_bytes, printable
@@ -40,6 +40,9 @@ def write_shard_card(out: Path, about: About) -> list[str]:
 
     What `about` leaves open is as the card that is there says. Raises VidaugError where the folder does not take it.
     """
+    for part in out.glob("part-[0-9]*"):
+        if not has_plan(part):  # its shards were overwritten
+            remove_card(part)
     contents = Contents.of(out)
     return write_card(out, out.absolute().name, contents, about.or_else(about_of(out)), _shard_layout(out, contents))
 
@@ -88,6 +91,15 @@ def write_card(folder: Path, name: str, contents: Contents, about: About, layout
         if file not in kept and _text_of(folder / file) != text:
             write_text_atomically(folder / file, text)
     return kept
+
+
+def remove_card(folder: Path) -> None:
+    """Delete what `write_card` wrote, but for what a person has edited, and the folder if nothing else is in it."""
+    for file in (README, CROISSANT):
+        if is_ours(folder / file):
+            (folder / file).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def is_ours(path: Path) -> bool:
