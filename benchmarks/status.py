@@ -58,8 +58,10 @@ def main() -> None:
 def write_shards(out: Path, shards: int) -> None:
     """Write a plan of so many shards, and all but one of them."""
     row = Row(path="-", root="/", label="-", frames=300, fps=30.0, width=340, height=256, codec="h264", bytes=1)
-    rows = [replace(row, path=f"{number}.mp4", label=str(number % 2)) for number in range(16)]
-    plan = Plan(rows=rows, recipe=load_recipe("none"), spec=ClipSpec(), copies=shards, copies_per_round=1)
+    rows = [replace(row, path=f"{number}.mp4", label=str(number % 2)) for number in range(160)]
+    copies = shards // 10  # of 160 videos, in shards of 16 clips
+    recipe = load_recipe("none")
+    plan = Plan(rows=rows, recipe=recipe, spec=ClipSpec(), copies=copies, copies_per_round=1, clips_per_shard=16)
     assert plan.shard_count == shards
     write_plan(plan, out)
     for shard in range(shards - 1):

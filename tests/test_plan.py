@@ -284,6 +284,7 @@ def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
     ("settings", "message"),
     [
         ({"copies": 0}, "copies = 0 should be at least 1"),
+        ({"copies": 100_001}, "copies = 100001 should be at most 100000"),
         ({"seed": 2**32}, "seed = 4294967296 should be 0 to 4294967295"),
         ({"clips_per_shard": 40}, "clips_per_shard = 40 should be a multiple of 16"),
         ({"copies_per_round": 0}, "copies_per_round = 0 should be 1 to 16"),

@@ -89,7 +89,10 @@ class PlanSettings:
         together = "1, as classes get different numbers of copies" if self.unequal else f"1 to {MOST_AT_ONCE}"
         rules = {
             "seed": (0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
-            "copies": (least <= self.copies <= MOST_COPIES, "at least 1"),
+            "copies": (
+                least <= self.copies <= MOST_COPIES,
+                f"at most {MOST_COPIES}" if self.copies > 0 else "at least 1",
+            ),
             "copies_of": (all(0 <= number <= MOST_COPIES for number in self.copies_of.values()), f"0 to {MOST_COPIES}"),
             "per_class": (
                 0 <= self.per_class < 2**31 and not (self.per_class and self.copies_of),
