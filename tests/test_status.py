@@ -102,7 +102,7 @@ def test_who_is_at_work(out: Path) -> None:
     assert (found["running"], found["waiting"], found["missing"], found["commands"]) == (3, 1, 0, [])
     away = found["at_work"][1]
     assert (away["host"], away["pid"], away["since"], away["shards"]) == ("node7", 7, "2026-01-02 03:04:05", "2,5")
-    assert 20 <= away["silent"] < 60  # the other lock says so
+    assert 19.9 <= away["silent"] < 60  # the other lock says so; file times are a tick late
     text = vidaug("status", out).out
     assert "2 of 6 shards done, 3 being made, 1 wait for their turn; 72 of 216 clips" in text
     assert "at work: process 7 of node7, part 2/3, since 2026-01-02 03:04:05: shards 2,5; last sign of life " in text
