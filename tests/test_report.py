@@ -33,9 +33,9 @@ from vidaug_cli.predict.predictor import read_predictor
 from vidaug_cli.predict.worst import worst_clips
 from vidaug_cli.report import charts
 from vidaug_cli.report.clips import MOST_BYTES, moving
-from vidaug_cli.report.pieces import percent
 from vidaug_cli.scores.file import read_scores, write_scores
 from vidaug_cli.train.batches import MIDDLE, SampleIndex
+from vidaug_cli.words import percent
 
 HARM = "<img src=x onerror=alert(1)>"  # the name of a class, and so of a folder
 RECIPES = ("-r", "randaugment_t", "-r", "cubecutmix")

@@ -48,10 +48,12 @@ def span(numbers: Collection[int]) -> str:
     return f"{least}" if least == most else f"{least} to {most}"
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 0) -> str:
     """Return `81 %`; what is neither nothing nor all is not told as such, but `<1 %` or `>99 %`."""
-    share = round(share, 5)  # sums of float32 are off by less
-    return "<1 %" if 0 < share < 0.005 else ">99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+    share, least = round(share, 5), 10.0**-digits  # sums of float32 are off by less
+    if 0 < 100 * share < least / 2:
+        return f"<{least:g} %"
+    return f">{100 - least:g} %" if 100 - least / 2 <= 100 * share < 100 else f"{100 * share:.{digits}f} %"
 
 
 def human_bytes(size: float) -> str:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vidaug_cli.report.pieces import Report, percent
-from vidaug_cli.words import printable
+from vidaug_cli.report.pieces import Report
+from vidaug_cli.words import percent, printable
 
 
 class Section(NamedTuple):

@@ -64,11 +64,6 @@ class Intervals:
     heads: tuple[str, ...] = ()  # of the cells
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """Return a share in words, `62 %`."""
-    return f"{100 * share:.{digits}f} %"
-
-
 def intervals(
     rows: Sequence[tuple[str, tuple[float, float, float], tuple[str, ...]]],
     *,

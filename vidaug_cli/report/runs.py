@@ -12,7 +12,7 @@ import numpy as np
 
 from vidaug_cli.report import charts
 from vidaug_cli.report.clips import Clip
-from vidaug_cli.report.pieces import Intervals, Missing, Report, Setting, intervals, or_missing, percent
+from vidaug_cli.report.pieces import Intervals, Missing, Report, Setting, intervals, or_missing
 from vidaug_cli.report.worst import clips_of_run
 from vidaug_cli.scores.evaluation import Evaluation, evaluate
 from vidaug_cli.scores.file import Scores, read_scores
@@ -24,7 +24,7 @@ from vidaug_cli.scores.verdict import chosen_note, judge
 from vidaug_cli.scores.wrong import Wrong, misclassified
 from vidaug_cli.train.history import EpochMetrics, merit, read_history
 from vidaug_cli.train.record import RunRecord, read_record
-from vidaug_cli.words import count
+from vidaug_cli.words import count, percent
 
 NUMBERED = 24  # classes of a confusion matrix that has numbers and names; of more, colours
 MISTAKES = 12  # that are listed

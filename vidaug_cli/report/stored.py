@@ -21,7 +21,7 @@ from vidaug_cli.data.rows import StoredRows
 from vidaug_cli.data.sampling import clip_fps
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.report.clips import rate
-from vidaug_cli.report.pieces import percent
+from vidaug_cli.words import percent
 from vidaug_cli.workers import track
 
 READ = 1000  # clips whose numbers are in a report; of more, so many evenly spread

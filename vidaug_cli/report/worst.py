@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from vidaug_cli.data.kinds import is_shards
 from vidaug_cli.report import charts
 from vidaug_cli.report.clips import Clip, Curve, moving, rate, scaled
-from vidaug_cli.report.pieces import Missing, or_missing, percent
+from vidaug_cli.report.pieces import Missing, or_missing
 from vidaug_cli.train.record import RunRecord
+from vidaug_cli.words import percent
 
 if TYPE_CHECKING:
     from vidaug_cli.predict.worst import WorstClip, WorstClips
