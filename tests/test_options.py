@@ -206,7 +206,7 @@ def test_a_wrong_value_from_the_command_line_names_none() -> None:
     assert done.err.endswith("--json needs -o FILE: without it the manifest goes to stdout. (from VIDAUG_SCAN_JSON)\n")
 
 
-OTHERS = {"--nproc-per-node", "--array", "--wrap", "--cpus-per-task"}  # of torchrun and Slurm
+FOREIGN = {"--nproc-per-node", "--array", "--wrap", "--cpus-per-task"}  # of torchrun and Slurm
 
 
 def test_options_and_their_values_that_the_program_names_are_there() -> None:
@@ -216,6 +216,6 @@ def test_options_and_their_values_that_the_program_names_are_there() -> None:
             there.setdefault(name, set()).update(map(str, getattr(option.type, "choices", ())))
     for path in (Path(__file__).parents[1] / "vidaug_cli").rglob("*.py"):
         for name, value in re.findall(r"(?<![\w-])(--[a-z][a-z-]+)(?: ([a-z]\w+))?", path.read_text("utf-8")):
-            assert name in there.keys() | OTHERS, path
+            assert name in there.keys() | FOREIGN, path
             if name == "--codec" and value and value != "or":
                 assert value in there[name], path
