@@ -40,7 +40,7 @@ def main() -> None:
             out = Path(name)
             write_shards(out, shards)
             command = [sys.executable, "-m", "vidaug_cli", "status", str(out), "--json"]
-            (found,) = json.loads(subprocess.check_output(command))
+            (found,) = json.loads(subprocess.check_output(command))["result"]["folders"]
             assert found["done"] == shards - 1, found["done"]
             plan = read_plan(out)
             assert len(finished(plan, out)) == shards - 1

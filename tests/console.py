@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
 import sys
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 from unittest.mock import patch
+
+from jsonschema import Draft7Validator
 
 from vidaug_cli.main import main
 
@@ -17,7 +21,8 @@ from vidaug_cli.main import main
 class Done(NamedTuple):
     """What a command did; `err` is without the code at the end of an error, which is `error`.
 
-    With --json an error is on stdout, too: `out` is without it, and it is `json_error`.
+    With --json an error is on stdout, too: `out` is without it, and it is `json_error`. What is there is what the JSON
+    Schema says that it is.
     """
 
     code: object
@@ -26,9 +31,40 @@ class Done(NamedTuple):
     error: str = ""
     json_error: str = ""
 
+    @property
+    def result(self) -> Any:
+        """The result, which is all of stdout."""
+        return json.loads(self.out)["result"]
 
-_JSON_ERROR = re.compile(r'^\{"error": \{"code": "VA\d{3}", .*\}\}\n\Z', re.MULTILINE)
+    @property
+    def made(self) -> Any:
+        """The one folder that `augment` made, or would make."""
+        (folder,) = self.result.get("made") or self.result["planned"]
+        return folder
+
+
+_JSON_ERROR = re.compile(r'^\{"vidaug": .*"error": \{"code": "VA\d{3}", .*\}\}\n\Z', re.MULTILINE)
 _CODE = re.compile(r" \[(VA\d{3})\]$", re.MULTILINE)
+
+
+@cache
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of what --json prints."""
+    from vidaug_cli.commands.printed import schema
+
+    Draft7Validator.check_schema(schema())
+    return schema()
+
+
+def check_envelope(text: str) -> None:
+    """Fail where it is not what the JSON Schema says that the command prints."""
+    printed = json.loads(text)
+    if "error" not in printed:  # for a message that says more than that nothing fits
+        mine = {each["properties"]["command"].get("const"): each for each in json_schema()["anyOf"]}[printed["command"]]
+        fitting = mine | {"definitions": json_schema()["definitions"]}
+        faults = [error.message[:300] for error in Draft7Validator(fitting).iter_errors(printed)]
+        assert not faults, (faults, text)
+    Draft7Validator(json_schema()).validate(printed)
 
 
 def without_code(text: str) -> str:
@@ -60,4 +96,7 @@ def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
     said, faults = (stream.buffer.getvalue().decode() for stream in (out, err))
     json_error = "".join(_JSON_ERROR.findall(said))
     out_text = said.removesuffix(json_error)
+    if "--json" in words:
+        for text in filter(None, (out_text, json_error)):
+            check_envelope(text)
     return Done(code, out_text, without_code(faults), "".join(_CODE.findall(faults)), json_error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def test_an_array_makes_the_whole(video_folder: Path, tmp_path: Path) -> None:
     assert files(out) == files(alone)
     given = vidaug("augment", video_folder, "-o", out, *words, "--part", "0/1", "--json", **variables)
     assert "job array" not in given.err
-    assert (json.loads(given.out)["part"], json.loads(given.out)["shards"]) == ("0/1", 5)
+    assert (given.made["part"], given.made["shards"]) == ("0/1", 5)
 
 
 def test_a_refused_task_writes_nothing(video_folder: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_every_part_is_measured_and_the_last_line_says_what_limits(videos: Path,
 def test_json_holds_all_that_the_table_shows(videos: Path) -> None:
     done = vidaug("bench", videos, *SMALL, "--only", "read", "--only", "codec", "--json")
     assert done.code == 0, done.err
-    told = json.loads(done.out)
+    told = done.result
     assert told.keys() == {"machine", "clips", "figures", "stages", "verdict", "notes"}
     assert told["clips"] | {"frames": 8, "size": 32, "videos": 4} == told["clips"]
     assert {figure["part"] for figure in told["figures"]} == {"read", "codec"}
@@ -80,7 +80,7 @@ def test_without_input_there_are_sample_videos(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(bench, "PER_CLASS", 1)
     done = vidaug("bench", *SMALL, "--only", "mix", "--json", "--set", "fademixup.beta=0.4")
     assert done.code == 0, done.err
-    assert json.loads(done.out)["clips"]["videos"] == 6
+    assert done.result["clips"]["videos"] == 6
     assert figures_of(done.out)["fademixup"]["more"]["copies"] > 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,11 +271,11 @@ def test_command_draws_and_measures(videos: Path, tmp_path: Path) -> None:
         assert sum(1 for _ in video.decode(video=0)) == 16
     text = vidaug("cam", checkpoint, out, "--measure", *words)
     assert text.out.startswith("localisation +")
-    printed = json.loads(vidaug("cam", checkpoint, out, "--measure", "--json", *words).out)
+    printed = vidaug("cam", checkpoint, out, "--measure", "--json", *words).result
     assert printed["localisation"]["correlation"] > 0.85
     both = vidaug("cam", checkpoint, out, "--measure", "--clip", 3, "-o", paths[0], "--json", "-q", *words)
     assert both.err == ""
-    assert len(json.loads(both.out)["classes"][0]["activation"]) == 16
+    assert len(both.result["classes"][0]["activation"]) == 16
 
 
 def test_what_the_user_can_mend(videos: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_format_to_the_letter(folder: Path) -> None:
     done = vidaug("score", out, "--annotations", folder / "truth.txt", "--classes", folder / "classInd.txt", "--json")
     assert done.code == 0
     # v1 is second, v2 first, v3 and v4 missing: classes 3, 20, 9 have 0/1, 1/2, 0/1, and 1/1 within three.
-    assert json.loads(done.out) == {
+    assert done.result == {
         "videos": 4,
         "missing": 2,
         "top1": 0.25,
@@ -273,7 +273,7 @@ def test_random_scores_of_the_challenge_are_at_chance(real_data: Path, tmp_path:
     done = vidaug("score", out, "--annotations", annotations, *classes, "--json")
     assert done.code == 0
     assert vidaug("score", out, "--annotations", crlf, "--json").out == done.out
-    found = json.loads(done.out)
+    found = done.result
     assert (found["videos"], found["missing"]) == (4742, 0)
     for k in (1, 3, 5):
         chance = k / 101

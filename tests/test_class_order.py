@@ -74,7 +74,7 @@ def test_evaluate(folder: Path, truth: list[str]) -> None:
     for name in ("a.h5", "b.h5"):
         done = vidaug("evaluate", folder / name, *words, "--json")
         assert done.code == 0
-        found.append(json.loads(done.out))
+        found.append(done.result)
     assert found[0].pop("worst")
     assert found[1].pop("worst")
     one, two = (result.pop("baselines", {"majority_class": None}) for result in found)
@@ -84,7 +84,7 @@ def test_evaluate(folder: Path, truth: list[str]) -> None:
     assert one.pop("majority_class") == two.pop("majority_class")
     for kind in ("majority", "nearest") if "--train" in truth else ():
         assert one[kind] == pytest.approx(two[kind])
-    own = json.loads(vidaug("evaluate", folder / "a.h5", "--json").out)
+    own = vidaug("evaluate", folder / "a.h5", "--json").result
     plain = {name: value for name, value in own.items() if name not in ("worst", "verdict")}
     assert {name: found[0][name] for name in plain} == pytest.approx(plain)
 
@@ -99,14 +99,14 @@ def test_labels_that_are_not_in_the_scores_come_from_annotations(folder: Path) -
     assert "; --classes classInd.txt says which number is which class" in said
     done = vidaug(*words, "--classes", folder / "classInd.txt")
     assert "40 of the labels were found by file name alone" in done.err
-    assert json.loads(done.out)["top1"] == json.loads(vidaug("evaluate", folder / "a.h5", "--json").out)["top1"]
+    assert done.result["top1"] == vidaug("evaluate", folder / "a.h5", "--json").result["top1"]
     (folder / "few.txt").write_text("7 turn\n")
     assert f"which is not a number of {folder / 'few.txt'}" in vidaug(*words, "--classes", folder / "few.txt").err
     assert vidaug("evaluate", folder / "a.h5", "--classes", folder / "classInd.txt").code == 2
     numbered = replace(scores, labels=np.full(40, -1), classes=("07", "8", "10", "5", "9", "6"))
     write_scores(folder / "numbered.h5", numbered)  # as 'vidaug scan' calls classes of a list with numbers
     done = vidaug("evaluate", folder / "numbered.h5", "--truth", folder / "annotations.txt", "--json")
-    assert json.loads(done.out)["videos"] == 40
+    assert done.result["videos"] == 40
 
 
 def test_submit_and_score(folder: Path) -> None:
@@ -114,20 +114,20 @@ def test_submit_and_score(folder: Path) -> None:
         words = [folder / f"{name}.h5", "--classes", folder / "classInd.txt"]
         assert vidaug("submit", *words, "-o", folder / f"{name}.txt").code == 0
     assert (folder / "a.txt").read_text() == (folder / "b.txt").read_text()
-    own = json.loads(vidaug("evaluate", folder / "b.h5", "--json").out)
+    own = vidaug("evaluate", folder / "b.h5", "--json").result
     given = ["score", folder / "a.txt", "--json", "--annotations"]
     classes = ["--classes", folder / "classInd.txt"]
     for truth in ("annotations.txt", "rows.jsonl"):
         for more in ([], classes):  # a manifest has its own numbers
-            found = json.loads(vidaug(*given, folder / truth, *more).out)
+            found = vidaug(*given, folder / truth, *more).result
             assert {name: found[name] for name in ("top1", "mean_class_top5")} == pytest.approx(
                 {name: own[name] for name in ("top1", "mean_class_top5")}
             )
     rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     more = [row | {"split": "Test"} for row in rows] + [row | {"path": "t/9", "split": "train"} for row in rows[:1]]
     (folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in more))
-    assert json.loads(vidaug(*given, folder / "more.jsonl").out)["missing"] == 1
-    assert json.loads(vidaug(*given, folder / "more.jsonl", "--subset", "test").out)["missing"] == 0
+    assert vidaug(*given, folder / "more.jsonl").result["missing"] == 1
+    assert vidaug(*given, folder / "more.jsonl", "--subset", "test").result["missing"] == 0
     assert (
         "has no splits; --subset goes with a manifest"
         in vidaug(*given, folder / "annotations.txt", "--subset", "x").err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -124,7 +123,7 @@ def test_a_folder_a_manifest_and_a_list_give_the_same_clips(video_folder: Path, 
 def test_dry_run_writes_nothing(manifest: Path, tmp_path: Path) -> None:
     words = ["augment", manifest, "-o", tmp_path / "out", *FADE, "--copies", "3", "--dry-run"]
     assert vidaug(*words).out.startswith("108 clips of 36 videos in 3 classes, 3 shards, about 3.1 MB (")
-    found = json.loads(vidaug(*words, "--json").out)
+    found = vidaug(*words, "--json").made
     assert found.keys() == {
         "videos",
         "classes",
@@ -150,10 +149,10 @@ def test_a_dry_run_refuses_what_the_run_would(manifest: Path, video_folder: Path
 def test_augment_prints_json_and_is_silent_with_q(manifest: Path, tmp_path: Path) -> None:
     words = ["augment", manifest, "-o", tmp_path / "out", *FADE, "--limit", "10", "-q"]
     done = vidaug(*words, "--json")
-    found = json.loads(done.out)
+    found = done.made
     assert done.err == ""
     assert (found["out"], found["videos"], found["clips"], found["rendered"]) == (str(tmp_path / "out"), 10, 10, 10)
-    assert (found["shards"], found["planned_shards"], found["failures"], found["quarantined"]) == (1, 1, [], [])
+    assert (found["shards"], found["planned_shards"], found["failures"], done.result["quarantined"]) == (1, 1, [], [])
     assert found["bytes"] == shard_path(tmp_path / "out", 0).stat().st_size
     again = vidaug(*words)
     assert (again.code, again.out, again.err) == (0, "", "")
@@ -162,7 +161,7 @@ def test_augment_prints_json_and_is_silent_with_q(manifest: Path, tmp_path: Path
 def test_originals_in_jpeg(manifest: Path, tmp_path: Path) -> None:
     words = ["--keep-original", "--copies", "0", "--codec", "jpeg", "--quality", "90", "--limit", "5"]
     assert vidaug("augment", manifest, "-o", tmp_path / "out", *FADE, *words).code == 0
-    found = json.loads(vidaug("inspect", tmp_path / "out", "--json").out)
+    found = vidaug("inspect", tmp_path / "out", "--json").result
     assert (found["clips"], found["originals"], found["codecs"], found["mixed"]) == (5, 5, ["jpeg"], 0)
 
 
@@ -202,10 +201,10 @@ def test_an_interrupt_in_a_callback_is_not_lost() -> None:
 def test_splits(split_folder: Path, tmp_path: Path) -> None:
     words = [*FADE, "--json"]
     both = vidaug("augment", split_folder, "--split", "1", "-o", tmp_path / "both", *words)
-    assert json.loads(both.out)["clips"] == 10
+    assert both.made["clips"] == 10
     assert "test and train videos go in together; --subset train takes only one split" in both.err
     train = vidaug("augment", split_folder, "--split", "1", "--subset", "train", "-o", tmp_path / "train", *words)
-    assert json.loads(train.out)["clips"] == 6
+    assert train.made["clips"] == 6
     assert "together" not in train.err
     none = vidaug("augment", split_folder, "-o", tmp_path / "all", *words)
     assert "split lists found in splits/ and not used: --split 1 would use them" in none.err
@@ -216,7 +215,7 @@ def test_videos_left_out_are_named_and_exit_3(split_folder: Path, tmp_path: Path
     done = vidaug("augment", split_folder, "-o", tmp_path / "out", *FADE, "--json")
     assert done.code == 3
     assert "left out: class_0/broken.avi: " in done.err
-    (quarantined,) = json.loads(done.out)["quarantined"]
+    (quarantined,) = done.result["quarantined"]
     assert quarantined["path"] == "class_0/broken.avi"
     manifest = tmp_path / "m.jsonl"
     assert vidaug("scan", split_folder, "-o", manifest).code == 3
@@ -251,14 +250,14 @@ def test_options_come_from_the_environment(manifest: Path, tmp_path: Path) -> No
     done = vidaug(
         "augment", manifest, "-o", tmp_path, **{f"VIDAUG_AUGMENT_{name}": value for name, value in variables.items()}
     )
-    assert json.loads(done.out)["clips"] == 4
+    assert done.made["clips"] == 4
     recipe = vidaug("inspect", tmp_path, "--recipe").out
     assert "mix_p = 0.25" in recipe
     assert "beta = 0.5" in recipe
 
 
 def test_recipes(tmp_path: Path) -> None:
-    names = [entry["name"] for entry in json.loads(vidaug("recipes", "--json").out)]
+    names = [entry["name"] for entry in vidaug("recipes", "--json").result["recipes"]]
     assert [line.split()[0] for line in vidaug("recipes").out.splitlines()] == names
     own = tmp_path / "mine.toml"
     own.write_text(vidaug("recipes", "show", "fademixup").out)
@@ -334,4 +333,11 @@ def test_demo(tmp_path: Path) -> None:
     assert [line.split()[2] for line in done.err.splitlines() if line.startswith("$")] == [
         "sample", "scan", "augment", "inspect", "preview", "report",
     ]  # fmt: skip
-    assert done.err.splitlines()[-1].startswith(f"Open {tmp_path / 'demo' / 'report.html'} in a browser")
+    *_, page, following = done.err.splitlines()
+    assert page.startswith(f"Open {tmp_path / 'demo' / 'report.html'} in a browser")
+    assert following == "next: vidaug scan VIDEOS -o manifest.jsonl"
+    assert done.err.count("next: ") == 1  # not those of the steps
+    again = vidaug("demo", tmp_path / "demo", "--json", "-q")
+    assert (again.code, again.err) == (0, "")
+    assert again.result["report"] == str(tmp_path / "demo/report.html")
+    assert again.result["commands"][0].startswith("vidaug scan ")  # of the videos that are there

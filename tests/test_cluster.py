@@ -124,10 +124,10 @@ def test_a_run_on_a_cluster_makes_the_same_bytes(
     dask: Cluster, videos: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     done = vidaug("augment", videos, "-o", tmp_path / "out", *WORDS, "--scheduler", dask.address, "--json")
-    assert (done.code, json.loads(done.out)["rendered"]) == (3, 276)
+    assert (done.code, done.made["rendered"]) == (3, 276)
     assert files(tmp_path / "out") == whole
     again = vidaug("augment", videos, "-o", tmp_path / "out", *WORDS, "--scheduler", dask.address, "--json")
-    assert (again.code, json.loads(again.out)["rendered"]) == (3, 0)
+    assert (again.code, again.made["rendered"]) == (3, 0)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "000", "README.md", "command.json", "croissant.json",
         "failures.jsonl", "manifest.index", "manifest.jsonl", "plan.json",

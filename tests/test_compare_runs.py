@@ -57,7 +57,7 @@ def test_runs_that_differ_by_seed_and_split_are_one_row(tmp_path: Path) -> None:
     runs = read_runs(find_runs([str(tmp_path)]))
     assert [(run.seed, run.split) for run in runs] == [(0, "1"), (1, "1"), (0, "2"), (1, "2")] * 2
     done = vidaug("compare", tmp_path, "--baseline", "plain", "--json")
-    found = json.loads(done.out)
+    found = done.result
     assert [(row["name"], row["splits"], row["seeds"], row["videos"]) for row in found["rows"]] == [
         ("fade", 2, 2, 8),
         ("plain", 2, 2, 8),
@@ -149,7 +149,7 @@ def test_disturbed_videos_are_measures(tmp_path: Path) -> None:
     assert {name: values.tolist() for name, values in found.items()} == {"held": [0.5, 1, 0], "ramped": [1, 0, 0]}
     write_scores(tmp_path / "a.h5", scores)
     done = vidaug("compare", tmp_path / "a.h5", "--json")
-    measures = json.loads(done.out)["rows"][0]["measures"]
+    measures = done.result["rows"][0]["measures"]
     assert {name: each["value"] for name, each in measures.items()} == pytest.approx(
         {"top-1": 2 / 3, "held": 1.5 / 3, "ramped": 1 / 3}
     )
@@ -211,7 +211,7 @@ def test_labels_may_come_later(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("v0 1\nv1 2\nv2 2\n")
     (tmp_path / "c.txt").write_text("1 walk\n2 run\n3 jump\n")
     done = vidaug("compare", blind, "--truth", tmp_path / "t.txt", "--classes", tmp_path / "c.txt", "--json")
-    assert json.loads(done.out)["rows"][0]["measures"]["top-1"]["value"] == pytest.approx(2 / 3)
+    assert done.result["rows"][0]["measures"]["top-1"]["value"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("text", ["{}", '{"training": 3}', '{"checkpoint": "a", "seed": [1]}', '{"ensemble": [{}, 2]}'])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 
 import h5py
@@ -15,7 +14,7 @@ from vidaug_cli import device, doctor
 
 def test_it_says_what_is_here() -> None:
     done = vidaug("doctor", "--json")
-    said = json.loads(done.out)
+    said = done.result
     found = {each["name"]: each["found"] for each in said["findings"]}
     assert said["works"] is (done.code == 0)
     assert found["Python"].startswith(platform.python_version())

@@ -202,7 +202,7 @@ def test_json(scores: Path, tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text(rows_text([row_of("t1", "run"), row_of("t2", "walk", (90, 64, 48))]))
     done = vidaug("evaluate", scores, "--train", tmp_path, "--worst", 1, "--json")
     assert done.code == 0
-    found = json.loads(done.out)
+    found = done.result
     assert found["videos"] == 5
     assert found["top1"] == pytest.approx(0.4)
     assert found["worst"] == [{"name": "walk", "accuracy": pytest.approx(1 / 3), "videos": 3, "taken_for": "run"}]
@@ -241,7 +241,7 @@ def test_text(scores: Path, tmp_path: Path) -> None:
 def test_truth(scores: Path, tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(rows_text([row_of("a/?", "walk")]))
     done = vidaug("evaluate", scores, "--truth", tmp_path / "t.jsonl", "--json")
-    assert json.loads(done.out)["unlabelled"] == 1
+    assert done.result["unlabelled"] == 1
     assert "1 of the labels were found by file name alone" in done.err
 
 

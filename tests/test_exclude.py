@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -100,7 +99,7 @@ def test_what_is_excluded_is_counted_and_said(folder: Path, tmp_path: Path) -> N
     assert done.code == 0
     assert "excluded: 2 videos by '*_flow.mp4', 1 video by 'old/'" in done.err
     assert "nothing is excluded by '/test/'" in done.err
-    counts = json.loads(vidaug("scan", folder, "-o", tmp_path / "all.jsonl", *exclude, "--json").out)["excluded"]
+    counts = vidaug("scan", folder, "-o", tmp_path / "all.jsonl", *exclude, "--json").result["excluded"]
     assert counts == {"*_flow.mp4": 2, "old/": 1, "/test/": 0}
     assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 3
 

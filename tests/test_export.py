@@ -184,7 +184,7 @@ def test_processes_change_no_byte(made: Path, tmp_path: Path, kind: str) -> None
     for workers in ("1", "2"):
         export(made / "raw", tmp_path / workers / "out", kind, "-j", workers)
     assert files(tmp_path / "1/out") == files(tmp_path / "2/out")
-    found = json.loads(export(made / "raw", tmp_path / "1/out", kind).out)
+    found = export(made / "raw", tmp_path / "1/out", kind).result
     assert (found["clips"], found["files"], found["made"]) == (36, 3, 0)
 
 
@@ -208,7 +208,7 @@ def test_a_killed_export_goes_on(made: Path, tmp_path: Path, kind: str) -> None:
     other = export(made / "raw", tmp_path / "cut/out", "hf")
     assert other.code == 1
     assert "holds what is there of another export; finish it with the command that began it" in other.err
-    assert json.loads(export(made / "raw", tmp_path / "cut/out", kind).out)["made"] == 2
+    assert export(made / "raw", tmp_path / "cut/out", kind).result["made"] == 2
     assert files(tmp_path / "cut/out") == files(tmp_path / "whole/out")
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["out"]
 

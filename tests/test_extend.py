@@ -77,7 +77,7 @@ def test_the_same_command_again_makes_nothing(folder: Path) -> None:
         extend(folder, manifest)
         before = files(folder / "out")
         done = extend(folder, manifest, "--json")
-        assert [json.loads(line)["rendered"] for line in done.out.splitlines()] == [0] * (1 + (manifest == "all.jsonl"))
+        assert [each["rendered"] for each in done.result["made"]] == [0] * (1 + (manifest == "all.jsonl"))
         assert files(folder / "out") == before
 
 
@@ -179,7 +179,7 @@ def test_a_merged_folder_can_be_extended(folder: Path, video_folder: Path) -> No
 def gone(folder: Path) -> list[list[str]]:
     """What `status` says of each part, to programs and, in short, to people."""
     words = ("status", folder / "out", "--among", folder / "now.jsonl")
-    found: list[list[str]] = [part["gone"] for part in json.loads(vidaug(*words, "--json").out)]
+    found: list[list[str]] = [part["gone"] for part in vidaug(*words, "--json").result["folders"]]
     for names in filter(None, found):
         heading = f"gone, or another by now: {len(names)} video{'s' * (len(names) > 1)}"
         assert "\n  ".join([heading, *names]) + "\n" in vidaug(*words).out
@@ -213,7 +213,7 @@ def test_what_is_gone_is_named_and_left_out(folder: Path) -> None:
     assert len(data.only([0, 1])) == 2
     assert vidaug("scan", folder / "videos", "-o", folder / "now.jsonl", "-q").code == 0
     assert gone(folder) == [[deleted.name, changed.name], []]
-    found = json.loads(vidaug("inspect", folder / "out", "--among", folder / "now.jsonl", "--json").out)
+    found = vidaug("inspect", folder / "out", "--among", folder / "now.jsonl", "--json").result
     assert found["clips"] == len(data)
     assert found["mixed"] == sum(found["own_weight"]) == sum(found["ops"].values())
     assert list(found["label_mass"].values()) == pytest.approx(data.column("labels").sum(0).tolist())

@@ -59,10 +59,10 @@ def test_augment_inspect_and_preview_count_them(videos: Path, tmp_path: Path, co
     words = ("augment", videos, "-o", out, "-r", "none", "--copies", 2, "--codec", codec, *SMALL)
     for _ in range(2):  # made, and there already
         made = vidaug(*words, "--json")
-        assert json.loads(made.out)["extremes"] == counted
+        assert made.made["extremes"] == counted
         assert "4 near black and 2 near white of 8 clips (75.0%): if the videos are not so" in made.err
     assert json.loads(done_path(shard_path(out, 0)).read_bytes())["extremes"] == counted
-    assert json.loads(vidaug("inspect", out, "--json").out)["extremes"] == counted
+    assert vidaug("inspect", out, "--json").result["extremes"] == counted
     assert "levels: 4 near black and 2 near white of 8 clips (75.0%)\n" in vidaug("inspect", shard_path(out, 0)).out
     looked = vidaug("preview", out, "-o", tmp_path / "look.png")
     assert "near black" in looked.err
@@ -74,7 +74,7 @@ def test_augment_inspect_and_preview_count_them(videos: Path, tmp_path: Path, co
 
 def test_nothing_is_said_of_ordinary_clips(video_folder: Path, tmp_path: Path) -> None:
     made = vidaug("augment", video_folder, "-o", tmp_path / "out", "-r", "none", "--json", *SMALL)
-    assert json.loads(made.out)["extremes"] == {"near_black": 0, "near_white": 0}
+    assert made.made["extremes"] == {"near_black": 0, "near_white": 0}
     assert "near" not in made.err
     assert "near" not in vidaug("inspect", tmp_path / "out").out
 
@@ -86,10 +86,10 @@ def test_a_record_that_has_not_counted_says_so(videos: Path, tmp_path: Path) -> 
     content = json.loads(record.read_bytes())
     del content["extremes"]
     record.write_text(json.dumps(content))
-    assert json.loads(vidaug("inspect", out, "--json").out)["extremes"] is None
-    assert json.loads(vidaug("augment", videos, "-o", out, "-r", "none", "--json", *SMALL).out)["extremes"] is None
+    assert vidaug("inspect", out, "--json").result["extremes"] is None
+    assert vidaug("augment", videos, "-o", out, "-r", "none", "--json", *SMALL).made["extremes"] is None
     record.unlink()
-    assert json.loads(vidaug("inspect", shard_path(out, 0), "--json").out)["extremes"] is None
+    assert vidaug("inspect", shard_path(out, 0), "--json").result["extremes"] is None
 
 
 @pytest.mark.parametrize("extremes", ['{"near_black": -1, "near_white": 0}', '{"near_black": "x"}', "7"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -139,7 +138,7 @@ def test_the_commands_take_shards_of_video(videos: Path, tmp_path: Path) -> None
     assert vidaug(*words).code == 0
     bytes_of = {path.name: path.read_bytes() for path in out.glob("[0-9]*/*.h5")}
     assert (vidaug("verify", out).code, vidaug("replay", out, "--all").code) == (0, 0)
-    assert json.loads(vidaug("inspect", out, "--json").out)["codecs"] == ["video"]
+    assert vidaug("inspect", out, "--json").result["codecs"] == ["video"]
     assert vidaug("preview", out, "-o", tmp_path / "look.png").code == 0
     assert vidaug(*(tmp_path / "again" if word == out else word for word in words)).code == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("[0-9]*/*.h5")} == bytes_of

@@ -5,7 +5,6 @@ VIDAUG_FUZZ is how many are tried in all; 400 by default.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import tracemalloc
@@ -220,7 +219,7 @@ def test_scores_rewritten_at_random(good: Path) -> None:
         if done.code == 0:
             found = read_scores(good)
             assert abs(found.scores.sum(1) - 1).max(initial=0) < 2e-3
-            assert 0 <= json.loads(done.out)["top1"] <= 1
+            assert 0 <= done.result["top1"] <= 1
 
 
 def rebytes(file: Any, name: str, rng: np.random.Generator) -> None:
@@ -338,7 +337,7 @@ def test_mutated_texts(tmp_path: Path, which: str) -> None:
         (tmp_path / "truth.txt").write_bytes(truth)
         done = quick("score", tmp_path / "submission.txt", "--annotations", tmp_path / "truth.txt", "--json")
         if done.code == 0:
-            found = json.loads(done.out)
+            found = done.result
             wanted = counted_by_hand(submission, truth)
             assert {name: found[name] for name in wanted} == pytest.approx(wanted)
             right += 1

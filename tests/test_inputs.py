@@ -71,7 +71,7 @@ def test_a_choice_of_videos_keeps_the_classes_of_all(six: Path, tmp_path: Path, 
     assert 0 < len(chosen) < 6
     assert ShardDataset(tmp_path / "out").classes == LABELS
     assert f"{6 - len(chosen)} of the 6 classes have no video here; labels keep a place for each\n" in done.err
-    assert list(json.loads(vidaug("inspect", tmp_path / "out", "--json").out)["label_mass"]) == list(LABELS)
+    assert list(vidaug("inspect", tmp_path / "out", "--json").result["label_mass"]) == list(LABELS)
     assert vidaug("verify", tmp_path / "out", "-j", 1).code == 0
     assert augment(manifest, "-o", tmp_path / "out", *choice).code == 0  # it is the same plan
 
@@ -217,7 +217,7 @@ def test_another_pipe_is_read_as_stdin_is(six: Path, tmp_path: Path) -> None:
     os.close(writer)
     done = augment(f"/dev/fd/{reader}", "-o", tmp_path / "out")
     os.close(reader)
-    assert (done.code, json.loads(done.out)["clips"]) == (0, 12)
+    assert (done.code, done.made["clips"]) == (0, 12)
 
 
 def test_several_inputs(six: Path, run: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_several_inputs(six: Path, run: Path, tmp_path: Path) -> None:
     both = [six, other]
     done = augment(*both, "-o", tmp_path / "out")
     assert done.code == 3
-    assert json.loads(done.out)["clips"] == 15
+    assert done.made["clips"] == 15
     assert "/other/jump/1.avi: " in done.err
     assert read_plan(tmp_path / "out").classes == (*LABELS, "zoom")
     for sources in (both, [tmp_path / "out"]):
@@ -245,7 +245,7 @@ def test_several_inputs(six: Path, run: Path, tmp_path: Path) -> None:
     manifests = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
     for folder, manifest in zip(both, manifests, strict=True):
         vidaug("scan", folder, "-o", manifest)
-    assert json.loads(augment(*manifests, "-o", tmp_path / "again").out)["clips"] == 15
+    assert augment(*manifests, "-o", tmp_path / "again").made["clips"] == 15
     for source in (six, "-", six / "bow/0.avi"):
         said = complaint(augment(source, source, "-o", tmp_path / "x", stdin=manifests[0].read_bytes()))
         assert said == f"{source}: is given twice; give each video once"
@@ -253,7 +253,7 @@ def test_several_inputs(six: Path, run: Path, tmp_path: Path) -> None:
     assert said.endswith(f"0.avi is in {manifests[0]} too; give each video once")
     done = augment(six, six / "bow/0.avi", "-o", tmp_path / "y")
     assert "1 listed in several inputs: the first counts" in done.err
-    assert json.loads(done.out)["clips"] == 12
+    assert done.made["clips"] == 12
     assert complaint(vidaug("predict", run, six, tmp_path / "out", "-o", tmp_path / "s.h5"), 2) == (
         f"{tmp_path / 'out'} holds shards: give nothing beside them."
     )
@@ -296,12 +296,12 @@ def test_segments_of_one_file_are_videos_of_their_own(six: Path, run: Path, tmp_
     assert complaint(vidaug(*given)).startswith(
         f"{tmp_path / 'm.jsonl'}: none of its 2 videos is of a class of the scores"
     )
-    assert json.loads(vidaug(*given[:4], "--json").out)["videos"] == 2
+    assert vidaug(*given[:4], "--json").result["videos"] == 2
     assert vidaug("submit", tmp_path / "s.h5", "-o", "-", "--format", "csv").out.count("#t=0") == 2
     (tmp_path / "lost.jsonl").write_text(rows_text([row, *(replace(cut, path="no.avi") for cut in cuts)]))
     done = augment(tmp_path / "lost.jsonl", "-o", tmp_path / "out")
     assert done.code == 3
-    assert {failure["path"] for failure in json.loads(done.out)["failures"]} == {"no.avi#t=0,0.3", "no.avi#t=0.1,0.3"}
+    assert {failure["path"] for failure in done.result["failures"]} == {"no.avi#t=0,0.3", "no.avi#t=0.1,0.3"}
     assert vidaug("predict", run, tmp_path / "lost.jsonl", "-o", tmp_path / "s.h5").code == 3
     assert [failed.video for failed in read_scores(tmp_path / "s.h5").failures] == [
         "no.avi#t=0,0.3",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -44,7 +43,7 @@ def copy(out: Path, tmp_path: Path) -> Path:
 
 
 def test_inspect_adds_up_what_lies_in_the_shards(out: Path) -> None:
-    found = json.loads(vidaug("inspect", out, "--json").out)
+    found = vidaug("inspect", out, "--json").result
     assert found.keys() == Summary.__dataclass_fields__.keys()
     assert (found["clips"], found["originals"], found["mixed"], found["shards"]) == (108, 36, 72, 2)
     assert (found["planned_shards"], found["devices"]) == (2, {"cpu": 2})
@@ -76,9 +75,9 @@ def test_inspect_in_words(out: Path) -> None:
 def test_inspect_says_how_much_of_the_plan_is_there(copy: Path) -> None:
     done_path(shard_path(copy, 1)).unlink()
     assert vidaug("inspect", copy).out.startswith(f"{copy}: 72 clips in 1 of 2 shards, ")
-    found = json.loads(vidaug("inspect", copy, "--json").out)
+    found = vidaug("inspect", copy, "--json").result
     assert (found["shards"], found["planned_shards"]) == (1, 2)
-    alone = json.loads(vidaug("inspect", shard_path(copy, 0), "--json").out)
+    alone = vidaug("inspect", shard_path(copy, 0), "--json").result
     assert (alone["shards"], alone["planned_shards"]) == (1, None)
     done_path(shard_path(copy, 0)).unlink()
     done = vidaug("inspect", copy)
@@ -101,7 +100,7 @@ def test_a_damaged_plan_leaves_the_number_of_planned_shards_open(copy: Path, nam
     changed = text.replace('"seed": 7', '"seed": 8').replace('"fps": 30', '"fps": 31', 1)
     assert changed != text
     (copy / name).write_text(changed)
-    found = json.loads(vidaug("inspect", copy, "--json").out)
+    found = vidaug("inspect", copy, "--json").result
     assert (found["shards"], found["planned_shards"]) == (2, None)
 
 
@@ -111,7 +110,7 @@ def test_inspect_counts_shards_by_device(tmp_path: Path) -> None:
         path = shard_path(tmp_path, number)
         path.parent.mkdir(exist_ok=True)
         write_shard(path, header, [])
-    found = json.loads(vidaug("inspect", tmp_path, "--json").out)
+    found = vidaug("inspect", tmp_path, "--json").result
     assert found["devices"] == {"cpu": 1, "cuda": 2}
     assert "rendered on cpu (1 shard) and cuda (2 shards)" in vidaug("inspect", tmp_path).out
 
@@ -207,8 +206,8 @@ def test_class_names_cannot_write_on_the_terminal() -> None:
 
 def test_verify_in_words_and_for_programs(copy: Path) -> None:
     done = vidaug("verify", copy, "-j", "1")
-    assert (done.code, done.out, done.err) == (0, "", f"{copy}: 2 shards, 0 faults\n")
-    assert json.loads(vidaug("verify", copy, "-j", "1", "--json").out) == {"shards": 2, "faults": []}
+    assert (done.code, done.out, done.err) == (0, "", f"{copy}: 2 shards, 0 faults\nnext: vidaug replay {copy}\n")
+    assert vidaug("verify", copy, "-j", "1", "--json").result == {"shards": 2, "faults": []}
     shard = shard_path(copy, 1)
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
@@ -218,7 +217,7 @@ def test_verify_in_words_and_for_programs(copy: Path) -> None:
     assert done.out == f"{shard}: has another XXH3 than its done record says\n"
     quiet = vidaug("verify", copy, "-j", "1", "--json", "-q")
     fault = {"path": str(shard), "what": "has another XXH3 than its done record says"}
-    assert (quiet.code, quiet.err, json.loads(quiet.out)) == (1, "", {"shards": 2, "faults": [fault]})
+    assert (quiet.code, quiet.err, quiet.result) == (1, "", {"shards": 2, "faults": [fault]})
     assert vidaug("verify", copy, "-j", "1", "--quick").code == 0  # reads no pixels, so it sees none that changed
     done_path(shard).unlink()
     assert (
@@ -231,10 +230,8 @@ def test_replay_in_words_and_for_programs(out: Path) -> None:
     done = vidaug("replay", out, "--count", "3")
     assert done.out == "clip 0: equal bytes\nclip 54: equal bytes\nclip 107: equal bytes\n"
     assert (done.code, done.err) == (0, "3 of 3 clips are what their numbers say\n")
-    lines = vidaug("replay", out, "--clip", "5", "--clip", "2", "--json", "-q").out.splitlines()
-    assert [json.loads(line) for line in lines] == [
-        {"clip": number, "equal": True, "what": "equal bytes"} for number in (5, 2)
-    ]
+    done = vidaug("replay", out, "--clip", "5", "--clip", "2", "--json", "-q")
+    assert done.result["clips"] == [{"clip": number, "equal": True, "what": "equal bytes"} for number in (5, 2)]
 
 
 def test_replay_of_other_videos_exits_1(out: Path, video_folder: Path, tmp_path: Path) -> None:

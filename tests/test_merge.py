@@ -55,7 +55,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_merged_folder_holds_all_files_of_each(folder: Path, copy: bool) -> None:
     done = merge(folder, *["--copy"] * copy)
     assert done.code == 0
-    found = json.loads(done.out)
+    found = done.result
     count = len(files(folder / "one")) + len(files(folder / "two"))
     assert (found["linked"], found["copied"]) == ((0, count) if copy else (count, 0))
     assert (found["parts"], found["shards"], found["clips"]) == (2, 6, 72)
@@ -79,7 +79,7 @@ def test_a_merged_folder_is_the_data_set_of_its_folders(folder: Path) -> None:
 def test_the_same_command_again_does_nothing(folder: Path) -> None:
     assert merge(folder).code == 0
     before = {path: path.stat().st_mtime_ns for path in (folder / "all").rglob("*")}
-    found = json.loads(merge(folder).out)
+    found = merge(folder).result
     assert (found["linked"], found["copied"], found["clips"]) == (0, 0, 72)
     assert {path: path.stat().st_mtime_ns for path in (folder / "all").rglob("*")} == before
 
@@ -103,7 +103,7 @@ def test_a_merge_goes_on_where_it_was_broken_off(
     assert merge(folder, *words).code == 130
     assert not (folder / "all").exists()
     monkeypatch.undo()
-    found = json.loads(merge(folder, *words).out)
+    found = merge(folder, *words).result
     count = len(files(folder / "one")) + len(files(folder / "two"))
     assert found["linked"] + found["copied"] == count - files_done
     assert verify(folder / "all") == ([], 6)
@@ -144,7 +144,7 @@ def test_a_file_that_changed_since_is_taken_again(folder: Path, monkeypatch: pyt
     monkeypatch.undo()
     record = done_path(shard_path(folder / "two", 1))
     record.write_text(record.read_text().replace("\n", "\n\n", 1))
-    assert json.loads(merge(folder, "--copy").out)["copied"] == 1
+    assert merge(folder, "--copy").result["copied"] == 1
     assert files(folder / "all/part-002") == files(folder / "two")
 
 
@@ -153,7 +153,7 @@ def test_files_are_copied_where_there_are_no_links(folder: Path, monkeypatch: py
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", other_disk)
-    found = json.loads(merge(folder).out)
+    found = merge(folder).result
     assert found["linked"] == 0
     assert found["copied"] == len(files(folder / "one")) + len(files(folder / "two"))
     assert verify(folder / "all") == ([], 6)

@@ -392,7 +392,7 @@ def test_a_dry_run_of_a_part_counts_that_part(
 ) -> None:
     out = tmp_path / "out"
     words = ["augment", video_folder, "-o", out, *WORDS, "--copies", "5", "--dry-run", "--json", "-q"]
-    whole, part, none = (json.loads(vidaug(*words, "--part", part).out) for part in ("0/1", "0/4", "7/8"))
+    whole, part, none = (vidaug(*words, "--part", part).made for part in ("0/1", "0/4", "7/8"))
     assert (whole["clips"], whole["shards"]) == (180, 5)
     assert (part["clips"], part["shards"]) == (72, 2)
     assert part["bytes"] == pytest.approx(whole["bytes"] * 72 / 180, abs=1)
@@ -400,7 +400,7 @@ def test_a_dry_run_of_a_part_counts_that_part(
     monkeypatch.setattr(output, "free_bytes", lambda out: output.RESERVE + whole["bytes"] // 2)
     assert vidaug(*words, "--part", "0/4").code == 0
     done = vidaug(*words)
-    assert (done.code, json.loads(done.out)["clips"]) == (1, 180)
+    assert (done.code, done.made["clips"]) == (1, 180)
     assert done.err.startswith(f"vidaug: error: {out}: needs about ")
     assert vidaug(*words, "--force").code == 0
     assert not out.exists()

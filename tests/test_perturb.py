@@ -132,7 +132,7 @@ def test_the_command_in_a_process_of_its_own(rows: list[Row], tmp_path: Path) ->
     )  # fmt: skip
     shards = make_shards(tmp_path / "out", CLASSES, videos=3)
     done_ = vidaug("predict", checkpoint, shards, "-o", tmp_path / "t.h5", "-j", "1", "--perturb", "blur=1", "--json")
-    assert json.loads(done_.out)["disturbances"] == ["blur-held-1", "blur-ramped-1"]
+    assert done_.result["disturbances"] == ["blur-held-1", "blur-ramped-1"]
 
 
 def test_a_wrong_name_is_one_line_before_any_work(tmp_path: Path) -> None:

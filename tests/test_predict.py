@@ -232,7 +232,7 @@ def test_command(rows: list[Row], tmp_path: Path) -> None:
     words = ["-o", tmp_path / "new" / "s.h5", "-j", "2", "--amp", "off"]
     done = vidaug("predict", checkpoint, manifest, *words, "--per-view", "--views", "1", "--json")
     assert done.code == 3
-    printed = json.loads(done.out)
+    printed = done.result
     assert (printed["videos"], printed["clips"], len(printed["failures"])) == (6, 6, 1)
     first, last = done.err.splitlines()
     assert first.startswith("left out: gone.avi: cannot be read")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from console import vidaug
 
@@ -51,6 +49,6 @@ def test_a_ramp_and_the_command_that_draws_it() -> None:
         "rotate, whose value runs evenly from -10 in the first frame to 20 in the last"
         in in_words(parse_recipe(text, "mine.toml"))[0]
     )
-    said = json.loads(vidaug("explain", "mixup", "--set", "mixup.beta=2", "--json").out)
+    said = vidaug("explain", "mixup", "--set", "mixup.beta=2", "--json").result
     assert said["preview"] == "vidaug preview VIDEOS -r mixup --set mixup.beta=2 -o preview.png"
     assert "Beta(2, 2)" in said["words"][1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 from pathlib import Path
 
@@ -104,7 +103,7 @@ def test_recipes_says_what_was_measured() -> None:
     assert "measured on UT-Interaction, 84 videos" in whole
     assert "is known to hurt where fewer than 20,000 clips are seen" in whole
     assert load_recipe("framecutmix").text in whole
-    told, small = (json.loads(vidaug("recipes", name, "--json").out) for name in ("cutout", "framecutmix_small"))
+    told, small = (vidaug("recipes", name, "--json").result for name in ("cutout", "framecutmix_small"))
     assert (told["measured"], told["caution"]) == (None, None)
     assert "points fewer" in small["measured"]["found"]
     assert "mix_p = 0.5" in small["recipe"]

@@ -79,7 +79,7 @@ def test_the_numbers_are_those_of_the_shards(shards: Path, page: str) -> None:
         assert set(row["class"]) == {(HARM, "walk")[k] for k in np.flatnonzero(record.label)} | {row["class"][0]}
         assert row["op"][-1] == "cubecutmix"
         assert row["videos"].count(" + ") == 1
-    summary = json.loads(vidaug("inspect", shards, "--json").out)
+    summary = vidaug("inspect", shards, "--json").result
     for name, mass in summary["label_mass"].items():
         (share,) = re.findall(rf'<th scope="row">{re.escape(html.escape(name))}</th>.*?>([\d.]+) %<', page)
         assert float(share) == pytest.approx(100 * mass / 40, abs=0.051)
@@ -238,7 +238,7 @@ def test_a_run_says_what_it_lacks(runs: list[Path], tmp_path: Path) -> None:
 
 def test_runs_are_compared_with_error_bars(runs: list[Path], tmp_path: Path) -> None:
     said = page_of(*runs, out=tmp_path / "r.html", words=("--worst", 0))
-    compared = json.loads(vidaug("compare", *runs, "--json").out)
+    compared = vidaug("compare", *runs, "--json").result
     assert said.index("Comparison") < said.index('id="s2"')
     for row in compared["rows"]:
         value, low, high = (100 * row["measures"]["top-1"][part] for part in ("value", "low", "high"))

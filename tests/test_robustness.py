@@ -177,11 +177,11 @@ def test_evaluate_prints_disturbed_beside_undisturbed(tmp_path: Path) -> None:
     assert "  cut                 0.00 %" in text
     assert "kept, held           75.00 %, " in text
     assert "held - ramped        25.00 %, " in text
-    printed = json.loads(vidaug("evaluate", tmp_path / "s.h5", "--json").out)["robustness"]
+    printed = vidaug("evaluate", tmp_path / "s.h5", "--json").result["robustness"]
     assert printed["mean_top1"] == {"rotation-held": 0.6, "rotation-ramped": 0.4, "cut": 0.0, "reversed": 1.0}
     assert printed["mean_kept"]["gap"]["value"] == pytest.approx(0.25)
     write_scores(tmp_path / "p.h5", scores_of())
-    assert "robustness" not in json.loads(vidaug("evaluate", tmp_path / "p.h5", "--json").out)
+    assert "robustness" not in vidaug("evaluate", tmp_path / "p.h5", "--json").result
 
 
 def test_ensembles_average_what_all_have(tmp_path: Path) -> None:

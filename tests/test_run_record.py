@@ -118,7 +118,7 @@ def test_resuming_needs_nothing_else_and_ends_with_the_same_weights(
     before = (moved / "run.toml").read_bytes()
     done = vidaug("train", "--resume", moved, "--json")  # there is nothing left to do
     assert done.err == f"{moved}: 2 of 2 epochs are done\n"
-    assert json.loads(done.out) == {"run": str(moved), "epochs": 2, **rows_of(moved)[-1]}
+    assert done.result == {"run": str(moved), "epochs": 2, "metrics": rows_of(moved)[-1]}
     assert (moved / "run.toml").read_bytes() == before
 
 
@@ -179,7 +179,7 @@ def test_weights_to_start_from_may_be_gone(shards: Path, tmp_path: Path) -> None
 def test_inspect_says_what_a_run_is(finished: Path, shards: Path) -> None:
     rows = rows_of(finished)
     best = max(rows, key=lambda row: (row["val_top1"], -row["val_loss"]))
-    found = json.loads(vidaug("inspect", finished, "--json").out)
+    found = vidaug("inspect", finished, "--json").result
     assert (found["epochs_done"], found["best"], found["last"]) == (2, best, rows[-1])
     assert found["run"]["settings"] == record_of(finished)["settings"]
     done = vidaug("inspect", finished)

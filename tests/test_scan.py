@@ -290,7 +290,7 @@ def test_out_quarantine_and_json(fill: Fill, opened: list[str], tmp_path: Path) 
     assert done.code == 3
     assert len(read_rows(out.read_text().splitlines(), "m")) == 2
     assert json.loads(reasons.read_text().splitlines()[1]) == {"path": "run/bad1.avi", "reason": "is bad"}
-    summary = json.loads(done.out)
+    summary = done.result
     assert (summary["videos"], summary["classes"], summary["quarantined"]) == (2, {"run": 1, "wave": 1}, 25)
     assert summary["frames"] == {"min": 7, "median": 7, "max": 7, "sum": 14}
     assert "  ... and 5 more: --quarantine FILE writes them all" in done.err
@@ -385,7 +385,7 @@ def _kept(folder: Path) -> int:
 
 def test_ut_interaction(real_data: Path, tmp_path: Path) -> None:
     done = run(real_data / "ut-interaction", "-o", tmp_path / "m.jsonl", "--json")
-    summary = json.loads(done.out)
+    summary = done.result
     assert (done.code, summary["videos"]) == (0, 120)
     names = ["handshake", "hug", "kick", "point", "punch", "push"]
     assert summary["classes"] == dict.fromkeys(names, 20)

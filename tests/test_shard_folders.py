@@ -106,8 +106,8 @@ def test_another_shape_of_clip_is_refused(video_folder: Path, tmp_path: Path) ->
 
 
 def test_inspect_adds_up_parts(out: Path) -> None:
-    found = json.loads(vidaug("inspect", out, "--json").out)
-    each = [json.loads(vidaug("inspect", place, "--json").out) for place in (shard_path(out, 0), out / "part-001")]
+    found = vidaug("inspect", out, "--json").result
+    each = [vidaug("inspect", place, "--json").result for place in (shard_path(out, 0), out / "part-001")]
     assert [one["plans"] for one in (found, *each)] == [2, 1, 1]
     for key in ("clips", "mixed", "bytes", "shards"):
         assert found[key] == sum(one[key] for one in each)
@@ -225,7 +225,7 @@ def test_cam_takes_all_parts(out: Path, tmp_path: Path) -> None:
     for place in (out, tmp_path / "base", out / "part-001"):
         done = vidaug("cam", network, place, "--measure", "--json", "-q")
         assert done.code == 0
-        found.append(json.loads(done.out)["localisation"])
+        found.append(done.result["localisation"])
     both, *each = found
     assert both["clips"] == each[0]["clips"] + each[1]["clips"] > each[0]["clips"] > 0
     mean = sum(one["correlation"] * one["clips"] for one in each) / both["clips"]

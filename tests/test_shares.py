@@ -221,11 +221,11 @@ def test_balanced_shards_from_the_command(folder: Path, tmp_path: Path) -> None:
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "parts")
     header = json.loads((tmp_path / "one" / "plan.json").read_text())
     assert (header["per_class"], header["copies"], "copies_of" in header) == (18, 1, False)
-    summary = json.loads(vidaug("inspect", tmp_path / "one", "--json").out)
+    summary = vidaug("inspect", tmp_path / "one", "--json").result
     assert summary["clips_by_class"] == {"bend": 18, "jump": 18, "walk": 18}
     assert sum(summary["label_mass"].values()) == pytest.approx(54)
     assert "label mass of 3 classes, and clips whose own video is of it" in vidaug("inspect", tmp_path / "one").out
-    (status,) = json.loads(vidaug("status", tmp_path / "one", "--json").out)
+    (status,) = vidaug("status", tmp_path / "one", "--json").result["folders"]
     assert (status["missing"], status["planned_clips"]) == (0, 54)
     assert vidaug("verify", tmp_path / "one").code == 0
     again = vidaug(*made, "-o", tmp_path / "one")
@@ -239,7 +239,7 @@ def test_copies_by_class_and_a_data_set_that_grew(folder: Path, tmp_path: Path) 
     options = [*SMALL, "-o", tmp_path / "out", "--copies", 2, "--copies", "jump=3"]
     assert vidaug("augment", tmp_path / "some.jsonl", *options).code == 0
     assert vidaug("augment", folder / "all.jsonl", *options, "--extend").code == 0
-    summary = json.loads(vidaug("inspect", tmp_path / "out", "--json").out)
+    summary = vidaug("inspect", tmp_path / "out", "--json").result
     assert summary["clips_by_class"] == {"bend": 18, "jump": 12, "walk": 4}
 
 

@@ -44,7 +44,7 @@ def words_of(videos: Path, out: Path) -> list[object]:
 def told(out: Path, shards: int = COPIES) -> dict[str, Any]:
     done = vidaug("status", out, "--json")
     assert (done.code, done.err) == (0, "")
-    (found,) = json.loads(done.out)
+    (found,) = done.result["folders"]
     assert found["done"] + found["running"] + found["waiting"] + found["missing"] == found["shards"] == shards
     return dict(found)
 
@@ -170,7 +170,7 @@ def test_a_shard_of_another_length_is_missing_and_a_damaged_record_is_told(out: 
 def test_each_part_of_a_folder_is_told(out: Path) -> None:
     shutil.copytree(out, out / "part-001")
     shard_path(out / "part-001", 1).unlink()
-    found = json.loads(vidaug("status", out, "--json").out)
+    found = vidaug("status", out, "--json").result["folders"]
     assert [(each["source"], each["done"]) for each in found] == [(str(out), 2), (str(out / "part-001"), 1)]
     assert f"\n{out / 'part-001'}: 1 of 6 shards done" in vidaug("status", out).out
 

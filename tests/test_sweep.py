@@ -204,7 +204,7 @@ def test_a_sweep_leaves_runs_a_table_and_the_best_recipe(shards: Path, others: P
     words = ("--val", others, "-r", "mixup", "--grid", "mixup.beta=0.2,1", "--grid", "lr=1e-3,0.1", "--seeds", 2)
     done = sweep(shards, out, *words, "--json")
     assert done.code == 0
-    found = json.loads(done.out)
+    found = done.result
     assert json.loads((out / "table.json").read_text()) == found
     assert len(found["rows"]) == 4
     runs = sorted(out.glob("runs/*/*"))
@@ -325,7 +325,7 @@ def test_a_run_that_diverges_drops_out(shards: Path, others: Path, tmp_path: Pat
     words = ("--val", others, "--optimizer", "sgd", "--grid", "lr=1e-3,1e30", "--warmup", 0)
     done = sweep(shards, tmp_path / "sweep", *words, "--json")
     assert done.code == 0
-    found = json.loads(done.out)
+    found = done.result
     assert [row["name"] for row in found["rows"]] == ["lr=1e-3"]
     assert list(found["failed"]) == ["lr=1e30 seed=0"]
     assert "left out, as a run failed: lr=1e30 seed=0: " in done.err
@@ -339,7 +339,7 @@ def test_halving_trains_the_better_ones_longer(shards: Path, others: Path, tmp_p
     words = ("--val", others, "--grid", "lr=1e-4,1e-3,3e-3,1e-2", "--epochs", 4, "--halving")
     done = sweep(shards, out, *words, "--json")
     assert done.code == 0
-    found = json.loads(done.out)
+    found = done.result
     assert [(rung["configurations"], rung["share"]) for rung in found["schedule"]] == [(4, 0.25), (2, 0.5), (1, 1)]
     state = json.loads((out / "sweep.json").read_text())
     assert state["schedule"] == found["schedule"]
@@ -357,7 +357,7 @@ def test_a_dry_run_writes_nothing(shards: Path, others: Path, tmp_path: Path) ->
     words = ("--val", others, "-r", "mixup", "--grid", "mixup.beta=0.2,1", "--seeds", 2, "--dry-run")
     done = sweep(shards, tmp_path / "sweep", *words, "--json")
     assert done.code == 0
-    found = json.loads(done.out)
+    found = done.result
     assert found["runs"] == [f"beta={beta} seed={seed}" for beta in ("0.2", "1") for seed in (0, 1)]
     assert found["seconds"] > 0
     assert not (tmp_path / "sweep").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -222,7 +221,7 @@ def test_the_command_says_which_shard_and_why_and_the_same_one_makes_it(
     disk_fault(LOST, errno.EIO, 99)
     words = ["augment", manifest, "-o", out, *WORDS]
     done = vidaug(*words, "--json")
-    (unfinished,) = json.loads(done.out)["unfinished"]
+    (unfinished,) = done.made["unfinished"]
     reason = f"{GAVE_UP}cannot be read: Input/output error"
     assert unfinished == {"shard": unfinished["shard"], "path": LOST, "reason": reason}
     last = f"\n1 shard unfinished; the same command tries again:\n  shard {unfinished['shard']}: {LOST}: {reason}\n"

@@ -86,7 +86,7 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
     assert "validation: loss " in lines[1]
     assert lines[1].endswith("% waiting for data")
     rows = rows_of(tmp_path / "run")
-    assert json.loads(done.out) == {"run": str(tmp_path / "run"), "epochs": 2, **rows[-1]}
+    assert done.result == {"run": str(tmp_path / "run"), "epochs": 2, "metrics": rows[-1]}
     assert [row["epoch"] for row in rows] == [1, 2]
     names = ["epoch", "lr", "loss", "top1", "val_loss", "val_top1", "val_mean_class"]
     assert list(rows[0]) == [*names, "clips_per_second", "waiting", "step_seconds", "held_step_seconds", "seconds"]

@@ -306,7 +306,7 @@ def test_two_processes_follow_one(
     assert done.returncode == 0, done.stderr
     assert [line[:9] for line in done.stderr.splitlines() if "epoch" in line] == [f"epoch {n}/3" for n in (1, 2, 3)]
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert json.loads(done.stdout) == {"run": str(run), "epochs": 3, **rows[-1]}
+    assert json.loads(done.stdout)["result"] == {"run": str(run), "epochs": 3, "metrics": rows[-1]}
     assert not list(run.glob(".*"))
     longer = shutil.copytree(run, tmp_path / "longer")
     more = (*launch, "train", "--resume", str(longer), "--epochs", "4", "--device", "cpu")

@@ -117,7 +117,7 @@ def test_it_is_printed(tmp_path: Path) -> None:
     )
     assert lines[-2].startswith("                    overfitted: 99.00 % of its training clips right, 75.00 %")
     assert "to try: " in lines[-1]
-    printed = json.loads(vidaug("evaluate", tmp_path / "s.h5", "--json").out)
+    printed = vidaug("evaluate", tmp_path / "s.h5", "--json").result
     assert (printed["verdict"]["fit"], printed["verdict"]["beside"]) == ("overfitted", None)
     write_scores(tmp_path / "s.h5", replace(scored(26, 40), source="{}"))
     assert "verdict" not in vidaug("evaluate", tmp_path / "s.h5").out

@@ -9,7 +9,6 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
-from json import dumps
 from pathlib import Path
 from threading import Timer
 from types import FrameType
@@ -17,6 +16,7 @@ from typing import NoReturn
 
 import click
 
+from vidaug_cli.commands.output import envelope
 from vidaug_cli.commands.signature import JSON, name_variable, variables
 from vidaug_cli.errors import (
     USAGE,
@@ -74,7 +74,7 @@ class Program(click.Group):
             raise RuntimeError("a pipe between processes of this program broke") from error
         except (VidaugError, click.ClickException, OSError, MemoryError) as error:
             if (ctx.meta.get(JSON) or "--json" in sys.argv) and (known := _as_known(error)):
-                click.echo(dumps({"error": known}, ensure_ascii=False))
+                click.echo(envelope(ctx.invoked_subcommand or "", error=known))
             raise
 
 

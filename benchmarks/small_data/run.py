@@ -142,18 +142,16 @@ def wanted() -> Iterator[Key]:
 
 
 def vidaug(*words: object) -> dict[str, Any]:
-    """Run a command in this process, and return what it prints with --json; `ensemble` prints nothing."""
+    """Run a command in this process, and return the result that it prints with --json."""
     from vidaug_cli.main import cli
 
     out, err = io.StringIO(), io.StringIO()
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            cli.main(
-                [*map(str, words), *["--json"] * (words[0] != "ensemble")], prog_name="vidaug", standalone_mode=False
-            )
+            cli.main([*map(str, words), "--json"], prog_name="vidaug", standalone_mode=False)
     except (Exception, SystemExit) as error:
         raise RuntimeError(f"vidaug {' '.join(map(str, words))}\n{error}\n{err.getvalue()}") from error
-    printed: dict[str, Any] = json.loads(out.getvalue() or "{}")
+    printed: dict[str, Any] = json.loads(out.getvalue())["result"]
     return printed
 
 

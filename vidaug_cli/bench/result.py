@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -67,7 +67,7 @@ class Result:
         return {
             "machine": self.machine,
             "clips": self.clips,
-            "figures": [asdict(figure) for figure in self.figures],
+            "figures": self.figures,
             "stages": dict(self.known.stages),
             "verdict": self.verdict,
             "notes": self.notes,

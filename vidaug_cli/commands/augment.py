@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 
 from vidaug_cli.commands import options
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def command(
     force: bool = option("Start even if the disk seems too small."),
     card: options.CardOptions,
     dry_run: bool = option("Say what would be made, how large and how long, and write nothing."),
-    report: options.ReportOptions,
+    output: Output,
 ) -> None:
     """Write augmented clips of the videos of INPUT into HDF5 shards.
 
@@ -159,8 +160,8 @@ def command(
     array = scheduler_of(environ)
     share = Part.parse(part) if part else array.part(environ) if array else WHOLE
     if array and not part:
-        report.note(f"part {share}, as this is a task of a job array of {array.name}; --part 0/1 makes all shards")
-    processes = options.processes(workers, report)
+        output.note(f"part {share}, as this is a task of a job array of {array.name}; --part 0/1 makes all shards")
+    processes = options.processes(workers, output)
     plan = Plan(
         rows=(),
         recipe=recipe.load(),
@@ -171,29 +172,30 @@ def command(
         quality=quality,
         clips_per_shard=clips_per_shard,
     )
-    plan, quarantined = choice.fill(plan, inputs, report, limits=engine.limits, workers=processes)
+    plan, quarantined = choice.fill(plan, inputs, output, limits=engine.limits, workers=processes)
     plan = copies.balanced(plan)
     if without := plan.without_clip:
-        report.note(f"{without} of {len(plan.rows)} videos get no clip: their classes are to have fewer than videos")
+        output.note(f"{without} of {len(plan.rows)} videos get no clip: their classes are to have fewer than videos")
     if len(plan.present) == 1:
-        report.note(f"all videos are of one class, {printable(plan.classes[plan.present[0]])!r}: {ONE_CLASS}")
+        output.note(f"all videos are of one class, {printable(plan.classes[plan.present[0]])!r}: {ONE_CLASS}")
     if plan.rounds.copies and len(plan.rows) < FEW_VIDEOS:
-        report.note(*caution_notes(plan.recipe.cautions, 0))
+        output.note(*caution_notes(plan.recipe.cautions, 0))
     if codec == "auto":
         plan, chosen = fit_codec(plan, parts_of(out)[0] if extend else out, overwrite=overwrite)
-        report.note(chosen)
+        output.note(chosen)
     if not workers and not scheduler:
         processes, chosen = choose_workers(plan, engine, processes)
-        report.note(chosen)
+        output.note(chosen)
     jobs = [(plan, out)]
     if extend:
         extension = extended(plan, out)
         jobs = extension.jobs
-        report.note(extension.text)
+        output.note(extension.text)
     if dry_run:
+        planned = [estimate(job, folder, engine, processes, part=share, overwrite=overwrite) for job, folder in jobs]
+        following = [word for word in sys.argv[1:] if word != "--dry-run"]
+        output.print({"planned": planned}, *(each.text for each in planned), next=following)
         for job, folder in jobs:
-            expected = estimate(job, folder, engine, processes, part=share, overwrite=overwrite)
-            report.print(expected, expected.text)
             check_start(job, folder, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
         return
     words, run_by = ["vidaug", *sys.argv[1:]], array.name if array else ""
@@ -211,18 +213,19 @@ def command(
             force=force,
             when_busy="wait" if wait else "join" if join else "stop",
             command=Command.typed(words, Path.cwd(), environ, share.count, run_by),
-            say=report.note,
-            progress=not report.quiet,
+            say=output.note,
+            progress=not output.quiet,
             scheduler=scheduler,
         )
-        report.note(made.text)
-        report.print(vars(made) | {"quarantined": [video._asdict() for video in quarantined]})
+        output.note(made.text)
         reports.append(made)
-    if all(made.listed for made in reports):  # else others are still at it, and the last one writes it
+    if listed := all(made.listed for made in reports):  # else others are still at it, and the last one writes it
         kept = write_shard_card(out, card.about())
-        report.note(*(f"{out / name} was edited, and stays as it is" for name in kept))
+        output.note(*(f"{out / name} was edited, and stays as it is" for name in kept))
     if failed := any(made.failures for made in reports):
-        report.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
+        output.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
+    look = ("report", out, "-o", "report.html") if listed else ("status", out)
+    output.print({"made": reports, "quarantined": quarantined}, next=look)
     if any(made.unfinished for made in reports):
         raise SystemExit(options.UNFINISHED)
     if failed or quarantined:

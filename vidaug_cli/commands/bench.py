@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import click
 
 from vidaug_cli.commands import names, options
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
 
 PartName = Literal["read", "ops", "mix", "codec", "augment", "processes", "train"]
@@ -49,7 +50,7 @@ def command(
         type=options.FOLDER,
         metavar="DIR",
     ),
-    report: options.ReportOptions,
+    output: Output,
 ) -> None:
     """Measure where the time goes on this machine.
 
@@ -85,7 +86,7 @@ def command(
     with tempfile.TemporaryDirectory(dir=disk, prefix="vidaug-bench-") as temporary:
         folder = Path(temporary)
         choice = replace(choice, limit=choice.limit or VIDEOS)
-        rows, _ = choice.videos(inputs or [_samples(folder / "videos", report)], report, seed=0, workers=0)
+        rows, _ = choice.videos(inputs or [_samples(folder / "videos", output)], output, seed=0, workers=0)
         setting = Setting(
             plan=replace(plan, rows=labelled(rows)),
             engine=engine,
@@ -97,7 +98,7 @@ def command(
         )
         free, parts = monitor.free_cores(), only or get_args(PartName)
         try:
-            with Progress(len(parts), "part", "bench", show=not report.quiet) as bar:
+            with Progress(len(parts), "part", "bench", show=not output.quiet) as bar:
                 for part in parts:
                     bar.set_postfix_str(PARTS[part].what)
                     PARTS[part].measure(setting)
@@ -105,16 +106,16 @@ def command(
         finally:  # also what is known when it is interrupted, or a part cannot be measured
             if setting.figures:
                 result = Result.of(setting, free)
-                report.note(*result.notes)
-                report.print(result.as_json(), *result.lines)
+                output.note(*result.notes)
+                output.print(result.as_json(), *result.lines)
 
 
-def _samples(folder: Path, report: options.ReportOptions) -> str:
+def _samples(folder: Path, output: Output) -> str:
     """Return the folder with sample videos in it."""
     from vidaug_cli.data.synthetic import MOTIONS, write_synthetic
     from vidaug_cli.workers import track
 
     total = PER_CLASS * len(MOTIONS)
-    for _ in track(write_synthetic(folder, PER_CLASS), total, "video", "sample", show=not report.quiet):
+    for _ in track(write_synthetic(folder, PER_CLASS), total, "video", "sample", show=not output.quiet):
         pass
     return str(folder)

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from vidaug_cli.commands.options import THUMB, NetworkOptions, ReportOptions, picture_option
+from vidaug_cli.commands.options import THUMB, NetworkOptions, picture_option
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
 
 
@@ -22,7 +23,7 @@ def command(
     thumb: int = THUMB,
     measure: bool = option("Measure temporal localisation over all mixed clips."),
     network: NetworkOptions,
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Draw what a network sees in a clip, or measure it.
 
@@ -45,16 +46,17 @@ def command(
         raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")
     check_suffixes(out)
     predictor = network.predictor(checkpoint)
-    printed: dict[str, Any] = {}
+    printed: dict[str, Any] = {"wrote": []}
     lines = []
     if clip is not None:
         classes = cam.class_activations(predictor, shards, clip)
         strips, legend = cam.strips_of(classes), cam.legend_of(classes)
         for path in draw_pictures(strips, out, columns=columns, thumb=thumb, legend=legend):
-            report.note(f"wrote {path}")
+            output.note(f"wrote {path}")
+            printed["wrote"].append(path)
         printed["classes"] = [one.as_json() for one in classes]
     if measure:
-        report.note(*predictor.notes)
-        printed["localisation"] = measured = cam.measure(predictor, shards, progress=not report.quiet)
+        output.note(*predictor.notes)
+        printed["localisation"] = measured = cam.measure(predictor, shards, progress=not output.quiet)
         lines.append(measured.text)
-    report.print(printed, *lines)
+    output.print(printed, *lines)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import CLASSES, TRUTH, ReportOptions, write_text
+from vidaug_cli.commands.options import CLASSES, TRUTH, write_text
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 
@@ -26,7 +27,7 @@ def command(
     out: Path | None = option(
         "Draw it with error bars: FILE.png, .pdf or .svg.", "-o", type=OutPath("compare.png"), metavar="FILE"
     ),
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Compare runs with a baseline on the same videos.
 
@@ -67,5 +68,5 @@ def command(
     if out:
         plots.intervals(tables.panels(result), out)
     texts = [tables.as_markdown(one).rstrip() if markdown else "\n".join(tables.as_text(one)) for one in made]
-    report.print(result.as_json(), *("\n\n".join(texts).split("\n")))
-    report.note(*result.notes, *(f"{row.name}: {row.pairs}" for row in result.rows if row.pairs))
+    output.print(result.as_json(), *("\n\n".join(texts).split("\n")))
+    output.note(*result.notes, *(f"{row.name}: {row.pairs}" for row in result.rows if row.pairs))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import shlex
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 import click
 
 from vidaug_cli.commands import augment, inspect, preview, report, sample, scan
-from vidaug_cli.commands.options import note
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command
 
 
 @as_command
-def command(folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default="vidaug-demo")) -> None:
+def command(
+    folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default="vidaug-demo"), *, output: Output
+) -> None:
     """Try it all on sample videos made in DIR.
 
     Runs sample, scan, augment, inspect, preview and report in less than a minute. Every step is shown as the command
@@ -30,14 +34,20 @@ def command(folder: Path = argument("DIR", type=OutPath("vidaug-demo"), default=
     ]
     if not videos.exists():  # a second demo looks again at what the first made
         steps.insert(0, (sample.command, [videos]))
+    context, commands = click.get_current_context(), []
+    quiet = ["-q"] if output.quiet else []
     for step, arguments in steps:
         name = step.callback.__module__.rpartition(".")[2] if step.callback else ""
         words = list(map(str, arguments))
-        note(f"\n$ vidaug {shlex.join([name, *words])}")
+        commands.append(shlex.join(["vidaug", name, *words]))
+        output.note(f"\n$ {commands[-1]}")
         try:
-            step.main(words, prog_name=f"vidaug {name}", standalone_mode=False)
+            with redirect_stdout(io.StringIO()) if output.json else nullcontext():
+                step.main([*words, *quiet], prog_name=f"vidaug {name}", parent=context, standalone_mode=False)
         except SystemExit as end:
             if end.code:
                 raise
-    note(f"\nOpen {folder / 'report.html'} in a browser: there the clips move. All else is in {folder}, too.")
-    click.echo(folder)
+    page = folder / "report.html"
+    output.note(f"\nOpen {page} in a browser: there the clips move. All else is in {folder}, too.")
+    result = {"folder": folder, "report": page, "commands": commands}
+    output.print(result, str(folder), next=("scan", "VIDEOS", "-o", "manifest.jsonl"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from textwrap import wrap
 
-from vidaug_cli.commands.options import FOLDER, JsonOption
+from vidaug_cli.commands.options import FOLDER
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import as_command, option
 
 _MARKS = {"good": "ok", "note": "note", "bad": "BAD"}
@@ -18,7 +18,7 @@ def command(
     folder: Path = option(
         "Where shards would be written.  [default: here]", type=FOLDER, default=Path(), metavar="DIR"
     ),
-    output: JsonOption,
+    output: Output,
 ) -> None:
     """Say whether this machine can do the work.
 
@@ -35,6 +35,6 @@ def command(
         lines += wrap(finding.means, 79, initial_indent=" " * 6, subsequent_indent=" " * 6)
     good = works(findings)
     lines.append("everything works" if good else "something would not work: see BAD above")
-    output.print({"works": good, "findings": [asdict(finding) for finding in findings]}, *lines, indent=2)
+    output.print({"works": good, "findings": findings}, *lines, next=("demo",) if good else ())
     if not good:
         raise SystemExit(1)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import MessageOptions, read_scores
+from vidaug_cli.commands.options import read_scores
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
@@ -19,7 +20,7 @@ def command(
     out: Path = out_option("File of scores to write.", example="scores.h5"),
     weights: str | None = option("A weight above 0 for each file.  [default: all the same]", metavar="W,W,..."),
     allow_missing: bool = option("Let a video that failed in some files have the mean of the others."),
-    messages: MessageOptions,
+    output: Output,
 ) -> None:
     """Average two or more files of SCORES.
 
@@ -38,12 +39,14 @@ def command(
     mean, missing = ensemble(members, allow_missing=allow_missing)
     write_scores(out, mean)
     for video, names in missing.items():
-        messages.note(f"without {', '.join(names)}: {printable(video)}")
+        output.note(f"without {', '.join(names)}: {printable(video)}")
     if not mean.disturbances and (dropped := sum(bool(member.scores.disturbances) for member in members)):
         what = "and the files do not have the same" if dropped == len(members) else "and the others have none"
-        messages.note(f"{count(dropped, 'file')} with scores of disturbed videos, {what}: these are not kept")
+        output.note(f"{count(dropped, 'file')} with scores of disturbed videos, {what}: these are not kept")
     failed = f", {len(mean.failures)} failed in all" if mean.failures else ""
-    messages.note(f"{out}: {len(mean.videos)} videos, mean of {len(members)}{failed}")
+    output.note(f"{out}: {len(mean.videos)} videos, mean of {len(members)}{failed}")
+    result = {"wrote": out, "videos": len(mean.videos), "files": len(members), "failures": mean.failures}
+    output.print(result, next=("evaluate", out))
 
 
 def _weights(text: str, count: int) -> list[float]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import CLASSES, TRUTH, ReportOptions, read_scores
+from vidaug_cli.commands.options import CLASSES, TRUTH, read_scores
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 EXISTING = click.Path(path_type=Path, exists=True)
@@ -37,7 +38,7 @@ def command(
         metavar="MANIFEST|OUT|DIR",
     ),
     worst: int = option("How many of the worst classes to list.", type=click.IntRange(0), default=5),
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Say how good SCORES are.
 
@@ -66,13 +67,13 @@ def command(
     if truth:
         scored, by_name = with_truth(scored, read_truth(truth, scored.classes, classes), str(truth))
         if by_name:
-            report.note(f"{truth}: {by_name} of the labels were found by file name alone")
+            output.note(f"{truth}: {by_name} of the labels were found by file name alone")
     result = evaluate(scored)
     trivial = baselines(scored, read_manifest(train), str(train)) if train else None
     if confusion:
         write_confusion(result, confusion)
     verdict = judge(result, trivial, source_of(scored))
-    printed, lines = result.as_json(worst) | {"verdict": verdict.as_json()}, [*result.lines(worst)]
+    printed, lines = result.as_json(worst) | {"verdict": verdict}, [*result.lines(worst)]
     if trivial:
         printed["baselines"] = trivial.as_json()
         lines += trivial.lines()
@@ -85,8 +86,8 @@ def command(
         from vidaug_cli.scores.wrong import write_wrong  # only here: it loads what decodes and draws
 
         said = write_wrong(scored, wrong, videos)
-    report.print(printed, *lines)
-    report.note(*(f"{train}: {line}" for line in (trivial.notes() if trivial else ())))
+    output.print(printed, *lines)
+    output.note(*(f"{train}: {line}" for line in (trivial.notes() if trivial else ())))
     if note := chosen_note(source_of(scored), len(scored.all_videos)):
-        report.note(note)
-    report.note(*said)
+        output.note(note)
+    output.note(*said)

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import shlex
+from json import dumps
 from textwrap import fill
 
 import click
 
 from vidaug_cli.commands import names
-from vidaug_cli.commands.options import JsonOption
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
 
 
 @as_command
 def command(
     what: str = argument(
-        "RECIPE|CODE",
+        "RECIPE|CODE|json",
         shell_complete=names.RECIPES,
     ),
     *,
     set: tuple[str, ...] = option("Change a key: augment.0.m=7, fademixup.beta=0.4.", metavar="KEY=VALUE"),  # noqa: A002
-    output: JsonOption,
+    output: Output,
 ) -> None:
-    """Say what a recipe does, or what the code of an error means.
+    """Explain a recipe, the code of an error, or what --json prints.
 
     \b
     vidaug explain fademixup             or a file of your own
     vidaug explain VA012                 why it happens, and what to do
+    vidaug explain json > schema.json    a JSON Schema of what each command prints
     """
     from vidaug_cli.explanations import code_in, explanations
 
+    if what == "json":
+        from vidaug_cli.commands.printed import schema
+
+        output.print({"schema": schema()}, dumps(schema(), indent=1))
+        return
     if known := explanations().get(code_in(what)):
         if set:
             raise click.UsageError("--set changes a recipe, and this is the code of an error.")
-        output.print(known.as_json(), known.text, indent=2)
+        output.print(known.as_json(), known.text)
         return
     if code_in(what) and not what.isdecimal():
         from vidaug_cli.errors import UnknownNameError
@@ -52,4 +59,4 @@ def command(
         fill(part, 79, subsequent_indent="  " * part.startswith("- "), break_long_words=False, break_on_hyphens=False)
         for part in words
     )
-    output.print(found, f"{recipe.name}: {recipe.summary}", "", *lines, "", "See it:", f"  {drawn}", indent=2)
+    output.print(found, f"{recipe.name}: {recipe.summary}", "", *lines, "", "See it:", f"  {drawn}")

@@ -7,7 +7,8 @@ from typing import Literal
 
 import click
 
-from vidaug_cli.commands.options import WORKERS, CardOptions, ReportOptions, processes
+from vidaug_cli.commands.options import WORKERS, CardOptions, processes
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
@@ -27,7 +28,7 @@ def command(
     ),
     card: CardOptions,
     workers: int = WORKERS,
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Write the clips of OUT as MP4 files that other libraries read.
 
@@ -46,8 +47,8 @@ def command(
         quality=quality,
         piece_bytes=shard_size * 1_000_000,
         about=card.about(),
-        workers=processes(workers, report),
-        progress=not report.quiet,
+        workers=processes(workers, output),
+        progress=not output.quiet,
     )
-    report.note(made.text)
-    report.print(made)
+    output.note(made.text)
+    output.print(made)

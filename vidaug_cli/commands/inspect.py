@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import options
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 from vidaug_cli.errors import SettingError
 
@@ -23,7 +24,7 @@ def command(
         type=OutPath("classes.png"),
         metavar="FILE",
     ),
-    output: options.JsonOption,
+    output: Output,
 ) -> None:
     """Say what is in OUT: clips, classes, label mass, sizes, recipe.
 
@@ -41,6 +42,8 @@ def command(
     if run and (among or out):
         given = "--among" if among else "--out"
         raise click.UsageError(f"{folder} is a run: {given} goes with a folder of shards.")
+    if recipe and output.json:
+        raise click.UsageError("--recipe prints TOML, and --json has it among the rest: give one.")
     if out:
         check_suffix(out)
     videos = read_manifest(among) if among else None
@@ -49,10 +52,12 @@ def command(
     if shards and out:
         title = f"{folder.absolute().name}: {count(shards.clips, 'clip')} of {count(len(shards.label_mass), 'class')}"
         class_balance(shards.label_mass, title, out)
-        options.note(f"wrote {out}")
+        output.note(f"wrote {out}")
     if recipe:
         if summary.recipe is None:
             raise SettingError("applies no recipe: its shards say by which they were made", where=folder)
         click.echo(summary.recipe, nl=False)
-    else:
-        output.print(summary, summary.text)
+        return
+    of_run = ("predict", folder, "VIDEOS", "-o", folder / "scores.h5")
+    of_shards = ("train", folder, "--hold-out", 0.2, "-o", "run")
+    output.print(summary, summary.text, next=of_run if run else of_shards)

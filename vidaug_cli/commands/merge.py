@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidaug_cli.commands.options import CardOptions, ReportOptions
+from vidaug_cli.commands.options import CardOptions
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 
@@ -15,7 +16,7 @@ def command(
     out: Path = out_option("Folder for all of them, each as a part.", example="all"),
     copy: bool = option("Copy all files, where links would do."),
     card: CardOptions,
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Put several folders of shards into one.
 
@@ -29,7 +30,7 @@ def command(
     from vidaug_cli.augment.card import about_of, write_shard_card
     from vidaug_cli.augment.merge import merge
 
-    merged = merge(folders, out, copy=copy, progress=not report.quiet)
+    merged = merge(folders, out, copy=copy, progress=not output.quiet)
     write_shard_card(out, card.about().or_else(about_of(folders[0])))
-    report.note(merged.text)
-    report.print(merged)
+    output.note(merged.text)
+    output.print(merged, next=("inspect", out))

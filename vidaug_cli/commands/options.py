@@ -6,17 +6,17 @@ A group's methods make the library's objects from its values; they import what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from json import dumps
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from vidaug_cli.commands import names
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import STDOUT, OutPath, option
 from vidaug_cli.errors import VideoError
-from vidaug_cli.words import printable, readable
+from vidaug_cli.words import printable
 
 if TYPE_CHECKING:
     from vidaug_cli.augment.contents import About
@@ -90,40 +90,6 @@ def picture_option(playing: str, *, default: str, example: str) -> Any:
 
 
 # The groups.
-
-
-@dataclass(frozen=True)
-class JsonOption:
-    """Whether the result is printed as JSON."""
-
-    json: bool = option("Print JSON on stdout.")
-
-    def print(self, value: object, *lines: str, indent: int | None = None) -> None:
-        """Print a result on stdout: with --json this value, without it these lines."""
-        for line in [dumps(value, ensure_ascii=False, indent=indent, default=_plain)] if self.json else lines:
-            click.echo(line)
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold: the fields of a dataclass, the numbers of an array, the text of a path."""
-    return vars(value) if is_dataclass(value) else str(value) if isinstance(value, Path) else value.tolist()
-
-
-@dataclass(frozen=True)
-class MessageOptions:
-    """What is said on stderr while a command works."""
-
-    quiet: bool = option("Nothing on stderr but an error that ends the run.", "-q")
-
-    def note(self, *messages: str) -> None:
-        """Say something to a person, on stderr."""
-        if not self.quiet:
-            note(*messages)
-
-
-@dataclass(frozen=True)
-class ReportOptions(MessageOptions, JsonOption):
-    """What is said, and how the result is printed."""
 
 
 @dataclass(frozen=True)
@@ -245,23 +211,23 @@ class InputOptions(ScanOptions):
         ]
 
     def videos(
-        self, inputs: Sequence[str], messages: MessageOptions, *, seed: int, workers: int, limits: Limits | None = None
+        self, inputs: Sequence[str], output: Output, *, seed: int, workers: int, limits: Limits | None = None
     ) -> tuple[list[Row], Input]:
         """Return the chosen videos, and all of INPUT; name the videos that cannot be used. Raises VidaugError."""
         from vidaug_cli.data.inputs import read_input
         from vidaug_cli.data.manifest import select
 
-        everything = read_input(*inputs, **self.finding, workers=workers, progress=not messages.quiet, limits=limits)
-        messages.note(*everything.notes)
-        messages.note(*(f"left out: {printable(video.path)}: {video.reason}" for video in everything.quarantined))
+        everything = read_input(*inputs, **self.finding, workers=workers, progress=not output.quiet, limits=limits)
+        output.note(*everything.notes)
+        output.note(*(f"left out: {printable(video.path)}: {video.reason}" for video in everything.quarantined))
         rows = select(everything.rows, subset=self.subset, limit=self.limit, seed=seed)
         splits = sorted({row.split for row in rows if row.split})
         if len(splits) > 1 and self.subset is None:
-            messages.note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split")
+            output.note(f"{' and '.join(splits)} videos go in together; --subset {splits[-1]} takes only one split")
         return rows, everything
 
     def fill(
-        self, plan: Plan, inputs: Sequence[str], messages: MessageOptions, *, limits: Limits, workers: int = 0
+        self, plan: Plan, inputs: Sequence[str], output: Output, *, limits: Limits, workers: int = 0
     ) -> tuple[Plan, Sequence[Quarantined]]:
         """Return a plan with the videos of INPUT, and the videos that cannot be used.
 
@@ -270,7 +236,7 @@ class InputOptions(ScanOptions):
         """
         from vidaug_cli.data.listing.tree import ThisTime
 
-        rows, everything = self.videos(inputs, messages, seed=plan.seed, workers=workers, limits=limits)
+        rows, everything = self.videos(inputs, output, seed=plan.seed, workers=workers, limits=limits)
         if this_time := [each for each in everything.quarantined if isinstance(each, ThisTime)]:
             others = f" ({len(this_time)} videos in all)" if len(this_time) > 1 else ""
             hint = "try the same command again, or do without: scan into a manifest, and give that"
@@ -278,7 +244,7 @@ class InputOptions(ScanOptions):
         plan = replace(plan, rows=tuple(rows), classes=everything.classes)
         if absent := len(plan.classes) - len(plan.present):
             what = f"{absent} of the {len(plan.classes)} classes have no video here"
-            messages.note(f"{what}; labels keep a place for each")
+            output.note(f"{what}; labels keep a place for each")
         return plan, everything.quarantined
 
 
@@ -332,13 +298,13 @@ class NetworkOptions:
         )
 
 
-def processes(workers: int, messages: MessageOptions) -> int:
+def processes(workers: int, output: Output) -> int:
     """Return how many processes -j asks for; 1 where this process can have no other, with a note that says why."""
     from vidaug_cli.workers import why_alone, worker_count
 
     count = worker_count(workers)
     if count > 1 and (reason := why_alone()):
-        messages.note(f"works in one process: {reason}")
+        output.note(f"works in one process: {reason}")
         return 1
     return count
 
@@ -362,9 +328,3 @@ def write_text(out: Path, text: str) -> None:
         out.write_text(text, encoding="utf-8")
     else:
         write_text_atomically(out, text)
-
-
-def note(*messages: str) -> None:
-    """Write messages for a person on stderr, each on a line of its own."""
-    for message in messages:
-        click.echo(readable(message), err=True)

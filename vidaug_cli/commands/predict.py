@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidaug_cli.commands.options import (
-    PERTURB,
-    SEED,
-    SKIPPED,
-    InputOptions,
-    LimitOptions,
-    NetworkOptions,
-    ReportOptions,
-)
+from vidaug_cli.commands.options import PERTURB, SEED, SKIPPED, InputOptions, LimitOptions, NetworkOptions
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 if TYPE_CHECKING:
@@ -42,7 +35,7 @@ def command(
     choice: InputOptions,
     network: NetworkOptions,
     limits: LimitOptions,
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Score the videos of INPUT with the network in CHECKPOINT.
 
@@ -76,10 +69,10 @@ def command(
         if given := [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]:
             raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
         prediction = predict_shards(
-            predictor, shards, disturbances=disturbances, per_view=per_view, progress=not report.quiet
+            predictor, shards, disturbances=disturbances, per_view=per_view, progress=not output.quiet
         )
     else:
-        rows, everything = choice.videos(inputs, report, seed=seed, workers=predictor.workers, limits=predictor.limits)
+        rows, everything = choice.videos(inputs, output, seed=seed, workers=predictor.workers, limits=predictor.limits)
         prediction = predict_videos(
             predictor,
             rows,
@@ -88,10 +81,10 @@ def command(
             disturbances=disturbances,
             per_view=per_view,
             quarantined=everything.quarantined,
-            progress=not report.quiet,
+            progress=not output.quiet,
         )
     write_scores(out, prediction.scores)
-    report.note(*prediction.notes, prediction.text)
-    report.print(prediction.as_json())
+    output.note(*prediction.notes, prediction.text)
+    output.print({"wrote": out} | prediction.as_json(), next=("evaluate", out))
     if prediction.scores.failures:
         raise SystemExit(SKIPPED)

@@ -10,6 +10,7 @@ from typing import Literal
 import click
 
 from vidaug_cli.commands import options
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
 
 
@@ -49,7 +50,7 @@ def command(
     choice: options.InputOptions,
     device: str = options.DEVICE,
     limits: options.LimitOptions,
-    messages: options.MessageOptions,
+    output: Output,
 ) -> None:
     """Draw clips as a contact sheet or an animation.
 
@@ -91,19 +92,22 @@ def command(
         heads = recipe.recipe if grid else ()
         recipes = recipe.each() if grid else [recipe.load()]
         plan = Plan(rows=(), recipe=recipes[0], spec=spec.spec(), seed=seed)
-        plan, _ = choice.fill(plan, [source], messages, limits=engine.limits)
+        plan, _ = choice.fill(plan, [source], output, limits=engine.limits)
         apart = any(each.mix for each in recipes)
         how = {"originals": originals, "apart": apart}
         made = [rendered_strips(replace(plan, recipe=each), engine, count, **how) for each in recipes]
         strips = [strip for clips in zip(*made, strict=True) for strip in clips]
     extremes = Extremes.sum(Extremes.of(strip.video) for strip in strips)
     if told := extremes and extremes.text(len(strips)):
-        messages.note(told)
+        output.note(told)
     if disturbances:
         strips = list(disturbed_strips(strips, disturbances))
     if gain != 1:
         strips = [brightened(strip, gain) for strip in strips]
     columns = columns or (max(3, 8 // len(heads)) if heads else 8)
     legend = DISTURBED if disturbances else LEGEND
+    wrote = []
     for path in draw_pictures(strips, out, columns=columns, thumb=thumb, legend=legend, heads=heads):
-        messages.note(f"wrote {path}")
+        output.note(f"wrote {path}")
+        wrote.append(path)
+    output.print({"wrote": wrote})

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from vidaug_cli.commands.options import JsonOption, note
-from vidaug_cli.commands.signature import with_options
+from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.signature import argument, with_options
 from vidaug_cli.errors import RecipeError
 
 
@@ -18,10 +18,17 @@ class _Recipes(click.Group):
         """Return a command, or the one that says all of a recipe."""
         return super().get_command(ctx, cmd_name) or _about(cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return a command, which is called NAME where it is about a recipe."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name if name in self.commands else "NAME", command, rest
+
 
 @click.group(cls=_Recipes, invoke_without_command=True, subcommand_metavar="[NAME | COMMAND [ARGS]...]")
 @with_options
-def command(output: JsonOption) -> None:
+def command(output: Output) -> None:
     """List the recipes that ship, with what was measured.
 
     With NAME, or a file of your own, all that is known of one.
@@ -39,7 +46,7 @@ def command(output: JsonOption) -> None:
     rows = [_row(name) for name in shipped_recipes()]
     width = max(len(row["name"]) for row in rows)
     lines = [f"{row['name']:{width}}  {_line(row)}{_in_brackets(_found(row))}" for row in rows]
-    output.print(rows, *lines, indent=2)
+    output.print({"recipes": rows}, *lines, next=("explain", "fademixup"))
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def _about(name: str) -> click.Command:
 
     @click.command(name, help="Say on what a recipe was measured, when it hurts, and its ops.")
     @with_options
-    def about(output: JsonOption) -> None:
+    def about(output: Output) -> None:
         from vidaug_cli.recipe.loading import load_recipe
         from vidaug_cli.recipe.notes import caution_notes
 
@@ -80,34 +87,37 @@ def _about(name: str) -> click.Command:
         if measured := row["measured"]:
             lines.append(f"measured on {measured['on']}: {measured['found']}")
         lines += [*caution_notes(recipe.cautions, 0), "", recipe.text]
-        output.print(row, *lines, indent=2)
+        output.print(row, *lines)
 
     return about
 
 
 @command.command()
-@click.argument("name")
-def show(name: str) -> None:
+@with_options
+def show(name: str = argument("NAME"), *, output: Output) -> None:
     """Print a recipe's TOML, to copy and edit."""
     from vidaug_cli.recipe.loading import read_recipe
 
-    click.echo(read_recipe(name), nl=False)
+    text = read_recipe(name)
+    output.print({"name": name, "recipe": text}, text.removesuffix("\n"))
 
 
 @command.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE|NAME...")
-def check(files: tuple[str, ...]) -> None:
+@with_options
+def check(files: tuple[str, ...] = argument("FILE|NAME..."), *, output: Output) -> None:
     """Report every fault of recipes; exit 1 if there is one."""
     from vidaug_cli.recipe.loading import load_recipe
 
-    faulty = 0
+    good, faults = [], []
     for name in files:
         try:
             load_recipe(name)
         except RecipeError as error:
-            click.echo(str(error))
-            faulty += 1
+            output.lines(str(error))
+            faults.append(str(error))
         else:
-            note(f"{name}: good")
-    if faulty:
+            output.note(f"{name}: good")
+            good.append(name)
+    output.print({"good": good, "faults": faults})
+    if faults:
         raise SystemExit(1)

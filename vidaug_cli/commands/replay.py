@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import DEVICE, ROOT, LimitOptions, ReportOptions
+from vidaug_cli.commands.options import DEVICE, ROOT, LimitOptions
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
 
 
@@ -20,7 +21,7 @@ def command(
     root: Path | None = ROOT,
     device: str = DEVICE,
     limits: LimitOptions,
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Render clips of OUT again and compare.
 
@@ -32,10 +33,12 @@ def command(
 
     wanted = None if all else list(clip) or count
     engine = limits.engine(device)
-    equal = []
-    for result in replay_clips(folder, wanted, engine, root=root, progress=not report.quiet):
-        equal.append(result.equal)
-        report.print(result, f"clip {result.clip}: {result.what}")
-    report.note(f"{sum(equal)} of {len(equal)} clips are what their numbers say")
-    if False in equal:
+    found = []
+    for result in replay_clips(folder, wanted, engine, root=root, progress=not output.quiet):
+        found.append(result)
+        output.lines(f"clip {result.clip}: {result.what}")
+    equal = sum(result.equal for result in found)
+    output.note(f"{equal} of {len(found)} clips are what their numbers say")
+    output.print({"clips": found})
+    if equal < len(found):
         raise SystemExit(1)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import DEVICE, MessageOptions
+from vidaug_cli.commands.options import DEVICE
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 
@@ -21,7 +22,7 @@ def command(
     clips: int = option("Moving clips of each OUT.", type=click.IntRange(0, 60), default=24),
     worst: int = option("Clips of each RUN that its network gets most wrong.", type=click.IntRange(0, 60), default=6),
     device: str = DEVICE,
-    messages: MessageOptions,
+    output: Output,
 ) -> None:
     """Write a page about shards, runs and sweeps.
 
@@ -37,7 +38,8 @@ def command(
     """
     from vidaug_cli.report.build import Request, write_report
 
-    request = Request(clips=clips, worst=worst, device=device, progress=not messages.quiet)
+    request = Request(clips=clips, worst=worst, device=device, progress=not output.quiet)
     words = map(str, [*sources, "-o", out])
     write_report(sources, out, request, shlex.join(["vidaug", "report", *words]))
-    messages.note(f"wrote {out}")
+    output.note(f"wrote {out}")
+    output.print({"wrote": [out]})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
-from vidaug_cli.commands.options import SEED, MessageOptions
+from vidaug_cli.commands.options import SEED
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 
 
@@ -18,7 +18,7 @@ def command(
     per_class: int = option("Videos of each class.", type=click.IntRange(1, 1000), default=8),
     seed: int = SEED,
     overwrite: bool = option("Write a sample that is there already anew."),
-    messages: MessageOptions,
+    output: Output,
 ) -> None:
     """Write a small labelled folder of videos made by the program.
 
@@ -30,8 +30,8 @@ def command(
     from vidaug_cli.workers import track
 
     videos = write_synthetic(folder, per_class, seed, overwrite=overwrite)
-    written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=not messages.quiet))
-    click.echo(folder)
-    following = f"vidaug scan {shlex.quote(str(folder))} -o manifest.jsonl"
-    messages.note(f"{len(written)} videos in {len(MOTIONS)} classes; next: {following}")
-    messages.note("A flip turns left into right: augment these with --flip 0 if you mean to train on them.")
+    written = list(track(videos, len(MOTIONS) * per_class, "video", "sample", show=not output.quiet))
+    output.note(f"{len(written)} videos in {len(MOTIONS)} classes")
+    output.note("A flip turns left into right: augment these with --flip 0 if you mean to train on them.")
+    result = {"folder": folder, "videos": len(written), "classes": list(MOTIONS)}
+    output.print(result, str(folder), next=("scan", folder, "-o", "manifest.jsonl"))

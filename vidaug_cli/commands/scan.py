@@ -9,7 +9,8 @@ from typing import Literal
 
 import click
 
-from vidaug_cli.commands.options import SKIPPED, WORKERS, LimitOptions, ReportOptions, ScanOptions, write_text
+from vidaug_cli.commands.options import SKIPPED, WORKERS, LimitOptions, ScanOptions, write_text
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import STDOUT, OutPath, argument, as_command, option, out_option
 from vidaug_cli.errors import MissingPathError, OccupiedError
 
@@ -36,7 +37,7 @@ def command(
     no_cache: bool = option("Keep nothing, and look into every video anew."),
     limits: LimitOptions,
     quarantine: Path | None = option("List unusable videos here.", type=OutPath("unusable.jsonl"), metavar="FILE"),
-    report: ReportOptions,
+    output: Output,
     verbose: bool = option("List every unusable video.", "-v"),
 ) -> None:
     """Look into every video of INPUT and write a manifest.
@@ -51,7 +52,7 @@ def command(
     from vidaug_cli.data.scan_summary import describe, summarise
 
     out = out or STDOUT
-    if report.json and out == STDOUT:
+    if output.json and out == STDOUT:
         raise click.UsageError("--json needs -o FILE: without it the manifest goes to stdout.")
     if cache and no_cache:
         raise click.UsageError("--cache and --no-cache exclude each other.")
@@ -64,16 +65,17 @@ def command(
         probe=probe,
         workers=workers,
         cache=cache or not no_cache,
-        progress=not report.quiet,
+        progress=not output.quiet,
         limits=limits.limits(),
         hashing=hash,
     )
-    report.note(*describe(scanned, verbose))
+    output.note(*describe(scanned, verbose))
     if quarantine:
         lines = (dumps(entry._asdict(), ensure_ascii=False) + "\n" for entry in scanned.quarantined)
         write_text(quarantine, "".join(lines))
     write_text(out, rows_text(scanned.usable()))
-    report.print(summarise(scanned), indent=2)
+    following = () if out == STDOUT else ("preview", out, "-r", "fademixup", "-o", "look.png")
+    output.print(summarise(scanned), next=following)
     if scanned.quarantined:
         raise SystemExit(SKIPPED)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidaug_cli.commands.options import CLASSES, SUBSET, ReportOptions
+from vidaug_cli.commands.options import CLASSES, SUBSET
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
 
 LISTED = 20  # missing videos that are named
@@ -19,7 +20,7 @@ def command(
     ),
     subset: str | None = SUBSET,
     classes: Path | None = CLASSES,
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Score SUBMISSION as the VIPriors 2020 action challenge does.
 
@@ -33,8 +34,8 @@ def command(
 
     result, source = score(submission, annotations, classes, subset)
     videos = f"{'videos':18}  {result.videos}, {len(result.missing)} of them missing and wrong"
-    report.print(result.as_json(), videos, *(rate_line(name, rate) for name, rate in result.rates.items()))
-    report.note(f"class numbers allowed: {source}")
-    report.note(*(f"missing: {printable(name)}" for name in result.missing[:LISTED]))
+    output.print(result.as_json(), videos, *(rate_line(name, rate) for name, rate in result.rates.items()))
+    output.note(f"class numbers allowed: {source}")
+    output.note(*(f"missing: {printable(name)}" for name in result.missing[:LISTED]))
     if len(result.missing) > LISTED:
-        report.note(f"... {count(len(result.missing), 'video')} are missing")
+        output.note(f"... {count(len(result.missing), 'video')} are missing")

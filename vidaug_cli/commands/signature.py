@@ -94,6 +94,8 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         made = {name: kind(**{each.name: values[each.name] for each in fields(kind)}) for name, kind in groups.items()}
         context = click.get_current_context()
         context.meta[JSON] = bool(values.get("json"))
+        if values.get("json") and STDOUT in values.values():
+            raise click.UsageError("--json prints on stdout, and so does -: give the name of a file")
         try:
             with explain_memory(partial(spare_memory, context)):
                 command(**{name: (values | made)[name] for name in parameters})

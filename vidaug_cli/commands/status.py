@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidaug_cli.commands import options
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command
 
 
@@ -13,13 +14,13 @@ def command(
     folder: Path = argument("OUT"),
     *,
     among: Path | None = options.AMONG,
-    output: options.JsonOption,
+    output: Output,
 ) -> None:
     """Say how far OUT is, and print the command for the rest.
 
     Lists the processes that are at work, on this machine and on others, and the videos that were left out. Where OUT
-    was made by a Slurm job array, the command is the 'sbatch' line with the tasks that are missing. --json prints a
-    list, of OUT and the parts that it was extended by.
+    was made by a Slurm job array, the command is the 'sbatch' line with the tasks that are missing. With --json
+    `folders` are OUT and the parts that it was extended by.
     """
     from vidaug_cli.augment.status import status
     from vidaug_cli.data.kinds import parts_of
@@ -27,4 +28,4 @@ def command(
 
     videos = read_manifest(among) if among else None
     found = [status(part, videos) for part in parts_of(folder)]
-    output.print(found, *(each.text for each in found))
+    output.print({"folders": found}, *(each.text for each in found))

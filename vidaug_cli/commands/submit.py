@@ -7,7 +7,8 @@ from typing import Literal
 
 import click
 
-from vidaug_cli.commands.options import CLASSES, SKIPPED, MessageOptions, read_scores, write_text
+from vidaug_cli.commands.options import CLASSES, SKIPPED, read_scores, write_text
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import STDOUT, argument, as_command, option, out_option
 
 
@@ -18,7 +19,7 @@ def command(
     out: Path = out_option("File to write; - is stdout.", example="submission.txt", stdout=True),
     format: Literal["vipriors2020", "csv", "json"] = option("What the file looks like.", default="vipriors2020"),  # noqa: A002
     classes: Path | None = CLASSES,
-    messages: MessageOptions,
+    output: Output,
 ) -> None:
     """Write SCORES as a submission.
 
@@ -36,13 +37,17 @@ def command(
     scored = read_scores(scores)
     if format == "vipriors2020":
         numbers, source = class_numbers(scored.classes, classes)
-        messages.note(f"class numbers are taken {source}")
+        output.note(f"class numbers are taken {source}")
         text = vipriors2020(scored, numbers)
     else:
         text = {"csv": as_csv, "json": as_json}[format](scored)
     write_text(out, text)
-    messages.note(f"{'stdout' if out == STDOUT else out}: {count(len(scored.videos), 'video')}")
-    messages.note(*(f"left out: {printable(failed.video)}: {printable(failed.reason)}" for failed in scored.failures))
+    output.note(f"{'stdout' if out == STDOUT else out}: {count(len(scored.videos), 'video')}")
+    output.note(*(f"left out: {printable(failed.video)}: {printable(failed.reason)}" for failed in scored.failures))
     if scored.failures:
-        messages.note(f"{count(len(scored.failures), 'video')} without scores have no line, and will count as wrong")
+        output.note(f"{count(len(scored.failures), 'video')} without scores have no line, and will count as wrong")
+    following = () if out == STDOUT else ("score", out, "--annotations", "TRUTH")
+    result = {"wrote": out, "videos": len(scored.videos), "failures": scored.failures}
+    output.print(result, next=following)
+    if scored.failures:
         raise SystemExit(SKIPPED)

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import names
-from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions, processes
+from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, processes
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 from vidaug_cli.commands.train import SettingOptions
 
@@ -54,7 +55,7 @@ def command(
     device: str = DEVICE,
     dry_run: bool = option("Only print the runs, and about how long they take."),
     overwrite: bool = option("Replace another sweep in the folder."),
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Train every point of a grid on SHARDS, and tell which is best.
 
@@ -84,7 +85,7 @@ def command(
         raise click.UsageError("--hold-out and --val both say what to choose on: give one.")
     if not videos and (strange := [name for name in choice.given if name != "--root" or val != "none"]):
         raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
-    rows = tuple(choice.videos([val], report, seed=0, workers=0)[0]) if videos else None
+    rows = tuple(choice.videos([val], output, seed=0, workers=0)[0]) if videos else None
     sweep = Sweep(
         folder=out,
         shards=shards,
@@ -102,30 +103,33 @@ def command(
     )
     device = resolve_device(device)
     sweep.trainings  # noqa: B018 (what does not fit is known before hours of work)
-    side_by_side = processes(workers or int(device != "cpu"), report)
+    side_by_side = processes(workers or int(device != "cpu"), output)
     usual = thread_share(device, side_by_side)
     if dry_run:
         seconds = estimate_seconds(sweep, workers=side_by_side, threads=threads or usual, device=device)
         names = [run.name for run in sweep.runs(0, sweep.configurations)]
-        report.note(f"about {duration(seconds)} with {side_by_side} side by side, by a few steps on this machine")
-        report.print({"runs": names, "schedule": sweep.lines, "seconds": seconds}, *names, *sweep.lines)
+        output.note(f"about {duration(seconds)} with {side_by_side} side by side, by a few steps on this machine")
+        result = {"runs": names, "schedule": sweep.lines, "seconds": seconds}
+        following = [word for word in sys.argv[1:] if word != "--dry-run"]
+        output.print(result, *names, *sweep.lines, next=following)
         return
     with hold_folder(out, overwrite=overwrite):
         if sweep.val is None:
-            for line in render_clips(sweep, root=choice.root, where=val, progress=not report.quiet):
-                report.note(line)
+            for line in render_clips(sweep, root=choice.root, where=val, progress=not output.quiet):
+                output.note(line)
         state = begin(sweep, threads, usual)
-        report.note(*sweep.lines)
+        output.note(*sweep.lines)
         standings = run_sweep(
             sweep,
             workers=side_by_side,
             threads=state.threads,
             device=device,
             readers=min(8, usual) if device != "cpu" else 0,  # on the CPU the networks need the cores
-            say=report.note,
-            progress=not report.quiet,
+            say=output.note,
+            progress=not output.quiet,
         )
-        result = result_of(sweep, standings)
-        result.write()
-    report.note(*result.notes)
-    report.print(result.as_json(), *result.lines, str(out / "best.toml"))
+        found = result_of(sweep, standings)
+        found.write()
+    output.note(*found.notes)
+    next_words = shlex.split(found.next_command)[1:]
+    output.print(found.as_json(), *found.lines, str(out / "best.toml"), next=next_words)

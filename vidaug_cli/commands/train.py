@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from vidaug_cli.commands import names
-from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, ReportOptions, parse_stride
+from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, parse_stride
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def command(
     compile: bool = option("Compile the network first."),  # noqa: A002
     tensorboard: bool = option("Write metrics for TensorBoard, too."),
     overwrite: bool = option("Replace another run in the folder."),
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Fit SlowFast to the clips in SHARDS.
 
@@ -137,7 +138,7 @@ def command(
     settings = preset_settings(preset, given)
     applied = recipe.load() if recipe.recipe else None
     with join_world(resolve_device(device)) as world, explain_torch_errors(folder):
-        report = replace(report, quiet=report.quiet or not world.is_first)
+        output = replace(output, quiet=output.quiet or not world.is_first)
         find = None  # the videos to test on, which are yet to be rendered
         if resume:
             run, record = recorded_run(resume, shards, {name: given[name] for name in LENGTH if name in given})
@@ -148,12 +149,12 @@ def command(
             if hold_out is not None:
                 find = partial(held_videos, run, choice.root)
             elif val is not None and videos:
-                find = partial(_videos, choice, val, report)
+                find = partial(_videos, choice, val, output)
             elif val is not None:
                 run = replace(run, validation=ShardFolders([Path(val)]))
         new = overwrite or not run.last.exists()
         if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
-            report.note(advice)
+            output.note(advice)
         history = train_run(
             run,
             world,
@@ -167,11 +168,13 @@ def command(
             overwrite=overwrite,
             extend=resume is not None,
             tensorboard=tensorboard,
-            say=report.note,
-            progress=not report.quiet,
+            say=output.note,
+            progress=not output.quiet,
         )
         if world.is_first:
-            report.print({"run": str(folder), "epochs": len(history), **history[-1]})
+            following = ("predict", folder, "VIDEOS", "-o", folder / "scores.h5")
+            result = {"run": folder, "epochs": len(history), "metrics": history[-1]}
+            output.print(result, next=following)
 
 
 # Options that go with --resume: how long the run is, and what changes no weight.
@@ -204,5 +207,5 @@ def _check_usage(context: click.Context, choice: InputOptions | None) -> None:
         raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
 
 
-def _videos(choice: InputOptions, val: str, report: ReportOptions) -> list[Row]:
-    return choice.videos([val], report, seed=0, workers=0)[0]
+def _videos(choice: InputOptions, val: str, output: Output) -> list[Row]:
+    return choice.videos([val], output, seed=0, workers=0)[0]

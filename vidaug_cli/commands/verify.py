@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidaug_cli.commands.options import WORKERS, ReportOptions, processes
+from vidaug_cli.commands.options import WORKERS, processes
+from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
 
 
@@ -14,7 +15,7 @@ def command(
     *,
     quick: bool = option("Only what needs no reading of pixels: no hashes, no checksums."),
     workers: int = WORKERS,
-    report: ReportOptions,
+    output: Output,
 ) -> None:
     """Check that the shards in OUT are whole and what the plan says.
 
@@ -24,8 +25,11 @@ def command(
     from vidaug_cli.augment.verify import verify
     from vidaug_cli.words import count
 
-    faults, shards = verify(folder, deep=not quick, workers=processes(workers, report), progress=not report.quiet)
-    report.print({"shards": shards, "faults": faults}, *(f"{fault.path}: {fault.what}" for fault in faults))
-    report.note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}")
+    faults, shards = verify(folder, deep=not quick, workers=processes(workers, output), progress=not output.quiet)
+    output.note(f"{folder}: {count(shards, 'shard')}, {count(len(faults), 'fault')}")
+    result = {"shards": shards, "faults": faults}
+    output.print(
+        result, *(f"{fault.path}: {fault.what}" for fault in faults), next=() if faults else ("replay", folder)
+    )
     if faults:
         raise SystemExit(1)

@@ -65,9 +65,8 @@ class Prediction:
     def as_json(self) -> dict[str, Any]:
         """Return all but the scores of videos, with the failures."""
         numbers = {name: getattr(self, name) for name in ("views", "clips", "seconds", "top1", "notes")}
-        failures = [vars(failed) for failed in self.scores.failures]
         disturbances = {"disturbances": self.scores.disturbances} if self.scores.disturbances else {}
-        return {"videos": len(self.scores.videos)} | numbers | disturbances | {"failures": failures}
+        return {"videos": len(self.scores.videos)} | numbers | disturbances | {"failures": self.scores.failures}
 
 
 class Tested(NamedTuple):

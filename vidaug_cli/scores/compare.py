@@ -120,16 +120,9 @@ class Comparison:
     notes: tuple[str, ...]  # what to know before believing it
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it, with the tests and the intervals by name."""
+        """Return all of it, with what the tests and the intervals are; `schema.plain` makes JSON of it."""
         how = {"interval": f"{LEVEL:.0%}, bootstrap over videos and runs", "test": TEST}
-        return {"baseline": self.baseline} | how | {"rows": [_plain(row) for row in self.rows], "notes": self.notes}
-
-
-def _plain(row: ComparedRow) -> dict[str, Any]:
-    measures = {name: estimate._asdict() for name, estimate in row.measures.items()}
-    differences = {name: vars(difference) for name, difference in row.differences.items()}
-    classes = [vars(one) | {"value": one.value} for one in row.classes]
-    return vars(row) | {"measures": measures, "differences": differences, "classes": classes}
+        return {"baseline": self.baseline} | how | {"rows": self.rows, "notes": self.notes}
 
 
 def compare(runs: Sequence[Run], baseline: str | None = None, *, draws: int = DRAWS) -> Comparison:

@@ -64,7 +64,7 @@ class Evaluation:
         """Return all but the arrays, with so many of the worst classes."""
         counts = {"videos": len(self.labels), "failed": self.failed, "unlabelled": self.unlabelled}
         error = {"top1_standard_error": standard_error(self.places < 1)}
-        return counts | self.rates() | error | {"worst": [one._asdict() for one in self.worst(worst)]}
+        return counts | self.rates() | error | {"worst": self.worst(worst)}
 
     def lines(self, worst: int) -> Iterator[str]:
         """Yield lines for a person to read, with so many of the worst classes."""

@@ -50,7 +50,7 @@ class Robustness:
             "top1": self.accuracy,
             "kept": self.kept,
             "mean_top1": {"-".join(filter(None, key)): rate for key, rate in self.means().items()},
-            "mean_kept": {name: each and each._asdict() for name, each in intervals.items()},
+            "mean_kept": intervals,
         }
 
     def lines(self) -> Iterator[str]:

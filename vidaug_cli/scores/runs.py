@@ -179,7 +179,7 @@ def _localisation(path: Path) -> dict[str, float]:
     hint = "'vidaug cam RUN SHARDS --measure --json' prints it"
     try:
         content = parse_json(path.read_bytes(), dict, "it")
-        measured = parse(_Measured, content, extra=True)
+        measured = parse(_Measured, content.get("result", content), extra=True)  # before, it was printed without more
     except VidaugError as error:
         raise ScoresError(error.what, where=path, hint=hint) from error
     correlation = measured.localisation.correlation

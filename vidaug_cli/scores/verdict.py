@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -44,10 +44,6 @@ class Verdict:
     training: float | None  # share of the training clips that were right
     tested: float  # accuracy
     advice: str  # one line with a command; empty where nothing is known
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
-        return vars(self)
 
     def lines(self) -> Iterator[str]:
         """Yield lines for a person, none where nothing is known."""

@@ -12,6 +12,7 @@ from typing import Any
 from vidaug_cli.data.sampling import write_stride
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import load_recipe
+from vidaug_cli.schema import plain
 from vidaug_cli.scores.compare import Comparison, Run, compare
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.scores.robustness import right_under
@@ -70,11 +71,10 @@ class Result:
         return shlex.join(words)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return all of it; `schema.plain` makes JSON of it."""
         recipe, settings = str(self.sweep.folder / BEST), asdict(self.best.settings)
         best = {"values": dict(self.best.values), "settings": settings, "recipe": recipe}
-        rungs = [asdict(rung) for rung in self.sweep.rungs]
-        return {"best": best, "schedule": rungs, "failed": self.failed} | self.comparison.as_json()
+        return {"best": best, "schedule": self.sweep.rungs, "failed": self.failed} | self.comparison.as_json()
 
     def write(self) -> None:
         """Write the table as text, CSV and JSON, and the best recipe. Raises VidaugError."""
@@ -82,7 +82,9 @@ class Result:
         text = "\n".join([*self.lines, "", *self.notes, ""])
         write_text_atomically(folder / "table.txt", text)
         write_text_atomically(folder / "table.csv", as_csv(self.comparison))
-        write_text_atomically(folder / "table.json", json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
+        write_text_atomically(
+            folder / "table.json", json.dumps(plain(self.as_json()), indent=1, ensure_ascii=False) + "\n"
+        )
         recipe = self.best.recipe or load_recipe("none")
         write_text_atomically(folder / BEST, f"# the best of 'vidaug sweep': {self.best.name}\n{recipe.text}")
 

@@ -1,0 +1,56 @@
+"""What a command says: its result on stdout, as lines or as JSON in one envelope, and all else on stderr."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from json import dumps
+
+import click
+
+from vidaug_cli.commands.signature import option
+from vidaug_cli.schema import plain
+from vidaug_cli.words import readable
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is said, and how the result is printed."""
+
+    quiet: bool = option("Nothing on stderr but an error that ends the run.", "-q")
+    json: bool = option("Print the result as one line of JSON; 'vidaug explain json' says what is in it.")
+
+    def note(self, *messages: str) -> None:
+        """Say something to a person, on stderr, each message on a line of its own."""
+        for message in () if self.quiet else messages:
+            click.echo(readable(message), err=True)
+
+    def lines(self, *lines: str) -> None:
+        """Print a part of the result for a person, as soon as it is known."""
+        for line in () if self.json else lines:
+            click.echo(line)
+
+    def print(self, result: object, *lines: str, next: Sequence[object] = ()) -> None:  # noqa: A002
+        """Print the result: with --json the envelope with it, without it these lines. Call it once.
+
+        Args:
+            result: a mapping, or a dataclass; `commands.printed` has its keys.
+            lines: the result for a person, or the rest of it.
+            next: words of a command that makes sense after this one, such as `("verify", out)`; a person reads it on
+                stderr, but not that of a command which another one runs.
+        """
+        context = click.get_current_context()
+        following = shlex.join(["vidaug", *map(str, next)]) if next else None
+        if self.json:
+            click.echo(envelope(context.command_path.partition(" ")[2], result=result, next=following))
+        self.lines(*lines)
+        if following and context.find_root() is context.parent:
+            self.note(f"next: {following}")
+
+
+def envelope(command: str, **parts: object) -> str:
+    """Return what --json prints: this version, the command, and its `result` and what is `next`, or an `error`."""
+    from importlib.metadata import version  # slow
+
+    return dumps({"vidaug": version("vidaug-cli"), "command": command} | plain(parts), ensure_ascii=False)
