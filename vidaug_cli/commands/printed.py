@@ -41,7 +41,7 @@ from vidaug_cli.predict.cam import Localisation
 from vidaug_cli.scores.compare import ComparedRow
 from vidaug_cli.scores.evaluation import WorstClass
 from vidaug_cli.scores.file import Failed
-from vidaug_cli.scores.statistics import Estimate as Interval
+from vidaug_cli.scores.statistics import Interval
 from vidaug_cli.scores.verdict import Verdict
 from vidaug_cli.sweep.halving import Rung
 from vidaug_cli.train.record import RunSummary
@@ -478,4 +478,5 @@ def _comments(kind: type) -> dict[str, str]:
     for name in re.findall(r"\w+", bases[1] or "") if bases else ():
         if inspect.isclass(known.get(name)) and known[name].__module__.startswith("vidaug_cli"):
             found |= _comments(known[name])
-    return found | dict(re.findall(r"^    (\w+): [^#\n]*  # (.+)$", source, re.MULTILINE))
+    beside = re.findall(r"^    (\w+): [^#\n]*  # (.+)$", source, re.MULTILINE)
+    return found | {name: re.sub(r"\bNone\b", "null", what) for name, what in beside}

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from vidaug_cli.errors import MismatchError, SettingError, UnknownNameError
-from vidaug_cli.scores.statistics import DRAWS, LEVEL, Block, Estimate, Split, bootstrap, sign_flip
+from vidaug_cli.scores.statistics import DRAWS, LEVEL, Block, Interval, Split, bootstrap, sign_flip
 from vidaug_cli.words import count, nearest
 
 TOP1 = "top-1"  # the name of the accuracy among the measures
@@ -94,14 +94,14 @@ class ComparedRow:
     videos: int  # over all splits
     lowest: float  # run
     highest: float
-    measures: dict[str, Estimate]  # the accuracy, `top-1`, and what else there is by video
+    measures: dict[str, Interval]  # the accuracy, `top-1`, and what else there is by video
     numbers: dict[str, float]  # mean over the runs
     differences: dict[str, Difference] = field(default_factory=dict)  # by measure; none for the baseline
     classes: tuple[ClassDifference, ...] = ()
     pairs: str = ""  # how its runs were paired with the baseline's, in words
 
     @property
-    def top1(self) -> Estimate:
+    def top1(self) -> Interval:
         """Accuracy."""
         return self.measures[TOP1]
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64
 from vidaug_cli.errors import TruthError
 from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION, Course
 from vidaug_cli.scores.file import Scores
-from vidaug_cli.scores.statistics import LEVEL, Estimate, bootstrap_ratio
+from vidaug_cli.scores.statistics import LEVEL, Interval, bootstrap_ratio
 from vidaug_cli.words import count
 
 COURSES: tuple[Course, Course] = "held", "ramped"
@@ -30,9 +30,9 @@ class Robustness:
     clean: float
     accuracy: dict[str, float]  # under each disturbance, by its name
     kept: dict[str, float]  # accuracy / clean; empty where no video is right undisturbed
-    held: Estimate | None  # mean share kept; None where there is none in both courses, or nothing is kept of
-    ramped: Estimate | None
-    gap: Estimate | None  # held - ramped, of the same resamples
+    held: Interval | None  # mean share kept; None where there is none in both courses, or nothing is kept of
+    ramped: Interval | None
+    gap: Interval | None  # held - ramped, of the same resamples
 
     def means(self) -> dict[tuple[str, str | None], float]:
         """Return the accuracy of each kind and course, a mean over the severities that are there."""

@@ -13,7 +13,7 @@ LEVEL = 0.95
 AT_ONCE = 500  # resamples: of 20,000 videos that differ they take 80 MB
 
 
-class Estimate(NamedTuple):
+class Interval(NamedTuple):
     """A mean and the interval in which it lies but for chance."""
 
     value: float
@@ -31,7 +31,7 @@ class Block(NamedTuple):
 Split = Sequence[Block]  # blocks about the same videos; their sum is what the split says
 
 
-def bootstrap(splits: Sequence[Split], *, draws: int = DRAWS, level: float = LEVEL, seed: int = 0) -> Estimate:
+def bootstrap(splits: Sequence[Split], *, draws: int = DRAWS, level: float = LEVEL, seed: int = 0) -> Interval:
     """Return the mean over splits of the mean over runs and videos, with its percentile interval.
 
     Videos are drawn anew within each split, the same ones for all blocks of it, and so are the runs within each block:
@@ -50,12 +50,12 @@ def bootstrap(splits: Sequence[Split], *, draws: int = DRAWS, level: float = LEV
                 runs = len(block.values)
                 shares = rng.multinomial(runs, np.full(runs, 1 / runs), len(found)) / runs
                 means[some] += block.sign * (found[:, owners == place] * shares).sum(1) / len(splits)
-    return Estimate(value, *_ends(means, level))
+    return Interval(value, *_ends(means, level))
 
 
 def bootstrap_ratio(
     top: Float64[np.ndarray, " n"], under: Float64[np.ndarray, " n"], *, draws: int = DRAWS, seed: int = 0
-) -> Estimate:
+) -> Interval:
     """Return the mean of one value of N videos over that of another, with its percentile interval.
 
     Both are of the same videos, which are drawn anew. Resamples in which the lower mean is 0 have no ratio, and are
@@ -63,7 +63,7 @@ def bootstrap_ratio(
     """
     found = np.concatenate(list(_resampled(np.stack([top, under]), draws, np.random.default_rng(seed))))
     found = found[found[:, 1] != 0]
-    return Estimate(float(top.mean()) / float(under.mean()), *_ends(found[:, 0] / found[:, 1], LEVEL))
+    return Interval(float(top.mean()) / float(under.mean()), *_ends(found[:, 0] / found[:, 1], LEVEL))
 
 
 def _resampled(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vidaug_cli.draw import plots
 from vidaug_cli.scores.compare import TOP1, ComparedRow, Comparison, Difference
-from vidaug_cli.scores.statistics import Estimate
+from vidaug_cli.scores.statistics import Interval
 from vidaug_cli.words import printable
 
 SMALLEST = 0.0001  # a p that is written as it is
@@ -142,7 +142,7 @@ def _names(rows: Sequence[ComparedRow], what: str) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in getattr(row, what)))
 
 
-def _share(estimate: Estimate | None) -> str:
+def _share(estimate: Interval | None) -> str:
     return "" if estimate is None else "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * part for part in estimate))
 
 
