@@ -91,9 +91,11 @@ def test_what_is_not_an_object(content: object) -> None:
 
 
 def test_keys_of_newer_releases_are_passed_over() -> None:
-    newer = GOOD | {"mood": "blue", "failures": [{"clip": 1, "since": 3}]}
-    assert parse(Report, newer, extra=True) == Report("a", 0.5, failures=(Failure(1),))
-    assert faults(newer) == ["mood: unknown key; did you mean 'mode'?", "failures.0.since: unknown key"]
+    newer = GOOD | {"mood": "blue", "failures": [{"clip": 1, "since": 3}], "worst": {"clip": 2, "since": 3}}
+    assert parse(Report, newer, extra=True) == Report("a", 0.5, failures=(Failure(1),), worst=Failure(2))
+    assert faults(newer) == [
+        "mood: unknown key; did you mean 'mode'?", "failures.0.since: unknown key", "worst.since: unknown key",
+    ]  # fmt: skip
 
 
 def test_a_rule_of_a_dataclass_within_is_an_error_of_the_whole() -> None:

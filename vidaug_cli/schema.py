@@ -195,7 +195,9 @@ def _made(value: Any, hint: Any) -> Any:
         return value
     origin = get_origin(hint)
     if origin in (Union, UnionType):
-        return _made(value, next(arg for arg in get_args(hint) if arg is not NoneType and not type_fault(value, arg)))
+        args = [arg for arg in get_args(hint) if arg is not NoneType]
+        fitting = (arg for extra in (False, True) for arg in args if not any(type_faults(value, arg, extra=extra)))
+        return _made(value, next(fitting))
     if (known := _fields(hint)) is not None:
         return hint(**{name: _made(entry, known[name][0]) for name, entry in value.items() if name in known})
     if origin is dict:
