@@ -15,6 +15,7 @@ import pytest
 from console import check_envelope, json_schema, vidaug
 from jsonschema import ValidationError
 
+from vidaug_cli.commands.json_schema import schema_of
 from vidaug_cli.commands.printed import RESULTS
 from vidaug_cli.main import COMMANDS, cli
 from vidaug_cli.schema import plain
@@ -34,6 +35,14 @@ def test_every_command_has_the_option_and_a_result() -> None:
     for name, command in found.items():
         flags = {flag for param in command.params for flag in param.opts}
         assert {"--json", "--quiet"} <= flags, name
+
+
+def test_no_two_types_have_one_name() -> None:
+    for kinds in RESULTS.values():
+        for kind in kinds:
+            alone: dict[str, Any] = {}
+            schema_of(kind, alone)
+            assert {name: json_schema()["definitions"][name] for name in alone} == alone
 
 
 def test_the_schema_says_what_the_comments_say() -> None:

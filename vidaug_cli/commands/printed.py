@@ -1,30 +1,12 @@
-"""What is in the `result` that a command prints with --json: its type, and from that a JSON Schema and a text.
+"""What is in the `result` that a command prints with --json: its type.
 
 A type is a dataclass, a named tuple or a `TypedDict`; the comment beside a field says what it is.
 """
 
 from __future__ import annotations
 
-import inspect
-import re
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import (
-    Any,
-    Literal,
-    NamedTuple,
-    NotRequired,
-    Required,
-    TypedDict,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Any, NotRequired, Required, TypedDict
 
 from vidaug_cli.augment.inspect import Summary
 from vidaug_cli.augment.merge import Merged
@@ -33,6 +15,7 @@ from vidaug_cli.augment.run import Estimate, Report
 from vidaug_cli.augment.status import Status
 from vidaug_cli.augment.verify import Fault
 from vidaug_cli.bench.measure import Figure
+from vidaug_cli.commands.json_schema import Schema, either, object_schema, schema_of
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.scan_summary import ScanSummary
 from vidaug_cli.doctor import Finding
@@ -45,8 +28,6 @@ from vidaug_cli.scores.statistics import Interval
 from vidaug_cli.scores.verdict import Verdict
 from vidaug_cli.sweep.halving import Rung
 from vidaug_cli.train.record import RunSummary
-
-Schema = dict[str, Any]
 
 
 class Written(TypedDict):
@@ -348,6 +329,14 @@ class Demo(TypedDict):
     commands: list[str]  # that made it
 
 
+class Error(TypedDict):
+    """What ended the run."""
+
+    code: str  # stable: see docs/errors.md
+    message: str
+    hint: str  # what to try; may be empty
+
+
 # What each command prints; where there are several, the options say which.
 RESULTS: dict[str, tuple[Any, ...]] = {
     "scan": (ScanSummary,),
@@ -387,96 +376,13 @@ def schema() -> Schema:
     definitions: Schema = {}
     envelopes = []
     for command, kinds in RESULTS.items():
-        result = _either([_schema(kind, definitions) for kind in kinds])
+        result = either([schema_of(kind, definitions) for kind in kinds])
         parts = {"vidaug": _VERSION, "command": {"const": command}, "result": result, "next": _NEXT}
-        envelopes.append(_object(parts, f"What 'vidaug {command}' prints."))
-    failed = {"vidaug": _VERSION, "command": {"type": "string"}, "error": _schema(Error, definitions)}
-    envelopes.append(_object(failed, "What a command prints that fails."))
+        envelopes.append(object_schema(parts, f"What 'vidaug {command}' prints."))
+    failed = {"vidaug": _VERSION, "command": {"type": "string"}, "error": schema_of(Error, definitions)}
+    envelopes.append(object_schema(failed, "What a command prints that fails."))
     return {"$schema": "http://json-schema.org/draft-07/schema#", "anyOf": envelopes, "definitions": definitions}
 
 
 _VERSION = {"type": "string", "description": "version of the program"}
 _NEXT = {"type": ["string", "null"], "description": "a command that makes sense after this one"}
-_SIMPLE = {str: "string", Path: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
-
-
-def _schema(kind: Any, definitions: Schema) -> Schema:
-    """Return the JSON Schema of a type; those of types with fields go to `definitions`."""
-    origin, args = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return {}
-    if kind in _SIMPLE:
-        return {"type": _SIMPLE[kind]}
-    if origin is Literal:
-        return {"enum": list(args)}
-    if origin in (Union, UnionType):
-        return _either([_schema(arg, definitions) for arg in args])
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": _schema(args[1], definitions)}
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        if origin is tuple and Ellipsis not in args:
-            each = [_schema(arg, definitions) for arg in args]
-            return {"type": "array", "items": each, "minItems": len(each), "maxItems": len(each)}
-        return {"type": "array", "items": _schema(args[0], definitions)}
-    if kind.__name__ not in definitions:
-        definitions[kind.__name__] = {}  # its place, before the types within it
-        parts = {
-            each.name: _schema(each.kind, definitions) | ({"description": each.what} if each.what else {})
-            for each in fields_of(kind)
-        }
-        required = [each.name for each in fields_of(kind) if each.always]
-        definitions[kind.__name__] = _object(parts, inspect.cleandoc(kind.__doc__).partition("\n\n")[0], required)
-    return {"$ref": f"#/definitions/{kind.__name__}"}
-
-
-def _either(schemas: list[Schema]) -> Schema:
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-
-
-def _object(parts: Schema, what: str, required: Sequence[str] | None = None) -> Schema:
-    required = list(parts) if required is None else required
-    found = {"type": "object", "description": what, "properties": parts, "required": list(required)}
-    return found | {"additionalProperties": False}
-
-
-class Error(TypedDict):
-    """What ended the run."""
-
-    code: str  # stable: see docs/errors.md
-    message: str
-    hint: str  # what to try; may be empty
-
-
-class Field(NamedTuple):
-    """A key of a result."""
-
-    name: str
-    kind: Any
-    always: bool  # whether it is there
-    what: str
-
-
-def fields_of(kind: Any) -> list[Field]:
-    """Return the fields of a dataclass, a named tuple or a `TypedDict`, with the comments beside them."""
-    hints, comments = get_type_hints(kind, include_extras=True), _comments(kind)
-    names = [each.name for each in fields(kind)] if is_dataclass(kind) else list(hints)
-    found = []
-    for name in names:
-        hint = hints[name]
-        always = not is_typeddict(kind) or name in kind.__required_keys__
-        if get_origin(hint) in (Required, NotRequired):
-            always, (hint,) = get_origin(hint) is Required, get_args(hint)
-        found.append(Field(name, hint, always, comments.get(name, "")))
-    return found
-
-
-def _comments(kind: type) -> dict[str, str]:
-    """Return the comments beside the fields of a class and of what it inherits from, which a TypedDict forgets."""
-    source, known = inspect.getsource(kind), vars(sys.modules[kind.__module__])
-    bases = re.search(r"^class \w+(?:\((.*)\))?:", source, re.MULTILINE)
-    found: dict[str, str] = {}
-    for name in re.findall(r"\w+", bases[1] or "") if bases else ():
-        if inspect.isclass(known.get(name)) and known[name].__module__.startswith("vidaug_cli"):
-            found |= _comments(known[name])
-    beside = re.findall(r"^    (\w+): [^#\n]*  # (.+)$", source, re.MULTILINE)
-    return found | {name: re.sub(r"\bNone\b", "null", what) for name, what in beside}
