@@ -301,7 +301,7 @@ def test_segments_of_one_file_are_videos_of_their_own(six: Path, run: Path, tmp_
     (tmp_path / "lost.jsonl").write_text(rows_text([row, *(replace(cut, path="no.avi") for cut in cuts)]))
     done = augment(tmp_path / "lost.jsonl", "-o", tmp_path / "out")
     assert done.code == 3
-    assert {failure["path"] for failure in done.result["failures"]} == {"no.avi#t=0,0.3", "no.avi#t=0.1,0.3"}
+    assert {failure["path"] for failure in done.made["failures"]} == {"no.avi#t=0,0.3", "no.avi#t=0.1,0.3"}
     assert vidaug("predict", run, tmp_path / "lost.jsonl", "-o", tmp_path / "s.h5").code == 3
     assert [failed.video for failed in read_scores(tmp_path / "s.h5").failures] == [
         "no.avi#t=0,0.3",

@@ -114,7 +114,7 @@ def test_what_lies_outside_is_never_read(
     manifest = write(tmp_path / "manifest", [*rows, rows[0] | {"path": path}])
     done = vidaug("augment", manifest, "-o", tmp_path / "out", *FADE, "--json")
     assert done.code == 3
-    ((failure),) = done.result["failures"]
+    ((failure),) = done.made["failures"]
     assert failure["path"] == path
     reasons = (f"lies outside the data set's folder; copy it into {root}", "cannot be read: No such file or directory")
     assert failure["reason"] in reasons

@@ -175,7 +175,7 @@ def test_limits_are_options_of_what_decodes(make_video: MakeVideo, tmp_path: Pat
         assert done.code == 1
         assert f"a/1.mp4: {reason}" in done.err
         done = vidaug("augment", manifest, "-o", tmp_path / option[0], *words, *option, "--json")
-        assert [failed["reason"] for failed in done.result["failures"]] == [reason] * 2
+        assert [failed["reason"] for failed in done.made["failures"]] == [reason] * 2
         done = vidaug("predict", checkpoint, manifest, "-o", tmp_path / "s.h5", "-j", 1, *option)
         assert f"left out: a/1.mp4: {reason}" in done.err
     done = vidaug("augment", data, "-o", tmp_path / "new", *words, "--max-frames", 5)

@@ -176,7 +176,7 @@ def test_scores_and_failures_name_segments(scan_segments: ScanSegments, tmp_path
     assert f"left out: even.mp4#t=12,14: {reason}" in done.err
     words = ["-r", "none", "--frames", 4, "--size", 16, "-j", 1, "--json"]
     done = vidaug("augment", tmp_path / "m.jsonl", "-o", tmp_path / "out", *words)
-    ((failure),) = done.result["failures"]
+    ((failure),) = done.made["failures"]
     assert (failure["path"], failure["reason"]) == ("even.mp4#t=12,14", reason)
 
 

@@ -224,9 +224,10 @@ def command(
         output.note(*(f"{out / name} was edited, and stays as it is" for name in kept))
     if failed := any(made.failures for made in reports):
         output.note("the same command leaves them out again; once they are mended, --retry-failed tries them")
+    unfinished = any(made.unfinished for made in reports)
     look = ("report", out, "-o", "report.html") if listed else ("status", out)
-    output.print({"made": reports, "quarantined": quarantined}, next=look)
-    if any(made.unfinished for made in reports):
+    output.print({"made": reports, "quarantined": quarantined}, next=sys.argv[1:] if unfinished else look)
+    if unfinished:
         raise SystemExit(options.UNFINISHED)
     if failed or quarantined:
         raise SystemExit(options.SKIPPED)
