@@ -19,7 +19,8 @@ from vidaug_cli.main import main
 
 
 class Done(NamedTuple):
-    """What a command did; `err` is without the code at the end of an error, which is `error`.
+    """What a command did; `err` is without the code at the end of an error, which is `error`, and without what comes
+    `next`, which is its last line.
 
     With --json an error is on stdout, too: `out` is without it, and it is `json_error`. What is there is what the JSON
     Schema says that it is.
@@ -30,6 +31,7 @@ class Done(NamedTuple):
     err: str
     error: str = ""
     json_error: str = ""
+    next: str = ""
 
     @property
     def result(self) -> Any:
@@ -44,6 +46,7 @@ class Done(NamedTuple):
 
 
 _JSON_ERROR = re.compile(r'^\{"vidaug": .*"error": \{"code": "VA\d{3}", .*\}\}\n\Z', re.MULTILINE)
+_NEXT = re.compile(r"^next: (vidaug .*)\n\Z", re.MULTILINE)
 _CODE = re.compile(r" \[(VA\d{3})\]$", re.MULTILINE)
 
 
@@ -99,4 +102,6 @@ def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
     if "--json" in words:
         for text in filter(None, (out_text, json_error)):
             check_envelope(text)
-    return Done(code, out_text, without_code(faults), "".join(_CODE.findall(faults)), json_error)
+    following = "".join(_NEXT.findall(faults))
+    err_text = without_code(_NEXT.sub("", faults))
+    return Done(code, out_text, err_text, "".join(_CODE.findall(faults)), json_error, following)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import write_video
-from console import vidaug
+from console import Done, vidaug
 from train_makers import NETWORK
 
 from vidaug_cli.bench import measure
@@ -44,8 +43,8 @@ def network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, "small", Settings(network="tiny", batch_size=2, amp="off"))
 
 
-def figures_of(printed: str) -> dict[str, dict[str, Any]]:
-    return {figure["what"]: figure for figure in json.loads(printed)["figures"]}
+def figures_of(done: Done) -> dict[str, dict[str, Any]]:
+    return {figure["what"]: figure for figure in done.result["figures"]}
 
 
 def test_every_part_is_measured_and_the_last_line_says_what_limits(videos: Path, network: None) -> None:
@@ -70,7 +69,7 @@ def test_json_holds_all_that_the_table_shows(videos: Path) -> None:
         assert figure.keys() == {"part", "what", "ms", "least", "most", "cpu_ms", "repeats", "more"}
         assert 0 < figure["least"] <= figure["ms"] <= figure["most"]
         assert figure["repeats"] >= measure.LEAST
-    figures = figures_of(done.out)
+    figures = figures_of(done)
     assert figures[DECODE]["more"]["frames_per_second"] > 0
     assert figures["write raw"]["more"]["bytes"] > 8 * 32 * 32 * 3 > figures["write jpeg"]["more"]["bytes"] / 2
     assert (told["stages"], told["verdict"]) == ({}, "")  # nothing was measured that tells
@@ -81,7 +80,7 @@ def test_without_input_there_are_sample_videos(monkeypatch: pytest.MonkeyPatch) 
     done = vidaug("bench", *SMALL, "--only", "mix", "--json", "--set", "fademixup.beta=0.4")
     assert done.code == 0, done.err
     assert done.result["clips"]["videos"] == 6
-    assert figures_of(done.out)["fademixup"]["more"]["copies"] > 0
+    assert figures_of(done)["fademixup"]["more"]["copies"] > 0
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_an_interrupt_prints_what_is_known(videos: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(PARTS, "ops", Part("", interrupted))
     done = vidaug("bench", videos, *SMALL, "--json")
     assert done.code == 130
-    assert list(figures_of(done.out)) == [DECODE, READ.format(1), READ.format(CUTS)]
+    assert list(figures_of(done)) == [DECODE, READ.format(1), READ.format(CUTS)]
 
 
 def test_an_interrupt_within_a_part_keeps_its_finished_turns() -> None:

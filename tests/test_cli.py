@@ -333,10 +333,9 @@ def test_demo(tmp_path: Path) -> None:
     assert [line.split()[2] for line in done.err.splitlines() if line.startswith("$")] == [
         "sample", "scan", "augment", "inspect", "preview", "report",
     ]  # fmt: skip
-    *_, page, following = done.err.splitlines()
-    assert page.startswith(f"Open {tmp_path / 'demo' / 'report.html'} in a browser")
-    assert following == "next: vidaug scan VIDEOS -o manifest.jsonl"
-    assert done.err.count("next: ") == 1  # not those of the steps
+    assert done.err.splitlines()[-1].startswith(f"Open {tmp_path / 'demo' / 'report.html'} in a browser")
+    assert done.next == "vidaug scan VIDEOS -o manifest.jsonl"
+    assert "next: " not in done.err  # of the steps
     again = vidaug("demo", tmp_path / "demo", "--json", "-q")
     assert (again.code, again.err) == (0, "")
     assert again.result["report"] == str(tmp_path / "demo/report.html")

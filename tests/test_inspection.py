@@ -206,7 +206,12 @@ def test_class_names_cannot_write_on_the_terminal() -> None:
 
 def test_verify_in_words_and_for_programs(copy: Path) -> None:
     done = vidaug("verify", copy, "-j", "1")
-    assert (done.code, done.out, done.err) == (0, "", f"{copy}: 2 shards, 0 faults\nnext: vidaug replay {copy}\n")
+    assert (done.code, done.out, done.err, done.next) == (
+        0,
+        "",
+        f"{copy}: 2 shards, 0 faults\n",
+        f"vidaug replay {copy}",
+    )
     assert vidaug("verify", copy, "-j", "1", "--json").result == {"shards": 2, "faults": []}
     shard = shard_path(copy, 1)
     content = bytearray(shard.read_bytes())

@@ -95,7 +95,7 @@ def test_stdout_takes_one_thing(tmp_path: Path) -> None:
 def test_what_comes_next_is_said_and_printed(tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
     done = vidaug("sample", folder, "--per-class", "1")
-    assert done.err.splitlines()[-1] == f"next: vidaug scan '{folder}' -o manifest.jsonl"
-    assert "next" not in vidaug("sample", folder, "--per-class", "1", "--overwrite", "-q").err
+    assert done.next == f"vidaug scan '{folder}' -o manifest.jsonl"
+    assert vidaug("sample", folder, "--per-class", "1", "--overwrite", "-q").next == ""
     again = vidaug("sample", folder, "--per-class", "1", "--overwrite", "--json")
     assert json.loads(again.out)["next"] == f"vidaug scan '{folder}' -o manifest.jsonl"
