@@ -41,6 +41,7 @@ OWN = {
         for option in ("hold_out", "val", "batch_size", "frames", "stride", "size", "flip", "amp", "seed")
     ),
     *(("sweep", option) for option in ("workers", "threads", "dry_run")),
+    ("train", "dry_run"),
     ("sample", "per_class"),
     ("preview", "grid"),
     *(("bench", option) for option in ("preset", "batch_size", "workers")),

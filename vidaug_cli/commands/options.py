@@ -211,13 +211,21 @@ class InputOptions(ScanOptions):
         ]
 
     def videos(
-        self, inputs: Sequence[str], output: Output, *, seed: int, workers: int, limits: Limits | None = None
+        self,
+        inputs: Sequence[str],
+        output: Output,
+        *,
+        seed: int,
+        workers: int,
+        limits: Limits | None = None,
+        cache: bool = True,
     ) -> tuple[list[Row], Input]:
         """Return the chosen videos, and all of INPUT; name the videos that cannot be used. Raises VidaugError."""
         from vidaug_cli.data.inputs import read_input
         from vidaug_cli.data.manifest import select
 
-        everything = read_input(*inputs, **self.finding, workers=workers, progress=not output.quiet, limits=limits)
+        how: dict[str, Any] = {"workers": workers, "limits": limits, "cache": cache, "progress": not output.quiet}
+        everything = read_input(*inputs, **self.finding, **how)
         output.note(*everything.notes)
         output.note(*(f"left out: {printable(video.path)}: {video.reason}" for video in everything.quarantined))
         rows = select(everything.rows, subset=self.subset, limit=self.limit, seed=seed)

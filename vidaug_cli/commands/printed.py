@@ -27,6 +27,7 @@ from vidaug_cli.scores.file import Failed
 from vidaug_cli.scores.statistics import Interval
 from vidaug_cli.scores.verdict import Verdict
 from vidaug_cli.sweep.halving import Rung
+from vidaug_cli.train.estimate import RunEstimate
 from vidaug_cli.train.record import RunSummary
 
 
@@ -354,7 +355,7 @@ RESULTS: dict[str, tuple[Any, ...]] = {
     "verify": (Verified,),
     "replay": (Compared,),
     "export": (Exported,),
-    "train": (Trained,),
+    "train": (Trained, RunEstimate),
     "sweep": (Swept, ToSweep),
     "cam": (Seen,),
     "predict": (Predicted,),

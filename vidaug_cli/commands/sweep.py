@@ -105,8 +105,11 @@ def command(
     sweep.trainings  # noqa: B018 (what does not fit is known before hours of work)
     side_by_side = processes(workers or int(device != "cpu"), output)
     usual = thread_share(device, side_by_side)
+    readers = min(8, usual) if device != "cpu" else 0  # on the CPU the networks need the cores
     if dry_run:
-        seconds = estimate_seconds(sweep, workers=side_by_side, threads=threads or usual, device=device)
+        seconds = estimate_seconds(
+            sweep, workers=side_by_side, threads=threads or usual, device=device, readers=readers
+        )
         names = [run.name for run in sweep.runs(0, sweep.configurations)]
         output.note(f"about {duration(seconds)} with {side_by_side} side by side, by a few steps on this machine")
         result = {"runs": names, "schedule": sweep.lines, "seconds": seconds}
@@ -124,7 +127,7 @@ def command(
             workers=side_by_side,
             threads=state.threads,
             device=device,
-            readers=min(8, usual) if device != "cpu" else 0,  # on the CPU the networks need the cores
+            readers=readers,
             say=output.note,
             progress=not output.quiet,
         )

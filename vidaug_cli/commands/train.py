@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -99,6 +99,7 @@ def command(
     compile: bool = option("Compile the network first."),  # noqa: A002
     tensorboard: bool = option("Write metrics for TensorBoard, too."),
     overwrite: bool = option("Replace another run in the folder."),
+    dry_run: bool = option("Take a few steps, say how long all take and in how much memory, and write nothing."),
     output: Output,
 ) -> None:
     """Fit SlowFast to the clips in SHARDS.
@@ -127,6 +128,7 @@ def command(
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import explain_torch_errors, resolve_device
     from vidaug_cli.train.distributed import join_world
+    from vidaug_cli.train.estimate import estimate_run
     from vidaug_cli.train.job import recorded_run, train_run
     from vidaug_cli.train.run import ShardFolders, TrainingRun, held_videos
     from vidaug_cli.train.settings import LENGTH, preset_settings
@@ -149,28 +151,29 @@ def command(
             if hold_out is not None:
                 find = partial(held_videos, run, choice.root)
             elif val is not None and videos:
-                find = partial(_videos, choice, val, output)
+                find = partial(_videos, choice, val, output, cache=not dry_run)
             elif val is not None:
                 run = replace(run, validation=ShardFolders([Path(val)]))
         new = overwrite or not run.last.exists()
         if new and threads is None and world.device == "cpu" and (advice := monitor.advice(world.default_threads)):
             output.note(advice)
-        history = train_run(
-            run,
-            world,
-            preset=preset,
-            command=shlex.join(["vidaug", *sys.argv[1:]]),
-            videos=find,
-            where=val,
-            workers=workers or None,
-            threads=threads,
-            compiled=compile,
-            overwrite=overwrite,
-            extend=resume is not None,
-            tensorboard=tensorboard,
-            say=output.note,
-            progress=not output.quiet,
-        )
+        how: Any = {
+            "preset": preset,
+            "videos": find,
+            "where": val,
+            "workers": workers or None,
+            "threads": threads,
+            "compiled": compile,
+            "overwrite": overwrite,
+            "extend": resume is not None,
+            "say": output.note,
+        }
+        if dry_run:
+            expected = estimate_run(run, world, **how)
+            output.print(expected, *expected.lines, next=[word for word in sys.argv[1:] if word != "--dry-run"])
+            return
+        words, bars = shlex.join(["vidaug", *sys.argv[1:]]), not output.quiet
+        history = train_run(run, world, command=words, tensorboard=tensorboard, progress=bars, **how)
         if world.is_first:
             following = ("predict", folder, "VIDEOS", "-o", folder / "scores.h5")
             result = {"run": folder, "epochs": len(history), "metrics": history[-1]}
@@ -180,7 +183,7 @@ def command(
 # Options that go with --resume: how long the run is, and what changes no weight.
 _RESUMED = (
     *("resume", "epochs", "clips_seen"),
-    *("workers", "threads", "device", "compile", "tensorboard", "json", "quiet"),
+    *("workers", "threads", "device", "compile", "tensorboard", "dry_run", "json", "quiet"),
 )
 
 
@@ -207,5 +210,5 @@ def _check_usage(context: click.Context, choice: InputOptions | None) -> None:
         raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
 
 
-def _videos(choice: InputOptions, val: str, output: Output) -> list[Row]:
-    return choice.videos([val], output, seed=0, workers=0)[0]
+def _videos(choice: InputOptions, val: str, output: Output, *, cache: bool) -> list[Row]:
+    return choice.videos([val], output, seed=0, workers=0, cache=cache)[0]

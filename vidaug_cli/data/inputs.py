@@ -46,7 +46,8 @@ def read_input(
         root: what paths in a list are relative to, or where the videos of a manifest lie now.
         classes: a file that fixes names and numbers of the classes, whichever of them occur; or a map of names, .toml.
         exclude: patterns of videos that are left out, relative to the root of an input, as in a `.gitignore`.
-        how: `layout`, `split`, `lists` and `follow_links` as in `scan`, and its `workers`, `progress` and `limits`.
+        how: `layout`, `split`, `lists` and `follow_links` as in `scan`, and its `workers`, `progress`, `limits` and
+            `cache`.
 
     Raises VidaugError when there is no video, when one is given twice, or has a class that `classes` does not name.
     """

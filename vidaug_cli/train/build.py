@@ -19,7 +19,7 @@ from vidaug_cli.train.checkpoint import Checkpoint, read_checkpoint
 from vidaug_cli.train.distributed import World
 from vidaug_cli.train.history import EpochMetrics
 from vidaug_cli.train.pretrained import Initialised, initialise, read_foreign
-from vidaug_cli.train.run import TrainingRun
+from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import LENGTH, budget_of
 from vidaug_cli.train.slowfast import Architecture, SlowFast
 from vidaug_cli.train.state import Parts, WeightAverage, restore
@@ -81,6 +81,7 @@ def build(
     threads: int | None = None,
     compiled: bool = False,
     overwrite: bool = False,
+    validation_follows: bool = False,
     extend: bool = False,
 ) -> Parts:
     """Return the parts of a run: new, or as an earlier run of the same identity left them in its folder.
@@ -92,13 +93,15 @@ def build(
         threads: that compute; None: as many as before in a run that continues, else `World.default_threads`.
         compiled: whether torch compiles the network first.
         overwrite: whether to begin anew where the folder holds a run, whose files are replaced after the first epoch.
+        validation_follows: whether the validation clips are yet to be made, and the run is only tried.
         extend: whether a run in the folder may be of another length. It goes on at the rate that the new length has
             there.
 
     Raises VidaugError as `check_run` does, when the checkpoint cannot be continued, and when more epochs are done than
     are asked for.
     """
-    settings, (checkpoint, amp) = run.settings, check_run(run, world, overwrite=overwrite, extend=extend)
+    settings = run.settings
+    checkpoint, amp = check_run(run, world, overwrite=overwrite, validation_follows=validation_follows, extend=extend)
     seed_torch(settings.seed, 0, 0)
     stride, pairs = settings.stride or 1, run.shards.pairs if run.cuts_time and run.shards.mixed else None
     crops = CropDataset(
@@ -137,19 +140,7 @@ def build(
         what = f"has {count(len(history), 'epoch')} done, more than the {budget.epochs} asked for"
         raise RunError(what, where=run.folder, hint="give more with --epochs or --clips-seen")
 
-    def loader(crops: CropDataset, *, steps: int | None) -> ClipLoader:
-        """Return what reads so many batches in an epoch, in random order; None: all, in their order."""
-        sampler = ClipSampler(
-            len(crops), budget.batch, world.rank, world.size, seed=settings.seed, shuffle=steps is not None, steps=steps
-        )
-        several = world.size > 1  # then threads that average gradients come and go
-        return ClipLoader(crops, sampler, workers=workers, pin=world.device.startswith("cuda"), afresh=several)
-
-    validation = None
-    if run.validation is not None:
-        stride = thinning(run.validation.spec, run.clip)
-        middles = CropDataset(run.validation.dataset, run.shape, stride=stride, classes=run.classes)
-        validation = loader(middles, steps=None)
+    order = ClipSampler(clips, budget.batch, world.rank, world.size, seed=settings.seed, steps=budget.steps)
     if compiled:
         network.compile()
     return Parts(
@@ -161,8 +152,8 @@ def build(
         parallel=world.parallel(network),
         optimizer=optimizer,
         average=average,
-        batches=loader(crops, steps=budget.steps),
-        validation=validation,
+        batches=_loader(crops, order, world, workers),
+        validation=middle_loader(run, run.validation, budget.batch, world, workers) if run.validation else None,
         history=history,
         threads=threads or threads_before or world.default_threads,
         notes=[
@@ -171,6 +162,17 @@ def build(
             *filter(None, [reading_note(workers)]),
         ],
     )
+
+
+def middle_loader(run: TrainingRun, clips: ShardFolders, batch: int, world: World, workers: int) -> ClipLoader:
+    """Return what reads each of some clips by its middle, as a test after an epoch does."""
+    middles = CropDataset(clips.dataset, run.shape, stride=thinning(clips.spec, run.clip), classes=run.classes)
+    return _loader(middles, ClipSampler(len(middles), batch, world.rank, world.size, shuffle=False), world, workers)
+
+
+def _loader(crops: CropDataset, order: ClipSampler, world: World, workers: int) -> ClipLoader:
+    several = world.size > 1  # then threads that average gradients come and go
+    return ClipLoader(crops, order, workers=workers, pin=world.device.startswith("cuda"), afresh=several)
 
 
 def with_diff_std(architecture: Architecture, crops: CropDataset) -> Architecture:

@@ -83,11 +83,17 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises VidaugError when the folder or the disk does not take it, and TypeError or ValueError on what JSON does not
     hold.
     """
+    content = as_bytes(checkpoint)
+    with atomically(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def as_bytes(checkpoint: Checkpoint) -> bytes:
+    """Return what its file holds. Raises TypeError or ValueError on what JSON does not hold."""
     training = {TRAINING + name: tensor for name, tensor in checkpoint.training.items()}
     tensors = {name: tensor.contiguous() for name, tensor in (checkpoint.weights | training).items()}
     about = {"version": VERSION} | {field.name: getattr(checkpoint, field.name) for field in fields(About)}
-    with atomically(path) as temporary:
-        temporary.write_bytes(save(tensors, {MARK: _as_text(about | {"crc32": checksum(about, tensors)})}))
+    return save(tensors, {MARK: _as_text(about | {"crc32": checksum(about, tensors)})})
 
 
 def checksum(about: dict[str, Any], tensors: Mapping[str, Tensor]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -83,16 +83,21 @@ def train_run(
     workers = world.default_workers if workers is None else workers
     parts = build(run, world, workers=workers, threads=threads, compiled=compiled, overwrite=overwrite, extend=extend)
     if world.is_first and len(parts.history) < parts.budget.epochs:
-        for note in [] if parts.history else run.cautions:
-            say(note)
-        if extend or not parts.history:
-            say(parts.budget.text(len(run.shards.dataset), preset))
-            if note := _sameness(parts):
-                say(note)
+        for line in first_lines(parts, preset, extend=extend):
+            say(line)
         record = _record(parts, preset, command)
         goes_on = parts.history and (run.folder / NAME).exists()
         write_record(run.folder, record.after(read_record(run.folder)) if goes_on else record)
     return train(parts, log=log, progress=progress)
+
+
+def first_lines(parts: Parts, preset: str, *, extend: bool) -> Iterator[str]:
+    """Yield what is said of a run before its first step: what may hurt, and how often it sees how many clips."""
+    if not parts.history:
+        yield from parts.run.cautions
+    if extend or not parts.history:
+        yield parts.budget.text(len(parts.run.shards.dataset), preset)
+        yield from filter(None, [_sameness(parts)])
 
 
 def _sameness(parts: Parts) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,16 @@ WARM_UP = 2  # of these, which do not count
 LOSS_INTERVAL = 10  # steps from one look at the loss to the next: looking waits for the device
 
 
+class Taken(NamedTuple):
+    """A step that was taken, by this process."""
+
+    sums: Tensor  # over its clips, of the loss and of hits, float32 (2,)
+    clips: int
+    lr: float
+    there: float  # when the batch was there, by time.perf_counter
+    waited: float  # seconds for that
+
+
 def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False) -> list[EpochMetrics]:
     """Train to the end, from where the history of the parts ends.
 
@@ -46,7 +57,7 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
     Raises VidaugError when the loss or the weights are not finite any more, and when a checkpoint cannot be written.
     """
     torch.backends.cudnn.benchmark = True  # every batch has one shape: let cuDNN try what is fastest for it
-    run, world, settings, device = parts.run, parts.world, parts.run.settings, parts.world.device
+    run, world = parts.run, parts.world
     history, done, checkpoints = list(parts.history), len(parts.history), CheckpointWriter(parts)
     epochs, steps, batch = parts.budget.epochs, parts.budget.steps, parts.budget.batch
     if log:
@@ -55,35 +66,24 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
     bar = Progress(epochs * steps, "step", "train", done=done * steps, show=progress)
     with torch_threads(parts.threads), bar:
         for epoch in range(done, epochs):
-            seed_torch(settings.seed, epoch, 1 + world.rank)
-            parts.batches.clip_sampler.epoch = epoch
-            parts.network.train()
-            sums = torch.zeros(2, device=device)  # of the loss, and of the hits, over this process's clips
+            sums = torch.zeros(2, device=world.device)  # of the loss, and of the hits, over this process's clips
             began, waited = time.perf_counter(), 0.0
-            batches = read_batches(parts, HELD if epoch == done else 0)
-            for step in range(steps):
-                asked = time.perf_counter()
-                clips = next(batches)
-                there = time.perf_counter()
-                waited += there - asked
-                if run.recipe is not None:
-                    first = step * batch + world.rank * len(clips)
-                    clips = draw_and_apply(run.recipe, clips, seed=settings.seed, epoch=epoch, first_clip=first)
-                lr = settings.lr * lr_share(epoch * steps + step, epochs * steps, parts.budget.warmup)
-                sums += train_step(parts, clips.video, clips.target, lr)
+            for step, taken in enumerate(take_steps(parts, epoch, HELD if epoch == done else 0)):
+                sums += taken.sums
+                waited += taken.waited
                 if epoch == done and step < HELD:
                     float(sums[0])  # waits for the device
-                    held.append(time.perf_counter() - there)
+                    held.append(time.perf_counter() - taken.there)
                 if step % LOSS_INTERVAL == LOSS_INTERVAL - 1 or step == steps - 1:
                     loss, seconds = float(sums[0]), time.perf_counter() - began
                     if not math.isfinite(loss):
                         raise _diverged(run, f"the loss is {loss} in epoch {epoch + 1}, step {step + 1}")
-                    mean, speed = loss / ((step + 1) * len(clips)), (step + 1) * batch / seconds
+                    mean, speed = loss / ((step + 1) * taken.clips), (step + 1) * batch / seconds
                     bar.set_postfix_str(f"loss {mean:.3f}, {speed:.1f} clips/s, {waited / seconds:.0%} waiting")
                 bar.update()
             seconds = time.perf_counter() - began
             loss, top1 = (world.all_reduce(sums) / (steps * batch)).tolist()
-            metrics: EpochMetrics = {"epoch": epoch + 1, "lr": lr, "loss": loss, "top1": top1}
+            metrics: EpochMetrics = {"epoch": epoch + 1, "lr": taken.lr, "loss": loss, "top1": top1}
             world.broadcast_buffers(parts.tested)
             if parts.validation is not None:
                 metrics |= validate(parts, parts.validation)
@@ -104,6 +104,28 @@ def train(parts: Parts, *, log: MetricsLog | None = None, progress: bool = False
     if log:
         log.draw_curves(history)
     return history
+
+
+def take_steps(parts: Parts, epoch: int, held: int = 0) -> Iterator[Taken]:
+    """Take the steps of an epoch, one whenever the next is asked for.
+
+    Nothing waits for the device. The batches of the first steps, `held` of them, are all there before the first step.
+    """
+    run, world, settings = parts.run, parts.world, parts.run.settings
+    steps, total = parts.budget.steps, parts.budget.epochs * parts.budget.steps
+    seed_torch(settings.seed, epoch, 1 + world.rank)
+    parts.batches.clip_sampler.epoch = epoch
+    parts.network.train()
+    batches = read_batches(parts, held)
+    for step in range(steps):
+        asked = time.perf_counter()
+        clips = next(batches)
+        there = time.perf_counter()
+        if run.recipe is not None:
+            first = step * parts.budget.batch + world.rank * len(clips)
+            clips = draw_and_apply(run.recipe, clips, seed=settings.seed, epoch=epoch, first_clip=first)
+        lr = settings.lr * lr_share(epoch * steps + step, total, parts.budget.warmup)
+        yield Taken(train_step(parts, clips.video, clips.target, lr), len(clips), lr, there, there - asked)
 
 
 def read_batches(parts: Parts, held: int) -> Iterator[Clips]:

@@ -250,6 +250,12 @@ class TrainingRun:
         return self.folder / "validation"
 
     @property
+    def is_rendered(self) -> bool:
+        """Whether all of them are there."""
+        clips = self.validation_folder
+        return is_shards(clips) and len(finished_shards(clips)) == read_plan(clips).shard_count
+
+    @property
     def last(self) -> Path:
         """The checkpoint to go on from."""
         return self.folder / "last.safetensors"
@@ -286,12 +292,17 @@ class TrainingRun:
         return {"made": self.shards.made, "validation_videos": self.validation.videos if self.validation else []}
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make the folder of a run, without what killed writers left in it. Raises VidaugError if it is something else."""
+def check_folder(folder: Path) -> None:
+    """Raise VidaugError if what is to be the folder of a run is something else."""
     if folder.exists() and not folder.is_dir():
         raise OccupiedError("is a file", where=folder, hint="name a folder with -o")
     if is_shards(folder):
         raise OccupiedError("is a folder of shards", where=folder, hint="choose another folder for the run")
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a run, without what killed writers left in it. Raises VidaugError if it is something else."""
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for path in leftovers(folder):
         path.unlink(missing_ok=True)
@@ -302,24 +313,30 @@ def held_videos(run: TrainingRun, root: Path | None = None) -> list[Row]:
 
     Raises VidaugError when none of them is there and their clips are yet to be rendered.
     """
-    rows, clips = run.shards.held_rows, run.validation_folder
-    rendered = is_shards(clips) and len(finished_shards(clips)) == read_plan(clips).shard_count
-    return rows if rendered else relocate(rows, root)
+    rows = run.shards.held_rows
+    return rows if run.is_rendered else relocate(rows, root)
+
+
+def validation_plan(run: TrainingRun, rows: Sequence[Row], *, where: object) -> Plan:
+    """Return the plan of clips that show the middle of each video in time and space.
+
+    The square is as large as the smallest of training, so that things have the size at which the network saw them
+    largest (arXiv:2008.05721's released protocol tests like this).
+
+    Raises VidaugError when the videos, which come from `where`, have classes that training has not.
+    """
+    run.check_classes((row.label for row in rows if row.label is not None), where)  # rendering may take hours
+    spec = replace(run.clip, crop=(run.clip.crop[0], run.clip.crop[0]), flip=0.0)
+    return Plan(rows=tuple(rows), recipe=load_recipe("none"), spec=spec, copies=0, keep_original=True)
 
 
 def render_validation(
     run: TrainingRun, rows: Sequence[Row], *, where: object, overwrite: bool, progress: bool
 ) -> Report:
-    """Render the middle of each video in time and space into the run's folder; clips that are there already stay.
+    """Render the clips of `validation_plan` into the run's folder; those that are there already stay.
 
-    The square is as large as the smallest of training, so that things have the size at which the network saw them
-    largest (arXiv:2008.05721's released protocol tests like this).
-
-    Raises VidaugError when the videos, which come from `where`, have classes that training has not, and ShardError when
-    the folder holds other clips.
+    Raises VidaugError as `validation_plan`, and ShardError when the folder holds other clips.
     """
-    run.check_classes((row.label for row in rows if row.label is not None), where)  # rendering may take hours
-    spec = replace(run.clip, crop=(run.clip.crop[0], run.clip.crop[0]), flip=0.0)
-    plan = Plan(rows=tuple(rows), recipe=load_recipe("none"), spec=spec, copies=0, keep_original=True)
+    plan = validation_plan(run, rows, where=where)
     workers = worker_count(0)
     return augment(plan, run.validation_folder, Engine(), workers=workers, overwrite=overwrite, progress=progress)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -130,8 +132,8 @@ class CheckpointWriter:
     Where writing is slow, epochs are passed over; the best of them is kept in memory until the next time.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, parts: Parts, write: Callable[[Path, Checkpoint], object] = write_checkpoint) -> None:
+        self.parts, self._write = parts, write
         self._best: Checkpoint | None = None  # of the best epoch, until it is written
         self._written, self._cost = -math.inf, 0.0  # when the checkpoints were written, and the seconds that it took
 
@@ -155,9 +157,9 @@ class CheckpointWriter:
         if spared and len(history) < self.parts.budget.epochs:
             return
         if self._best is not None:
-            write_checkpoint(run.best, self._best)
+            self._write(run.best, self._best)
         tensors = training_tensors(self.parts.network, self.parts.optimizer, self.parts.average)
         state = {"history": history, "threads": torch.get_num_threads(), "steps": self.parts.budget.steps}
-        write_checkpoint(run.last, replace(last, training=tensors, state=state))
+        self._write(run.last, replace(last, training=tensors, state=state))
         self._best, self._written = None, time.perf_counter()
         self._cost = self._written - began
