@@ -266,4 +266,4 @@ def test_wrong_usage_is_said(words: tuple[object, ...], said: str) -> None:
 def test_variables_of_the_environment_do_not_change_a_run_that_goes_on(finished: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     done = vidaug("train", "--resume", run, VIDAUG_TRAIN_LR="1", VIDAUG_TRAIN_PRESET="vipriors2020")
-    assert done == Done(0, "", f"{run}: 2 of 2 epochs are done\n")
+    assert done[:3] == (0, "", f"{run}: 2 of 2 epochs are done\n")
