@@ -13,6 +13,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDE, PHONE = (1280, 900), (390, 844)
+NARROW = 320, 450  # what a window of 1280 pixels shows at a zoom of 400 %
 Scheme = Literal["light", "dark"]
 
 

@@ -59,3 +59,24 @@ def make_runs(folder: Path) -> list[Path]:
         write_scores(run / "scores.h5", scores_of(20, seed=0, **more))
         runs.append(run)
     return runs
+
+
+def begin_sweep(folder: Path) -> Path:
+    """A sweep in which no run is done yet."""
+    folder.mkdir(parents=True)
+    state = {"format": "vidaug-sweep", "version": 1, "threads": 1, "schedule": [{"configurations": 2, "share": 1.0}]}
+    (folder / "sweep.json").write_text(json.dumps(state | {"sweep": {"grid": {"lr": [0.1, 0.2]}}}))
+    return folder
+
+
+def end_sweep(folder: Path) -> dict[str, Any]:
+    """Give it a table of two configurations, and a third one that failed; return what it says."""
+    top = {"value": 0.5, "low": 0.25, "high": 0.75}
+    rows = [
+        {"name": "lr=0.1", "runs": 2, "videos": 40, "measures": {"top-1": top}, "differences": {}},
+        {"name": "lr=0.2", "runs": 1, "videos": 40, "measures": {"top-1": top}, "differences": {"top-1": top}},
+    ]
+    table = {"baseline": "lr=0.1", "rows": rows, "failed": {"lr=9": "lost"}, "notes": ["a note"]}
+    (folder / "table.json").write_text(json.dumps(table))
+    (folder / "best.toml").write_text('summary = "x"\n')
+    return table

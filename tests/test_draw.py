@@ -405,6 +405,15 @@ def test_letters_that_our_font_lacks_come_from_one_at_hand(monkeypatch: pytest.M
     assert recorder.fonts == ["DejaVu Sans"] * 2 + ["Noto Sans"] * 4
 
 
+def test_a_mark_that_no_font_has_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DejaVu Sans has no vowels of Hindi, but the circle that a layout puts under them."""
+    dejavu = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    monkeypatch.setattr(text, "WIDER_FONTS", (str(dejavu),))
+    recorder = Recorder()
+    write(recorder, (0, 5), "हि◌", size=13, colour=INK, width=500)
+    assert recorder.parts == ["\\u0939\\u093f◌"]
+
+
 class Recorder(ImageDraw.ImageDraw):
     """Draws, and notes the texts and their fonts."""
 

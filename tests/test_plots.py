@@ -88,6 +88,28 @@ def test_each_kind_of_file_is_what_it_says_and_the_same_each_time(tmp_path: Path
         plots.confusion(COUNTS, "abc", tmp_path / "a.jpg")
 
 
+def test_what_no_font_has_is_escaped_and_long_names_keep_both_ends(
+    figures: list[Figure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not drawn as empty boxes, in any plot. DejaVu Sans has Arabic, and neither Chinese nor Hindi."""
+    monkeypatch.setattr(plots, "_families", lambda: ("DejaVu Sans",))
+    monkeypatch.setattr(plots, "_letters", plots._letters.__wrapped__)
+    names = ["走る", "مشي", "हि", "begin" + "x" * 90 + "end"]
+    shown = ["\\u8d70\\u308b", "مشي", "\\u0939\\u093f", "beginxxxxxxxxx…xxxxxxxxxxend"]
+    plots.confusion(np.eye(4, dtype=int), names, tmp_path / "p.png")
+    plots.class_balance(dict(zip(names, (4.0, 3.0, 2.0, 1.0), strict=True)), "走", tmp_path / "p.png")
+    plots.intervals({"走": [plots.Bar(name, 5, 4, 6) for name in names]}, tmp_path / "p.png")
+    for figure in figures:
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == shown
+    assert figures[1].get_suptitle() == figures[2].axes[0].get_xlabel() == "\\u8d70"
+
+
+def test_of_many_classes_the_greatest_and_the_least_are_named(figures: list[Figure], tmp_path: Path) -> None:
+    plots.class_balance({f"c{number}": float(number) for number in range(101)}, "many", tmp_path / "b.png")
+    named = [label.get_text() for label in figures[0].axes[0].get_yticklabels()]
+    assert (named[0], named[-1], len(named)) == ("c100", "c0", plots.NAMED)
+
+
 def history(epochs: int = 30, **odd: dict[int, float]) -> list[dict[str, float]]:
     """Losses from 3 down to 1, accuracies up to 0.6."""
     rows = []
@@ -133,6 +155,8 @@ def test_outliers_do_not_squash_a_curve(figures: list[Figure], tmp_path: Path) -
 def test_curves_of_hardly_any_epochs(figures: list[Figure], tmp_path: Path, epochs: int) -> None:
     plots.curves(history(epochs, loss={1: float("nan"), 2: float("inf")}), tmp_path / "k.png", best=1)
     assert figures[0].axes[0].get_xlim() == (0.5, epochs + 0.5)
+    inside = [tick for tick in figures[0].axes[0].get_xticks() if 0.5 <= tick <= epochs + 0.5]
+    assert inside == list(range(1, epochs + 1))  # an epoch is a whole number
 
 
 def test_class_balance_draws_the_label_mass(figures: list[Figure], video_folder: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 import torch
 from conftest import write_video
 from console import vidaug
-from report_makers import CLASSES, make_runs, numbers_in, page_of
+from report_makers import CLASSES, begin_sweep, end_sweep, make_runs, numbers_in, page_of
 from score_makers import scores_of
 
 from vidaug_cli.augment.output import find_clips
@@ -254,19 +254,9 @@ def test_scores_of_other_videos_are_not_compared(runs: list[Path], tmp_path: Pat
 
 
 def test_a_sweep_and_one_that_has_just_begun(tmp_path: Path) -> None:
-    sweep = tmp_path / "sweep"
-    sweep.mkdir()
-    state = {"format": "vidaug-sweep", "version": 1, "threads": 1, "schedule": [{"configurations": 2, "share": 1.0}]}
-    (sweep / "sweep.json").write_text(json.dumps(state | {"sweep": {"grid": {"lr": [0.1, 0.2]}}}))
+    sweep = begin_sweep(tmp_path / "sweep")
     assert "There is no table yet: 0 runs done." in page_of(sweep, out=tmp_path / "r.html")
-    top = {"value": 0.5, "low": 0.25, "high": 0.75}
-    rows = [
-        {"name": "lr=0.1", "runs": 2, "videos": 40, "measures": {"top-1": top}, "differences": {}},
-        {"name": "lr=0.2", "runs": 1, "videos": 40, "measures": {"top-1": top}, "differences": {"top-1": top}},
-    ]
-    table = {"baseline": "lr=0.1", "rows": rows, "failed": {"lr=9": "lost"}, "notes": ["a note"]}
-    (sweep / "table.json").write_text(json.dumps(table))
-    (sweep / "best.toml").write_text('summary = "x"\n')
+    table = end_sweep(sweep)
     said = page_of(sweep, out=tmp_path / "r.html")
     for text in ("50.0 % (25.0 to 75.0)", "+50.0 (+25.0 to +75.0)", "lr=9", "lost", "a note", "0.1, 0.2"):
         assert text in said

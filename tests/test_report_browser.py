@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import PHONE, WIDE, Scheme, chromium, opened
-from report_makers import make_runs, page_of
+from browser import NARROW, PHONE, WIDE, Scheme, chromium, opened
+from report_makers import begin_sweep, end_sweep, make_runs, page_of
 from test_report import HARM, shards  # noqa: F401 (a fixture)
 
 from vidaug_cli.report.clips import Clip
@@ -34,21 +34,24 @@ def pages(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     """One of each kind, and one of all together."""
     folder = tmp_path_factory.mktemp("pages")
     runs = make_runs(folder / "made")
-    sources = {"shards": [shards], "runs": runs, "all": [shards, *runs]}
+    end_sweep(sweep := begin_sweep(folder / "sweep"))
+    sources = {"shards": [shards], "runs": runs, "sweep": [sweep], "all": [shards, *runs, sweep]}
     for name, given in sources.items():
         page_of(*given, out=folder / f"{name}.html", words=("--worst", 2, "--device", "cpu"))
     return {name: folder / f"{name}.html" for name in sources}
 
 
-@pytest.mark.parametrize("name", ["shards", "runs", "all"])
-@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize("name", ["shards", "runs", "sweep", "all"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_opens_from_disk_without_a_fault(
     browser: Any, pages: dict[str, Path], name: str, size: tuple[int, int], scheme: Scheme
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     with opened(browser, pages[name], size, scheme) as page:
-        page.page.locator(".clip").first.scroll_into_view_if_needed()
-        page.wait("[...document.querySelectorAll('video')].some(video => video.currentTime > 0)")
+        if name != "sweep":
+            page.page.locator(".clip").first.scroll_into_view_if_needed()
+            page.wait("[...document.querySelectorAll('video')].some(video => video.currentTime > 0)")
         found = axe.Axe().run(page.page).response
         assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
         assert page.errors == []
@@ -56,6 +59,19 @@ def test_it_opens_from_disk_without_a_fault(
         assert page.value("document.documentElement.scrollWidth") <= size[0]  # nothing to scroll sideways
         background = page.value("getComputedStyle(document.body).backgroundColor")
         assert (background == "rgb(252, 252, 251)") == (scheme == "light")
+
+
+def test_enlarged_four_times_nothing_scrolls_sideways(browser: Any, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["all"], NARROW) as page:
+        assert page.value("document.documentElement.scrollWidth") == NARROW[0]
+
+
+def test_on_paper_colours_stay_and_buttons_go(browser: Any, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["all"]) as page:
+        page.page.emulate_media(media="print")
+        assert page.value("getComputedStyle(document.querySelector('.fill')).printColorAdjust") == "exact"
+        for gone in (".top", ".toolbar", ".copy", ".play"):
+            assert page.value(f"getComputedStyle(document.querySelector('{gone}')).display") == "none"
 
 
 def test_clips_play_and_their_cursor_moves(browser: Any, pages: dict[str, Path]) -> None:

@@ -113,11 +113,11 @@ def helped(command: click.Command, name: str, heading: str = "#") -> Iterator[st
         for part in inspect.cleandoc(command.help or "").split("\n\n"):
             examples = part.removeprefix("\b\n")
             yield f"```sh\n{examples}\n```\n" if examples != part else f"{shown(part)}\n"
-        yield "| option | |\n|---|---|"
+        yield "**Options**\n"
         for option in command.params:
             record = option.get_help_record(context)
             if record and record[1]:
-                yield f"| `{record[0].replace('|', chr(92) + '|')}` | {shown(record[1])} |"
+                yield f"`{record[0]}`\n: {shown(record[1])}\n"
         for word, part in getattr(command, "commands", {}).items():
             yield "\n"
             yield from helped(part, f"{name} {word}", heading + "#")

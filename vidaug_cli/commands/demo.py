@@ -23,14 +23,14 @@ def command(
     Runs sample, scan, augment, inspect, preview and report in less than a minute. Every step is shown as the command
     that does it, to be copied and changed. DIR is vidaug-demo unless given.
     """
-    videos, manifest, shards = folder / "videos", folder / "manifest.jsonl", folder / "shards"
+    videos, manifest, shards, page = (folder / name for name in ("videos", "manifest.jsonl", "shards", "report.html"))
     made = shlex.split("--recipe fademixup --flip 0 --copies 2 --codec jpeg")
     steps: list[tuple[click.Command, list[object]]] = [
         (scan.command, [videos, "-o", manifest]),
         (augment.command, [manifest, "-o", shards, *made]),
         (inspect.command, [shards]),
         (preview.command, [shards, "-o", folder / "preview.png", "-o", folder / "preview.gif"]),
-        (report.command, [shards, "-o", folder / "report.html"]),
+        (report.command, [shards, "-o", page]),
     ]
     if not videos.exists():  # a second demo looks again at what the first made
         steps.insert(0, (sample.command, [videos]))
@@ -47,7 +47,6 @@ def command(
         except SystemExit as end:
             if end.code:
                 raise
-    page = folder / "report.html"
     output.note(f"\nOpen {page} in a browser: there the clips move. All else is in {folder}, too.")
     result = {"folder": folder, "report": page, "commands": commands}
-    output.print(result, str(folder), next=("scan", "VIDEOS", "-o", "manifest.jsonl"))
+    output.print(result, str(page), next=("scan", "VIDEOS", "-o", "manifest.jsonl"))

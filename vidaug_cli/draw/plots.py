@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
 
+from vidaug_cli.draw.text import stand_ins
 from vidaug_cli.errors import MissingPackageError, PictureError
 from vidaug_cli.files import atomically
 from vidaug_cli.words import count, printable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".pdf", ".svg")
 NUMBERED = 30  # classes that are all named, with a number in each cell; of more, the worst are
 WORST = 24  # classes that are named, of many
+NAMED = 40  # ... by their bars, of many
 ASIDE = 0.12  # of the matrix's width, from it to those names
 LETTERS = 28  # of a name
 TITLE, TEXT, SMALL = 12, 9, 8  # font sizes in points
@@ -128,7 +130,7 @@ def curves(rows: Sequence[Mapping[str, float]], path: Path, *, name: str = "", b
             axes.set_xlim(0.5, len(rows) + 0.5)
             axes.set_xlabel("epoch", fontsize=TEXT)
             axes.set_ylabel({"loss": "loss", "top1": "top-1, %"}[measure], fontsize=TEXT)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             axes.tick_params(labelsize=SMALL)
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
@@ -172,10 +174,10 @@ def intervals(panels: Mapping[str, Sequence[Bar]], path: Path) -> None:
             places, values = [names.index(bar.name) for bar in bars], [bar.value for bar in bars]
             ends = [[bar.value - bar.low for bar in bars], [bar.high - bar.value for bar in bars]]
             axes.errorbar(values, places, xerr=np.maximum(ends, 0), fmt="o", capsize=3, color=BLUE)
-            labels = [name[:40] for name in names] if number % columns == 0 else [""] * len(names)
+            labels = [_cut(name) for name in names] if number % columns == 0 else [""] * len(names)
             axes.set_yticks(range(len(names)), labels, parse_math=False)
             axes.set_ylim(len(names) - 0.5, -0.5)
-            axes.set_xlabel(title, parse_math=False)
+            axes.set_xlabel(_legible(title), parse_math=False)
             axes.grid(axis="x", alpha=0.3)
             if min(bar.low for bar in bars) <= 0 <= max(bar.high for bar in bars):
                 axes.axvline(0, color="0.5", linewidth=1)
@@ -184,15 +186,16 @@ def intervals(panels: Mapping[str, Sequence[Bar]], path: Path) -> None:
 def class_balance(mass: Mapping[str, float], title: str, path: Path) -> None:
     """Draw the label mass of each class as a bar, the greatest on top, beside what each had if all had the same.
 
-    Of many classes, the greatest and the least are named. Raises VidaugError without matplotlib.
+    Of many classes, 40 are named, from the greatest to the least. Raises VidaugError without matplotlib.
     """
     ordered = sorted(mass.items(), key=lambda item: -item[1])
-    names, values = [_cut(name) for name, _ in ordered], np.array([value for _, value in ordered])
+    values = np.array([value for _, value in ordered])
     total, even = values.sum(), values.mean()
-    few = len(names) <= 60
-    height = 1.6 + (0.24 if few else 0.05) * len(names)
+    few = len(values) <= 60
+    height = 1.6 + (0.24 if few else 0.05) * len(values)
     with _figure(path, width=8, height=min(30, height)) as figure:
         axes = figure.add_subplot()
+        names = [_cut(name) for name, _ in ordered]
         axes.barh(range(len(names)), values, height=0.72 if few else 1.0, color=BLUE)
         axes.axvline(even, color=ORANGE, linewidth=1.2, linestyle="--")
         note = f"even: {even:.4g}"
@@ -200,7 +203,7 @@ def class_balance(mass: Mapping[str, float], title: str, path: Path) -> None:
             note, (even, 1), xycoords=("data", "axes fraction"), xytext=(4, 3), textcoords="offset points",
             color=ORANGE, fontsize=SMALL,
         )  # fmt: skip
-        shown = range(len(names)) if few else [*range(0, len(names), -(-len(names) // 40))]
+        shown = range(len(names)) if few else np.linspace(0, len(names) - 1, NAMED).round().astype(int).tolist()
         axes.set_yticks([*shown], [names[place] for place in shown], fontsize=TEXT if few else SMALL)
         for label in axes.get_yticklabels():
             label.set_parse_math(False)
@@ -209,13 +212,14 @@ def class_balance(mass: Mapping[str, float], title: str, path: Path) -> None:
             axes.annotate(
                 f"{values[place]:.4g}  ({share:.1f} %)", (values[place], place), xytext=(4, 0),
                 textcoords="offset points", va="center", fontsize=SMALL, color="0.25",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(0, max(values.max(), even) * 1.18 or 1)
         axes.set_xlabel("label mass, clips", fontsize=TEXT)
         axes.tick_params(axis="x", labelsize=SMALL)
         axes.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(title, fontsize=TITLE, x=0.01, ha="left", parse_math=False)
+        figure.suptitle(_legible(title), fontsize=TITLE, x=0.01, ha="left", parse_math=False)
 
 
 def check_suffix(path: Path) -> None:
@@ -224,10 +228,34 @@ def check_suffix(path: Path) -> None:
         raise PictureError("is not a plot that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}")
 
 
+def _legible(text: str) -> str:
+    """Return a text in one line, with a stand-in for each letter that no font at hand has."""
+    return stand_ins(printable(text), lambda letter: ord(letter) in _letters())
+
+
 def _cut(name: str) -> str:
-    """Return a name in one line, of a long one both its ends."""
-    name = printable(name)
+    """Return a name as it can be drawn, of a long one both its ends."""
+    name = _legible(name)
     return name if len(name) <= LETTERS else f"{name[: LETTERS // 2]}…{name[1 - LETTERS // 2 :]}"
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    """Return those of the fonts that are at hand."""
+    from matplotlib import font_manager
+
+    there = set(font_manager.fontManager.get_font_names())
+    return tuple(family for family in FAMILIES if family in there)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Return the letters that they have."""
+    from matplotlib import font_manager
+
+    return frozenset[int]().union(
+        *(font_manager.get_font(font_manager.findfont(family)).get_charmap() for family in _families())
+    )
 
 
 @contextmanager
@@ -235,16 +263,13 @@ def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
     """Yield an empty figure of so many inches, and write it, as its suffix says, once drawn. Raises VidaugError."""
     check_suffix(path)
     try:
-        from matplotlib import font_manager, rc_context
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingPackageError("plots need matplotlib", hint="pip install 'vidaug-cli[plots]'") from error
     kind = path.suffix.lower()[1:]
     undated: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[kind]
-    there = set(font_manager.fontManager.get_font_names())
-    families = [family for family in FAMILIES if family in there]
-    with warnings.catch_warnings(), rc_context({"font.family": families, "svg.hashsalt": "vidaug", "pdf.fonttype": 42}):
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that no font at hand has
+    with rc_context({"font.family": [*_families()], "svg.hashsalt": "vidaug", "pdf.fonttype": 42}):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         with atomically(path) as temporary:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -92,6 +92,12 @@ def shorten(text: str, font: Font, width: float) -> str:
     return next((line for line in chain([text], shorter) if font.getlength(line) <= width), "")
 
 
+def stand_ins(text: str, has: Callable[[str], bool]) -> str:
+    """Return `text`, with the plain letter of each character that a font lacks, or what Python writes for it."""
+    plain = ((each, unicodedata.normalize("NFKD", each)[0]) for each in text)
+    return "".join(next(filter(has, letters), letters[0].encode("unicode_escape").decode()) for letters in plain)
+
+
 def _on_line(place: Point, size: int) -> Point:
     """Return where the letters of a line stand whose top is at `place`: the same for fonts of all heights."""
     return place[0], place[1] + round(ASCENT * size)
@@ -116,7 +122,7 @@ def _legible(text: str, size: int) -> tuple[Font, str]:
     font = next(fonts)
     if lacks(font):
         font = min(chain([font], fonts), key=lacks)
-    return font, "".join(c if _has(font, c) else _plain(font, c) for c in text)
+    return font, stand_ins(text, partial(_has, font))
 
 
 @cache
@@ -129,10 +135,11 @@ def _font(name: str, size: int) -> Font | None:
 @cache
 def _has(font: Font, character: str) -> bool:
     """Return whether the font has a glyph of its own for it, other than the "missing" one that U+10FFFF gets."""
-    return character.isprintable() and bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
+    plain = _unshaped(font)
+    return character.isprintable() and bytes(plain.getmask(character)) != bytes(plain.getmask("\U0010ffff"))
 
 
-def _plain(font: Font, character: str) -> str:
-    """Return the letter without its marks, or what Python writes for it."""
-    letter = unicodedata.normalize("NFKD", character)[0]
-    return letter if _has(font, letter) else character.encode("unicode_escape").decode()
+@cache
+def _unshaped(font: Font) -> Font:
+    """Return the font without a layout that puts a dotted circle under a mark, be the mark missing or not."""
+    return font.font_variant(layout_engine=ImageFont.Layout.BASIC)

@@ -139,7 +139,7 @@ def _stats(summary: Summary | None, states: Sequence[Status], rows: dict[Path, S
         numbers += [
             Setting("classes", f"{len(summary.label_mass):,}"),
             Setting("mixed", percent(summary.mixed / summary.clips)),
-            Setting("frames, pixels", f"{summary.frames} x {summary.size}²"),
+            Setting("frames, pixels", f"{summary.frames} \N{MULTIPLICATION SIGN} {summary.size}²"),
             Setting("on disk", human_bytes(summary.bytes)),
         ]
     return tuple(numbers)
@@ -236,6 +236,8 @@ def _said(value: Any) -> str:
     """Return a value of a plan for a person."""
     if isinstance(value, list | tuple):
         return " to ".join(map(_said, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_said(each)}" for name, each in value.items()) or "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
