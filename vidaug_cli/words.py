@@ -1,10 +1,11 @@
-"""Words for people: counts, sizes, times, quoted values, "did you mean", and text that is safe for a terminal."""
+"""Words for people: counts, sizes, times, quoted values, "did you mean", and text that can be shown."""
 
 from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Collection, Iterable
+import unicodedata
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 LONGEST = 5000  # letters of a line that is shown: more than any path has
@@ -16,6 +17,12 @@ MINUS = "\N{MINUS SIGN}"  # of a number in a picture
 def printable(text: str) -> str:
     """Return the text in one line, with an escape for what moves a terminal's cursor or cannot be written."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def stand_ins(text: str, has: Callable[[str], bool]) -> str:
+    """Return `text`, with the plain letter of each character that a font lacks, or what Python writes for it."""
+    plain = ((each, unicodedata.normalize("NFKD", each)[0]) for each in text)
+    return "".join(next(filter(has, letters), letters[0].encode("unicode_escape").decode()) for letters in plain)
 
 
 def readable(text: str) -> str:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from vidaug_cli.draw.text import stand_ins
 from vidaug_cli.errors import MissingPackageError, PictureError
 from vidaug_cli.files import atomically
-from vidaug_cli.words import count, printable
+from vidaug_cli.words import count, printable, stand_ins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

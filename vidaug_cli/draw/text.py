@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache, partial
 from itertools import chain
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import ImageDraw, ImageFont
+
+from vidaug_cli.words import stand_ins
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -90,12 +91,6 @@ def shorten(text: str, font: Font, width: float) -> str:
     """Return `text`, or as much of its two ends as fits into `width` pixels with an ellipsis between them."""
     shorter = (f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}" for kept in range(len(text) - 1, 0, -1))
     return next((line for line in chain([text], shorter) if font.getlength(line) <= width), "")
-
-
-def stand_ins(text: str, has: Callable[[str], bool]) -> str:
-    """Return `text`, with the plain letter of each character that a font lacks, or what Python writes for it."""
-    plain = ((each, unicodedata.normalize("NFKD", each)[0]) for each in text)
-    return "".join(next(filter(has, letters), letters[0].encode("unicode_escape").decode()) for letters in plain)
 
 
 def _on_line(place: Point, size: int) -> Point:
