@@ -175,6 +175,11 @@ def test_a_curve_has_an_axis() -> None:
     assert not set(range(30, len(beside) - 30)) & set(written.tolist())
 
 
+@pytest.mark.parametrize("value", [-0.773, -0.00773, -1.234e-5, 123456.7])
+def test_the_numbers_of_an_axis_are_whole(value: float) -> None:
+    assert FONT.getlength(sheet._number(value)) <= GUTTER - 6
+
+
 def test_class_words_have_the_colours_of_their_videos() -> None:
     names = ("hug", "kick", "push")
     mixed = class_words(np.array([0.25, 0.75, 0], np.float32), names, "hug", "kick")

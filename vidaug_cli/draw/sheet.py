@@ -28,7 +28,7 @@ from vidaug_cli.draw.text import FAINT, INK, TEXT, TITLE, Colour, Word, write, w
 from vidaug_cli.words import MINUS
 
 NARROWEST = 420  # pixels of a row at least: words need room, however small the frames are
-GUTTER = 44  # pixels left of a row whose bar has an axis
+GUTTER = 70  # pixels left of a row whose bar has an axis: −1.23e−05 has room there
 TICK = 4  # pixels from a bar down to the number of a frame
 CAPTION = 18  # pixels of such a number
 LINED = 3  # pixels: height of the line under the frames of an original, in its colour
@@ -88,7 +88,9 @@ def _legend(strips: Sequence[Strip], legend: Legend, width: int, gutter: int) ->
     left = gutter
     for name, colour in ((legend.own, OWN), (legend.partner, PARTNER)):
         left += draw_line(draw, (left, 0), [Word(name)], colour, width - left) + MARGIN
-    write(draw, (left, 0), legend.text, size=TEXT, colour=FAINT, width=width - left)
+    originals = any(source.original is not None for strip in strips for source, _ in strip.sources)
+    text = legend.text + "; with a line below: before anything was done" * originals
+    write(draw, (left, 0), text, size=TEXT, colour=FAINT, width=width - left)
     return picture
 
 

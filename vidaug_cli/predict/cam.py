@@ -31,7 +31,7 @@ from vidaug_cli.ops.upload import upload
 from vidaug_cli.predict.predictor import Predictor
 from vidaug_cli.train.batches import MIDDLE, SampleIndex
 from vidaug_cli.train.slowfast import SlowFast
-from vidaug_cli.words import count, percent
+from vidaug_cli.words import MINUS, count, percent
 from vidaug_cli.workers import Progress
 
 Pathway = tuple[Float[Tensor, "b c t h w"], Float[Tensor, "k c"], Int64[np.ndarray, " t"]]
@@ -286,4 +286,6 @@ def legend_of(classes: Sequence[ClassActivation]) -> Legend:
 
 def _note(one: ClassActivation) -> str:
     note = f"network {percent(one.softmax)}"
-    return note if one.correlation is None else f"{note}, rank correlation with its share {one.correlation:+.2f}"
+    if one.correlation is None:
+        return note
+    return f"{note}, rank correlation with its share {one.correlation:+.2f}".replace("-", MINUS)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidaug_cli.report import charts
 from vidaug_cli.report.clips import Clip
-from vidaug_cli.report.pieces import Intervals, Missing, Report, Setting, intervals, or_missing
+from vidaug_cli.report.pieces import Intervals, Missing, Report, Setting, intervals, or_missing, said
 from vidaug_cli.report.worst import clips_of_run
 from vidaug_cli.scores.evaluation import Evaluation, evaluate
 from vidaug_cli.scores.file import Scores, read_scores
@@ -265,6 +265,6 @@ def _settings(record: RunRecord) -> tuple[Setting, ...]:
         "command": record.started[0].command,
     }
     values = about | {
-        name.replace("_", " "): str(value) for name, value in record.settings.items() if value is not None
+        name.replace("_", " "): said(value) for name, value in record.settings.items() if value is not None
     }
     return tuple(Setting(name, value) for name, value in values.items())

@@ -20,7 +20,7 @@ from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.report import charts
 from vidaug_cli.report.clips import Clip, moving
-from vidaug_cli.report.pieces import Report, Setting
+from vidaug_cli.report.pieces import Report, Setting, said
 from vidaug_cli.report.stored import CLEAN, Facts, choose, read_facts, recipe_name
 from vidaug_cli.words import count, human_bytes, percent
 from vidaug_cli.workers import track
@@ -223,21 +223,10 @@ def _settings(parts: dict[Path, PlanHeader], summary: Summary | None) -> tuple[S
     for header in parts.values():
         plain = {name: value for name, value in asdict(header).items() if name not in ("recipe", "classes", "clip")}
         for name, value in ({"recipe": recipe_name(header.recipe)} | asdict(header.clip) | plain).items():
-            found[name][_said(value)] = None
+            found[name][said(value)] = None
     rendered = summary.devices.items() if summary else ()
     devices = ", ".join(f"{name} ({count(number, 'shard')})" for name, number in rendered)
     return tuple(
         [*(Setting(name.replace("_", " "), "; ".join(values)) for name, values in found.items())]
         + ([Setting("rendered on", devices)] if devices else [])
     )
-
-
-def _said(value: Any) -> str:
-    """Return a value of a plan for a person."""
-    if isinstance(value, list | tuple):
-        return " to ".join(map(_said, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_said(each)}" for name, each in value.items()) or "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
