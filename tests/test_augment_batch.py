@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vidaug_cli import Clips, augment_batch, load_recipe
+from vidaug_cli.errors import ClipsError
 
 RECIPES = ["none", "randaugment_t", "cutout", "fademixup", "cutmix", "vipriors2020"]
 
@@ -58,6 +59,13 @@ def test_batches_are_cut_from_the_epoch_without_trace(device: torch.device) -> N
     whole = augment_batch(recipe, clips, seed=0, epoch=0, first_clip=12)
     late = Clips(clips.video[4:], clips.target[4:], clips.weights[4:])
     assert torch.equal(augment_batch(recipe, late, seed=0, epoch=0, first_clip=16).video, whole.video[4:])
+
+
+@pytest.mark.parametrize("name", ["seed", "epoch", "first_clip"])
+def test_numbers_below_0_are_refused(device: torch.device, name: str) -> None:
+    numbers = {"seed": 0, "epoch": 0, "first_clip": 0} | {name: -1}
+    with pytest.raises(ClipsError, match=f"^{name}: is -1, should be 0 or more$"):
+        augment_batch(load_recipe("none"), grey_clips(2, device), **numbers)
 
 
 def test_one_clip_is_not_mixed_with_itself(device: torch.device) -> None:

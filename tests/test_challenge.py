@@ -209,7 +209,7 @@ def test_an_empty_submission_is_wrong_throughout(folder: Path) -> None:
         ("v1.avi\n", "truth.txt:1: 'v1.avi' should be a file name and a class number; a test list has no classes"),
         ("v1.avi 1\nv1.avi 2\n", "truth.txt:2: 'v1.avi' was there before"),
         ("v1.avi x\n", "should be a file name and a class number"),
-        ("", "holds no video"),
+        ("", "names no video"),
         ("v1.avi 1\nv2.avi 5\n", "'v2.avi' is of class 5, which"),
     ],
 )

@@ -193,7 +193,7 @@ FAULTS: list[tuple[Callable[[Parts], None], str]] = [
     ),
     (put("about", "architecture", "mean", to=1e300), "mean = 1e\\+300 should be 0 to 255"),
     (put("about", "clip", "frames", to=0), "frames = 0 should be 1 to 4096"),
-    (put("about", "clip", "short", to="cut"), "clip.short: 'cut' should be 'repeat', 'loop', 'stretch'"),
+    (put("about", "clip", "short", to="cut"), "clip.short: 'cut' should be 'repeat', 'loop' or 'stretch'"),
     (put("about", "clip", "size", to=None), "clip.size: None should be a whole number"),
     (drop("tensors", STEM), f"1 weights are missing or unknown, such as '{STEM}'"),
     (put("tensors", "x", to=torch.ones(1)), "1 weights are missing or unknown, such as 'x'"),

@@ -97,7 +97,7 @@ def test_counts_are_sums_and_twice_is_once(rows: list[str], new: dict[str, str |
         ('[classes]\nwalk = ""', "a class has an empty name"),
         ("[classes]\nwalk = 3", "classes.walk: 3 should be"),
         ('[clases]\nwalk = "walking"', "clases: unknown key; did you mean 'classes'?"),
-        ('others = "merge"', "others: 'merge' should be 'keep', 'drop'"),
+        ('others = "merge"', "others: 'merge' should be 'keep' or 'drop'"),
         ('others = "drop"', "drops all classes"),
         ("walk = [", "is not TOML"),
         ("\udcff", "is not TOML"),

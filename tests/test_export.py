@@ -207,10 +207,76 @@ def test_a_killed_export_goes_on(made: Path, tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "cut/out").exists()
     other = export(made / "raw", tmp_path / "cut/out", "hf")
     assert other.code == 1
-    assert "holds what is there of another export; finish it with the command that began it" in other.err
+    assert "holds another export, which was broken off; finish it with the command that began it" in other.err
     assert export(made / "raw", tmp_path / "cut/out", kind).result["made"] == 2
     assert files(tmp_path / "cut/out") == files(tmp_path / "whole/out")
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_leaves_no_folder_and_the_next_run_goes_on(made: Path, tmp_path: Path, workers: int) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, signal, time\nfrom pathlib import Path\nfrom vidaug_cli.export import run\n"
+        "from vidaug_cli.__main__ import run as begin\n"
+        "write, main = run._write_piece, int(os.environ.setdefault('MAIN', str(os.getpid())))\n"
+        "def slow(kind, place, *words):\n"
+        "    if list(place.glob('*.tar')):\n"
+        "        os.kill(main, signal.SIGINT)\n"
+        "        time.sleep(30 if os.getpid() != main else 0)\n"
+        "    return write(kind, place, *words)\n"
+        "run._write_piece = slow\nif __name__ == '__main__':\n    begin()\n"
+    )
+    words = ["export", made / "raw", "-o", tmp_path / "cut/out", "--format", "webdataset", "-j", workers, "-q"]
+    done = subprocess.run(
+        [sys.executable, program, *map(str, words)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "vidaug: interrupted; what is finished is kept")
+    assert not (tmp_path / "cut/out").exists()
+    assert not list((tmp_path / "cut").rglob("*.tmp"))
+    assert export(made / "raw", tmp_path / "cut/out", "webdataset").result["made"] == 2
+    export(made / "raw", tmp_path / "whole/out", "webdataset")
+    assert files(tmp_path / "cut/out") == files(tmp_path / "whole/out")
+
+
+def test_another_export_is_only_replaced_when_asked(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert export(made / "raw", out, "webdataset").code == 0
+    before = files(out)
+    done = export(made / "video", out, "videofolder", "--quality", "50")
+    assert done.err == (
+        f"vidaug: error: {out}: holds another export, which differs in --format, --quality, its shards; "
+        "choose another folder, or --overwrite\n"
+    )
+    (out / "notes.txt").touch()
+    done = export(made / "raw", out, "videofolder", "--overwrite")
+    assert "out: holds notes.txt, which no export wrote, or was edited; choose another folder" in done.err
+    (out / "notes.txt").unlink()
+    assert files(out) == before
+    assert export(made / "raw", out, "webdataset", "--overwrite").result["made"] == 0
+    assert export(made / "raw", out, "videofolder", "--overwrite").code == 0
+    export(made / "raw", tmp_path / "new/out", "videofolder")
+    assert files(out) == files(tmp_path / "new/out")
+
+
+def test_the_old_export_stays_until_the_new_one_is_whole(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    export(made / "raw", out, "webdataset")
+    before = files(out)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vidaug_cli.export.run.write_card", interrupted)
+        assert export(made / "raw", out, "videofolder", "--overwrite").code == 130
+    assert files(out) == before
+    done = export(made / "raw", out, "hf", "--overwrite")
+    assert done.code == 0  # what was left of the other one is gone, too
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "data").is_dir()
 
 
 def test_what_is_refused(made: Path, tmp_path: Path, video_folder: Path) -> None:
@@ -221,7 +287,7 @@ def test_what_is_refused(made: Path, tmp_path: Path, video_folder: Path) -> None
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine").touch()
     done = export(made / "raw", tmp_path / "out", "webdataset")
-    assert done.err.endswith("out: is there, and not an export; choose another folder, or remove it\n")
+    assert done.err.endswith("out: is not empty, and is no export; choose another folder\n")
     done = export(video_folder, tmp_path / "new", "hf")
     assert "is a folder of videos; a folder of shards is wanted here: 'vidaug augment' writes one" in done.err
     assert not (tmp_path / "new").exists()

@@ -147,7 +147,7 @@ HOSTILE_DATA: dict[str, tuple[Change, str]] = {
     "raw clips too": (lambda file, _: file.create_dataset("clips", data=1), "foreign"),
     "crc32 of each picture": (put("crc32", (2, 4), "u4"), r"should be uint32 \(2,\)"),
     "says raw": (attribute("codec", text("raw")), "missing or foreign"),
-    "an unknown codec": (attribute("codec", text("png")), "'png' should be 'raw', 'jpeg', 'video'"),
+    "an unknown codec": (attribute("codec", text("png")), "'png' should be 'raw', 'jpeg' or 'video'"),
 }
 
 

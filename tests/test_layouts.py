@@ -313,11 +313,11 @@ def test_names_that_are_not_utf8_are_quarantined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"holds no video, only 1 \.txt; looked for a table .*\(kinetics\).*\(folders\)"),
+        ({}, r"holds no video, only 1 \.txt; looked for class folders of videos.* lists of kinetics, .* or ucf101"),
         ({"layout": "ucf"}, r"no layout 'ucf'; perhaps you meant ucf101; there are kinetics"),
         ({"layout": "hmdb51"}, r"layout hmdb51 needs \*_test_split.*; --lists DIR"),
         ({"layout": "list"}, r"layout list needs a list of"),
-        ({"lists": Path("/nowhere")}, r"/nowhere: not found"),
+        ({"lists": Path("/nowhere")}, r"/nowhere: does not exist; is the name right"),
     ],
 )
 def test_what_does_not_fit_says_what_was_looked_for(tmp_path: Path, options: dict[str, Path], message: str) -> None:

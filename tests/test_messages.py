@@ -182,7 +182,8 @@ def test_folders_that_cannot_be_read(made: Path, out: Path, tmp_path: Path, comm
     preview = "holds no shards; to see what a recipe makes of INPUT, give --recipe NAME."
     for folder, what in ((tmp_path / "nowhere", "does not exist"), (made / "manifest", "is "), (made, "holds no ")):
         if reader == "preview":
-            assert refused(folder, 2) == f"{folder} {preview}"
+            found = preview if folder.exists() else preview.replace("holds no shards", "does not exist")
+            assert refused(folder, 2) == f"{folder} {found}"
         else:
             what = "is a folder without videos, and not" if folder == made and reader == "inspect" else what
             assert refused(folder).startswith(f"{folder}: {what}")

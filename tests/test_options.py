@@ -118,7 +118,7 @@ def test_what_cannot_go_to_stdout_is_refused(
     words = REQUIRED.get(command, ["videos"])
     done = vidaug(command, *words, option, "-")
     assert (done.code, done.out) == (2, "")
-    what = f"this cannot go to stdout; give a name, such as {example} (or ./- for one called -)"
+    what = f"this cannot go to stdout; give a name, such as {example} (or ./- for one called -)."
     assert done.err.endswith(f"{option}': {what}\n")
     done = vidaug(command, *words, **{f"VIDAUG_{command}_{option[2:]}".upper(): "-"})
     assert f"{what}\n" in done.err

@@ -181,7 +181,7 @@ def test_faults_of_several_recipes_and_overrides_come_at_once(tmp_path: Path) ->
         "--set zoom.by: the recipe has no such place (it has mix_p, augment.0, mix.0, mix.1, cutout, mixup, cutmix)",
         "--set mix_p: should be KEY=VALUE, such as fademixup.beta=0.4",
         "half.toml + wrong.toml + cutmix: augment.0 (cutout): T: unknown key; did you mean 't'?",
-        "half.toml + wrong.toml + cutmix: mix.1 (cutmix): box: 'round' should be 'clip', 'inside'",
+        "half.toml + wrong.toml + cutmix: mix.1 (cutmix): box: 'round' should be 'clip' or 'inside'",
     ]
     with pytest.raises(RecipeError) as error:
         load_recipe("fadmixup", str(tmp_path / "gone.toml"), "mixup")
@@ -279,7 +279,7 @@ def test_unknown_recipe_names_the_nearest() -> None:
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     binary = tmp_path / "video.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match="is not a text file"):
+    with pytest.raises(RecipeError, match="is not text in UTF-8"):
         load_recipe(str(binary))
     with pytest.raises(RecipeError, match="No such file"):
         load_recipe(str(tmp_path / "gone.toml"))

@@ -152,7 +152,7 @@ def test_verify_names_a_changed_row(out: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no video"),
+        (b"", "lists no video"),
         (b"\n", "holds no video"),
         (b'{"path": 3}\n', ":1: path: 3 should be a string"),
         (None, "cannot be read"),

@@ -66,7 +66,7 @@ def test_every_fault_has_its_place() -> None:
         "nmae: unknown key; did you mean 'name'?",
         "name: is missing",
         "share: True should be a number",
-        "mode: 'heeder' should be 'full', 'header'; did you mean 'header'?",
+        "mode: 'heeder' should be 'full' or 'header'; did you mean 'header'?",
         "failures.1.clip: 'a' should be a whole number",
         "failures.2: 7 should be an object with keys",
         "failures.3.clips: unknown key; did you mean 'clip'?",

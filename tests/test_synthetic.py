@@ -165,7 +165,7 @@ def test_refuses_what_is_not_its_own(tmp_path: Path) -> None:
         with pytest.raises(VidaugError, match=r"left/holiday\.mp4.*name a new or an empty folder"):
             list(write_synthetic(tmp_path, 1, overwrite=overwrite))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
-    with pytest.raises(VidaugError, match="is not a folder"):
+    with pytest.raises(VidaugError, match="is a file; name a new folder"):
         list(write_synthetic(mine, 1))
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vidaug_cli.errors import ClusterError, MissingPackageError
+from vidaug_cli.errors import ClusterError, missing_package
 from vidaug_cli.words import count
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ def _client(scheduler: str) -> Generator[Client, None, None]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise MissingPackageError(
-            "--scheduler needs Dask", hint="install it with: pip install 'vidaug-cli[dask]'"
-        ) from error
+        raise missing_package("--scheduler", "Dask", "dask") from error
     # Of lost connections, with tracebacks, also after the end; what matters is raised here.
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith(("asyncio", "distributed", "tornado")) and isinstance(logger, logging.Logger):

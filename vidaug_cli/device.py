@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from vidaug_cli.errors import DeviceError, UnknownNameError
+from vidaug_cli.words import count, cut
 
 Amp = Literal["auto", "bf16", "off"]
 
@@ -22,9 +23,9 @@ def resolve_device(name: str) -> str:
         return "cuda" if gpus else "cpu"
     match = re.fullmatch("cpu|cuda(?::([0-9]{1,9}))?", name)
     if match is None:
-        raise DeviceError(f"no device {name[:40]!r}", hint="auto, cpu, cuda or cuda:N")
+        raise DeviceError(f"no device {cut(name, 40)!r}", hint="there are auto, cpu, cuda and cuda:N")
     if name != "cpu" and int(match[1] or 0) >= gpus:
-        raise DeviceError(f"no device {name!r}: torch sees {gpus} CUDA devices", hint="try --device cpu")
+        raise DeviceError(f"no device {name!r}: torch sees {count(gpus, 'CUDA device')}", hint="try --device cpu")
     return name
 
 
@@ -38,7 +39,7 @@ def autocast(device: str, amp: Amp = "auto") -> torch.autocast:
     Raises VidaugError for another `amp`.
     """
     if amp not in get_args(Amp):
-        raise UnknownNameError(f"no precision {amp!r}", hint="auto, bf16 or off")
+        raise UnknownNameError(f"no precision {amp!r}", hint="there are auto, bf16 and off")
     kind = torch.device(device).type
     return torch.autocast(kind, torch.bfloat16, enabled=amp == "bf16" or (amp == "auto" and _has_bf16(kind)))
 
@@ -105,8 +106,8 @@ def training_amp(device: str, amp: Amp, *, frames: tuple[int, int], size: int) -
     if torch.device(device).type != "cpu" or (slow != 2 and fast not in (2, 3, 4) and size > 32):
         return amp
     if amp == "bf16":
-        what = f"--amp bf16 goes wrong on the CPU where the pathways have {slow} and {fast} frames of {size} pixels"
-        raise DeviceError(what, hint="take --amp off, or clips of more frames and more than 32 pixels")
+        what = f"--amp bf16 gives wrong numbers on the CPU for clips of {size} pixels with {slow} and {fast} frames"
+        raise DeviceError(f"{what} in the two pathways", hint="take --amp off, or larger and longer clips")
     return "off"
 
 

@@ -36,7 +36,8 @@ class VidaugError(Exception):
     @property
     def reason(self) -> str:
         """The message without its place, for a list that names the place itself."""
-        return f"{self.what}; {self.hint}" if self.hint else self.what
+        between = " " if self.what.endswith("?") else "; "
+        return between.join(filter(None, (self.what, self.hint)))
 
 
 # A kind of error has a class and a code, which is never used again for another kind. docs/errors.md has a section for
@@ -381,6 +382,24 @@ _OF_MACHINE: dict[int, _Known] = {  # ... and of each that is about the machine,
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), (DiskSpaceError, "free some space, or write to another disk")),
     **dict.fromkeys(_SILENT, (StorageError, f"the network does not answer: {_LATER}")),
 }
+
+
+def cannot_read(error: OSError, where: object, hint: str = "", *, kind: type[VidaugError] | None = None) -> VidaugError:
+    """Return an error of the system that met us while we read a file, with a hint of its own where it has one.
+
+    Args:
+        kind: None: that of the error.
+    """
+    known, advice = (_OF_MACHINE | _OF_PATH).get(error.errno or 0, (AccessError, ""))
+    return (kind or known)(f"cannot be read: {error.strerror or error}", where=where, hint=hint or advice)
+
+
+def missing_package(what: str, package: str, extra: str) -> MissingPackageError:
+    """Return the error that says so: `what` needs `package`, which an extra of ours brings."""
+    return MissingPackageError(
+        f"{what} needs {package}, which is not installed", hint=f"python -m pip install 'vidaug-cli[{extra}]'"
+    )
+
 
 THIS_TIME = "could not be read this time"
 # Errors of the system that say nothing of what a file holds: the machine, its disks and the network, or where the file

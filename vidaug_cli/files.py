@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vidaug_cli.errors import kind_of_write
+from vidaug_cli.errors import OccupiedError, kind_of_write
 
 MANY = 2**20  # files that a process may open where there is no limit
 
@@ -48,6 +48,12 @@ def write_text_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with the newlines it has. Raises VidaugError as `atomically`."""
     with atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def check_is_folder(out: Path) -> None:
+    """Raise OccupiedError where something else is in the place of a folder that is to be written."""
+    if out.exists() and not out.is_dir():
+        raise OccupiedError("is a file", where=out, hint="name a folder with -o")
 
 
 def take_place(folder: Path, out: Path) -> None:

@@ -120,7 +120,7 @@ def main() -> NoReturn:
         if not short_of_memory(error):
             raise
         hint = "close other programs, or raise 'ulimit -v'"
-        code = _fail(terminal_text(OutOfMemoryError(f"not enough memory to start: {error}", hint=hint)))
+        code = _fail(terminal_text(OutOfMemoryError("not enough memory to start", hint=hint)))
     except MemoryError as error:
         code = _fail(terminal_text(_short_of_memory(error)))
     except (click.Abort, KeyboardInterrupt) as error:

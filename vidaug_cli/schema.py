@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from vidaug_cli.errors import ContentError, SettingError, VidaugError
-from vidaug_cli.words import cut, nearest, shown
+from vidaug_cli.words import cut, either, nearest, shown
 
 LARGEST = sys.float_info.max  # neither infinity nor NaN is at most this, nor a whole number no float can hold
 T = TypeVar("T")
@@ -41,16 +41,12 @@ def check(
     for name, (field_hint, *_) in (_fields(kind) or {}).items():
         for literal in (each for each in (field_hint, *get_args(field_hint)) if get_origin(each) is Literal):
             value, optional = getattr(settings, name), NoneType in get_args(field_hint)
-            choices[name] = (value in get_args(literal) or (optional and value is None), _either(literal))
+            holds = value in get_args(literal) or (optional and value is None)
+            choices[name] = holds, either(map(str, get_args(literal)))
     broken = {name: good for name, (holds, good) in (choices | rules).items() if not holds}
     faults = [f"{name} = {shown(getattr(settings, name))} should be {good}" for name, good in broken.items()]
     if faults:
         raise error("\n".join(faults), where=where, hint=hint)
-
-
-def _either(kind: Any) -> str:
-    """Return the values of a `Literal` as `a, b or c`."""
-    return " or ".join(", ".join(map(str, get_args(kind))).rsplit(", ", 1))
 
 
 def type_fault(value: Any, hint: Any) -> str:
@@ -114,7 +110,7 @@ def parse(
 
     Raises `error` with every fault, a line each, with its place: `failures.0.clip: 'a' should be a whole number`.
     """
-    if faults := [f"{place or kind.__name__}: {fault}" for place, fault in type_faults(found, kind, extra=extra)]:
+    if faults := [": ".join(filter(None, (place, fault))) for place, fault in type_faults(found, kind, extra=extra)]:
         raise error("\n".join(faults), where=where, hint=hint)
     try:
         return cast(T, _made(found, kind))
@@ -156,7 +152,7 @@ def type_faults(value: Any, hint: Any, place: str = "", *, extra: bool = False) 
     elif origin is Literal:
         if value not in args:
             advice = nearest(value, args) if isinstance(value, str) else ""
-            yield place, f"{shown(value)} should be {', '.join(map(repr, args))}{advice}"
+            yield place, f"{shown(value)} should be {either(map(repr, args))}{advice}"
     else:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         good = {float: number and abs(value) <= LARGEST, int: number and isinstance(value, int)}
@@ -217,5 +213,5 @@ def parse_json(text: str | bytes, kind: type[T], what: str, *, error: type[Vidau
     except ValueError as fault:
         raise error(f"{what} is not JSON: {cut(str(fault))}") from fault
     if not isinstance(value, kind):
-        raise error(f"{what} should be a JSON {'object' if kind is dict else kind.__name__}")
+        raise error(f"{what} should be a JSON {'object' if kind is dict else 'list'}")
     return value

@@ -49,6 +49,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
+def either(names: Iterable[str]) -> str:
+    """Return `a, b or c`."""
+    return " or ".join(", ".join(names).rsplit(", ", 1))
+
+
 def span(numbers: Collection[int]) -> str:
     """Return `3 to 7`, the least and the greatest; `3` where they are all the same."""
     least, most = min(numbers), max(numbers)

@@ -101,12 +101,12 @@ def _parts(folders: Sequence[Path]) -> dict[Path, Plan]:
     for part, other in others:
         here, there = ((each.spec.frames, each.spec.size) for each in (other, plan))
         if here != there:
-            what = f"has clips of {here[0]} frames of {here[1]} pixels, and {first} of {there[0]} of {there[1]}"
+            what = f"has clips of {here[0]} frames of {here[1]} pixels, and {first} has {there[0]} of {there[1]}"
             raise UnlikeError(what, where=part, hint="train on each by itself")
     for folder, names in classes.items():
         if odd := sorted(names ^ classes[folders[0]]):
             has, lacks = (folder, folders[0]) if odd[0] in names else (folders[0], folder)
-            what = f"has a class {odd[0]!r}, which {lacks} has not"
+            what = f"has a class {odd[0]!r}, and {lacks} has not"
             raise UnlikeError(what, where=has, hint="'vidaug augment --classes FILE' gives all the same classes")
     return plans
 
@@ -122,7 +122,7 @@ def _is_merged(out: Path, hashes: Sequence[str]) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if has_plan(out) or _hashes(out) != list(hashes):
-        raise OccupiedError("is there, and not a merge of these folders", where=out, hint="choose another folder")
+        raise OccupiedError("holds something else than these folders", where=out, hint="choose another folder")
     return True
 
 
@@ -145,7 +145,7 @@ def _check_left(place: Path, hashes: Sequence[str]) -> None:
     left = _hashes(place)
     if left != list(hashes[: len(left)]):
         hint = "finish it with the command that began it, or remove this folder"
-        raise OccupiedError("holds what is there of a merge of other folders", where=place, hint=hint)
+        raise OccupiedError("holds a merge of other folders, which was broken off", where=place, hint=hint)
 
 
 def _check_disk(files: Sequence[tuple[Path, Path]], out: Path, *, copy: bool) -> None:

@@ -23,6 +23,7 @@ from vidaug_cli.data.shard.format import DoneRecord, done_path, finished_shards,
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import (
     DiskSpaceError,
+    MissingPathError,
     NoClipError,
     NotShardsError,
     OccupiedError,
@@ -31,7 +32,7 @@ from vidaug_cli.errors import (
     UnfinishedError,
     VidaugError,
 )
-from vidaug_cli.files import leftovers, write_text_atomically
+from vidaug_cli.files import check_is_folder, leftovers, write_text_atomically
 from vidaug_cli.words import human_bytes
 
 WRITTEN = ("[0-9]*/shard-[0-9]*.json", "[0-9]*/shard-[0-9]*.h5", "failures.jsonl", COMMAND, MANIFEST, INDEX, PLAN)
@@ -52,8 +53,7 @@ def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
 
     Raises ShardError when it is another plan and should not be overwritten, and when `out` is somebody else's.
     """
-    if out.exists() and not out.is_dir():
-        raise OccupiedError("is a file", where=out, hint="name a folder with -o")
+    check_is_folder(out)
     strange = [path for path in (out.iterdir() if out.exists() else ()) if not BEFORE_THE_PLAN.fullmatch(path.name)]
     if not has_plan(out):  # looked for after the others: of what is ours, it comes before them
         if is_shards(out):
@@ -210,7 +210,9 @@ def shard_files(source: Path) -> list[Path]:
     if kind is Kind.SHARDS:
         hint = "the same 'vidaug augment' command makes them"
         raise UnfinishedError("holds no finished shard yet", where=source, hint=hint)
-    what = "does not exist" if kind is Kind.MISSING else f"is {kind.words}, and not a folder of shards"
+    if kind is Kind.MISSING:
+        raise MissingPathError(kind.finding, where=source, hint=hint)
+    what = f"{kind.finding}, and not a folder of shards"
     raise NotShardsError(what, where=source, hint=kind.use or hint)
 
 

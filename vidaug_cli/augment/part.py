@@ -71,7 +71,7 @@ class Scheduler:
         step, rest = divmod(last - first, max(1, count - 1))
         place, beside = divmod(task - first, max(1, step))
         if rest or beside or not 0 <= place < count:
-            what = f"{self.task} is {task}, of {count} from {first} to {last} that are not evenly spaced"
+            what = f"{self.task} is {task}, and the {count} tasks from {first} to {last} are not evenly spaced"
             raise TasksError(what, hint=hint)
         return Part(place, count)
 

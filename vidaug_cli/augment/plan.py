@@ -39,13 +39,14 @@ from vidaug_cli.errors import (
     ShardError,
     VersionError,
     VidaugError,
+    cannot_read,
 )
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.recipe.loading import parse_recipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
 from vidaug_cli.schema import check, from_json, parse
-from vidaug_cli.words import count, nearest
+from vidaug_cli.words import count, nearest, shown
 
 ORIGINAL = -1  # the copy number of clean clips
 MOST_COPIES = 100_000  # of a video
@@ -392,7 +393,8 @@ def read_header(out: Path) -> PlanHeader:
         raise NotShardsError("is not a plan of vidaug", where=path, hint="name another folder")
     if content.get("version") != VERSION:
         hint = "use the vidaug that wrote it, or make the shards again"
-        raise VersionError(f"has version {content.get('version')}, this tool reads {VERSION}", where=path, hint=hint)
+        what = f"is version {shown(content.get('version'))}, and this vidaug reads {VERSION}"
+        raise VersionError(what, where=path, hint=hint)
     return parse(PlanHeader, content, where=path, hint=AGAIN, error=ShardError, extra=True)
 
 
@@ -433,7 +435,7 @@ def shared_plan(out: Path, sha256: str) -> Plan:
     try:
         about = (out / MANIFEST).stat()
     except OSError as error:
-        raise ShardError(f"cannot be read: {error.strerror}", where=out / MANIFEST) from error
+        raise cannot_read(error, out / MANIFEST, kind=ShardError) from error
     return _read_once(out, sha256, (about.st_ino, about.st_mtime_ns))
 
 
@@ -441,5 +443,6 @@ def shared_plan(out: Path, sha256: str) -> Plan:
 def _read_once(out: Path, sha256: str, manifest: tuple[int, int]) -> Plan:
     plan = read_plan(out)
     if plan.sha256 != sha256:
-        raise PlanError("got another plan while it was being worked on", where=out)
+        hint = "let one command write there at a time"
+        raise PlanError("got another plan while it was being worked on", where=out, hint=hint)
     return plan

@@ -73,7 +73,9 @@ def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Ite
     wanted = [slot for slot in plan.slots(index) if slot.clip not in left_out]
     with Shard(path) as shard:
         planned = vars(plan.shard_header(index, shard.header.device))
-        yield from (f"{name} is not the plan's" for name, value in vars(shard.header).items() if planned[name] != value)
+        yield from (
+            f"{name} is not that of the plan" for name, value in vars(shard.header).items() if planned[name] != value
+        )
         stored = zip(*(shard.column(name).tolist() for name in ("clip", "copy")), shard.column("sources"), strict=True)
         if [(clip, copy, int(row)) for clip, copy, (row, _) in stored] != [tuple(slot) for slot in wanted]:
             yield "its clips are not the plan's"

@@ -65,9 +65,9 @@ class CopyOptions:
         unequal = bool(number or self.balance or self.per_class)
         if self.per_class and (self.balance or number or of_all != 1):
             what = "--balance" if self.balance else "--copies"
-            raise click.UsageError(f"--per-class says how many clips there are of each class, and so does {what}")
+            raise click.UsageError(f"--per-class and {what} both say how many clips a class has: give one of them.")
         if self.balance and not any([of_all, *number.values()]):
-            raise click.UsageError("--balance makes copies, and --copies 0 asks for none")
+            raise click.UsageError("--balance makes copies, and --copies 0 asks for none: leave one out.")
         return {
             "copies": of_all,
             "copies_of": number,
@@ -149,13 +149,13 @@ def command(
     from vidaug_cli.words import printable
 
     if extend and overwrite:
-        raise click.UsageError("--extend keeps what is there, and --overwrite does not: give one")
+        raise click.UsageError("--extend keeps what is there, and --overwrite does not: give one of them.")
     if extend and (copies.balance or copies.per_class):
         raise click.UsageError(
-            "--extend adds clips of new videos only, which makes no classes equal: give --copies CLASS=N"
+            "--extend adds clips of new videos only, which makes no classes equal: give --copies CLASS=N."
         )
     if wait and join:
-        raise click.UsageError("--wait and --join are two ways to deal with another process: give one")
+        raise click.UsageError("--wait and --join are two ways to deal with another process: give one of them.")
     engine = limits.engine("cpu" if scheduler else device, batch_size)
     array = scheduler_of(environ)
     share = Part.parse(part) if part else array.part(environ) if array else WHOLE

@@ -43,7 +43,7 @@ def command(
     from vidaug_cli.predict import cam
 
     if clip is None and not measure:
-        raise click.UsageError("--clip says which clip to draw; --measure measures all of them.")
+        raise click.UsageError("give --clip N, the clip to draw, or --measure, which measures all clips.")
     check_suffixes(out)
     predictor = network.predictor(checkpoint)
     printed: dict[str, Any] = {"wrote": []}

@@ -9,6 +9,7 @@ import click
 from vidaug_cli.commands.options import CLASSES, TRUTH, write_text
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
+from vidaug_cli.words import either, printable
 
 
 @as_command
@@ -57,7 +58,7 @@ def command(
     if classes and not truth:
         raise click.UsageError("--classes says what the numbers of --truth mean: give that, too.")
     if out and out.suffix.lower() not in plots.SUFFIXES:
-        raise click.UsageError(f"-o {out} should end in {' or '.join(plots.SUFFIXES)}.")
+        raise click.UsageError(f"-o {printable(str(out))} should end in {either(plots.SUFFIXES)}.")
     labels = (lambda names: read_truth(truth, names, classes)) if truth else None
     result = compare(read_runs(find_runs(runs), labels, str(truth)), baseline)
     made = [tables.table(result)] + ([tables.class_table(result)] if per_class else [])

@@ -11,6 +11,7 @@ import click
 from vidaug_cli.commands.options import read_scores
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
+from vidaug_cli.words import printable
 
 
 @as_command
@@ -32,7 +33,7 @@ def command(
     from vidaug_cli.words import count, printable
 
     if len(scores) < 2:
-        raise click.UsageError("an ensemble needs two files of scores or more.")
+        raise click.UsageError("an ensemble needs two files of scores or more: give another.")
     shares = [1.0] * len(scores) if weights is None else _weights(weights, len(scores))
     check_place(out)
     members = [Member(str(path), read_scores(path), share) for path, share in zip(scores, shares, strict=True)]
@@ -54,4 +55,4 @@ def _weights(text: str, count: int) -> list[float]:
         weights = [float(word) for word in text.split(",")]
         if len(weights) == count and all(math.isfinite(weight) and weight > 0 for weight in weights):
             return weights
-    raise click.UsageError(f"--weights {text} should be {count} numbers above 0, with commas between them.")
+    raise click.UsageError(f"--weights {printable(text)} should be {count} numbers above 0, with commas between them.")

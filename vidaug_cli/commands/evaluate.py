@@ -9,6 +9,7 @@ import click
 from vidaug_cli.commands.options import CLASSES, TRUTH, read_scores
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
+from vidaug_cli.words import printable
 
 EXISTING = click.Path(path_type=Path, exists=True)
 
@@ -60,7 +61,7 @@ def command(
     if classes and not truth:
         raise click.UsageError("--classes says what the numbers of --truth mean: give that, too.")
     if wrong and wrong.suffix.lower() == ".png" and not videos:
-        raise click.UsageError(f"--wrong {wrong} shows frames: --videos says where the videos are.")
+        raise click.UsageError(f"--wrong {printable(str(wrong))} shows frames: --videos says where the videos are.")
     if videos and not wrong:
         raise click.UsageError("--videos says where the frames for --wrong are: give that, too.")
     scored = read_scores(scores)

@@ -39,7 +39,7 @@ def command(
         return
     if known := explanations().get(code_in(what)):
         if set:
-            raise click.UsageError("--set changes a recipe, and this is the code of an error.")
+            raise click.UsageError("--set changes a recipe, and this is the code of an error: leave it out.")
         output.print(known.as_json(), known.text)
         return
     if code_in(what) and not what.isdecimal():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from vidaug_cli.commands.options import WORKERS, CardOptions, processes
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
+from vidaug_cli.export.formats import FormatName
 
 
 @as_command
@@ -17,7 +17,7 @@ def command(
     folder: Path = argument("OUT"),
     *,
     out: Path = out_option("Folder for the export.", example="exported"),
-    format: Literal["webdataset", "videofolder", "hf"] = option(  # noqa: A002
+    format: FormatName = option(  # noqa: A002
         "Tars for webdataset; MP4 files and metadata.jsonl; or Parquet for Hugging Face's datasets.", required=True
     ),
     quality: int | None = option(
@@ -26,6 +26,7 @@ def command(
     shard_size: int = option(
         "Megabytes of a tar or Parquet file at most.", type=click.IntRange(1, 100_000), default=100
     ),
+    overwrite: bool = option("Replace another export in the folder."),
     card: CardOptions,
     workers: int = WORKERS,
     output: Output,
@@ -46,6 +47,7 @@ def command(
         format,
         quality=quality,
         piece_bytes=shard_size * 1_000_000,
+        overwrite=overwrite,
         about=card.about(),
         workers=processes(workers, output),
         progress=not output.quiet,

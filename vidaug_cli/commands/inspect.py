@@ -10,6 +10,7 @@ from vidaug_cli.commands import options
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 from vidaug_cli.errors import SettingError
+from vidaug_cli.words import printable
 
 
 @as_command
@@ -41,9 +42,9 @@ def command(
     run = kind_of(folder) is Kind.RUN
     if run and (among or out):
         given = "--among" if among else "--out"
-        raise click.UsageError(f"{folder} is a run: {given} goes with a folder of shards.")
+        raise click.UsageError(f"{printable(str(folder))} is a run: {given} goes with a folder of shards.")
     if recipe and output.json:
-        raise click.UsageError("--recipe prints TOML, and --json has it among the rest: give one.")
+        raise click.UsageError("--recipe prints TOML, and --json has it among the rest: give one of them.")
     if out:
         check_suffix(out)
     videos = read_manifest(among) if among else None

@@ -10,6 +10,7 @@ import click
 from vidaug_cli.commands.options import PERTURB, SEED, SKIPPED, InputOptions, LimitOptions, NetworkOptions
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
+from vidaug_cli.words import printable
 
 if TYPE_CHECKING:
     from vidaug_cli.data.sampling import Views
@@ -60,14 +61,15 @@ def command(
 
     shards = next((Path(source) for source in inputs if is_shards(Path(source))), None)
     if shards and len(inputs) > 1:
-        raise click.UsageError(f"{shards} holds shards: give nothing beside them.")
+        raise click.UsageError(f"{printable(str(shards))} holds shards: give nothing beside them.")
     disturbances = choose(perturb)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_place(out)
     predictor = network.predictor(checkpoint, limits)
     if shards:
         if given := [*choice.given, *["--views"] * (views is not None), *["--crop"] * (crop is not None)]:
-            raise click.UsageError(f"{shards} holds shards, whose clips are scored as they are: leave {given[0]} out.")
+            name = printable(str(shards))
+            raise click.UsageError(f"{name} holds shards, whose clips are scored as they are: leave {given[0]} out.")
         prediction = predict_shards(
             predictor, shards, disturbances=disturbances, per_view=per_view, progress=not output.quiet
         )

@@ -12,6 +12,7 @@ import click
 from vidaug_cli.commands import options
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import argument, as_command, option
+from vidaug_cli.words import printable
 
 
 def parse_gain(text: float | str) -> float | Literal["auto"]:
@@ -73,16 +74,17 @@ def command(
     check_suffixes(out)
     stored = is_shards(Path(source))
     if stored and recipe.recipe:
-        raise click.UsageError(f"{source} holds shards, which are drawn as they are: leave --recipe out.")
+        raise click.UsageError(f"{printable(source)} holds shards, which are drawn as they are: leave --recipe out.")
     if not stored and clip:
-        raise click.UsageError("--clip picks clips of OUT; of INPUT the first --count are drawn.")
+        raise click.UsageError("--clip picks clips of OUT; of INPUT the first are drawn: give --count.")
     disturbances = choose(perturb)
     if grid and (stored or disturbances or len(recipe.recipe) < 2):
         raise click.UsageError("--grid compares recipes on INPUT: give --recipe NAME twice or more, and no --perturb.")
     if not stored and not recipe.recipe and disturbances:
         recipe = options.RecipeOptions(recipe=("none",), set=recipe.set)
     if not stored and not recipe.recipe:
-        raise click.UsageError(f"{source} holds no shards; to see what a recipe makes of INPUT, give --recipe NAME.")
+        what = "holds no shards" if source == "-" or Path(source).exists() else "does not exist"
+        raise click.UsageError(f"{printable(source)} {what}; to see what a recipe makes of INPUT, give --recipe NAME.")
     heads: tuple[str, ...] = ()
     if stored:
         limit = limits.limits() if originals else None

@@ -55,7 +55,7 @@ def command(
     if output.json and out == STDOUT:
         raise click.UsageError("--json needs -o FILE: without it the manifest goes to stdout.")
     if cache and no_cache:
-        raise click.UsageError("--cache and --no-cache exclude each other.")
+        raise click.UsageError("--cache and --no-cache exclude each other: give one of them.")
     for file, keys in ((out, {"path", "frames"}), (quarantine, {"path", "reason"})):
         if file and file != STDOUT:
             _check_place(file, keys)
@@ -83,7 +83,7 @@ def command(
 def _check_place(file: Path, keys: set[str]) -> None:
     """Before hours of work: the folder is there, and nothing is overwritten but what an earlier scan wrote."""
     if not file.parent.is_dir():
-        raise MissingPathError("no such folder", where=file.parent)
+        raise MissingPathError("does not exist", where=file.parent, hint="make this folder first")
     if file.is_dir():
         raise OccupiedError("is a folder", where=file, hint="name a file in it")
     if not file.is_file() or not file.stat().st_size:

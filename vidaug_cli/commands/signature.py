@@ -44,7 +44,8 @@ class OutPath(click.Path):
         if str(value) != "-":
             return super().convert(value, param, ctx)
         if not self.stdout:
-            self.fail(f"this cannot go to stdout; give a name, such as {self.example} (or ./- for one called -)", param)
+            name = f"{self.example} (or ./- for one called -)"
+            self.fail(f"this cannot go to stdout; give a name, such as {name}.", param)
         return STDOUT
 
 

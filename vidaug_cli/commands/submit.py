@@ -33,7 +33,7 @@ def command(
     if classes and format != "vipriors2020":
         raise click.UsageError(f"--classes goes with --format vipriors2020; {format} has class names.")
     if out != STDOUT and out.exists() and scores.exists() and out.samefile(scores):
-        raise click.UsageError("-o names the file of scores itself.")
+        raise click.UsageError("-o names the file of scores itself: give another name.")
     scored = read_scores(scores)
     if format == "vipriors2020":
         numbers, source = class_numbers(scored.classes, classes)

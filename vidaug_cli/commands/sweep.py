@@ -82,9 +82,9 @@ def command(
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
     videos = val != "none" and not is_shards(Path(val))
     if val != "none" and hold_out is not None:
-        raise click.UsageError("--hold-out and --val both say what to choose on: give one.")
+        raise click.UsageError("--hold-out and --val both say what to choose on: give one of them.")
     if not videos and (strange := [name for name in choice.given if name != "--root" or val != "none"]):
-        raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
+        raise click.UsageError(f"{strange[0]} is for the videos of --val: give --val VIDEOS, or leave it out.")
     rows = tuple(choice.videos([val], output, seed=0, workers=0)[0]) if videos else None
     sweep = Sweep(
         folder=out,

@@ -192,7 +192,7 @@ def _check_usage(context: click.Context, choice: InputOptions | None) -> None:
     values = {name: value for name, value in context.params.items() if value not in (None, ())}
     if "resume" in values:
         if other := [flag for name, flag in given_options(context).items() if name not in _RESUMED]:
-            raise click.UsageError(f"{other[0]} does not go with --resume: the run's own run.toml has it.")
+            raise click.UsageError(f"{other[0]} does not go with --resume, which takes it from the run: leave it out.")
     else:
         for name, what in (("shards", "argument 'SHARDS...'"), ("out", "option '-o' / '--out'")):
             if name not in values:
@@ -207,7 +207,7 @@ def _check_usage(context: click.Context, choice: InputOptions | None) -> None:
         raise click.UsageError("--set changes a recipe: give one with --recipe.")
     strange = [name for name in choice.given if name != "--root" or "hold_out" not in values] if choice else []
     if strange:
-        raise click.UsageError(f"input options such as {strange[0]} are for the videos of --val.")
+        raise click.UsageError(f"{strange[0]} is for the videos of --val: give --val VIDEOS, or leave it out.")
 
 
 def _videos(choice: InputOptions, val: str, output: Output, *, cache: bool) -> list[Row]:

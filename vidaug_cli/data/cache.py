@@ -22,6 +22,7 @@ from vidaug_cli.schema import parse
 VERSION = 5  # of what a probe finds; a new one forgets the old
 
 
+_CANNOT_KEEP = "cannot keep here what is known of videos"
 # What tells an unchanged video from a changed one: files (1, or the images of a folder), bytes, newest change in ns.
 Stamp = tuple[int, int, int]
 
@@ -33,7 +34,7 @@ def stamp(file: Path) -> Stamp:
         if stat.S_ISREG(about.st_mode):
             return 1, about.st_size, about.st_mtime_ns
         if not stat.S_ISDIR(about.st_mode):
-            raise VideoError("is neither a file nor a folder", where=file)
+            raise VideoError("is not a plain file", where=file)
         with os.scandir(file) as entries:
             images = [entry.stat() for entry in entries if Path(entry.name).suffix.lower() in IMAGES]
     except OSError as error:
@@ -83,8 +84,8 @@ class ProbeCache:
             )
         except (sqlite3.Error, OSError) as error:
             self.close()
-            hint = "name another with --cache FILE, or go without: --no-cache"
-            raise UnwritableError(f"cannot keep probes here: {error}", where=file, hint=hint) from error
+            what, hint = f"{_CANNOT_KEEP}: {error}", "name another with --cache FILE, or go without: --no-cache"
+            raise UnwritableError(what, where=file, hint=hint) from error
 
     def get(self, file: Path, seen: Stamp) -> Probe | VideoError | None:
         """Return what was found in `file` when it had this stamp, or why it cannot be used."""
@@ -108,7 +109,7 @@ class ProbeCache:
         try:
             return [] if self.fault else self._table.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            self.fault = f"{self.file}: cannot keep probes here any more: {error}"
+            self.fault = f"{self.file}: {_CANNOT_KEEP} any more: {error}"
             self.close()
             return []
 

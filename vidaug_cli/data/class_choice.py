@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 from vidaug_cli.data.listing.names import first_few, nfc
 from vidaug_cli.data.manifest import Row, renumber
 from vidaug_cli.data.textfiles import Numbers, read_classes
-from vidaug_cli.errors import AccessError, ClassesError
+from vidaug_cli.errors import ClassesError, cannot_read
 from vidaug_cli.schema import parse
 from vidaug_cli.words import count, nearest
 
@@ -106,7 +106,7 @@ class ClassMap:
         new |= {name: name if self.file.others == "keep" else None for name in found if name not in new}
         kept = [fitted for row in rows if (fitted := _renamed(row, new))]
         if not kept and rows:
-            raise ClassesError("drops all classes", where=self.where)
+            raise ClassesError("drops all classes", where=self.where, hint="keep one at least")
         gone = [name for name in found if new[name] is None]
         said = f"{self.where}: {count(len(found), 'class')} became {len({row.label for row in kept} - {None})}"
         dropped = f", {count(len(rows) - len(kept), 'video')} of {first_few(gone)} left out"
@@ -134,7 +134,7 @@ def read_choice(path: Path | None) -> Choice:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise AccessError(f"cannot be read: {error.strerror}", where=path) from error
+        raise cannot_read(error, path) from error
     except ValueError as error:
         raise ClassesError(f"is not TOML: {error}", where=path, hint=HINT) from error
     return ClassMap(parse(MapFile, content, where=path, hint=HINT), path)

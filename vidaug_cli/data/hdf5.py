@@ -235,6 +235,12 @@ def format_of(path: Path) -> str | None:
 
 
 # What h5py makes of errors of the HDF5 library; on a hostile file any of its functions may raise any of them.
+_SAID = {  # some words of the HDF5 library, in ours
+    "truncated file": "it is cut short",
+    "file signature not found": "it is no HDF5 file",
+    "checksum": "a checksum is wrong",
+    "filter returned failure": "a checksum is wrong",
+}
 _HDF5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 
 
@@ -250,13 +256,13 @@ def reading(where: object, kind: Format[Any], hint: Callable[[], str]) -> Iterat
     except FileNotFoundError as error:
         raise kind.error("does not exist", where=where) from error
     except MemoryError as error:
-        raise kind.error("needs more memory than there is", where=where) from error
+        raise kind.error("needs more memory than there is", where=where, hint="close other programs") from error
     except _HDF5_ERRORS as error:
         if isinstance(error, OSError):
             error.filename = error.filename or str(where)
             if said := system_error(error):  # of a disk, not of the file: nothing of it has to be made again
                 raise kind.error(f"cannot be read: {said.what}", where=where, hint=said.hint) from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = next((said for words, said in _SAID.items() if words in str(error)), "its structure is broken")
         raise kind.error(f"is damaged or not a {kind.called} ({reason})", where=where, hint=hint()) from error
 
 

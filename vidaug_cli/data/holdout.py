@@ -161,7 +161,7 @@ def hold_out(rows: Sequence[Row], share: float, fold: int = 0) -> list[bool]:
         raise SettingError(f"there is no fold {fold}", hint=f"a share of {share:g} makes folds 0 to {folds - 1}")
     groups = groups_of(rows)
     if (number := len(set(groups.of))) < folds:
-        what = f"{groups.text}, cannot make {count(folds, 'part')}"
+        what = f"{groups.text}: too few for {count(folds, 'part')}"
         raise SettingError(what, hint=f"hold out 1/{number} or more" if number > 1 else "one group cannot be parted")
     return [each == fold for each in _folds(rows, groups.of, folds)]
 

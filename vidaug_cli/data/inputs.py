@@ -16,7 +16,8 @@ from vidaug_cli.data.listing.source import Piped, piped_in
 from vidaug_cli.data.listing.tree import Quarantined
 from vidaug_cli.data.manifest import Row, classes_of, read_rows, relocate
 from vidaug_cli.data.scan import scan
-from vidaug_cli.errors import KindError, NoVideosError, RepeatedError, SettingError
+from vidaug_cli.errors import NoVideosError, RepeatedError, SettingError
+from vidaug_cli.words import count
 
 WHAT = "INPUT is a folder, a list, a manifest, a video or - for stdin"
 
@@ -83,7 +84,7 @@ def _holds_rows(source: str) -> bool:
     """Return whether this is a manifest, by its first byte. Raises VidaugError where it surely holds no video."""
     kind = kind_of(Path(source))
     if kind not in _USABLE:
-        raise KindError(kind.finding, where=source, hint=WHAT)
+        raise kind.error(kind.finding, where=source, hint=WHAT)
     return is_manifest(Path(source))
 
 
@@ -101,7 +102,8 @@ def _manifest(
             raise SettingError(what, where=name, hint=hint)
     rows = relocate(read_rows(lines, name), root)
     if not (kept := [row for row in rows if not exclusion.leaves_out(Path(row.root), row.path)]):
-        raise NoVideosError(f"--exclude leaves out all {len(rows)} videos", where=name)
+        what = f"--exclude leaves out all of the {count(len(rows), 'video')}"
+        raise NoVideosError(what, where=name, hint="give patterns that fit fewer")
     return kept
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
-from vidaug_cli.errors import KindError
+from vidaug_cli.errors import KindError, MissingPathError, VidaugError
 
 LOOKED_AT = 10_000  # files below a folder before it counts as one without videos
 PLAN = "plan.json"  # the file that marks a folder of shards
@@ -39,10 +39,15 @@ class Kind(Enum):
     FOLDER = "a folder without videos", "", ""
     OTHER = "a file of another kind", "", ""
     MISSING = "not there", "", ""
-    UNCLEAR = "damaged, or not a file that can be looked into first", "", ""  # its reader has to say what is wrong
+    UNCLEAR = "damaged, or a pipe or a device", "", ""  # its reader has to say what is wrong
 
     def __init__(self, words: str, use: str, origin: str) -> None:
         self.words, self.use, self.origin = words, use, origin
+
+    @property
+    def error(self) -> type[VidaugError]:
+        """The kind of an error about a path of this kind, where another is wanted."""
+        return MissingPathError if self is Kind.MISSING else KindError
 
     @property
     def finding(self) -> str:
@@ -108,7 +113,7 @@ def expect(path: Path, *wanted: Kind, called: str = "") -> None:
     origins = " or ".join(dict.fromkeys(each.origin for each in wanted if each.origin))
     hint = f"{called or ' or '.join(each.words for each in wanted)} is wanted here"
     hint += f": {origins} writes one" if origins and not called else ""
-    raise KindError(kind.finding, where=path, hint=hint)
+    raise kind.error(kind.finding, where=path, hint=hint)
 
 
 def starts_manifest(head: bytes) -> bool:

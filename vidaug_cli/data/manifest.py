@@ -32,7 +32,7 @@ from vidaug_cli.data.textfiles import is_number
 from vidaug_cli.data.timing import Clock, Runs
 from vidaug_cli.errors import ClassesError, ManifestError, NoVideosError, RepeatedError, VideoError
 from vidaug_cli.schema import check, parse
-from vidaug_cli.words import nearest
+from vidaug_cli.words import count, nearest
 
 ProbeMode = Literal["full", "packets", "header"]  # decode every frame, count the packets, or believe the header
 
@@ -285,6 +285,8 @@ def _parse_row(line: str | bytes, where: str) -> Row:
         raise ManifestError("is not JSON", where=where, hint=_HINT) from error
     if not isinstance(content, dict):
         raise ManifestError("is not a JSON object", where=where, hint=_HINT)
+    if "path" not in content:  # a file of another kind, of which every key would be missing
+        raise ManifestError("has no path, and so is no row of a manifest", where=where, hint=_HINT)
     row = parse(Row, content, where=where, hint=_HINT, error=ManifestError, extra=True)
     rules = {name: (holds(row), words.format(row=row, most=MOST)) for name, (holds, words) in _RULES.items()}
     too_long = rules.pop("", (True, ""))
@@ -393,7 +395,7 @@ def check_there(rows: Sequence[Row]) -> None:
     """Raise VidaugError when none of the videos is where its row says."""
     if not any(os.path.exists(f"{row.root}/{row.path}") for row in rows):  # noqa: PTH110 (says no to any odd name)
         where, hint = rows[0].root, "--root says where the videos lie now"
-        raise NoVideosError(f"none of the manifest's {len(rows)} videos is there", where=where, hint=hint)
+        raise NoVideosError(f"none of the {count(len(rows), 'video')} of the manifest is there", where=where, hint=hint)
 
 
 def distinct_names(rows: Sequence[Row]) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidaug_cli.data.manifest import Row, read_row, row_hash, row_line, video_of
-from vidaug_cli.errors import PlanError, ShardError, VidaugError
+from vidaug_cli.errors import PlanError, ShardError, VidaugError, cannot_read
 from vidaug_cli.files import atomically
 
 MANIFEST, INDEX = "manifest.jsonl", "manifest.index"
@@ -91,9 +91,9 @@ class StoredRows(Sequence[Row]):
             with self.manifest.open("rb") as file:
                 self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise ShardError(f"cannot be read: {error.strerror}", where=self.manifest, hint=AGAIN) from error
+            raise cannot_read(error, self.manifest, AGAIN, kind=ShardError) from error
         except ValueError as error:
-            raise ShardError("holds no video", where=self.manifest, hint=AGAIN) from error
+            raise ShardError("lists no video", where=self.manifest, hint=AGAIN) from error
         self._kept = lru_cache(KEPT)(self._read)
         if not self._load(out / INDEX):
             self._make()
@@ -164,4 +164,4 @@ class StoredRows(Sequence[Row]):
             start += len(text)
         self._entries = _index(starts, labels, hashes)
         if not starts:
-            raise ShardError("holds no video", where=self.manifest, hint=AGAIN)
+            raise ShardError("lists no video", where=self.manifest, hint=AGAIN)

@@ -136,7 +136,7 @@ def _split_lists(per_class: int) -> dict[str, list[str]]:
 
 def _check_folder(folder: Path, own: set[str], overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise OccupiedError("is not a folder", where=folder, hint="name a new one")
+        raise OccupiedError("is a file", where=folder, hint="name a new folder")
     files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     for path in files:
         if (name := path.relative_to(folder).as_posix()) not in own or path.is_symlink():

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vidaug_cli.errors import AccessError, ClassesError, KindError, TextFileError
-from vidaug_cli.words import cut
+from vidaug_cli.errors import ClassesError, KindError, TextFileError, cannot_read
+from vidaug_cli.words import cut, printable
 
 Numbers = dict[str, int]  # of classes by name, in the order of the numbers
 
@@ -27,7 +27,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise AccessError(f"cannot be read: {error.strerror}", where=path) from error
+        raise cannot_read(error, path) from error
     yield from split_lines(content, path)
 
 
@@ -40,12 +40,13 @@ def split_lines(content: bytes, path: Path) -> Iterator[tuple[str, str]]:
     text = content.decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
         raise TextFileError("is not a text file", where=path, hint="give a folder of videos or a list of 'path label'")
+    name = printable(path.name)  # for messages, in which it is not always the place
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if len(line) > LONGEST:
-            what = f"a line of {len(line)} characters, which begins {cut(ascii(line[:200]))}"
-            raise TextFileError(what, where=f"{path.name}:{number}", hint="a list has a short line for each video")
+            what = f"a line of {len(line):,} characters, which begins {cut(ascii(line[:200]))}"
+            raise TextFileError(what, where=f"{name}:{number}", hint="a list has a short line for each video")
         if line.strip():
-            yield f"{path.name}:{number}", line
+            yield f"{name}:{number}", line
 
 
 def is_number(word: str) -> bool:
@@ -80,9 +81,10 @@ def read_classes(path: Path, *, numbered: bool = False) -> Numbers:
     text = dict(lines)
     for where, name, number in rows:
         if name in numbers or number in taken:
-            raise ClassesError(f"{text[where][:60]!r} has a number or name that was there before", where=where)
+            what = f"{cut(text[where], 60)!r} has a number or name that was there before"
+            raise ClassesError(what, where=where, hint="give each class one line")
         if not name or any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are not UTF-8
-            raise ClassesError(f"{text[where][:60]!r} has no name that can be written", where=where, hint=_HINT)
+            raise ClassesError(f"{cut(text[where], 60)!r} has no name that can be written", where=where, hint=_HINT)
         numbers[name] = number
         taken.add(number)
     return dict(sorted(numbers.items(), key=lambda pair: pair[1]))
@@ -96,7 +98,8 @@ def _pair(line: str) -> tuple[str, int] | None:
 
 def _numbered(where: str, line: str) -> tuple[str, int]:
     if not (pair := _pair(line)):
-        raise ClassesError(f"{line[:60]!r} should be a class number and a name", where=where)
+        what = f"{cut(line, 60)!r} should be a class number and a name"
+        raise ClassesError(what, where=where, hint="such as '7 Walk'")
     return pair
 
 

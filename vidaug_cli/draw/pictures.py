@@ -10,6 +10,7 @@ from vidaug_cli.draw.clips import LEGEND, Legend, Strip
 from vidaug_cli.draw.sheet import contact_sheet
 from vidaug_cli.errors import PictureError
 from vidaug_cli.files import atomically
+from vidaug_cli.words import either
 
 SUFFIXES = (".png", ".gif", ".webp", ".mp4")  # of a contact sheet, and of animations
 
@@ -17,7 +18,7 @@ SUFFIXES = (".png", ".gif", ".webp", ".mp4")  # of a contact sheet, and of anima
 def check_suffixes(paths: Sequence[Path]) -> None:
     """Raise VidaugError, before anything is rendered, when the suffix of a path is not one of `SUFFIXES`."""
     if strange := [path for path in paths if path.suffix.lower() not in SUFFIXES]:
-        hint = f"end it in {' or '.join(SUFFIXES)}"
+        hint = f"end it in {either(SUFFIXES)}"
         raise PictureError("is not a picture that can be drawn", where=strange[0], hint=hint)
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from vidaug_cli.errors import MissingPackageError, PictureError
+from vidaug_cli.errors import PictureError, missing_package
 from vidaug_cli.files import atomically
-from vidaug_cli.words import count, printable, stand_ins
+from vidaug_cli.words import count, either, printable, stand_ins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -224,7 +224,7 @@ def class_balance(mass: Mapping[str, float], title: str, path: Path) -> None:
 def check_suffix(path: Path) -> None:
     """Raise VidaugError when the suffix of a plot is not one of `SUFFIXES`."""
     if path.suffix.lower() not in SUFFIXES:
-        raise PictureError("is not a plot that can be drawn", where=path, hint=f"end it in {' or '.join(SUFFIXES)}")
+        raise PictureError("is not a plot that can be drawn", where=path, hint=f"end it in {either(SUFFIXES)}")
 
 
 def _legible(text: str) -> str:
@@ -265,7 +265,7 @@ def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingPackageError("plots need matplotlib", hint="pip install 'vidaug-cli[plots]'") from error
+        raise missing_package("a plot", "matplotlib", "plots") from error
     kind = path.suffix.lower()[1:]
     undated: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[kind]
     with rc_context({"font.family": [*_families()], "svg.hashsalt": "vidaug", "pdf.fonttype": 42}):

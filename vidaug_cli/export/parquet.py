@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.errors import MissingPackageError
+from vidaug_cli.errors import missing_package
 from vidaug_cli.export.clips import Clip
 from vidaug_cli.files import atomically
 
@@ -49,8 +49,7 @@ def columns(classes: tuple[str, ...]) -> Any:
     try:
         from datasets import ClassLabel, Features, List, Value, Video
     except ImportError as error:
-        hint = "python -m pip install 'vidaug-cli[export]'"
-        raise MissingPackageError("--format hf needs datasets, which is not installed", hint=hint) from error
+        raise missing_package("--format hf", "datasets", "export") from error
     return Features(
         {
             "video": Video(),

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from shutil import rmtree
 
-from vidaug_cli.augment.card import about_of, write_card
+from vidaug_cli.augment.card import CROISSANT, README, about_of, is_ours, write_card
 from vidaug_cli.augment.contents import UNSAID, About, Contents
 from vidaug_cli.augment.lock import lock_file
 from vidaug_cli.augment.output import RESERVE, finished_record, free_bytes, remove
@@ -26,12 +27,14 @@ from vidaug_cli.errors import ContentError, DiskSpaceError, NoClipError, Occupie
 from vidaug_cli.export.card import layout_of
 from vidaug_cli.export.clips import read_clips
 from vidaug_cli.export.formats import FORMATS, FormatName
-from vidaug_cli.files import leftovers, take_place, write_text_atomically
+from vidaug_cli.files import check_is_folder, leftovers, take_place, write_text_atomically
 from vidaug_cli.schema import check, parse, parse_json
 from vidaug_cli.words import count, human_bytes
 from vidaug_cli.workers import Progress, in_processes
 
 SETTINGS, CLASSES = "export.json", "classes.json"
+WRITTEN = (SETTINGS, CLASSES, README, CROISSANT, "*.tar", "clips/*/*.mp4", "clips/*/metadata.jsonl", "data/*.parquet")
+CALLED = {"format": "--format", "quality": "--quality", "piece_bytes": "--shard-size", "source": "its shards"}
 TRIAL = 8  # clips that tell how large one is
 PIECES = 16  # at least, where there are as many shards: for as many processes, and so that little is lost at an end
 
@@ -115,13 +118,15 @@ def export(
     *,
     quality: int | None = None,
     piece_bytes: int = 100_000_000,
+    overwrite: bool = False,
     about: About = UNSAID,
     workers: int = 1,
     progress: bool = False,
 ) -> Exported:
     """Write the clips of a folder of shards into `out`, in one of the formats, and return what is there then.
 
-    What `about` leaves open in the card is as that of `folder` says.
+    What `about` leaves open in the card is as that of `folder` says. With `overwrite` another export goes: what is in
+    `out` once the new one is whole, and what a run that was broken off has left.
 
     Raises ShardError where the shards are not finished or damaged, VidaugError when `out` is something else, another
     process is at it, the disk is too small, or the format needs a library that is not there.
@@ -131,9 +136,9 @@ def export(
     place = out.with_name(f".{out.name}.exporting")
     out.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(out.with_name(f"{place.name}.lock")):
-        if settings := _there(out, wanted):
+        if settings := _there(out, wanted, overwrite=overwrite):
             return _exported(out, settings, source, made=0)
-        settings = _begin(place, source, wanted)
+        settings = _begin(place, source, wanted, overwrite=overwrite)
         pieces = _pieces(source, settings)
         todo = {path: shards for path, shards in pieces.items() if not (place / path).exists()}
         ready = settings.clips - sum(source.shards[path].clips for path in chain.from_iterable(todo.values()))
@@ -143,6 +148,9 @@ def export(
                 bar.update(clips)
         said = about.or_else(about_of(folder))
         write_card(place, out.absolute().name, Contents.of(folder), said, layout_of(kind, place, _size(place)))
+        if overwrite and out.exists():
+            _check_strange(out)
+            rmtree(out)
         take_place(place, out)
         return _exported(out, settings, source, made=len(todo))
 
@@ -170,23 +178,50 @@ def _pieces(source: Source, settings: Settings) -> dict[str, Sequence[Path]]:
     }
 
 
-def _there(out: Path, wanted: Settings) -> Settings | None:
-    """Return the settings of the export in `out`, if it is the wanted one. Raises VidaugError where it is another."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+def _there(out: Path, wanted: Settings, *, overwrite: bool) -> Settings | None:
+    """Return the settings of the export in `out`, if it is the wanted one; None where there is none, or it is to go.
+
+    Raises VidaugError where there is something else.
+    """
+    check_is_folder(out)
+    if not out.exists() or not any(out.iterdir()):
         return None
     settings = _read_settings(out)
-    if settings is None or replace(settings, shards_per_piece=0) != wanted:
-        what = "is there, and not this export" if settings else "is there, and not an export"
-        raise OccupiedError(what, where=out, hint="choose another folder, or remove it")
-    return settings
+    if settings is None:
+        raise OccupiedError("is not empty, and is no export", where=out, hint="choose another folder")
+    if not (differing := _differing(settings, wanted)):
+        return settings
+    if not overwrite:
+        what = f"holds another export, which differs in {', '.join(differing)}"
+        raise OccupiedError(what, where=out, hint="choose another folder, or --overwrite")
+    _check_strange(out)
+    return None
 
 
-def _begin(place: Path, source: Source, wanted: Settings) -> Settings:
+def _differing(settings: Settings, wanted: Settings) -> list[str]:
+    """Return in what an export differs from the one that is wanted, as a user calls it."""
+    return [called for name, called in CALLED.items() if getattr(settings, name) != getattr(wanted, name)]
+
+
+def _check_strange(out: Path) -> None:
+    """Raise OccupiedError where a folder has files that no export wrote, or that were edited: they would go with it."""
+    ours = {path for pattern in WRITTEN for path in out.glob(pattern)}
+    ours -= {card for name in (README, CROISSANT) if (card := out / name).exists() and not is_ours(card)}
+    if strange := next((path for path in out.rglob("*") if not path.is_dir() and path not in ours), None):
+        what = f"holds {strange.relative_to(out)}, which no export wrote, or was edited"
+        raise OccupiedError(what, where=out, hint="choose another folder, or move that file")
+
+
+def _begin(place: Path, source: Source, wanted: Settings, *, overwrite: bool) -> Settings:
     """Make the hidden folder, or go on with what is in it, and return the settings with the size of pieces."""
-    if place.exists() and (settings := _read_settings(place)):
-        if replace(settings, shards_per_piece=0) != wanted:
-            hint = "finish it with the command that began it, or remove this folder"
-            raise OccupiedError("holds what is there of another export", where=place, hint=hint)
+    settings = _read_settings(place)
+    if settings and _differing(settings, wanted):
+        if not overwrite:
+            hint = "finish it with the command that began it, or --overwrite"
+            raise OccupiedError("holds another export, which was broken off", where=place, hint=hint)
+        rmtree(place)
+        settings = None
+    if settings:
         for folder in (place, *place.rglob("*/")):
             remove(leftovers(folder))
         return settings
@@ -217,7 +252,7 @@ def _clip_bytes(source: Source, wanted: Settings) -> float:
 def _read_settings(folder: Path) -> Settings | None:
     """Return the settings in a folder; None where there are none."""
     try:
-        content = parse_json((folder / SETTINGS).read_bytes(), dict, SETTINGS, error=ContentError)
+        content = parse_json((folder / SETTINGS).read_bytes(), dict, str(folder / SETTINGS), error=ContentError)
         return parse(Settings, content, where=folder / SETTINGS, error=ContentError, extra=True)
     except OSError:
         return None

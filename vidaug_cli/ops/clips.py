@@ -91,7 +91,7 @@ def _check(
 ) -> None:
     """Raise ClipsError with what `given` is and should be, unless it is a tensor that `fits`."""
     if not isinstance(given, Tensor):
-        what = f"is a {type(given).__module__}.{type(given).__qualname__}, should be a tensor of torch"
+        what = "is no tensor of torch"
         raise ClipsError(what, where=name, hint=f"try torch.as_tensor({name})")
     if not fits(given):
         came = f"{given.dtype} {tuple(given.shape)}".removeprefix("torch.")

@@ -227,7 +227,8 @@ def class_activations(predictor: Predictor, out: Path, clip: int) -> list[ClassA
         rows = [plan.rows[row] for row in shard.row("sources", index).tolist() if row >= 0]
     names = list(dict.fromkeys(str(row.label) for row in rows))
     if strange := [name for name in names if name not in predictor.classes]:
-        raise ClassesError(f"clip {clip} has the class {strange[0]!r}, which the network does not know", where=out)
+        what = f"clip {clip} has the class {strange[0]!r}, which the network does not know"
+        raise ClassesError(what, where=out, hint="take clips of the classes that it was trained on")
     labels = [predictor.classes.index(name) for name in names]
     cuts = predictor.cuts(path, plan.spec)
     frames, _, weights = cuts[SampleIndex(MIDDLE, 0, index)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from vidaug_cli.errors import ClipsError
 from vidaug_cli.ops.blend import UNMIXED, mix
 from vidaug_cli.ops.clips import Clips, Shape
 from vidaug_cli.recipe.recipe import Recipe
@@ -25,8 +26,12 @@ def augment_batch(recipe: Recipe, clips: Clips, *, seed: int, epoch: int, first_
 
     On a GPU nothing waits, and so values are not looked at: `clips.check_values()` does, once you have a batch.
 
-    Raises ClipsError on the CPU for labels that are not shares of 1, and weights outside 0 to 1.
+    Raises ClipsError for a seed, an epoch or a position below 0; on the CPU also for labels that are not shares of 1,
+    and for weights outside 0 to 1.
     """
+    for name, number in (("seed", seed), ("epoch", epoch), ("first_clip", first_clip)):
+        if number < 0:
+            raise ClipsError(f"is {number}, should be 0 or more", where=name)
     if clips.video.device.type == "cpu":
         clips.check_values()
     return draw_and_apply(recipe, clips, seed=seed, epoch=epoch, first_clip=first_clip)

@@ -17,12 +17,12 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-from vidaug_cli.errors import RecipeError, UnknownRecipeError, VidaugError
+from vidaug_cli.errors import RecipeError, UnknownRecipeError, VidaugError, cannot_read
 from vidaug_cli.recipe.notes import Caution, Measured
 from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
 from vidaug_cli.recipe.registry import KINDS, TomlTable, aliases, op_name, ops_of, ops_with, spelled
 from vidaug_cli.schema import as_tuples, parse, type_fault, type_faults
-from vidaug_cli.words import nearest, same_but_for_spelling, shown
+from vidaug_cli.words import human_bytes, nearest, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
 _NOTES = {"measured": Measured, "caution": Caution}  # tables that people are shown, and that make no clip
@@ -74,14 +74,14 @@ def read_recipe(name: str) -> str:
     path = Path(name)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise RecipeError("is too large for a recipe", where=name)
+            raise RecipeError("is too large for a recipe", where=name, hint=f"{human_bytes(MAX_BYTES)} are the most")
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise RecipeError("is not a text file", where=name, hint="a recipe is TOML") from error
+        raise RecipeError("is not text in UTF-8", where=name, hint="a recipe is TOML") from error
     except OSError as error:
         if path.suffix == ".toml" or len(path.parts) > 1:
             kind = UnknownRecipeError if isinstance(error, FileNotFoundError) else RecipeError
-            raise kind(f"cannot be read: {error.strerror}", where=name) from error
+            raise cannot_read(error, name, kind=kind) from error
     except ValueError:  # no path holds a zero byte
         pass
     near = nearest(name, [*shipped_recipes(), *aliases()])
@@ -136,13 +136,13 @@ def _shape_faults(table: TomlTable) -> Iterator[tuple[str, str]]:
         if key not in _TOP:
             yield key, f"unknown key{nearest(key, _TOP)}"
         elif _TOP[key] is list and isinstance(value, dict | list) and not tables:
-            yield key, f"should be tables, [[{key}]]"
+            yield key, f"should be one or more tables [[{key}]]"
         else:
             yield from (
                 (key, f"{place}: {fault}" if place else fault) for place, fault in type_faults(value, _TOP[key])
             )
     if "mix_p" in table and not table.get("mix"):
-        yield "mix_p", "there is no [[mix]] that it could be the chance of"
+        yield "mix_p", "is the chance of [[mix]], and there is none"
     elif not type_fault(chance := table.get("mix_p", 1.0), float) and not 0 <= chance <= 1:
         yield "mix_p", f"{shown(chance)} should be a chance, 0 to 1"
 
@@ -156,7 +156,8 @@ def _merge(named: Sequence[tuple[str, TomlTable]]) -> tuple[TomlTable, list[str]
             table.pop(key, None)
     chances = {table.get("mix_p", 1.0) for _, table in named if table.get("mix")}
     if len(chances) > 1:
-        faults.append(f"the recipes have different mix_p: {sorted(chances)}; make them one with a file")
+        those = " and ".join(f"{chance:g}" for chance in sorted(chances))
+        faults.append(f"the recipes have different mix_p, {those}: put them into one file with one mix_p")
 
     names = [str(table.get("name", Path(name).stem)) for name, table in named]
     notes = zip(names, (table.get("caution") for _, table in named), strict=True)

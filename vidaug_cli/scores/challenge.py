@@ -21,7 +21,7 @@ from vidaug_cli.errors import ClassesError, SubmissionError
 from vidaug_cli.scores.evaluation import ranking, rates
 from vidaug_cli.scores.file import Scores
 from vidaug_cli.scores.truth import read_numbers
-from vidaug_cli.words import nearest
+from vidaug_cli.words import count, cut, nearest
 
 CHOICES = 5  # classes that a line names
 
@@ -40,7 +40,8 @@ def class_numbers(classes: Sequence[str], file: Path | None) -> tuple[list[int],
     elif file is not None:
         known = read_classes(file, numbered=True)
         if unknown := [name for name in classes if name not in known]:
-            raise ClassesError(f"does not name the class {unknown[0]!r}{nearest(unknown[0], known)}", where=file)
+            what = f"does not name the class {unknown[0]!r}{nearest(unknown[0], known)}"
+            raise ClassesError(what, where=file, hint="it has to name every class of the scores")
         numbers, origin = [known[name] for name in classes], f"from {file}"
     elif list(classes) in (sorted(classes), sorted(classes, key=str.casefold)):
         what = "the scores' classes are in alphabetical order, which says nothing of the challenge's numbers"
@@ -59,16 +60,17 @@ def vipriors2020(scores: Scores, numbers: Sequence[int]) -> str:
     Raises VidaugError with what the format has no place for.
     """
     if len(scores.classes) < CHOICES:
-        raise SubmissionError(f"a line names {CHOICES} classes, and there are {len(scores.classes)}")
+        what = f"a line names {CHOICES} classes, and there are {len(scores.classes)}"
+        raise SubmissionError(what, hint="--format csv or json takes any number")
     names: dict[str, str] = {}
     for video in scores.videos:
         name = PurePosixPath(video).name
         if re.search(r"\s", name):
-            raise SubmissionError(f"{video!r} has a blank in its name, which the format has no place for")
+            what = f"{video!r} has a blank in its name, which the format has no place for"
+            raise SubmissionError(what, hint="rename it, or take --format csv or json")
         if name in names:
-            raise SubmissionError(
-                f"{names[name]!r} and {video!r} would have the same line", hint="names have to be unique"
-            )
+            what = f"{names[name]!r} and {video!r} would have the same line"
+            raise SubmissionError(what, hint="rename one of them")
         names[name] = video
     best = np.asarray(numbers)[ranking(scores.scores)[:, :CHOICES]].tolist()
     return "".join(" ".join([name, *map(str, row)]) + "\n" for name, row in zip(names, best, strict=True))
@@ -109,20 +111,22 @@ def read_submission(path: Path, videos: Numbers, numbers: Container[int]) -> dic
     for place, data in enumerate(lines, 1):
         line, where = data.decode(errors="replace"), f"{path}:{place}"
         if not (fields := _LINE.fullmatch(line)):
-            what = f"{line[:60]!r} should be 'NAME c1 c2 c3 c4 c5', with single blanks and nothing else"
+            what = f"{cut(line, 60)!r} should be 'NAME c1 c2 c3 c4 c5', with single blanks and nothing else"
             raise SubmissionError(what, where=where)
         name, given = fields[1], [int(number) for number in fields[2].split()]
         if name not in videos:
-            raise SubmissionError(f"{name[:60]!r} is not one of the {len(videos)} annotated videos", where=where)
+            what = f"{cut(name, 60)!r} is not one of the {count(len(videos), 'annotated video')}"
+            raise SubmissionError(what, where=where)
         if name in choices:
-            raise SubmissionError(f"{name[:60]!r} was there before", where=where)
+            raise SubmissionError(f"{cut(name, 60)!r} has a line already", where=where, hint="give each video one")
         if odd := [number for number in given if number not in numbers]:
-            raise SubmissionError(f"there is no class {odd[0]}", where=where)
+            raise SubmissionError(f"there is no class {odd[0]}", where=where, hint="--classes says which there are")
         if len(set(given)) < CHOICES:
-            raise SubmissionError("names a class twice", where=where)
+            raise SubmissionError("names a class twice", where=where, hint="name five different classes")
         choices[name] = given
     if rest:
-        raise SubmissionError("the line has no end: was the file cut off?", where=f"{path}:{len(lines) + 1}")
+        what, hint = "the line has no end: was the file cut off?", "end it with a line feed"
+        raise SubmissionError(what, where=f"{path}:{len(lines) + 1}", hint=hint)
     return choices
 
 
@@ -156,7 +160,8 @@ def score(
     allowed = f"{lowest} to {highest}, as in {annotations}" if known is None else f"those of {classes}"
     for name, number in truth.items():
         if number not in numbers:
-            raise ClassesError(f"{name!r} is of class {number}, which {classes} does not have", where=annotations)
+            what = f"{name!r} is of class {number}, which {classes} does not have"
+            raise ClassesError(what, where=annotations, hint="give the --classes of these annotations")
     choices = read_submission(submission, truth, numbers)
     places = [[*choices.get(name, [-1] * CHOICES), number].index(number) for name, number in truth.items()]
     missing = tuple(name for name in truth if name not in choices)

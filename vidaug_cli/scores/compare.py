@@ -139,7 +139,7 @@ def compare(runs: Sequence[Run], baseline: str | None = None, *, draws: int = DR
     for run in runs:
         rows.setdefault(run.row, {}).setdefault(run.split, []).append(run)
     if not rows:
-        raise SettingError("there is nothing to compare")
+        raise SettingError("there is nothing to compare", hint="give one run or more")
     first = next(iter(rows)) if baseline is None else baseline
     if first not in rows:
         what = f"no row {first!r} to compare with{nearest(first, rows)}"

@@ -20,7 +20,7 @@ from vidaug_cli.draw import plots
 from vidaug_cli.errors import ClassesError, PictureError, TruthError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.scores.file import Labels, Scores
-from vidaug_cli.words import count, printable
+from vidaug_cli.words import count, either, printable
 
 RANKS = (1, 3, 5)  # the true class counts as found within these
 
@@ -114,8 +114,8 @@ def write_confusion(evaluation: Evaluation, path: Path) -> None:
         content = {"classes": evaluation.classes, "rows": "truth", "matrix": evaluation.confusion.tolist()}
         write_text_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
     else:
-        kinds = ", ".join(plots.SUFFIXES)
-        raise PictureError(f"a confusion matrix is written to a .json, or drawn to one of {kinds}", where=path)
+        hint = f"end it in {either(['.json', *plots.SUFFIXES])}"
+        raise PictureError("is not a confusion matrix that can be written", where=path, hint=hint)
 
 
 def ranking(scores: Float32[np.ndarray, "n k"]) -> Int64[np.ndarray, "n k"]:

@@ -17,7 +17,7 @@ from vidaug_cli.data.kinds import Kind, kind_of
 from vidaug_cli.errors import MissingPathError, OccupiedError, ScoresError, VersionError
 from vidaug_cli.ops.disturbances import DISTURBANCES, VERSION
 from vidaug_cli.schema import parse, parse_json
-from vidaug_cli.words import shown
+from vidaug_cli.words import cut, shown
 
 TOLERANCE = 1e-3  # of a sum of scores: bfloat16 networks are allowed
 MAX_SOURCE = 60_000  # bytes: longer attributes lie outside HDF5's checksummed metadata
@@ -185,7 +185,7 @@ def read_scores(path: Path | str) -> Scores:
 def check_place(path: Path) -> None:
     """Raise VidaugError where the folder of `path` does not exist, or where a file of another kind is there."""
     if not path.parent.is_dir():
-        raise MissingPathError("no such folder", where=path.parent)
+        raise MissingPathError("does not exist", where=path.parent, hint="make this folder first")
     if kind_of(path) not in (Kind.SCORES, Kind.MISSING):
         raise OccupiedError("exists, and is not a file of scores", where=path, hint="choose another name")
 
@@ -216,4 +216,4 @@ def _check_text(what: str, value: str, most: int = hdf5.MAX_TEXT) -> None:
     """Raise ShardError where a padded field of UTF-8 cannot hold a text: zeros at its end would be lost."""
     data = value.encode(errors="ignore")  # without halves of surrogate pairs, which UTF-8 does not have
     if "\0" in value or data.decode() != value or len(data) > most:
-        raise ScoresError(f"{what} is not UTF-8 without zeros of up to {most} bytes: {value[:40]!r}")
+        raise ScoresError(f"{what} should be UTF-8 of at most {most} bytes, none of them 0: {cut(value, 40)!r}")

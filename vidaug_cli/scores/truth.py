@@ -11,7 +11,7 @@ from vidaug_cli.data.manifest import Row, distinct_names, manifest_file, read_ma
 from vidaug_cli.data.textfiles import Numbers, is_number, read_classes, read_lines
 from vidaug_cli.errors import ClassesError, KindError, MismatchError, TruthError
 from vidaug_cli.scores.file import Scores
-from vidaug_cli.words import nearest
+from vidaug_cli.words import count, cut, nearest
 
 Truth = Sequence[tuple[str, str | None]]  # names of videos, and of their classes where they are known
 
@@ -36,7 +36,7 @@ def read_truth(path: Path, classes: Sequence[str], numbers: Path | None = None) 
     annotations = read_annotations(path)
     for video, number in annotations.items():
         if number not in called:
-            what = f"{video!r} is of class {number}, which is not a number of {numbers or 'a class of the scores'}"
+            what = f"{video!r} is of class {number}, a number that no class of {numbers or 'the scores'} has"
             raise TruthError(what, where=path, hint="" if numbers else _HINT)
     return [(video, called[number]) for video, number in annotations.items()]
 
@@ -56,10 +56,11 @@ def read_numbers(path: Path, classes: Numbers | None, subset: str | None) -> Num
         if row.class_id is None:
             raise TruthError(f"{row.name} is of class {row.label!r}, without a number", where=path, hint=_HINT)
         if name in numbers:
-            raise TruthError(f"has two videos called {name!r}, which a submission cannot tell apart", where=path)
+            what = f"has two videos called {name!r}, which a submission cannot tell apart"
+            raise TruthError(what, where=path, hint="rename one of them")
         numbers[name] = row.class_id
     if not numbers:
-        raise TruthError("has no video with a label", where=path)
+        raise TruthError("has no video with a label", where=path, hint="scan the videos with their classes")
     return numbers
 
 
@@ -86,12 +87,12 @@ def read_annotations(path: Path) -> Numbers:
         name = name.strip()
         if not name or not is_number(number):
             hint = "a test list has no classes, and cannot be scored"
-            raise TruthError(f"{line[:60]!r} should be a file name and a class number", where=where, hint=hint)
+            raise TruthError(f"{cut(line, 60)!r} should be a file name and a class number", where=where, hint=hint)
         if name in numbers:
-            raise TruthError(f"{name!r} was there before", where=where)
+            raise TruthError(f"{cut(name)!r} was there before", where=where, hint="give each video one line")
         numbers[name] = int(number)
     if not numbers:
-        raise TruthError("holds no video", where=path)
+        raise TruthError("names no video", where=path, hint="a line is 'NAME.avi 100'")
     return numbers
 
 
@@ -114,7 +115,7 @@ def with_truth(scores: Scores, truth: Truth, where: str) -> tuple[Scores, int]:
     by_name = {video: names[file] for video, file in alone.items() if file in names}
     if not by_path and not by_name:
         hint = f"its videos should be called like {videos[0]!r}" if videos else ""
-        raise TruthError(f"has no label for any of the {len(videos)} scored videos", where=where, hint=hint)
+        raise TruthError(f"has no label for any of the {count(len(videos), 'scored video')}", where=where, hint=hint)
     places = {video: place for place, video in enumerate(videos)}
     numbers = {name: number for number, name in enumerate(scores.classes)}
     for video, label in (by_path | by_name).items():

@@ -21,7 +21,7 @@ from vidaug_cli.errors import KindError, PictureError, VideoError
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.scores.evaluation import ranking
 from vidaug_cli.scores.file import Scores
-from vidaug_cli.words import count, printable
+from vidaug_cli.words import count, either, printable
 
 SHOWN = 120  # videos on a sheet; more would make a picture that few programs open
 PIXELS = 256  # of a decoded frame, whose sides are then brought to the video's proportions
@@ -85,7 +85,7 @@ def _targets(path: Path) -> list[Path]:
         return [path]
     if suffix and not path.is_dir():
         what = "cannot be written as a list or a sheet"
-        raise PictureError(what, where=path, hint=f"end it in {', '.join(LISTS)} or .png, or name a folder")
+        raise PictureError(what, where=path, hint=f"end it in {either([*LISTS, '.png'])}, or name a folder")
     return [path / LIST, path / SHEET]
 
 

@@ -88,7 +88,7 @@ def parse_axis(text: str) -> Axis:
         more = "'--seeds 3' takes several seeds" if axis.key == "seed" else "settings of 'vidaug train', or OP.KEY"
         raise SettingError(f"--grid {text}: no setting {match[1]!r}{nearest(match[1], known)}", hint=more)
     if len(set(values)) < len(values):
-        raise SettingError(f"--grid {text}: has a value twice")
+        raise SettingError(f"--grid {text}: has a value twice", hint="give each once")
     return axis
 
 

@@ -43,7 +43,7 @@ def schedule(configurations: int, epochs: int, eta: int = 2) -> list[Rung]:
     Raises VidaugError when `eta` is less than 2.
     """
     if eta < 2:
-        raise SettingError(f"--eta {eta} keeps all configurations", hint="2 or more")
+        raise SettingError(f"--eta {eta} would keep all configurations", hint="take 2 or more")
     steps = min(_floor_log(configurations, eta), _floor_log(epochs, eta))
     return [Rung(configurations // eta**step, eta ** (step - steps)) for step in range(steps + 1)]
 

@@ -111,10 +111,11 @@ class Sweep:
 
     def __post_init__(self) -> None:
         first = self.first_seed
+        parts = round(1 / max(1e-3, self.hold_out))
         rules = {
             "seeds": (1 <= self.seeds <= 1000 and first + self.seeds - 1 <= MAX_SEED, "1 to 1000"),
             "hold_out": (0 < self.hold_out <= 0.5, "a share above 0, and 0.5 at most"),
-            "folds": (1 <= self.folds <= round(1 / max(1e-3, self.hold_out)), "1 to 1 / hold_out"),
+            "folds": (1 <= self.folds <= parts, f"1 to {parts}, the parts that hold_out makes"),
             "splits": (len(set(self.splits)) == len(self.splits), "different from each other"),
         }
         check(self, rules, where="sweep")

@@ -12,7 +12,7 @@ from typing import Any
 
 from vidaug_cli.augment.lock import lock_file
 from vidaug_cli.errors import OccupiedError, SweepError, VersionError
-from vidaug_cli.files import write_text_atomically
+from vidaug_cli.files import check_is_folder, write_text_atomically
 from vidaug_cli.schema import parse, parse_json
 from vidaug_cli.sweep.plan import Sweep
 
@@ -39,11 +39,10 @@ def hold_folder(folder: Path, *, overwrite: bool) -> Iterator[None]:
 
     Raises VidaugError when it is something else, or when another process is at work there.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OccupiedError("is a file", where=folder, hint="name a folder with -o")
+    check_is_folder(folder)
     there = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if STATE not in there and there - BEFORE_THE_STATE:
-        raise OccupiedError("is not empty, and no sweep", where=folder, hint="choose another folder")
+        raise OccupiedError("is not empty, and is no sweep", where=folder, hint="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     with lock_file(folder / LOCK):
         if overwrite:

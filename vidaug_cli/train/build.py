@@ -53,7 +53,7 @@ def check_run(
     if settings.sync_bn and world.size > 1 and torch.device(world.device).type == "cpu":
         raise SettingError("--sync-bn needs GPUs: torch has it for nothing else", hint="leave it out")
     if (clips := len(run.shards.dataset)) < world.size:
-        raise UnfitError(f"{clips} clips are too few for {world.size} processes", where=run.shards.folders[0])
+        raise UnfitError(f"{count(clips, 'clip')} are too few for {world.size} processes", where=run.shards.folders[0])
     amp = training_amp(world.device, settings.amp, frames=run.pathway_frames, size=run.clip.size)
     if run.last.exists() and not overwrite:
         checkpoint = read_checkpoint(run.last)

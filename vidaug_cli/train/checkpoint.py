@@ -17,18 +17,18 @@ from torch import Tensor
 
 from vidaug_cli.data.sampling import ClipSpec
 from vidaug_cli.errors import (
-    AccessError,
     CheckpointError,
     ContentError,
     MissingPathError,
     SettingError,
     VersionError,
     VidaugError,
+    cannot_read,
 )
 from vidaug_cli.files import atomically
 from vidaug_cli.schema import check, parse, parse_json
 from vidaug_cli.train.slowfast import Architecture, SlowFast
-from vidaug_cli.words import printable, shown
+from vidaug_cli.words import human_bytes, printable, shown
 
 MARK = "vidaug-checkpoint"  # the entry of the header's metadata that holds `About` as JSON
 VERSION = 1
@@ -135,7 +135,7 @@ def read_safetensors(path: Path, hint: str) -> Checkpoint | dict[str, Tensor]:
         if about is None:
             return tensors
         if content.pop("crc32", None) != checksum(content, tensors):
-            raise CheckpointError("is damaged: its checksum is another")
+            raise CheckpointError("is damaged: its checksum is wrong")
         weights = {name: tensors.pop(name) for name in parts}
         if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
             raise CheckpointError(f"weight {broken[0]} is not finite: that training went wrong")
@@ -153,13 +153,13 @@ def reading(path: Path, hint: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise MissingPathError("does not exist", where=path, hint=hint) from error
     except OSError as error:
-        raise AccessError(f"cannot be read: {error.strerror or error}", where=path, hint=hint) from error
+        raise cannot_read(error, path, hint) from error
     except VidaugError as error:
         what = printable(f"{'; '.join(error.what.splitlines()):.300}")
         kind = CheckpointError if type(error) in (ContentError, SettingError) else type(error)
         raise kind(what, where=path, hint=error.hint or hint) from error
     except Exception as error:  # libraries do not say what they raise on bytes that they do not expect
-        raise CheckpointError(f"is damaged or cut short ({type(error).__name__})", where=path, hint=hint) from error
+        raise CheckpointError("is damaged or cut short", where=path, hint=hint) from error
 
 
 def _check_start(file: BinaryIO) -> None:
@@ -173,7 +173,7 @@ def _check_start(file: BinaryIO) -> None:
     if start[8:9] != b"{" or size > file.seek(0, 2) - 8:
         raise CheckpointError("is not a safetensors file, or is cut short")
     if size > MAX_HEADER:
-        raise CheckpointError(f"has a header of {size} bytes, and at most {MAX_HEADER} are read")
+        raise CheckpointError(f"has a header of {human_bytes(size)}, and at most {human_bytes(MAX_HEADER)} are read")
 
 
 def _parse(text: str) -> tuple[dict[str, Any], About]:
@@ -190,7 +190,8 @@ def _check_shapes(found: Mapping[str, tuple[str, list[int]]], about: About) -> N
     """Raise VidaugError where names, dtypes and shapes in the file are not those of the network's weights."""
     wanted = skeleton(about.architecture, len(about.classes)).state_dict()
     if odd := sorted(found.keys() ^ wanted.keys()):
-        raise CheckpointError(f"{len(odd)} weights are missing or unknown, such as {odd[0]!r:.80}")
+        more = f" (and {len(odd) - 1} more)" if len(odd) > 1 else ""
+        raise CheckpointError(f"weight {odd[0]!r:.80}{more} is missing or unknown")
     for name, like in wanted.items():
         if found[name] != (_DTYPES[like.dtype], list(like.shape)):
             raise CheckpointError(f"weight {name} should be {like.dtype} {tuple(like.shape)}")

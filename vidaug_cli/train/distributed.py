@@ -13,6 +13,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vidaug_cli.errors import DeviceError, TasksError
+from vidaug_cli.words import count
 from vidaug_cli.workers import worker_count
 
 TIMEOUT = timedelta(hours=12)  # the others wait while the first makes the validation clips
@@ -92,8 +93,9 @@ def join_world(device: str) -> Iterator[World]:
     if device.startswith("cuda"):
         local_rank = int(os.environ["LOCAL_RANK"])
         if local_rank >= torch.cuda.device_count():
-            what = f"process {local_rank} of this machine has no GPU: torch sees {torch.cuda.device_count()}"
-            raise DeviceError(what, hint="start as many with torchrun --nproc-per-node")
+            gpus = count(torch.cuda.device_count(), "GPU")
+            what = f"process {local_rank} of this machine has no GPU: torch sees {gpus}"
+            raise DeviceError(what, hint="start as many processes with torchrun --nproc-per-node")
         device = f"cuda:{local_rank}"
         gpu = torch.device(device)
         torch.cuda.set_device(gpu)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from vidaug_cli.errors import MissingPackageError, RunError
+from vidaug_cli.errors import RunError, missing_package
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.schema import from_json, type_fault
 
@@ -46,7 +46,7 @@ class MetricsLog:
     def __init__(self, folder: Path, *, say: Callable[[str], None] = print, tensorboard: bool = False) -> None:
         self.folder, self.epochs, self.say, self.tensorboard = folder, 0, say, tensorboard
         if tensorboard and not find_spec("tensorboard"):
-            raise MissingPackageError("TensorBoard is not installed", hint="pip install 'vidaug-cli[tensorboard]'")
+            raise missing_package("--tensorboard", "TensorBoard", "tensorboard")
 
     def begin(self, history: Sequence[EpochMetrics], notes: Sequence[str], epochs: int) -> None:
         """Say what of so many epochs is done already, and the notes if anything is left to do."""

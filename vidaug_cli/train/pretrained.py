@@ -215,7 +215,7 @@ def _state_dict(path: Path) -> tuple[dict[str, Any], Checkpoint | None]:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict):
-        raise WeightsError("holds no state dict", where=path, hint=HINT)
+        raise WeightsError("holds no weights by name (a state dict)", where=path, hint=HINT)
     tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
     return {name: value for name, value in tensors.items() if name not in NO_WEIGHTS}, None
 

@@ -11,11 +11,11 @@ from typing import Any
 import tomli_w
 
 from vidaug_cli.data.holdout import HoldOut
-from vidaug_cli.errors import RunError, VersionError
+from vidaug_cli.errors import RunError, VersionError, cannot_read
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.schema import check, parse
 from vidaug_cli.train.history import EpochMetrics, merit, read_history
-from vidaug_cli.words import count, printable
+from vidaug_cli.words import count, printable, shown
 
 NAME = "run.toml"
 FORMAT = "vidaug-run"
@@ -109,13 +109,14 @@ def read_record(folder: Path) -> RunRecord:
         what = f"holds no {NAME}" if folder.is_dir() else "does not exist" if not folder.exists() else "is a file"
         raise RunError(what, where=folder, hint="a run is a folder that 'vidaug train' wrote") from error
     except OSError as error:
-        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
+        raise cannot_read(error, path, kind=RunError) from error
     except (ValueError, RecursionError) as error:
         raise RunError("is not TOML", where=path, hint=_HINT) from error
     if content.get("format") != FORMAT:
         raise RunError("is not of a run of vidaug", where=path, hint=_HINT)
     if content.get("version") != VERSION:
-        raise VersionError(f"has another version than {VERSION}", where=path, hint="use the vidaug that wrote it")
+        what = f"is version {shown(content.get('version'))}, and this vidaug reads {VERSION}"
+        raise VersionError(what, where=path, hint="use the vidaug that wrote it")
     return parse(RunRecord, content, where=path, hint=_HINT, error=RunError, extra=True)
 
 

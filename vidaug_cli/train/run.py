@@ -27,7 +27,7 @@ from vidaug_cli.data.shard.check import TOLERANCE
 from vidaug_cli.data.shard.dataset import ShardDataset
 from vidaug_cli.data.shard.format import finished_shards, mixed_labels
 from vidaug_cli.errors import ClassesError, OccupiedError, UnfinishedError, UnfitError, UnknownNameError
-from vidaug_cli.files import leftovers
+from vidaug_cli.files import check_is_folder, leftovers
 from vidaug_cli.ops.clips import Shape
 from vidaug_cli.recipe.loading import load_recipe, stored_cautions
 from vidaug_cli.recipe.notes import caution_notes
@@ -186,13 +186,13 @@ class TrainingRun:
     def _check_size(self, clips: ShardFolders, hint: str) -> None:
         have, want = clips.spec, self.clip
         if have.frames < want.frames or have.size < want.size:
-            what = f"clips have {have.frames} frames of {have.size} pixels, fewer than {want.frames} of {want.size}"
+            what = f"clips have {have.frames} frames of {have.size} pixels, and {want.frames} of {want.size} are needed"
             raise UnfitError(what, where=clips.folders[0], hint=hint)
 
     def _check_length(self, clips: ShardFolders, stride: float, hint: str) -> None:
         have, want = clips.spec.frames, self.clip.frames
         if (needed := span(want, stride)) > have:
-            what = f"clips have {have} frames, and {want} at a stride of {stride:g} take {needed}"
+            what = f"clips have {count(have, 'frame')}, and {want} at a stride of {stride:g} take {needed}"
             raise UnfitError(what, where=clips.folders[0], hint=hint)
 
     def check_classes(self, names: Iterable[str], where: object) -> None:
@@ -294,8 +294,7 @@ class TrainingRun:
 
 def check_folder(folder: Path) -> None:
     """Raise VidaugError if what is to be the folder of a run is something else."""
-    if folder.exists() and not folder.is_dir():
-        raise OccupiedError("is a file", where=folder, hint="name a folder with -o")
+    check_is_folder(folder)
     if is_shards(folder):
         raise OccupiedError("is a folder of shards", where=folder, hint="choose another folder for the run")
 

@@ -170,7 +170,7 @@ def budget_of(settings: Settings, clips: int, processes: int = 1, steps: int | N
         epochs, steps = min(ways, key=lambda way: abs(way[0] * way[1] - total))
     warmup = WARMUP * epochs if settings.warmup is None else settings.warmup
     if warmup > epochs:
-        raise SettingError(f"training: warmup = {warmup} should be {_WARMUP}, {epochs}")
+        raise SettingError(f"warmup = {warmup:g} should be {_WARMUP}, {epochs}", where="training")
     return Budget(epochs=epochs, steps=steps, batch=batch, warmup=warmup * steps)
 
 

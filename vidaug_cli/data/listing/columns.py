@@ -105,8 +105,8 @@ def place_roles(table: ListTable, where: str, find: Callable[[str], list[str]]) 
         taken["label"] = rest.pop()
         notes.append(f"{where}: the class is taken from the column {cut(table.columns[taken['label']])!r}")
     if "frame" in taken and not {"start", "end"} & taken.keys():
-        what = f"the column {table.columns[taken['frame']]!r} is no time in seconds"
-        raise ListingError(what, where=where, hint="segments are read from columns start and end, in seconds")
+        what = f"the column {table.columns[taken['frame']]!r} counts frames, and segments are in seconds"
+        raise ListingError(what, where=where, hint="call the columns start and end, in seconds")
     if unused := [table.columns[place] for place in rest]:
         notes.append(f"{where}: columns not used: {_spell(unused)}")
     return taken, notes
@@ -141,7 +141,8 @@ def table_entries(table: ListTable, places: dict[str, int], list_name: str) -> I
         if end is None and start is not None and (lasts := _seconds(row.get("duration", ""), where)) is not None:
             end = start + lasts
         if start is not None and end is not None and not start < end:
-            raise ListingError(f"the segment from {start:g} to {end:g} s has no length", where=where)
+            what = f"the segment from {start:g} to {end:g} s has no length"
+            raise ListingError(what, where=where, hint="end it after its start")
         split = split_of(row["split"]) if "split" in row else by_name
         label = row.get("label") or row.get("number") or None
         yield Entry(row["path"], where, label, number_of(row.get("number")), split or None, start, end)
@@ -155,5 +156,5 @@ def _seconds(cell: str, where: str) -> float | None:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < 1e9:
-        raise ListingError(f"{cut(cell)!r} should be seconds or h:m:s", where=where)
+        raise ListingError(f"{cut(cell)!r} should be a time", where=where, hint="such as 70.5 (seconds) or 0:01:10.5")
     return seconds

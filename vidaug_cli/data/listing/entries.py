@@ -191,7 +191,7 @@ def _labels(lines: list[Line], parts: list[Parts]) -> tuple[list[str], list[str]
     numbers_last = all(number_of(part.rest[-1]) is not None for part in parts if part.rest)
     if longer and (numbers_last or any(part.delimiter != " " for _, part in longer)):
         (where, line), part = longer[0]
-        what = f"{cut(line.strip())!r} has {len(part.rest)} values behind the path: {cut(', '.join(part.rest))}"
+        what = f"{cut(line.strip())!r} has {len(part.rest)} values after the path: {cut(', '.join(part.rest))}"
         raise ListingError(what, where=where, hint="keep 'path label', or say with a header what the columns are")
     return [" ".join(part.rest) for part in parts], []
 
@@ -203,7 +203,7 @@ def _labels_after_frames(lines: list[Line], parts: list[Parts]) -> tuple[list[st
         with_frames = len(part.rest) == 2 and (number_of(part.rest[0]) or 0) >= 2
         if not bare or not (with_frames or len(part.rest) == 1):
             raise ListingError(
-                f"{cut(line.strip())!r} has several numbers behind the path: {cut(' '.join(part.rest))}",
+                f"{cut(line.strip())!r} has several numbers after the path: {cut(' '.join(part.rest))}",
                 where=where,
                 hint="a video has one label here; 'path frames label' is read where the path has no extension,"
                 " and other columns with a header",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +24,13 @@ class Exclusion:
             return
         from pathspec import GitIgnoreSpec  # only here: most runs have no pattern
 
-        try:
-            self._spec = GitIgnoreSpec.from_lines(self.patterns)
-        except ValueError as error:
-            what = f"--exclude has no pattern as in .gitignore: {error}"
-            raise SettingError(what, hint="such as 'test/', '*_flow.avi' or '/walk/person0[1-3]*'") from error
+        for pattern in self.patterns:
+            try:
+                GitIgnoreSpec.from_lines([pattern])
+            except (ValueError, re.error) as error:
+                what = f"--exclude {pattern!r} is no pattern of a .gitignore"
+                raise SettingError(what, hint="such as 'test/', '*_flow.avi' or '/walk/person0[1-3]*'") from error
+        self._spec = GitIgnoreSpec.from_lines(self.patterns)
 
     def leaves_out(self, root: Path, path: str) -> bool:
         """Return whether a video is left out, and count it: a path relative to `root`, of a folder with `/` behind."""

@@ -15,7 +15,7 @@ from vidaug_cli.data.listing.lists import list_list
 from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import VIDEOS
 from vidaug_cli.errors import NoVideosError, SettingError, UnclearError, UnknownNameError
-from vidaug_cli.words import count
+from vidaug_cli.words import count, either
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def list_videos(source: Source, name: str | None = None) -> tuple[str, Listing]:
     name, layout, signs = _recognise(source) if name is None else _named(source, name)
     for option in ("lists", "split"):
         if getattr(source, option) is not None and option not in layout.options:
-            hint = f"looked for {_looked_for(_SPLITS)}; --lists DIR says where they lie"
+            hint = f"looked for {_lists_with(option)}; --lists DIR says where they lie"
             raise SettingError(f"layout {name} takes no --{option}", where=source.lists or source.input, hint=hint)
     try:
         return name, layout.list(source, signs)
@@ -112,18 +112,18 @@ def _named(source: Source, name: str) -> tuple[str, Layout, Sequence[Any]]:
     return name, layout, signs
 
 
-def _looked_for(options: tuple[str, ...] = ()) -> str:
-    """Return what layouts with these options are recognised by, or else what all are."""
-    chosen = {name: layout for name, layout in LAYOUTS.items() if options in (layout.options, ())}
-    return ", ".join(f"{layout.looks_for} ({name})" for name, layout in chosen.items())
+def _lists_with(option: str) -> str:
+    """Return what layouts with this option are recognised by."""
+    return ", ".join(f"{each.looks_for} ({name})" for name, each in LAYOUTS.items() if option in each.options)
 
 
 def _refuse_both(source: Source) -> None:
     """Refuse a folder with some videos and more clips of frames: either could be the data set."""
     videos, clips = source.tree.videos, [path for path, n in source.tree.clips.items() if "/" in path and n.total() > 1]
     if videos and len(clips) > len(videos):
-        what = f"holds {count(len(videos), 'video')}, as {videos[0]}, and {count(len(clips), 'folder')} of images"
-        raise UnclearError(f"{what}, as {clips[0]}", where=source.input, hint="say --layout folders or --layout frames")
+        what = f"holds {count(len(videos), 'video')}, such as {videos[0]}, and {count(len(clips), 'folder')} of images"
+        hint = "say --layout folders or --layout frames"
+        raise UnclearError(f"{what}, such as {clips[0]}", where=source.input, hint=hint)
 
 
 def _what_fits(source: Source) -> str:
@@ -134,4 +134,5 @@ def _what_fits(source: Source) -> str:
         return f"--exclude leaves out {count(len(source.tree.excluded), 'video')}"
     if source.tree.clips:  # all of them right below the root, or in it
         return "a clip is a folder of images in the folder of its class: name the folder around those"
-    return f"looked for {_looked_for()}"
+    lists = either(name for name, layout in LAYOUTS.items() if layout.options and name != "list")
+    return f"looked for class folders of videos, CLASS/CLIP/ of images, a list of 'path label', lists of {lists}"

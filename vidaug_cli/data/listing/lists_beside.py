@@ -16,7 +16,7 @@ from vidaug_cli.data.listing.source import Source
 from vidaug_cli.data.listing.tree import Tree, stem_of
 from vidaug_cli.data.textfiles import Numbers, is_number, read_classes, read_lines
 from vidaug_cli.errors import ListingError, MissingPathError, UnclearError, VidaugError
-from vidaug_cli.words import count
+from vidaug_cli.words import count, cut
 
 
 def list_ucf101(source: Source, files: list[Path]) -> Listing:
@@ -42,7 +42,8 @@ def list_ucf101(source: Source, files: list[Path]) -> Listing:
             label = name.rpartition("/")[0]
             folder = label.casefold()
             if number is not None and numbers.setdefault(folder, number) != number:
-                raise ListingError(f"says class {number}, but {folder!r} was {numbers[folder]} before", where=where)
+                what = f"says class {number}, but {folder!r} was {numbers[folder]} before"
+                raise ListingError(what, where=where, hint="give each class one number")
             entries.append(Entry(name, where, label, numbers.get(folder), chosen[path]))
     return _in_class_folders(entries, source.tree)
 
@@ -57,7 +58,8 @@ def list_hmdb51(source: Source, files: list[Path]) -> Listing:
         for where, line in read_lines(path):
             name, _, flag = line.strip().rpartition(" ")
             if flag not in flags:
-                raise ListingError(f"{line.strip()!r} should be a file name and 0, 1 or 2", where=where)
+                what = f"{cut(line.strip())!r} should be a file name and 0, 1 or 2"
+                raise ListingError(what, where=where, hint="0 is unused, 1 train, 2 test")
             split = {"1": "train", "2": "test"}.get(flag)
             flags[flag].append(Entry(f"{label}/{name.strip()}", where, label, None, split))
     listing = _in_class_folders(flags["1"] + flags["2"], source.tree, flags["0"])
@@ -70,9 +72,8 @@ def list_vipriors2020(source: Source, files: list[Path]) -> Listing:
     """List mod-UCF101 of VIPriors 2020: lines `NAME.avi CLASS`, of the test split names only; classes in classInd."""
     lists = {path.stem.removeprefix("mod-ucf101-"): path for path in files}
     if "classInd" not in lists:
-        raise MissingPathError(
-            "not found", where=files[0].parent / "mod-ucf101-classInd.txt", hint="it names the classes"
-        )
+        classes = files[0].parent / "mod-ucf101-classInd.txt"
+        raise MissingPathError("does not exist", where=classes, hint="put it there: it names the classes")
     names = {number: name for name, number in read_classes(lists["classInd"], numbered=True).items()}
     entries = []
     for split in ("train", "validation", "test"):
@@ -80,7 +81,8 @@ def list_vipriors2020(source: Source, files: list[Path]) -> Listing:
             name, _, number = line.strip().partition(" ")
             class_id = int(number) if is_number(number) else None
             if number and class_id not in names:
-                raise ListingError(f"class {number} is not in {lists['classInd'].name}", where=where)
+                what = f"class {cut(number)} is not in {lists['classInd'].name}"
+                raise ListingError(what, where=where, hint="add it there, or correct this line")
             entries.append(Entry(name, where, names[class_id] if class_id is not None else None, class_id, split))
     return match_tree(entries, source.tree)
 

@@ -81,10 +81,11 @@ def source_of(
     within = follow_links if isinstance(follow_links, Path) else None
     for path in (None if piped else place, root, lists, within):
         if path is not None and not path.exists():
-            raise MissingPathError("not found", where=path, hint="INPUT is a folder or a list" if path is place else "")
+            hint = "INPUT is a folder or a list" if path is place else "is the name right?"
+            raise MissingPathError("does not exist", where=path, hint=hint)
     for path in (root, lists, within):
         if path is not None and not path.is_dir():
-            raise KindError("is not a folder", where=path)
+            raise KindError("is not a folder", where=path, hint="name a folder")
     if root is not None and place.is_dir():
         raise SettingError("--root goes with a list; a folder is its own root", where=root)
     folder = root or (Path() if piped else place if place.is_dir() else place.parent)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from vidaug_cli.data.listing.exclusion import Exclusion
 from vidaug_cli.data.listing.frames import frame_files, is_flow, series
 from vidaug_cli.data.listing.names import is_hidden, is_media, nfc
-from vidaug_cli.errors import THIS_TIME, AccessError, VideoError, passes
+from vidaug_cli.errors import THIS_TIME, VideoError, cannot_read, passes
 
 # What av can open.
 _VIDEOS = "3g2 3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv y4m"
@@ -130,7 +130,7 @@ def walk(root: Path, within: Path | None = None, exclusion: Exclusion | None = N
                 entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
             if not here:
-                raise AccessError(f"cannot be read: {error.strerror}", where=root) from error
+                raise cannot_read(error, root) from error
             # A folder that this user may not read, such as lost+found, stays so.
             passing = passes(error) and not isinstance(error, PermissionError)
             kind, what = (ThisTime, THIS_TIME) if passing else (Quarantined, "cannot be read")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vidaug_cli.data.shard.format import DoneRecord, file_xxh3, mixed_labels
 from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import ShardError
+from vidaug_cli.words import count
 
 TOLERANCE = 1e-5  # of float32 labels and weights
 
@@ -36,7 +37,8 @@ def check_shard(
             return faults
         with Shard(path) as shard:
             if done and (done.shard, done.clips) != (shard.header.shard, len(shard)):
-                return [f"is shard {shard.header.shard} of {len(shard)} clips, not {done.shard} of {done.clips}"]
+                clips = count(len(shard), "clip")
+                return [f"is shard {shard.header.shard} of {clips}, and its .json says {done.shard} of {done.clips}"]
             faults = [_phrase(what, bad) for what, bad in _checks(shard, row_labels) if bad.any()]
             return faults + list(_unreadable(shard, deep))
     except ShardError as error:
@@ -47,9 +49,9 @@ def _against_record(path: Path, done: DoneRecord, deep: bool) -> Iterator[str]:
     if not path.is_file():
         yield "does not exist"
     elif (length := path.stat().st_size) != done.bytes:
-        yield f"has {length:,} bytes, its done record says {done.bytes:,}"
+        yield f"has {length:,} bytes, and its .json says {done.bytes:,}"
     elif deep and file_xxh3(path) != done.xxh3:
-        yield "has another XXH3 than its done record says"
+        yield "has other bytes than when it was written: its hash is not that in its .json"
 
 
 def _checks(shard: Shard, row_labels: RowLabels) -> Iterator[tuple[str, Mask]]:
@@ -66,7 +68,7 @@ def _checks(shard: Shard, row_labels: RowLabels) -> Iterator[tuple[str, Mask]]:
     yield "label outside 0 to 1", _outside(labels)
     yield "weight outside 0 to 1", _outside(weights)
     yield "label that does not agree with the weights", known & ~_label_agrees(shard, labels, weights, row_labels)
-    yield "source that is not a row of the manifest", ~known
+    yield "source that is no row of the manifest", ~known
     yield "weight below 1 without a partner", alone & ~(weights >= 1 - TOLERANCE).all(1)
     yield "frame number below 0", (frames[:, 0] < 0).any(1) | ((frames[:, 1] < 0).any(1) & ~alone)
     yield "frame number of a partner it does not have", alone & (frames[:, 1] != -1).any(1)

@@ -18,7 +18,7 @@ from xxhash import xxh3_128
 
 from vidaug_cli.data.hdf5 import Attributes, Column, Format, text
 from vidaug_cli.data.shard.extremes import Extremes
-from vidaug_cli.errors import ShardError
+from vidaug_cli.errors import ShardError, cannot_read
 from vidaug_cli.files import write_text_atomically
 from vidaug_cli.rng import MAX_SEED
 from vidaug_cli.schema import check, parse, parse_json
@@ -214,7 +214,7 @@ def read_done(path: Path) -> DoneRecord:
             raise ShardError(f"should be of format {FORMAT!r}, version {VERSION}")
         return parse(DoneRecord, content, error=ShardError, extra=True)
     except OSError as error:
-        raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
+        raise cannot_read(error, path, kind=ShardError) from error
     except ShardError as error:
         hint = "remove it, and run 'vidaug augment' again"
-        raise ShardError(f"is not a done record: {error.what}", where=path, hint=hint) from error
+        raise ShardError(f"does not say that a shard is done: {error.what}", where=path, hint=hint) from error

@@ -67,7 +67,7 @@ class Shard(AbstractContextManager["Shard"]):
     def _checked(self, data: NDArray[np.uint8], i: int) -> NDArray[np.uint8]:
         """Return the stored pixels of clip i, held against their CRC-32."""
         if self.check and zlib.crc32(data.data) != self.row("crc32", i):
-            raise ShardError("has pixels whose CRC-32 is wrong")
+            raise ShardError("has damaged pixels: their checksum is wrong")
         return data
 
     def _without_hdf5(self, only: Collection[str]) -> tuple[dict[str, Any], PlainDataset]:

@@ -175,7 +175,7 @@ def open_video(path: Path, limits: Limits) -> Iterator[OpenVideo]:
             yield _images(path, limits)
             return
         if path.exists() and not path.is_file():  # opening a named pipe would wait for its other end
-            raise VideoError("is not a regular file", where=path)
+            raise VideoError("is not a plain file", where=path)
         with path.open("rb") as file:
             head = file.read(256)
         if not head:
@@ -300,7 +300,8 @@ def _images(folder: Path, limits: Limits) -> OpenVideo:
         raise VideoError(error.what, where=folder, hint=error.hint) from error
     codecs = {IMAGES[Path(name).suffix.lower()] for name in names}
     if len(codecs) != 1:
-        raise VideoError("mixes JPEG and PNG images" if codecs else "holds no JPEG or PNG images", where=folder)
+        what, hint = "mixes JPEG and PNG images", "leave those of one kind in the folder"
+        raise VideoError(what if codecs else "holds no JPEG or PNG images", where=folder, hint=hint if codecs else "")
     files = [resolve_inside(folder, name) for name in sorted(names, key=natural)]
     decoder = cast(VideoCodecContext, VideoCodecContext.create(codecs.pop(), "r"))
 

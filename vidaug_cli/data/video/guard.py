@@ -40,6 +40,7 @@ from vidaug_cli.data.video.memory import Memory
 from vidaug_cli.data.video.reader import ClipRequest
 from vidaug_cli.data.video.tries import settle
 from vidaug_cli.errors import CrashError, VidaugError, VideoError, WorkerError, passes
+from vidaug_cli.words import count
 
 T = TypeVar("T")
 Task = TypeVar("Task")
@@ -51,7 +52,7 @@ _ENDED = "the decoder was ended by somebody (signal {number})"
 _DEATHS: dict[int, tuple[str, str]] = {  # by a signal that comes from outside: what happened, and what to try
     signal.SIGPROF: ("took more than {seconds:g} s of CPU time and was stopped", _SLOW),
     signal.SIGALRM: ("did not answer for {patience:g} s and was stopped", f"is its disk there? {_SLOW}"),
-    signal.SIGKILL: ("the decoder was killed (signal 9)", "if memory was short, take fewer --workers"),
+    signal.SIGKILL: ("the decoder was killed (signal 9)", "if memory was short, take fewer with -j"),
     **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT), (_ENDED, "try again")),
 }
 
@@ -155,7 +156,9 @@ class Guard(AbstractContextManager["Guard"]):
             for request, numbers in zip(requests, taken, strict=True):
                 short = video.probe == "full" and not np.array_equal(numbers, request.frames)
                 if short or numbers.min() < video.first:
-                    what = f"has {numbers.max() + 1} frames where the manifest says {video.first + video.frames}"
+                    what = (
+                        f"has {count(numbers.max() + 1, 'frame')}, and the manifest says {video.first + video.frames}"
+                    )
                     raise VideoError(what, where=video.name, hint="scan it again")
         if not copied:
             return clips, taken
@@ -218,8 +221,8 @@ class Guard(AbstractContextManager["Guard"]):
                 break
             except OSError as error:
                 if seconds is None or not passes(error):
-                    what = f"the decoding process cannot be started: {error.strerror}"
-                    hint = "take fewer --workers, or raise the system's limits (ulimit -a)"
+                    what = f"a process that decodes cannot be started: {error.strerror}"
+                    hint = "take fewer with -j, or raise the system's limits (ulimit -a)"
                     raise WorkerError(what, hint=hint) from error
                 self._closed.wait(seconds)
 
@@ -247,7 +250,7 @@ class Guard(AbstractContextManager["Guard"]):
             self._stop()
             if -status in _DEATHS:  # somebody killed it, as he may at any other moment
                 raise self._death(status, "", 1) from error
-            raise WorkerError("the decoding process did not start", hint="its own message stands above") from error
+            raise WorkerError("a process that decodes did not start", hint="its own message stands above") from error
 
 
 class Decoders(AbstractContextManager["Decoders"]):

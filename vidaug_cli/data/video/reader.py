@@ -329,7 +329,8 @@ class Pictures:
         try:
             return linked(*((name, given) for name, given in steps if given is not None))
         except av.FFmpegError as error:
-            raise VideoError(f"has pixels that cannot be turned to RGB ({pixels})", where=self.path) from error
+            what = f"has pixels that cannot be turned to RGB ({pixels})"
+            raise VideoError(what, where=self.path, hint="convert it to H.264") from error
 
     def _crop(self, frame: VideoFrame, turn: Turn) -> str | None:
         """Return the crop filter's options for the square of the upright picture in the stored one."""

@@ -45,7 +45,7 @@ def settle(
             if error.passing and pause(seconds):
                 break
         found.append(fault)
-    last = errors[-1] if errors else VideoError("is decoded to another end each time")
+    last = errors[-1] if errors else VideoError("ends at another frame each time it is decoded")
     # In processes of their own, so neither what was decoded before nor a signal from outside is to blame. Memory may
     # be: decoders crash without it.
     crashed = len(errors) == TRIES and all(isinstance(error, CrashError) for error in errors) and not is_short()
