@@ -75,7 +75,9 @@ def test_several_series_are_named_not_mixed(names: list[str], seen: str) -> None
 
 @pytest.mark.parametrize("names", [numbered("flow_x_%d.jpg", "flow_y_%d.jpg"), numbered("u_%d.jpg", "v_%d.jpg")])
 def test_flow_alone_is_no_clip(names: list[str]) -> None:
-    with pytest.raises(VideoError, match=r"holds flow and no pictures: \w+_# \(3\), \w+_# \(3\); name a folder of"):
+    with pytest.raises(
+        VideoError, match=r"holds optical flow and no pictures: \w+_# \(3\), \w+_# \(3\); name a folder of"
+    ):
         frame_files(names)
 
 

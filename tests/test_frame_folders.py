@@ -45,7 +45,7 @@ def test_exif_rotation_of_images_is_undone(tmp_path: Path) -> None:
     ("images", "reason"),
     [
         ([], "holds no JPEG or PNG images"),
-        ([("flow_x_1.png", (8, 8)), ("flow_y_1.png", (8, 8))], "holds flow and no pictures"),
+        ([("flow_x_1.png", (8, 8)), ("flow_y_1.png", (8, 8))], "holds optical flow and no pictures"),
         ([("left1.png", (8, 8)), ("right1.png", (8, 8))], r"several series of pictures: left# \(1\), right# \(1\)"),
         ([("1.png", (8, 8)), ("2.jpg", (8, 8))], "mixes JPEG and PNG images"),
         ([("1.png", (8, 8)), ("2.png", (8, 10))], r"changes its frame size from 8 x 8 to 8 x 10; scale it to one size"),

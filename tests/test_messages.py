@@ -263,3 +263,41 @@ def test_memory_that_is_not_there(made: Path, tmp_path: Path, monkeypatch: pytes
     done = vidaug("augment", made / "manifest", "-o", tmp_path / "out", *FADE)
     advice = "take smaller clips, or fewer processes with -j"
     assert complaint(done) == f"Unable to allocate 3.00 TiB for an array; {advice}"
+
+
+ODD_NAMES = [
+    "scan",
+    "inspect",
+    "preview",
+    "explain",
+    "augment -r none -o out",
+    "predict run -o s.h5",
+    "verify",
+    "report",
+]
+
+
+@pytest.mark.parametrize("command", ODD_NAMES)
+def test_a_name_with_a_line_feed_makes_no_second_line(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("it's a\nlist").write_text("a.avi\n")
+    done = vidaug(*command.split(), "it's a\nlist")
+    told = [line for line in done.err.splitlines() if not line.startswith(("Usage: ", "Try ")) and line]
+    assert len(told) == 1, done.err
+    assert "it's a\\nlist" in told[0]
+    assert told[0].startswith(("vidaug: error: ", "Error: "))
+
+
+def test_a_file_of_another_kind_is_no_manifest_with_ten_faults(tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text('{"a": 1}')
+    message = complaint(vidaug("augment", other, "-o", tmp_path / "out", *FADE))
+    assert message.startswith(f"{other}:1: has no path, and so is no row of a manifest; a manifest is what")
+
+
+def test_a_pattern_that_is_none(tmp_path: Path) -> None:
+    for pattern in ("[z-a]", "!", "a\\"):
+        message = complaint(vidaug("scan", tmp_path, "--exclude", "kept", "--exclude", pattern))
+        assert message.startswith(f"--exclude {pattern!r} is no pattern of a .gitignore; such as 'test/'")

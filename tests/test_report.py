@@ -281,7 +281,7 @@ def test_what_is_none_of_these_is_refused_in_a_line(tmp_path: Path, name: str, s
     (tmp_path / "text").write_text("a")
     write_scores(tmp_path / "scores.h5", scores_of())
     done = vidaug("report", tmp_path / name, "-o", tmp_path / "r.html")
-    wanted = "a folder of shards or a run of 'vidaug train' or a sweep is wanted here"
+    wanted = "a folder of shards, a run of 'vidaug train' or a sweep is wanted here"
     assert done.code == 1
     assert done.err.startswith(f"vidaug: error: {tmp_path / name}: {said}{wanted}")
     assert done.err.count("\n") == 1

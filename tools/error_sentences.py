@@ -20,8 +20,9 @@ from vidaug_cli.explanations import explanations
 
 PACKAGE = Path(errors.__file__).parent
 KINDS = {name: kind.code for name, kind in vars(errors).items() if inspect.isclass(kind) and hasattr(kind, "code")} | {
-    **{"UsageError": errors.USAGE, "BadParameter": errors.VALUE, "fail": errors.VALUE},
-    **{"missing_package": errors.MissingPackageError.code, "cannot_read": "by the system"},
+    "UsageError": errors.USAGE,
+    **dict.fromkeys(("BadParameter", "fail"), errors.VALUE),
+    "cannot_read": "kind told by the system",
 }
 TOLD, FAULT = "kind told by the caller", "in a list of faults"
 _TELLING = ("error", "kind")  # variables that hold a kind

@@ -124,7 +124,7 @@ def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance
     """
     if len(strips) < 2 and any(one.kind == "cut" for one in disturbances):
         raise SettingError(
-            "a cut shows frames of another clip: two are needed", where="--perturb cut", hint="--count 2"
+            "a cut shows frames of another clip: two are needed", where="--perturb cut", hint="give --count 2"
         )
     for number, strip in enumerate(strips):
         yield strip

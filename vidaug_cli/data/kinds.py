@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from vidaug_cli.data.listing.tree import IMAGES, VIDEOS
 from vidaug_cli.errors import KindError, MissingPathError, VidaugError
+from vidaug_cli.words import either
 
 LOOKED_AT = 10_000  # files below a folder before it counts as one without videos
 PLAN = "plan.json"  # the file that marks a folder of shards
@@ -110,8 +111,8 @@ def expect(path: Path, *wanted: Kind, called: str = "") -> None:
     kind = kind_of(path)
     if kind in wanted or kind is Kind.UNCLEAR:
         return
-    origins = " or ".join(dict.fromkeys(each.origin for each in wanted if each.origin))
-    hint = f"{called or ' or '.join(each.words for each in wanted)} is wanted here"
+    origins = either(dict.fromkeys(each.origin for each in wanted if each.origin))
+    hint = f"{called or either(each.words for each in wanted)} is wanted here"
     hint += f": {origins} writes one" if origins and not called else ""
     raise kind.error(kind.finding, where=path, hint=hint)
 

@@ -22,7 +22,7 @@ from vidaug_cli.recipe.notes import Caution, Measured
 from vidaug_cli.recipe.recipe import AugmentStep, MixMember, Recipe
 from vidaug_cli.recipe.registry import KINDS, TomlTable, aliases, op_name, ops_of, ops_with, spelled
 from vidaug_cli.schema import as_tuples, parse, type_fault, type_faults
-from vidaug_cli.words import human_bytes, nearest, same_but_for_spelling, shown
+from vidaug_cli.words import human_bytes, nearest, printable, same_but_for_spelling, shown
 
 MAX_BYTES = 1_000_000
 _NOTES = {"measured": Measured, "caution": Caution}  # tables that people are shown, and that make no clip
@@ -44,13 +44,13 @@ def load_recipe(*names: str, overrides: Sequence[str] = ()) -> Recipe:
     tables: list[tuple[str, TomlTable]] = []
     for name in names:
         try:
-            tables.append((shipped_name(name) or name, _parse(read_recipe(name), name)))
+            tables.append((shipped_name(name) or printable(name), _parse(read_recipe(name), name)))
         except RecipeError as error:
             faults.append(error)
     if faults:  # what the others lack cannot be said without these
         kind = RecipeError if len({*map(type, faults)}) > 1 else type(faults[0])
-        raise kind("\n".join(map(str, faults)))
-    return _build(tables, " + ".join(names), overrides)
+        raise kind("\n".join(printable(str(fault)) for fault in faults))
+    return _build(tables, printable(" + ".join(names)), overrides)
 
 
 def parse_recipe(text: str, name: str) -> Recipe:

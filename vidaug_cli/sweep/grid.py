@@ -85,7 +85,7 @@ def parse_axis(text: str) -> Axis:
     axis = Axis(match[1] if "." in match[1] else match[1].replace("-", "_"), tuple(values))
     known = (RECIPE, PRESET, *SETTINGS)
     if not axis.is_of_recipe and axis.key not in known:
-        more = "'--seeds 3' takes several seeds" if axis.key == "seed" else "settings of 'vidaug train', or OP.KEY"
+        more = "'--seeds 3' takes several" if axis.key == "seed" else "it is a setting of 'vidaug train', or OP.KEY"
         raise SettingError(f"--grid {text}: no setting {match[1]!r}{nearest(match[1], known)}", hint=more)
     if len(set(values)) < len(values):
         raise SettingError(f"--grid {text}: has a value twice", hint="give each once")

@@ -163,7 +163,7 @@ class TrainingRun:
     def __post_init__(self) -> None:
         network = self.settings.network
         if network not in ARCHITECTURES:
-            hint = f"there is {', '.join(ARCHITECTURES)}"
+            hint = f"there are {', '.join(ARCHITECTURES)}"
             raise UnknownNameError(f"no network {network!r}{nearest(network, ARCHITECTURES)}", hint=hint)
         have, want = self.shards.spec, self.clip
         self._check_size(self.shards, "make larger ones, or lower --frames and --size")

@@ -99,7 +99,8 @@ PRESETS = {
 def preset_settings(preset: str, given: Mapping[str, Any]) -> Settings:
     """Return a preset, with the values in `given` in place of its own. Raises VidaugError for an unknown preset."""
     if preset not in PRESETS:
-        raise UnknownNameError(f"no preset {preset!r}{nearest(preset, PRESETS)}", hint=f"there is {', '.join(PRESETS)}")
+        what, hint = f"no preset {preset!r}{nearest(preset, PRESETS)}", f"there are {', '.join(PRESETS)}"
+        raise UnknownNameError(what, hint=hint)
     return with_settings(PRESETS[preset], given)
 
 

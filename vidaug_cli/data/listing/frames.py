@@ -45,7 +45,7 @@ def frame_files(names: Iterable[str]) -> Frames:
         names_of.setdefault(series(name), []).append(name)
     clips = [key for key in names_of if not (is_flow(key) or ("#" in key and _has_sibling(key, names_of)))]
     if names_of and not clips:
-        raise VideoError(f"holds flow and no pictures: {_spell(names_of)}", hint="name a folder of its frames")
+        raise VideoError(f"holds optical flow and no pictures: {_spell(names_of)}", hint="name a folder of its frames")
     numbered = [key for key in clips if "#" in key]
     chosen = [key for key in numbered if not _words(key) & _ASIDE] or numbered or clips
     if numbered and len(chosen) > 1:

@@ -102,7 +102,8 @@ def _of_split(source: Source, files: list[Path], pattern: str) -> dict[Path, str
     chosen = {path: parts["part"] for path, parts in named.items() if int(parts["split"]) == source.split}
     if not chosen:
         known = ", ".join(map(str, sorted({int(parts["split"]) for parts in named.values()})))
-        raise MissingPathError(f"no lists for split {source.split}", where=files[0].parent, hint=f"there are {known}")
+        hint = known and f"there are {known}"
+        raise MissingPathError(f"no lists for split {source.split}", where=files[0].parent, hint=hint)
     return chosen
 
 

@@ -209,7 +209,7 @@ def file_xxh3(path: Path) -> str:
 def read_done(path: Path) -> DoneRecord:
     """Return a done record. Raises ShardError when it is missing, damaged or of another version."""
     try:
-        content = parse_json(path.read_bytes(), dict, "the done record", error=ShardError)
+        content = parse_json(path.read_bytes(), dict, "it", error=ShardError)
         if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
             raise ShardError(f"should be of format {FORMAT!r}, version {VERSION}")
         return parse(DoneRecord, content, error=ShardError, extra=True)
