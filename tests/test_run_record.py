@@ -193,7 +193,7 @@ def test_inspect_says_what_a_run_is(finished: Path, shards: Path) -> None:
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
-    ({"format": "x"}, "is not of a run of vidaug"),
+    ({"format": "x"}, "is no record of a run of vidaug"),
     ({"version": 2}, "has another version than 1"),
     ({"shards": 3}, "shards: 3 should be a list"),
     ({"shards": []}, "shards = () should be one or more"),

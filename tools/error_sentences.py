@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +29,14 @@ _TELLING = ("error", "kind")  # variables that hold a kind
 _LISTING = re.compile(r"(?i)(^|\b|_)(faults?|reasons?|checks|unreadable|against_record|messages|deaths|of_path)(\b|$)")
 _RULES = re.compile(r"(?i)(^|\b|_)rules$")
 _PARTS = ("what", "where", "hint")
-Scope = Mapping[str, ast.expr]
+Values = Mapping[str, Sequence[tuple[ast.stmt, ast.expr]]]
+
+
+class Scope(NamedTuple):
+    """What names mean in a function."""
+
+    values: Values
+    indents: Sequence[int]  # of the lines of the file
 
 
 class Sentence(NamedTuple):
@@ -44,10 +51,12 @@ def sentences() -> list[Sentence]:
     """Return all of them, by their codes, each in the order of the files."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text("utf-8"))
+        source = path.read_text("utf-8")
+        tree, indents = ast.parse(source), [len(line) - len(line.lstrip()) for line in source.splitlines()]
+        scope = Scope(_values(ast.iter_child_nodes(tree)), indents)
         found += [
             Sentence(code, f"{path.relative_to(PACKAGE)}:{line}", text)
-            for code, line, text in _of(tree, _scope(ast.iter_child_nodes(tree)))
+            for code, line, text in _of(tree, scope)
             if re.search(r"[a-z]+ [a-z]", re.sub(r"\{.*?\}", "", text))
         ]
     return sorted(set(found), key=lambda each: (not each.code.startswith("VA"), each))
@@ -57,7 +66,7 @@ def _of(root: ast.AST, scope: Scope) -> Iterator[tuple[str, int, str]]:
     """Yield code, line and text of what a function makes, and of functions in it, which have a scope of their own."""
     for node in _own(root):
         if isinstance(node, ast.FunctionDef):
-            yield from _of(node, {**scope, **_scope(_own(node))})
+            yield from _of(node, scope._replace(values={**scope.values, **_values(_own(node))}))
         elif isinstance(node, ast.ClassDef):
             yield from _of(node, scope)
         elif isinstance(node, ast.expr | ast.stmt):
@@ -72,10 +81,10 @@ def _own(root: ast.AST) -> Iterator[ast.AST]:
             yield from _own(node)
 
 
-def _scope(nodes: Iterable[ast.AST]) -> Scope:
-    """Return what each name is set to; of several values it is one or the other, and `+=` adds to it."""
-    values: dict[str, ast.expr] = {}
-    for node in nodes:
+def _values(nodes: Iterable[ast.AST]) -> Values:
+    """Return where each name is set, and to what, from the last to the first."""
+    values: dict[str, list[tuple[ast.stmt, ast.expr]]] = {}
+    for node in (each for each in nodes if isinstance(each, ast.stmt)):
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)
         pairs: Iterable[tuple[object, object]] = [(target, value)]
@@ -83,11 +92,26 @@ def _scope(nodes: Iterable[ast.AST]) -> Scope:
             pairs = zip(target.elts, value.elts, strict=False)
         for name, given in pairs:
             if isinstance(name, ast.Name) and isinstance(given, ast.expr):
-                first = values.get(name.id)
-                more = ast.BinOp(first or given, ast.Add(), given)
-                either = ast.IfExp(ast.Constant(True), first or given, given)
-                values[name.id] = given if first is None else more if isinstance(node, ast.AugAssign) else either
+                values.setdefault(name.id, []).insert(0, (node, given))
     return values
+
+
+def _value(name: ast.Name, scope: Scope) -> ast.expr | None:
+    """Return what a name is where it stands: what it was set to last, and what it may have been set to in branches."""
+    found: ast.expr | None = None
+    more: list[ast.expr] = []
+    for node, given in scope.values.get(name.id, ()):
+        if node.lineno > name.lineno and node.col_offset:  # a constant of the file may stand below
+            continue
+        if isinstance(node, ast.AugAssign):
+            more.insert(0, given)
+            continue
+        found = given if found is None else ast.IfExp(ast.Constant(True), given, found)
+        if node.col_offset <= scope.indents[name.lineno - 1]:
+            break
+    for each in more:
+        found = found and ast.BinOp(found, ast.Add(), each)
+    return found
 
 
 def _made(node: ast.AST, function: str, scope: Scope) -> Iterator[tuple[str, str]]:
@@ -152,8 +176,9 @@ def _text(node: ast.expr, scope: Scope, depth: int = 4) -> str:
             return _text(node.left, scope, depth) + _text(node.right, scope, depth)
         case ast.IfExp():
             return f"<{_text(node.body, scope, depth)} | {_text(node.orelse, scope, depth)}>"
-        case ast.Name() if depth and node.id in scope and " " in (found := _text(scope[node.id], scope, depth - 1)):
-            return found
+        case ast.Name() if depth and (value := _value(node, scope)):
+            if " " in (found := _text(value, scope, depth - 1)):
+                return found
     return f"{{{ast.unparse(node)}}}"
 
 

@@ -168,7 +168,8 @@ def _check(runs: Sequence[Run]) -> None:
         seen |= set() if run.seed is None else {(run.row, run.split, run.seed)}
         for video, name in zip(run.videos, run.classes, strict=True):
             if classes.setdefault(video, name) != name:
-                raise MismatchError(f"{video!r} is {name!r} here, and {classes[video]!r} in another run", where=run.row)
+                what = f"{video!r} is {name!r} here, and {classes[video]!r} in another run"
+                raise MismatchError(what, where=run.row, hint="score all runs with the labels of one manifest")
 
 
 def _row(name: str, splits: _Splits, base: _Splits | None, draws: int, notes: list[str]) -> ComparedRow:

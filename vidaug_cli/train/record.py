@@ -113,7 +113,7 @@ def read_record(folder: Path) -> RunRecord:
     except (ValueError, RecursionError) as error:
         raise RunError("is not TOML", where=path, hint=_HINT) from error
     if content.get("format") != FORMAT:
-        raise RunError("is not of a run of vidaug", where=path, hint=_HINT)
+        raise RunError("is no record of a run of vidaug", where=path, hint=_HINT)
     if content.get("version") != VERSION:
         what = f"is version {shown(content.get('version'))}, and this vidaug reads {VERSION}"
         raise VersionError(what, where=path, hint="use the vidaug that wrote it")
