@@ -71,9 +71,13 @@ def test_a_job_that_is_no_array_is_no_part(names: str, values: str) -> None:
         ("PBS_ARRAYID", "3", r"such as --part \$\(\(PBS_ARRAYID - 0\)\)/8, or --part 0/1 for all shards"),
         ("SLURM_ARRAY_TASK_ID", "3", "SLURM_ARRAY_TASK_ID is 3, and nothing says of how many"),
         ("LSB_JOBINDEX", "3", "LSB_JOBINDEX is 3, and nothing says of how many"),
-        (SLURM, "1 1 4 1 3", "SLURM_ARRAY_TASK_ID is 1, of 3 from 1 to 4 that are not evenly spaced; give --part"),
-        (SLURM, "9 0 3 1 4", "that are not evenly spaced"),
-        (SLURM, "3 9 0 1 4", "that are not evenly spaced"),
+        (
+            SLURM,
+            "1 1 4 1 3",
+            "SLURM_ARRAY_TASK_ID is 1, and the 3 tasks from 1 to 4 are not evenly spaced; give",
+        ),
+        (SLURM, "9 0 3 1 4", "are not evenly spaced"),
+        (SLURM, "3 9 0 1 4", "are not evenly spaced"),
         (GRID, "3 1 x 1", "nothing says of how many"),
     ],
 )

@@ -45,7 +45,7 @@ def test_reasons_that_are_not_in_the_bytes(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"missing\.avi: cannot be read: No such file or directory$"):
         probe(tmp_path / "missing.avi")
     os.mkfifo(tmp_path / "pipe.avi")
-    with pytest.raises(VideoError, match=r"pipe\.avi: is not a regular file$"):
+    with pytest.raises(VideoError, match=r"pipe\.avi: is not a plain file$"):
         probe(tmp_path / "pipe.avi")
 
 

@@ -94,7 +94,7 @@ def test_labels_that_are_not_in_the_scores_come_from_annotations(folder: Path) -
     write_scores(folder / "bare.h5", replace(scores, labels=np.full(40, -1)))
     words = ["evaluate", folder / "bare.h5", "--truth", folder / "annotations.txt", "--json"]
     said = vidaug(*words).err
-    what = "'v00.avi' is of class 10, which is not a number of a class of the scores"
+    what = "'v00.avi' is of class 10, a number that no class of the scores has"
     assert what.replace("10", str(10 - CLASSES.index(scores.classes[scores.labels[0]]))) in said
     assert "; --classes classInd.txt says which number is which class" in said
     done = vidaug(*words, "--classes", folder / "classInd.txt")

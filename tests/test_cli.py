@@ -233,7 +233,7 @@ def test_a_manifest_moves_with_its_videos(split_folder: Path, tmp_path: Path) ->
     words = ["augment", manifest, "-o", out, *FADE]
     done = vidaug(*words)
     assert (done.code, out.exists()) == (1, False)
-    assert f"{split_folder}: none of the manifest's 10 videos is there; --root says where" in done.err
+    assert f"{split_folder}: none of the 10 videos of the manifest is there; --root says where" in done.err
     assert vidaug(*words, "--root", moved).code == 0
     moved = moved.rename(tmp_path / "again")
     assert vidaug("replay", out).code == 1

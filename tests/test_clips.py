@@ -42,7 +42,7 @@ MISTAKES: list[tuple[object, object, object, str]] = [
     (torch.cat([VIDEO, VIDEO[..., :1]], -1), TARGET, None, "looks like RGB with transparency: try video[..., :3]"),
     (VIDEO[..., :2], TARGET, None, "video: is uint8 (4, 6, 20, 24, 2), should be uint8 (B, T, H, W, C) with 3"),
     (VIDEO[:, :0], TARGET, None, "video: is uint8 (4, 0, 20, 24, 3), should be"),
-    (VIDEO.numpy(), TARGET, None, "video: is a numpy.ndarray, should be a tensor of torch; try torch.as_tensor(video)"),
+    (VIDEO.numpy(), TARGET, None, "video: is no tensor of torch; try torch.as_tensor(video)"),
     (VIDEO, NUMBERS, None, f"target: is int64 (4,), should be float32 (4, classes); {ONE_HOT}(target, CLASSES)."),
     (VIDEO, NUMBERS.int(), None, f"{ONE_HOT}(target.long(), CLASSES).float()"),
     (VIDEO, NUMBERS.float(), None, f"{ONE_HOT}(target.long(), CLASSES).float()"),
@@ -50,7 +50,7 @@ MISTAKES: list[tuple[object, object, object, str]] = [
     (VIDEO, TARGET.long(), None, "target: is int64 (4, 3), should be float32 (4, classes); try target.float()"),
     (VIDEO, TARGET.double(), None, "try target.float()"),
     (VIDEO, TARGET[:3], None, "target: is float32 (3, 3), should be float32 (4, classes)"),
-    (VIDEO, [0, 2, 1, 2], None, "target: is a builtins.list, should be a tensor of torch"),
+    (VIDEO, [0, 2, 1, 2], None, "target: is no tensor of torch"),
     (VIDEO, TARGET, ONES[0], "weights: is float32 (6,), should be float32 (4, 6); leave them out where nothing is"),
     (VIDEO, TARGET, ONES.double(), "weights: is float64 (4, 6), should be float32 (4, 6)"),
 ]  # fmt: skip

@@ -271,4 +271,7 @@ def test_without_matplotlib(scores: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     done = vidaug("evaluate", scores, "--confusion", tmp_path / "c.png")
     assert done.code == 1
-    assert done.err == "vidaug: error: plots need matplotlib; pip install 'vidaug-cli[plots]'\n"
+    assert (
+        done.err
+        == "vidaug: error: a plot needs matplotlib, which is not installed; python -m pip install 'vidaug-cli[plots]'\n"
+    )

@@ -164,7 +164,7 @@ def test_the_time_limit_counts_the_decoders_own_cpu_time(monkeypatch: pytest.Mon
     [
         (signal.SIGSEGV, r"the decoder crashed \(signal 11\)$"),
         (signal.SIGABRT, r"the decoder crashed \(signal 6\)$"),
-        (signal.SIGKILL, r"the decoder was killed \(signal 9\); if memory was short, take fewer --workers$"),
+        (signal.SIGKILL, r"the decoder was killed \(signal 9\); if memory was short, take fewer with -j$"),
     ],
 )
 def test_a_crashing_decoder_is_an_error_of_that_file_alone(
@@ -190,7 +190,9 @@ def test_no_file_handle_for_the_child_is_one_line() -> None:
         "try: Guard()._call(len, 'abc')\nexcept Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("WorkerError the decoding process cannot be started: Too many open files; take fewer")
+    assert done.stdout.startswith(
+        "WorkerError a process that decodes cannot be started: Too many open files; take fewer"
+    )
 
 
 def test_an_exit_of_the_child_is_reported(guard: Guard) -> None:

@@ -129,7 +129,7 @@ def test_videos_that_moved_are_found_or_missed_in_a_line(mixed: Path, videos: Pa
     try:
         done = train(mixed, tmp_path / "run", "--hold-out", 0.2)
         assert done.code == 1
-        said = f"vidaug: error: {videos}: none of the manifest's 4 videos is there; --root says where the videos lie"
+        said = f"vidaug: error: {videos}: none of the 4 videos of the manifest is there; --root says where the"
         assert done.err.splitlines()[-1].startswith(said)
         assert not (tmp_path / "run" / "validation").exists()
         done = train(mixed, tmp_path / "run", "--hold-out", 0.2, "--root", elsewhere)
@@ -140,7 +140,7 @@ def test_videos_that_moved_are_found_or_missed_in_a_line(mixed: Path, videos: Pa
 
 
 def test_a_part_that_leaves_nothing_is_refused(mixed: Path) -> None:
-    with pytest.raises(VidaugError, match=r"5 groups of videos, by .*, cannot make 10 parts; hold out 1/5 or more"):
+    with pytest.raises(VidaugError, match=r"5 groups of videos, by .*: too few for 10 parts; hold out 1/5 or more"):
         ShardFolders([mixed], HoldOut(0.1))
 
 
@@ -149,7 +149,7 @@ def test_a_part_that_leaves_nothing_is_refused(mixed: Path) -> None:
     [
         (("--hold-out", 0.2, "--val", "videos"), "--hold-out and --val both say what to test on: give one of them."),
         (("--fold", 1), "--fold is a part that --hold-out leaves out: give that too."),
-        (("--hold-out", 0.2, "--limit", 3), "input options such as --limit are for the videos of --val."),
+        (("--hold-out", 0.2, "--limit", 3), "--limit is for the videos of --val: give --val VIDEOS, or leave it out."),
     ],
 )
 def test_wrong_usage_is_said(words: tuple[object, ...], said: str, mixed: Path, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_single_videos_are_parted_evenly_in_every_class(sizes: list[int], folds:
         (0.6, 0, "a share of 0.6 cannot be held out; take one above 0, and 0.5 at most"),
         (0.2, 5, "there is no fold 5; a share of 0.2 makes folds 0 to 4"),
         (0.3, -1, "there is no fold -1; a share of 0.3 makes folds 0 to 2"),
-        (0.1, 0, "4 groups of videos, by names such as person01, seq2 or scene3, cannot make 10 parts; hold out 1/4 or"
+        (0.1, 0, "4 groups of videos, by names such as person01, seq2 or scene3: too few for 10 parts; hold out 1/4 or"
          " more"),
     ],
 )  # fmt: skip

@@ -139,7 +139,7 @@ def write_pickle(path: Path, content: bytes) -> Path:
 
 
 GOOD = Stored(4)
-MISFIT = "is damaged or cut short (RuntimeError)"  # torch finds that the record is not so long
+MISFIT = "is damaged or cut short; "  # torch finds that the record is not so long
 HOSTILE: dict[str, tuple[Any, str]] = {
     "bytes": (Call(bytearray, 10**12), "holds '__builtin__.bytearray', and only tensors and plain values are read"),
     "bytes in protocol 2": (Call(bytearray, "x", "latin-1"), "holds '__builtin__.bytearray'"),
@@ -151,7 +151,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "numpy number": (np.float64(1), "holds 'numpy"),
     "too many elements": (tensor(Stored(10**9), 0, (10**9,)), MISFIT),
     "too few elements": (tensor(Stored(3)), MISFIT),
-    "negative elements": (tensor(Stored(-4)), "is damaged or cut short (TypeError)"),
+    "negative elements": (tensor(Stored(-4)), "is damaged or cut short; "),
     "no such record": (tensor(Stored(4, "1")), MISFIT),
     "record outside data": (tensor(Stored(4, "../data.pkl")), MISFIT),
     "number as a name": (tensor(Stored(4, 0)), "holds more than tensors and plain values (pickle's"),
@@ -169,8 +169,8 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "offset": (tensor(GOOD, 1), MISFIT),
     "negative offset": (tensor(GOOD, -1, (1,)), MISFIT),
     "negative size": (tensor(GOOD, 0, (-2, -2), (1, 1)), MISFIT),
-    "text as a size": (tensor(GOOD, 0, "4", "1"), "is damaged or cut short (TypeError)"),
-    "no storage": (tensor(None), "is damaged or cut short (AttributeError)"),
+    "text as a size": (tensor(GOOD, 0, "4", "1"), "is damaged or cut short; "),
+    "no storage": (tensor(None), "is damaged or cut short; "),
     "a method": (
         Call(OrderedDict, state={"items": 1, "_metadata": 2}),
         "holds more than tensors and plain values (pickle's BUILD)",
@@ -289,7 +289,7 @@ SHORT = "is cut short, or declares more bytes than it has"
 OLD_FILES: dict[str, tuple[Any, Any, list[tuple[int, bytes]], str]] = {
     "a terabyte": (tensor(Stored(2**40)), ("0",), [FLOATS], UNLIKE),
     "a terabyte in both": (tensor(Stored(2**38)), ("0",), [(2**38, bytes(16))], SHORT),
-    "more than can be counted": (tensor(Stored(2**62)), ("0",), [(2**62, b"")], "is damaged or cut short (Over"),
+    "more than can be counted": (tensor(Stored(2**62)), ("0",), [(2**62, b"")], "is damaged or cut short; "),
     "many of half the file": (
         [tensor(Stored(4, str(key))) for key in range(99)],
         tuple(str(key) for key in range(99)),
@@ -299,9 +299,9 @@ OLD_FILES: dict[str, tuple[Any, Any, list[tuple[int, bytes]], str]] = {
     "never filled": (tensor(GOOD), (), [], NOT_ONCE),
     "filled twice": (tensor(GOOD), ("0", "0"), [FLOATS, FLOATS], NOT_ONCE),
     "another one filled": (tensor(GOOD), ("1",), [FLOATS], NOT_ONCE),
-    "keys of two types": (tensor(GOOD), ("0", 1), [FLOATS], "is damaged or cut short (TypeError)"),
-    "keys in a dict": (tensor(GOOD), {"0": ()}, [FLOATS], "holds no state dict"),
-    "no keys": (tensor(GOOD), 5, [FLOATS], "is damaged or cut short (TypeError)"),
+    "keys of two types": (tensor(GOOD), ("0", 1), [FLOATS], "is damaged or cut short; "),
+    "keys in a dict": (tensor(GOOD), {"0": ()}, [FLOATS], "holds no weights by name (a state dict)"),
+    "no keys": (tensor(GOOD), 5, [FLOATS], "is damaged or cut short; "),
     "two sizes": ([tensor(GOOD), tensor(Stored(2**40))], ("0",), [FLOATS], "holds a storage of two sizes, or of a"),
     "two types": ([tensor(GOOD), tensor(Stored(4, kind=torch.DoubleStorage))], ("0",), [FLOATS], "holds a storage of"),
     "no type": (tensor(Stored(4, kind=OrderedDict)), ("0",), [FLOATS], "holds a storage of two sizes, or of a type"),
@@ -405,7 +405,7 @@ CAFFE2: dict[str, tuple[bytes, str]] = {
         + b"ss.",
         "does not fit the network: s1.pathway0_stem.conv.weight is not a tensor of torch.float32",
     ),
-    "cut": (blobs_of()[:-5], "is damaged or cut short (ValueError)"),
+    "cut": (blobs_of()[:-5], "is damaged or cut short; "),
     "one letter of two bytes": (
         pickled({"blobs": {}})[:-1] + string(b"x") + b"X\x02\x00\x00\x00\xc4\x80s.",
         "holds no weights",
@@ -495,8 +495,8 @@ ZIPS: dict[str, tuple[Callable[[Path], object], str]] = {
     "bomb": (bomb, "is compressed, which torch.save never does"),
     "huge sizes": (declare(packed=(20, 2**31), size=(24, 2**31)), "declares more bytes than it has"),
     "larger unpacked": (declare(size=(24, 2**31)), "is compressed, which torch.save never does"),
-    "encrypted": (declare(flags=(8, 1)), "is damaged or cut short (RuntimeError)"),
-    "wrong sum": (declare(crc=(16, 1)), "is damaged or cut short (BadZipFile)"),
+    "encrypted": (declare(flags=(8, 1)), "is damaged or cut short; "),
+    "wrong sum": (declare(crc=(16, 1)), "is damaged or cut short; "),
     "many entries": (many, "is a zip, but not one of torch.save"),
     "an entry twice": (twice, "is a zip, but not one of torch.save"),
     "no pickle": (without("data.pkl"), "is a zip, but not one of torch.save"),
@@ -506,7 +506,7 @@ ZIPS: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (content(b""), "is not a safetensors file, or is cut short"),
     "text": (content(b"weights"), "is not a safetensors file, or is cut short"),
     "pickle": (content(pickle.dumps({"weights": {}}, 2)), "is a pickle, but not one of Caffe2"),
-    "start of a zip": (content(b"PK\x03\x04" + bytes(100)), "is damaged or cut short (BadZipFile)"),
+    "start of a zip": (content(b"PK\x03\x04" + bytes(100)), "is damaged or cut short; "),
     "empty zip": (content(b"PK\x05\x06" + bytes(18)), "is a zip, but not one of torch.save"),
     "program": (content(b"\x7fELF" + bytes(100)), "is not a safetensors file"),
 }
@@ -543,12 +543,12 @@ def about(text: str) -> dict[str, Any]:
     return {"__metadata__": {"vidaug-checkpoint": text}, "x": entry()}
 
 
-DAMAGED = "is damaged or cut short (SafetensorError)"
+DAMAGED = "is damaged or cut short; "
 HEADERS: dict[str, tuple[bytes, str]] = {
     "vast header": (stored({"x": entry()}, size=2**63), "is not a safetensors file, or is cut short"),
     "long header": (
         stored({"x": entry()}, bytes(200), size=150),
-        "has a header of 150 bytes, and at most 100 are read",
+        "has a header of 150 bytes, and at most 100 bytes are read",
     ),
     "no JSON": (stored(b"{x" + bytes(20)), DAMAGED),
     "not UTF-8": (stored(b'{"\xff": 1}'), DAMAGED),
@@ -613,7 +613,7 @@ def test_another_checksum(tmp_path: Path, sum_: Any) -> None:
     path = made(tmp_path / "x.safetensors")
     parts = parts_of(path)
     save_file(parts["tensors"], path, {"vidaug-checkpoint": json.dumps(parts["about"] | {"crc32": sum_})})
-    assert refusal(path, read_checkpoint).startswith("is damaged: its checksum is another")
+    assert refusal(path, read_checkpoint).startswith("is damaged: its checksum is wrong")
 
 
 @pytest.mark.parametrize("read", [read_checkpoint, foreign])

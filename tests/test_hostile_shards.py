@@ -344,9 +344,9 @@ def test_one_flipped_bit_of_a_picture_is_found(tmp_path: Path, codec: str) -> No
             place = chunk.byte_offset + position % file["data"].chunks[0]
     data[place] ^= 4
     path.write_bytes(data)
-    assert check_shard(path, done) == ["has another XXH3 than its done record says"]
+    assert check_shard(path, done) == ["has other bytes than when it was written: its hash is not that in its .json"]
     replace(done, xxh3=file_xxh3(path)).write(done_path(path))
-    assert check_shard(path, read_done(done_path(path))) == ["clip 1: has pixels whose CRC-32 is wrong"]
+    assert check_shard(path, read_done(done_path(path))) == ["clip 1: has damaged pixels: their checksum is wrong"]
     with Shard(path) as shard:
         assert shard.video(0).shape == (4, 16, 16, 3)
     if codec == "raw":
@@ -359,10 +359,10 @@ def test_a_wrong_crc32(tmp_path: Path, codec: str) -> None:
     path = made(tmp_path / "shard.h5", codec=codec)
     with h5py.File(path, "r+", libver=("v110", "v110")) as file:
         file["crc32"][1] += 1
-    assert check_shard(path) == ["clip 1: has pixels whose CRC-32 is wrong"]
+    assert check_shard(path) == ["clip 1: has damaged pixels: their checksum is wrong"]
     with Shard(path, check=False) as unchecked, Shard(path) as shard:
         for read in (shard.video, shard.record):
-            with pytest.raises(ShardError, match=r", clip 1: has pixels whose CRC-32 is wrong; "):
+            with pytest.raises(ShardError, match=r", clip 1: has damaged pixels: their checksum is wrong; "):
                 read(1)
         np.testing.assert_array_equal(unchecked.video(0), shard.video(0))
         assert unchecked.video(1).shape == (4, 16, 16, 3)
@@ -433,10 +433,10 @@ def test_labels_of_repeated_classes_and_of_clips_without_a_partner(tmp_path: Pat
 def test_a_file_that_is_not_its_record_s_is_not_opened(tmp_path: Path) -> None:
     path = made(tmp_path / "shard.h5")
     done = read_done(done_path(path))
-    assert check_shard(path, replace(done, clips=3)) == ["is shard 0 of 2 clips, not 0 of 3"]
+    assert check_shard(path, replace(done, clips=3)) == ["is shard 0 of 2 clips, and its .json says 0 of 3"]
     assert check_shard(path, replace(done, bytes=3))[0].endswith("its done record says 3")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert check_shard(path, done) == ["has another XXH3 than its done record says"]
+    assert check_shard(path, done) == ["has other bytes than when it was written: its hash is not that in its .json"]
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_one_video(six: Path, run: Path, tmp_path: Path, monkeypatch: pytest.Mon
         assert read_scores(tmp_path / "s.h5").labels.tolist() == [-1]
     monkeypatch.chdir(six / "jump")
     assert vidaug("predict", run, "1.avi", "-o", tmp_path / "s.h5").code == 0
-    said = "1 of 1 videos have no label, such as 1.avi; "
+    said = "no label is known of 1 of 1 video, such as 1.avi; "
     assert complaint(augment("1.avi", "-o", tmp_path / "out")).startswith(said)
     said = "1.avi: layout video takes no --split"
     assert said in complaint(augment("1.avi", "-o", tmp_path / "out", "--split", 1))

@@ -219,9 +219,9 @@ def test_verify_in_words_and_for_programs(copy: Path) -> None:
     shard.write_bytes(content)
     done = vidaug("verify", copy, "-j", "1")
     assert (done.code, done.err) == (1, f"{copy}: 2 shards, 1 fault\n")
-    assert done.out == f"{shard}: has another XXH3 than its done record says\n"
+    assert done.out == f"{shard}: has other bytes than when it was written: its hash is not that in its .json\n"
     quiet = vidaug("verify", copy, "-j", "1", "--json", "-q")
-    fault = {"path": str(shard), "what": "has another XXH3 than its done record says"}
+    fault = {"path": str(shard), "what": "has other bytes than when it was written: its hash is not that in its .json"}
     assert (quiet.code, quiet.err, quiet.result) == (1, "", {"shards": 2, "faults": [fault]})
     assert vidaug("verify", copy, "-j", "1", "--quick").code == 0  # reads no pixels, so it sees none that changed
     done_path(shard).unlink()

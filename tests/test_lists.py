@@ -128,7 +128,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "v/00.mp4 0 3\nv/01.mp4 1\n",
         r"l\.txt:1: 'v/00\.mp4 0 3' has several numbers .*: 0 3; a video has one label",
     ),
-    "several labels of frames": ("v/00 0 3\nv/01 1 4\n", r"l\.txt:1: .* several numbers behind the path: 0 3"),
+    "several labels of frames": ("v/00 0 3\nv/01 1 4\n", r"l\.txt:1: .* several numbers after the path: 0 3"),
     "many labels": ("v/00 5 3 7\nv/01 1 4 2\n", r"l\.txt:1: .*: 5 3 7"),
     "several labels in a cell": ('path,label\nv/00.mp4,"0,3"\n', r"l\.txt:2: several labels: '0,3'; a video has one"),
     "another separator": (
@@ -143,9 +143,9 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "too many columns": (
         "v/00.mp4,wave,7,good\nv/01.mp4,run,8,bad\n",
-        r"has 3 values behind the path: wave, 7, good; .* header",
+        r"has 3 values after the path: wave, 7, good; .* header",
     ),
-    "label and number": ("v/00.mp4 wave 3\nv/01.mp4 run 4\n", r"l\.txt:1: .* has 2 values behind the path: wave, 3"),
+    "label and number": ("v/00.mp4 wave 3\nv/01.mp4 run 4\n", r"l\.txt:1: .* has 2 values after the path: wave, 3"),
     "too many cells": (
         "path,label\nv/it, s.mp4,wave\n",
         r"l\.txt:2: .* has 3 cells, separated by commas, of 2 columns; .*quotes",
@@ -160,9 +160,12 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "frames for seconds": (
         "path,label,start_frame,end_frame\nv/00.mp4,wave,10,50\n",
-        r"'start_frame' is no time in seconds; .* start and end, in seconds",
+        r"'start_frame' counts frames, and segments are in seconds; call .* start and end, in seconds",
     ),
-    "no seconds": ("path,label,start,end\nv/00.mp4,wave,early,late\n", r"l\.txt:2: 'early' should be seconds or h:m:s"),
+    "no seconds": (
+        "path,label,start,end\nv/00.mp4,wave,early,late\n",
+        r"l\.txt:2: 'early' should be a time; such as",
+    ),
     "no length": ("path,label,start,end\nv/00.mp4,wave,7,3\n", r"l\.txt:2: the segment from 7 to 3 s has no length"),
     "UTF-16": ("v/00.mp4 wave\n".encode("utf-16"), r"l\.txt: is UTF-16 text; save it as UTF-8"),
     "only comments": ("# nothing\n", r"l\.txt: holds only comments"),

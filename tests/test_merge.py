@@ -218,9 +218,12 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         "{0}/two: has a class 'class_3', which {0}/one has not; 'vidaug augment --classes FILE'",
     ),
     "no shards": (no_shards, "{0}/two: is a folder without videos; a folder of shards is wanted here"),
-    "there": (something_there, "{0}/all: is there, and not a merge of these folders; choose another folder"),
-    "another merge": (another_merge, "{0}/all: is there, and not a merge of these folders; choose another folder"),
-    "another begun": (another_begun, "{0}/.all.merging: holds what is there of a merge of other folders; finish it"),
+    "there": (something_there, "{0}/all: holds something else than these folders; choose another folder"),
+    "another merge": (another_merge, "{0}/all: holds something else than these folders; choose another folder"),
+    "another begun": (
+        another_begun,
+        "{0}/.all.merging: holds a merge of other folders, which was broken off; ",
+    ),
 }
 
 

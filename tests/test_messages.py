@@ -57,7 +57,7 @@ WRONG_OPTIONS = {
     "-r fademixup --set fademixup.bta=1": "fademixup: mix.0 (fademixup): bta: unknown key; did you mean 'beta'?",
     "-r fademixup --set beta=0.4": "--set beta: the recipe has no such place (it has mix_p, mix.0, fademixup)",
     "-r fademixup --set mix_p": "--set mix_p: should be KEY=VALUE, such as fademixup.beta=0.4",
-    "-r none --device gpu": "no device 'gpu'; auto, cpu, cuda or cuda:N",
+    "-r none --device gpu": "no device 'gpu'; there are auto, cpu, cuda and cuda:N",
     "-r none --device cuda:99": "no device 'cuda:99': torch sees ",
     "-r none --part 4/4": "--part 4/4 should be I/N, with I from 0 to N - 1; such as --part 0/4",
     "-r none --clips-per-shard 40": "clips_per_shard = 40 should be a multiple of 16, the number of videos that are ",
@@ -130,14 +130,16 @@ def test_inputs_that_cannot_be_used(made: Path, rows: list[dict[str, Any]], tmp_
     )
     assert refused("-").startswith("stdin: holds no video; make one with: vidaug scan")
     bare = write(tmp_path / "bare", [row | {"label": None} for row in rows])
-    assert refused(bare).startswith("6 of 6 videos have no label, such as class_0/video_00.avi; folders named after")
+    assert refused(bare).startswith("no label is known of 6 of 6 videos, such as class_0/video_00.avi; folders")
     one = write(tmp_path / "one", rows[:1])
     assert refused(one) == "recipe fademixup mixes two videos and there is only one; use a recipe without [[mix]]"
     assert refused(made / "manifest", "--subset", "train") == (
         "no video has split 'train'; none has any: 'vidaug scan --split 1' reads split lists"
     )
     gone = write(tmp_path / "gone", [row | {"root": "/nowhere"} for row in rows])
-    assert refused(gone) == "/nowhere: none of the manifest's 6 videos is there; --root says where the videos lie now"
+    assert (
+        refused(gone) == "/nowhere: none of the 6 videos of the manifest is there; --root says where the videos lie now"
+    )
     assert refused(made / "manifest", "--split", "1").startswith(
         f"{made / 'manifest'}: --split goes with a folder, and"
     )

@@ -182,7 +182,7 @@ OF = " (from VIDAUG_AUGMENT_"
         ({"ROOT": "/nowhere"}, "Invalid value for VIDAUG_AUGMENT_ROOT ('--root'): Directory '/nowhere' does not exist"),
         ({"RECIPE": "mixup x"}, f"no recipe 'x'; 'vidaug recipes' lists them{OF}RECIPE)"),
         ({"FRAMES": "0"}, f"clip: frames = 0 should be 1 to 4096{OF}FRAMES)"),
-        ({"DEVICE": "gpu"}, f"no device 'gpu'; auto, cpu, cuda or cuda:N{OF}DEVICE)"),
+        ({"DEVICE": "gpu"}, f"no device 'gpu'; there are auto, cpu, cuda and cuda:N{OF}DEVICE)"),
         ({"PART": "4/4"}, f"--part 4/4 should be I/N, with I from 0 to N - 1; such as --part 0/4{OF}PART)"),
         ({"COPIES": "", "FRAMES": ""}, "videos: does not exist; INPUT is"),  # empty is as good as not there
     ],

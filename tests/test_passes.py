@@ -122,7 +122,7 @@ def test_one_cut_that_fails_fails_the_video(make_video: Callable[..., Path], tmp
         with pytest.raises(VideoError, match=r"has frames of .* which do not hold the square of 9999"):
             guard.read_clips(row, [good, good._replace(crop=Crop(x=0, y=0, side=9999))], 8)
         longer = replace(row, frames=row.frames + 1)
-        with pytest.raises(VideoError, match=r"a/x.mp4: has 20 frames where the manifest says 21"):
+        with pytest.raises(VideoError, match=r"a/x.mp4: has 20 frames, and the manifest says 21"):
             guard.read_clips(longer, [good, good._replace(frames=np.array([20], np.int32))], 8)
 
 

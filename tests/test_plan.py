@@ -189,7 +189,7 @@ def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
     manifest.write_text(whole)
     header = json.loads((tmp_path / "plan.json").read_text())
     (tmp_path / "plan.json").write_text(json.dumps(header | {"version": 2}))
-    with pytest.raises(ShardError, match="has version 2, this tool reads 1"):
+    with pytest.raises(ShardError, match="is version 2, and this vidaug reads 1"):
         read_plan(tmp_path)
     (tmp_path / "plan.json").write_text("[]")
     with pytest.raises(ShardError, match="is not a plan of vidaug"):
@@ -290,7 +290,10 @@ def test_a_release_that_draws_otherwise_says_which_one_wrote_the_folder(
         ({"copies_per_round": 0}, "copies_per_round = 0 should be 1 to 16"),
         ({"quality": 0}, "quality = 0 should be 1 to 100"),
         ({"rows": rows_of(1)}, "mixes two videos and there is only one"),
-        ({"rows": (replace(rows_of(1)[0], label=None), *rows_of(3))}, "1 of 4 videos have no label, such as c0/0.mp4"),
+        (
+            {"rows": (replace(rows_of(1)[0], label=None), *rows_of(3))},
+            "no label is known of 1 of 4 videos, such as c0/0",
+        ),
     ],
 )
 def test_plans_that_cannot_be(settings: dict[str, Any], message: str) -> None:

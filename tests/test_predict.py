@@ -106,7 +106,7 @@ def test_videos_that_fail_are_listed(rows: list[Row], tmp_path: Path) -> None:
     assert np.allclose(found.scores.scores, predict_videos(predictor_of(), rows[:2], views=30).scores.scores, atol=1e-5)
     assert found.scores.failures == (
         Failed("broken.avi", 2, "is a damaged or cut AVI file"),
-        Failed(longer.path, 1, "has 30 frames where the manifest says 31; scan it again"),
+        Failed(longer.path, 1, "has 30 frames, and the manifest says 31; scan it again"),
     )
     assert found.notes[0] == "left out: broken.avi: is a damaged or cut AVI file"
     nothing = predict_videos(predictor_of(), [damaged])
@@ -185,7 +185,7 @@ def test_bfloat16_is_near_float32(rows: list[Row], amp: str) -> None:
 def test_precision_is_one_of_three() -> None:
     assert autocast("cpu", "bf16")._enabled
     assert not autocast("cpu", "off")._enabled
-    with pytest.raises(VidaugError, match="auto, bf16 or off"):
+    with pytest.raises(VidaugError, match="there are auto, bf16 and off"):
         autocast("cpu", "fp8")  # type: ignore[arg-type]
 
 
@@ -267,7 +267,7 @@ def test_what_the_user_can_mend(rows: list[Row], out: Path, video_folder: Path, 
     manifest.write_text(rows_text(rows))
     for words, code, text in (
         ([other, manifest], 1, "no video has a class of the network: 'class_0' is none; it knows left, right"),
-        ([checkpoint, mixed], 1, "36 of 36 clips are mixed from two videos"),
+        ([checkpoint, mixed], 1, "holds clips mixed from two videos, 36 of 36"),
         ([checkpoint, out, "--views", "10"], 2, "leave --views out"),
         ([checkpoint, out, "--limit", "3"], 2, "leave --limit out"),
         ([checkpoint, manifest, "--views", "3"], 2, "'3' is not one of"),

@@ -177,7 +177,7 @@ def test_faults_of_several_recipes_and_overrides_come_at_once(tmp_path: Path) ->
         load_recipe(str(half), str(wrong), "cutmix", overrides=["cutmix.box=round", "zoom.by=2", "mix_p"])
     assert [line.replace(f"{tmp_path}/", "") for line in str(error.value).splitlines()] == [
         "wrong.toml: colour: unknown key",
-        "the recipes have different mix_p: [0.5, 1.0]; make them one with a file",
+        "the recipes have different mix_p, 0.5 and 1: put them into one file with one mix_p",
         "--set zoom.by: the recipe has no such place (it has mix_p, augment.0, mix.0, mix.1, cutout, mixup, cutmix)",
         "--set mix_p: should be KEY=VALUE, such as fademixup.beta=0.4",
         "half.toml + wrong.toml + cutmix: augment.0 (cutout): T: unknown key; did you mean 't'?",
@@ -217,8 +217,8 @@ def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("augment.0.op = 'cutout'", "augment: should be tables, [[augment]]"),
-        ("[mix]\nop = 'mixup'", "mix: should be tables, [[mix]]"),
+        ("augment.0.op = 'cutout'", "augment: should be one or more tables [[augment]]"),
+        ("[mix]\nop = 'mixup'", "mix: should be one or more tables [[mix]]"),
         ("[[augment]]\nop = 'randaugment_t'\nM = 3", "augment.0 (randaugment_t): M: unknown key; did you mean 'm'?"),
         ("[[augment]]\nop = 'cutout'\nP = 0.5", "augment.0 (cutout): P: unknown key; did you mean 'p'?"),
         ("[[mix]]\nop = 'mixup'\nm1 = 3", "mix.0 (mixup): m1: unknown key; randaugment_t has it"),
@@ -229,11 +229,11 @@ def test_all_faults_at_once_each_with_its_place_and_a_way_out() -> None:
             "'mix', 'fixed'; did you mean 'temporal_plus'?",
         ),
         ("mix = 3", "mix: 3 should be a list"),
-        ("mix = [3]", "mix: should be tables, [[mix]]"),
+        ("mix = [3]", "mix: should be one or more tables [[mix]]"),
         ("mixp = 1", "mixp: unknown key; did you mean 'mix_p'?"),
         ("mix_p = 2\n[[mix]]\nop = 'mixup'", "mix_p: 2 should be a chance, 0 to 1"),
         ("mix_p = nan\n[[mix]]\nop = 'mixup'", "mix_p: nan should be a number"),
-        ("mix_p = 0.5", "mix_p: there is no [[mix]] that it could be the chance of"),
+        ("mix_p = 0.5", "mix_p: is the chance of [[mix]], and there is none"),
         ("[[mix]]\nop = 'zoom'", "mix.0.op: no op 'zoom'; is the package that offers it installed?"),
         ("summary = 3", "summary: 3 should be a string"),
         ("[[mix]]\nop = 'mixup'\nweight = 0", "mix: every weight is 0"),

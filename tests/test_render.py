@@ -286,7 +286,7 @@ def test_a_video_that_grew_shorter_is_noticed(video_folder: Path, tmp_path: Path
     longer = replace(plan, rows=tuple(replace(row, frames=10_000) for row in plan.rows))
     report = rendered(longer, tmp_path / "out")
     assert len(report.failures) == 36
-    assert "frames where the manifest says 10000" in report.failures[0].reason
+    assert "frames, and the manifest says 10000" in report.failures[0].reason
     assert (report.clips, verify(tmp_path / "out", workers=1)[0]) == (0, [])
 
 

@@ -180,7 +180,7 @@ def test_a_clip_that_cannot_be_read_says_why(shards: Path, tmp_path: Path) -> No
     data[place : place + 64] = bytes(255 - byte for byte in data[place : place + 64])
     file.write_bytes(data)
     said = page_of(broken, out=tmp_path / "r.html", words=("--clips", 60))
-    assert said.count("has pixels whose CRC-32 is wrong") == 1
+    assert said.count("has damaged pixels: their checksum is wrong") == 1
     assert len(attributes(said, "data-video")) == 39
 
 

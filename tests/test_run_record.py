@@ -194,7 +194,7 @@ def test_inspect_says_what_a_run_is(finished: Path, shards: Path) -> None:
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"format": "x"}, "is no record of a run of vidaug"),
-    ({"version": 2}, "has another version than 1"),
+    ({"version": 2}, "is version 2, and this vidaug reads 1"),
     ({"shards": 3}, "shards: 3 should be a list"),
     ({"shards": []}, "shards = () should be one or more"),
     ({"started": []}, "started = () should be one or more"),
@@ -251,8 +251,14 @@ def test_damaged_metrics_are_refused_in_a_line(content: bytes, finished: Path, t
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--resume", "run", "--seed", 3), "--seed does not go with --resume: the run's own run.toml has it."),
-        (("--resume", "run", "-o", "run"), "--out does not go with --resume: the run's own run.toml has it."),
+        (
+            ("--resume", "run", "--seed", 3),
+            "--seed does not go with --resume, which takes it from the run:",
+        ),
+        (
+            ("--resume", "run", "-o", "run"),
+            "--out does not go with --resume, which takes it from the run:",
+        ),
         (("-o", "run"), "Missing argument 'SHARDS...'."),
         (("shards",), "Missing option '-o' / '--out'."),
     ],

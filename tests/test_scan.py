@@ -233,7 +233,7 @@ def test_a_cache_that_cannot_be_used(fill: Fill, opened: list[str], own_cache: P
     assert "nothing is kept for the next scan" in found.notes[0]
     foreign = tmp_path / "notes.txt"
     foreign.write_text("mine, and long enough to be taken for a data base" * 20)
-    with pytest.raises(VidaugError, match="cannot keep probes here: file is not a database; name another"):
+    with pytest.raises(VidaugError, match="cannot keep here what is known of videos: file is not a database; name"):
         scan(data, cache=foreign)
     gc.collect()  # of what was left open Python 3.13 warns
     assert scan(data, cache=tmp_path / "new/c.sqlite3").cached == 0
@@ -258,7 +258,7 @@ def test_nothing_outside_is_opened(fill: Fill, opened: list[str], tmp_path: Path
         ),
         ("wave/d.avi", "is a link to nothing"),
         ("wave/e.avi", "is a link to itself"),
-        ("wave/f.avi", "is neither a file nor a folder"),
+        ("wave/f.avi", "is not a plain file"),
     ]
     assert sorted(opened) == ["a.avi", "z.avi"]
     listed = data / "l.txt"

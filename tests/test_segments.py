@@ -172,7 +172,7 @@ def test_scores_and_failures_name_segments(scan_segments: ScanSegments, tmp_path
     scores = read_scores(tmp_path / "s.h5")
     assert scores.videos == ("even.mp4#t=2,4", "even.mp4#t=6,8")
     assert [failed.video for failed in scores.failures] == ["even.mp4#t=12,14"]
-    reason = "has 250 frames where the manifest says 350; scan it again"
+    reason = "has 250 frames, and the manifest says 350; scan it again"
     assert f"left out: even.mp4#t=12,14: {reason}" in done.err
     words = ["-r", "none", "--frames", 4, "--size", 16, "-j", 1, "--json"]
     done = vidaug("augment", tmp_path / "m.jsonl", "-o", tmp_path / "out", *words)

@@ -248,8 +248,8 @@ def test_copies_by_class_and_a_data_set_that_grew(folder: Path, tmp_path: Path) 
     [
         ("--copies wlak=3", "there is no class 'wlak' to make 3 copies of; did you mean 'walk'?"),
         ("--copies walk", "'walk' is neither a number such as 4 nor one for a class such as walk=10."),
-        ("--per-class 5 --copies 2", "--per-class says how many clips there are of each class, and so does --copies"),
-        ("--per-class 5 --balance", "--per-class says how many clips there are of each class, and so does --balance"),
+        ("--per-class 5 --copies 2", "--per-class and --copies both say how many clips a class has: give one of them."),
+        ("--per-class 5 --balance", "--per-class and --balance both say how many clips a class has: give one of them."),
         ("--balance --copies 0 --keep-original", "--balance makes copies, and --copies 0 asks for none"),
         ("--balance --extend", "--extend adds clips of new videos only, which makes no classes equal"),
     ],

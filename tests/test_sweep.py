@@ -366,9 +366,9 @@ def test_a_dry_run_writes_nothing(shards: Path, others: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--val", "x", "--hold-out", 0.2), 2, "--hold-out and --val both say what to choose on: give one."),
-        (("--limit", 3), 2, "input options such as --limit are for the videos of --val."),
-        (("--folds", 5), 1, "folds = 5 should be 1 to 1 / hold_out"),
+        (("--val", "x", "--hold-out", 0.2), 2, "--hold-out and --val both say what to choose on: give one of them."),
+        (("--limit", 3), 2, "--limit is for the videos of --val: give --val VIDEOS, or leave it out."),
+        (("--folds", 5), 1, "folds = 5 should be 1 to "),
         (("--hold-out", 0.9), 1, "hold_out = 0.9 should be a share above 0, and 0.5 at most"),
         (("--grid", "network=tiny,tinny"), 1, "no network 'tinny'; did you mean 'tiny'?"),
         (("--warmup", 3), 1, "warmup = 3.0 should be 0 to the number of epochs"),
@@ -386,7 +386,7 @@ def test_what_cannot_be_is_said_before_a_run(
 def test_a_folder_of_something_else_is_left_alone(shards: Path, others: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     done = sweep(shards, tmp_path, "--val", others, "--overwrite")
-    assert done.err.endswith(f"{tmp_path}: is not empty, and no sweep; choose another folder\n")
+    assert done.err.endswith(f"{tmp_path}: is not empty, and is no sweep; choose another folder\n")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -242,7 +242,7 @@ def test_videos_to_validate_on_need_labels(shards: Path, tmp_path: Path) -> None
     flat = write_video(tmp_path / "videos" / "a.avi").parent
     done = train(shards, tmp_path / "run", "--val", flat)
     assert done.code == 1
-    assert "vidaug: error: 1 of 1 videos have no label, such as a.avi" in done.err
+    assert "vidaug: error: no label is known of 1 of 1 video, such as a.avi" in done.err
     assert not (tmp_path / "run" / "validation").exists()
 
 
@@ -257,7 +257,7 @@ def test_the_first_lines_say_what_is_otherwise_than_one_may_think(tmp_path: Path
     ]
     assert len(done.err.splitlines()) == 4
     done = train(one, tmp_path / "other", "--epochs", 1, "--warmup", 2)
-    assert refused(done) == "training: warmup = 2.0 should be 0 to the number of epochs"
+    assert refused(done) == "training: warmup = 2 should be 0 to the number of epochs"
 
 
 def test_threads_are_as_asked_for_or_as_the_run_began(
@@ -337,13 +337,13 @@ WRONG: list[tuple[tuple[object, ...], str]] = [
     (("--preset", "smal"), "no preset 'smal'; did you mean 'small'?; there is vipriors2020, small"),
     (("--batch-size", 65537), "training: batch_size = 65537 should be 1 to 65536"),
     (("--clip-norm", "inf"), "training: clip_norm = inf should be a number above 0"),
-    (("--frames", 9), "clips have 8 frames of 32 pixels, fewer than 9 of 32; make larger ones, or lower --frames"),
-    (("--size", 40), "clips have 8 frames of 32 pixels, fewer than 8 of 40; make larger ones, or lower --frames"),
+    (("--frames", 9), "clips have 8 frames of 32 pixels, and 9 of 32 are needed; make larger ones, or lower --frames"),
+    (("--size", 40), "clips have 8 frames of 32 pixels, and 8 of 40 are needed; make larger ones, or lower --frames"),
     (("--init", "nowhere.pt"), "nowhere.pt: does not exist; --init takes a checkpoint of vidaug"),
     (("--val", "nowhere"), "nowhere: does not exist; INPUT is a folder, a list, a manifest"),
     (("--recipe", "cutmx"), "no recipe 'cutmx'; did you mean 'cutmix'?"),
-    (("--device", "tpu"), "no device 'tpu'; auto, cpu, cuda or cuda:N"),
-    (("--amp", "bf16"), "--amp bf16 goes wrong on the CPU where the pathways have 2 and 8 frames of 32 pixels"),
+    (("--device", "tpu"), "no device 'tpu'; there are auto, cpu, cuda and cuda:N"),
+    (("--amp", "bf16"), "--amp bf16 gives wrong numbers on the CPU for clips of 32 pixels with 2 and 8 frames"),
 ]
 
 
@@ -383,8 +383,8 @@ def test_validation_shards_that_do_not_fit_are_refused(shards: Path, mixed: Path
     for held_out, said in (
         (mixed, f"{mixed}: has mixed clips, which have no one right class{hint}"),
         (others, f"{others}: has classes that training has not, such as 'dance'; training has {', '.join(CLASSES)}"),
-        (small, f"{small}: clips have 8 frames of 24 pixels, fewer than 8 of 32{hint}"),
-        (short, f"{short}: clips have 6 frames of 32 pixels, fewer than 8 of 32{hint}"),
+        (small, f"{small}: clips have 8 frames of 24 pixels, and 8 of 32 are needed{hint}"),
+        (short, f"{short}: clips have 6 frames of 32 pixels, and 8 of 32 are needed{hint}"),
     ):
         assert refused(train(shards, tmp_path / "run", "--val", held_out)) == said
     assert train(shards, tmp_path / "run", "--val", small, "--size", 24, "--epochs", 1).code == 0

@@ -182,7 +182,7 @@ def test_without_a_rate_no_clip_is_taken_by_time(tmp_path: Path) -> None:
         for number in range(count):
             Image.new("RGB", (64, 48), (9 * number,) * 3).save(tmp_path / "data" / name / f"{number}.png")
     what = (
-        "clips at 10 fps need each video's rate, and 2 of 3 have none, such as a/clip; "
+        "clips at 10 fps need each video's rate, and of 2 of 3 none is known, such as a/clip; "
         "write their fps into the manifest, or take every n-th frame: --stride in place of --fps"
     )
     words = ["-r", "none", "--frames", 4, "--size", 16, "-j", 1]
@@ -204,5 +204,5 @@ def test_without_a_rate_no_clip_is_taken_by_time(tmp_path: Path) -> None:
 def test_a_single_frame_has_every_rate() -> None:
     check_rates(ClipSpec(fps=10), [replace(ROW, frames=1, fps=0.0), ROW, replace(VARIED, fps=0.0)])
     check_rates(ClipSpec(), [replace(ROW, fps=0.0)])
-    with pytest.raises(VidaugError, match=r"1 of 2 have none, such as v\.mp4; write"):
+    with pytest.raises(VidaugError, match=r"of 1 of 2 none is known, such as v\.mp4; write"):
         check_rates(ClipSpec(fps=10), [ROW, replace(ROW, fps=0.0)])

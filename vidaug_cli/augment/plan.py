@@ -195,7 +195,9 @@ class Plan(PlanSettings):
     def _check_rows(self) -> None:
         check_rates(self.spec, self.rows)
         if unlabelled := [row.name for row in self.rows if row.label is None]:
-            what = f"{len(unlabelled)} of {len(self.rows)} videos have no label, such as {unlabelled[0]}"
+            what = (
+                f"no label is known of {len(unlabelled)} of {count(len(self.rows), 'video')}, such as {unlabelled[0]}"
+            )
             hint = "folders named after classes or a list give labels; --subset train leaves a test split out"
             raise ClassesError(what, hint=hint)
         if self.recipe.mix and len(self.rows) == 1 and self.copies:

@@ -227,7 +227,7 @@ def check_rates(spec: ClipSpec, videos: Sequence[Row]) -> None:
     """
     unknown = [video.name for video in videos if video.frames > 1 and not _rate(video)]
     if spec.fps is not None and unknown:
-        what = f"clips at {spec.fps:g} fps need each video's rate, and {len(unknown)} of {len(videos)} have none"
+        what = f"clips at {spec.fps:g} fps need each video's rate, and of {len(unknown)} of {len(videos)} none is known"
         hint = "write their fps into the manifest, or take every n-th frame: --stride in place of --fps"
         raise ManifestError(f"{what}, such as {unknown[0]}", hint=hint)
 

@@ -246,11 +246,7 @@ def predict_shards(
     own, partners = np.array([*places, -1])[sources].T.tolist()  # no partner is -1, and so the last
     if mixed := sum(partner >= 0 for partner in partners):
         hint = "predict videos, or shards made with --recipe none"
-        raise UnfitError(
-            f"{mixed} of {count(len(own), 'clip')} are mixed from two videos",
-            where=out,
-            hint=hint,
-        )
+        raise UnfitError(f"holds clips mixed from two videos, {mixed} of {len(own)}", where=out, hint=hint)
     views: Counter[int] = Counter()
     tested = []
     for video in own:
