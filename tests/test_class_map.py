@@ -90,7 +90,7 @@ def test_counts_are_sums_and_twice_is_once(rows: list[str], new: dict[str, str |
     [
         (
             '[classes]\nwalk = "walkin"',
-            "names a class 'walkin' that no video is of; did you mean 'walking'?; there are ",
+            "names a class 'walkin' that no video is of; did you mean 'walking'? there are ",
         ),
         ('drop = ["idel", "rnu"]', "names a class 'idel' (and 1 more) that no video is of; did you mean 'idle'?"),
         ('drop = ["run"]\n[classes]\nwalk = ["run"]', "class 'run' is named twice; each goes to one class"),

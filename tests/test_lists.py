@@ -152,11 +152,11 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "unknown columns": (
         "datei,a,b\nv/00.mp4,x,y\nv/01.mp4,x,z\n",
-        r"which column is the class: datei, a, b\?; call the columns",
+        r"which column is the class: datei, a, b\? call the columns",
     ),
     "two classes": (
         "classname,youtube_id,label\nwave,v/00.mp4,1\nrun,v/01.mp4,1\n",
-        r"l\.txt: which column is the class: label or classname\?; remove or rename the other",
+        r"l\.txt: which column is the class: label or classname\? remove or rename the other",
     ),
     "frames for seconds": (
         "path,label,start_frame,end_frame\nv/00.mp4,wave,10,50\n",

@@ -52,7 +52,7 @@ def complaint(done: Done, code: int = 1) -> str:
 
 WRONG_OPTIONS = {
     "": "which recipe? Give --recipe NAME; 'vidaug recipes' lists them.",
-    "-r fadmixup": "no recipe 'fadmixup'; did you mean 'fademixup'?; 'vidaug recipes' lists them",
+    "-r fadmixup": "no recipe 'fadmixup'; did you mean 'fademixup'? 'vidaug recipes' lists them",
     "-r ./my.toml": "./my.toml: cannot be read: No such file or directory",
     "-r fademixup --set fademixup.bta=1": "fademixup: mix.0 (fademixup): bta: unknown key; did you mean 'beta'?",
     "-r fademixup --set beta=0.4": "--set beta: the recipe has no such place (it has mix_p, mix.0, fademixup)",

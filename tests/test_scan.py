@@ -311,7 +311,10 @@ def test_only_a_manifest_is_overwritten(fill: Fill, opened: list[str], tmp_path:
     assert not opened
     assert run(data, "-o", tmp_path / "m.jsonl").code == 0
     assert run(data, "-o", tmp_path / "m.jsonl").code == 0
-    assert run(data, "-o", tmp_path / "none/m.jsonl").err == f"vidaug: error: {tmp_path}/none: no such folder\n"
+    assert (
+        run(data, "-o", tmp_path / "none/m.jsonl").err
+        == f"vidaug: error: {tmp_path}/none: does not exist; make this folder first\n"
+    )
 
 
 def test_no_usable_video_is_an_error_with_reasons(fill: Fill, opened: list[str], tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_the_place_is_checked_beforehand(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "other.h5", "not a file of scores"), (tmp_path, "not a file of scores")):
         with pytest.raises(VidaugError, match=message):
             check_place(path)
-    with pytest.raises(VidaugError, match="no such folder"):
+    with pytest.raises(VidaugError, match="does not exist; make this folder first"):
         check_place(tmp_path / "no" / "scores.h5")
 
 

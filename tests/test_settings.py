@@ -90,7 +90,7 @@ def test_a_preset_is_a_network_and_settings_that_may_be_changed(preset: str) -> 
 
 
 def test_a_preset_that_there_is_not_names_the_nearest() -> None:
-    with pytest.raises(VidaugError, match=r"^no preset 'vipriors'; did you mean 'vipriors2020'\?; there is "):
+    with pytest.raises(VidaugError, match=r"^no preset 'vipriors'; did you mean 'vipriors2020'\? there are "):
         preset_settings("vipriors", {})
 
 

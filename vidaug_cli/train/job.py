@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from vidaug_cli.data.manifest import Row
-from vidaug_cli.errors import MissingPathError
+from vidaug_cli.errors import MissingPathError, VidaugError
 from vidaug_cli.recipe.loading import parse_recipe
 from vidaug_cli.schema import parse
 from vidaug_cli.train.build import build, check_run
@@ -81,7 +82,14 @@ def train_run(
     if videos is not None:
         run = replace(run, validation=ShardFolders([run.validation_folder]))
     workers = world.default_workers if workers is None else workers
-    parts = build(run, world, workers=workers, threads=threads, compiled=compiled, overwrite=overwrite, extend=extend)
+    try:
+        parts = build(
+            run, world, workers=workers, threads=threads, compiled=compiled, overwrite=overwrite, extend=extend
+        )
+    except VidaugError:
+        with suppress(OSError):  # it goes where it is empty, as of a run that never began
+            run.folder.rmdir()
+        raise
     if world.is_first and len(parts.history) < parts.budget.epochs:
         for line in first_lines(parts, preset, extend=extend):
             say(line)
