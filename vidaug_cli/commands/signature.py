@@ -96,7 +96,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         context = click.get_current_context()
         context.meta[JSON] = bool(values.get("json"))
         if values.get("json") and STDOUT in values.values():
-            raise click.UsageError("--json prints on stdout, and so does -: give the name of a file")
+            raise click.UsageError("--json prints on stdout, and so does -: give the name of a file.")
         try:
             with explain_memory(partial(spare_memory, context)):
                 command(**{name: (values | made)[name] for name in parameters})
