@@ -36,11 +36,11 @@ def test_files_of_classes(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "names no class; a line '7 Walk' for each class"),
+        (b"", "names no class; give a line '7 Walk' for each class"),
         (b"walk\nwalk\n", "classes:2: 'walk' has a number or name that was there before"),
         (b"walk,1\njump,1\n", "classes:2: 'jump,1' has a number or name that was there before"),
         (b"1 walk\njump\n", "classes:2: 'jump' should be a class number and a name"),
-        (b'{"walk": 0}', "is JSON, not a file of classes; a line '7 Walk'"),
+        (b'{"walk": 0}', "is JSON, not a file of classes; give a line '7 Walk'"),
         (b",1\na,2\n", "classes:1: ',1' has no name that can be written"),
         (b"\xff\n", "classes:1: '\\udcff' has no name that can be written"),
         (b"a\0b", "is not a text file"),
@@ -72,7 +72,7 @@ def test_a_file_of_classes_fixes_names_and_numbers() -> None:
         with pytest.raises(VidaugError) as caught:
             renumber([row_of("x/1.avi", label)], classes, "classInd.txt")
         what = f"classInd.txt: has no class '{label}', and x/1.avi is of it{near}"
-        assert str(caught.value) == f"{what}; it has 3, from 3 '{decomposed}' to 7 'walk'"
+        assert str(caught.value) == f"{what}; it has 3 classes: 3 '{decomposed}' to 7 'walk'"
 
 
 def test_rows_that_contradict_each_other_are_told() -> None:

@@ -303,3 +303,12 @@ def test_a_pattern_that_is_none(tmp_path: Path) -> None:
     for pattern in ("[z-a]", "!", "a\\"):
         message = complaint(vidaug("scan", tmp_path, "--exclude", "kept", "--exclude", pattern))
         assert message.startswith(f"--exclude {pattern!r} is no pattern of a .gitignore; such as 'test/'")
+
+
+def test_click_shows_a_name_with_a_line_feed_in_one_line() -> None:
+    assert vidaug("doctor", "it's a\nfile").err.splitlines()[-1].endswith(r"extra argument (it's a\nfile)")
+
+
+def test_a_device_that_is_full_is_named(video_folder: Path) -> None:
+    done = vidaug("scan", video_folder, "-o", "/dev/full", "-q")
+    assert complaint(done).startswith("/dev/full: cannot be written: No space left on device; free some space")

@@ -22,7 +22,7 @@ PACKAGE = Path(errors.__file__).parent
 KINDS = {name: kind.code for name, kind in vars(errors).items() if inspect.isclass(kind) and hasattr(kind, "code")} | {
     "UsageError": errors.USAGE,
     **dict.fromkeys(("BadParameter", "fail"), errors.VALUE),
-    "cannot_read": "kind told by the system",
+    **dict.fromkeys(("cannot_read", "cannot_write"), "kind told by the system"),
 }
 TOLD, FAULT = "kind told by the caller", "in a list of faults"
 _TELLING = ("error", "kind")  # variables that hold a kind
@@ -120,8 +120,8 @@ def _made(node: ast.AST, function: str, scope: Scope) -> Iterator[tuple[str, str
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         parts = dict(zip(_PARTS, node.args, strict=False)) | {str(word.arg): word.value for word in node.keywords}
         said = {name: _text(parts[name], scope) for name in _PARTS if name in parts}
-        if called == "cannot_read":
-            said["what"] = "cannot be read: {the system's words}"
+        if called in ("cannot_read", "cannot_write"):
+            said["what"] = f"cannot be {'read' if called == 'cannot_read' else 'written'}: {{the system's words}}"
         helper = any(word.arg == "hint" for word in node.keywords)
         if called in KINDS or called in _TELLING or helper:
             what, where, hint = said.get("what", "{...}"), said.get("where"), said.get("hint")

@@ -432,9 +432,10 @@ def system_error(error: OSError) -> VidaugError | None:
     )
 
 
-def kind_of_write(error: OSError) -> type[VidaugError]:
-    """Return the kind of an error of the system that met us while we wrote a file."""
-    return _OF_MACHINE[error.errno][0] if error.errno in _OF_MACHINE else UnwritableError
+def cannot_write(error: OSError, where: object, hint: str = "") -> VidaugError:
+    """Return an error of the system that met us while we wrote a file, with what to try about the machine."""
+    kind, advice = _OF_MACHINE.get(error.errno or 0, (UnwritableError, ""))
+    return kind(f"cannot be written: {error.strerror or error}", where=where, hint=hint or advice)
 
 
 # Torch of a GPU, of the machine; its libraries; the loader of shared ones.

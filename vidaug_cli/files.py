@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vidaug_cli.errors import OccupiedError, kind_of_write
+from vidaug_cli.errors import OccupiedError, cannot_write
 
 MANY = 2**20  # files that a process may open where there is no limit
 
@@ -38,7 +38,7 @@ def atomically(path: Path) -> Iterator[Path]:
         sync(path.parent)
     except OSError as fault:
         hint = "is the folder there and writable, and the disk not full?"
-        raise kind_of_write(fault)(f"cannot be written: {fault.strerror or fault}", where=path, hint=hint) from fault
+        raise cannot_write(fault, path, hint) from fault
     finally:
         with suppress(OSError):  # a disk that cannot be written says so here too
             temporary.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ def take_place(folder: Path, out: Path) -> None:
         folder.rename(out)  # takes the place of an empty folder
         sync(out.parent)
     except OSError as fault:
-        raise kind_of_write(fault)(f"cannot be written: {fault.strerror or fault}", where=out) from fault
+        raise cannot_write(fault, out) from fault
 
 
 def leftovers(folder: Path) -> list[Path]:

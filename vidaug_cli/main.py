@@ -28,7 +28,7 @@ from vidaug_cli.errors import (
     system_error,
     terminal_text,
 )
-from vidaug_cli.words import readable
+from vidaug_cli.words import printable, readable
 
 GROUPS = {  # the commands by what they are for, in the order of the work
     "Look at data": ("scan", "inspect", "preview", "report", "recipes", "explain"),
@@ -144,7 +144,10 @@ def _show(error: click.ClickException) -> int:
     text = io.StringIO()
     error.show(text)
     is_help = error.message.startswith("Usage: ")  # which click shows where no command is given: nothing to look up
-    click.echo(readable(text.getvalue().rstrip()) + ("" if is_help else f" [{_code_of(error)}]"), err=True)
+    shown = text.getvalue().rstrip()
+    for word in sys.argv:  # a name may have line feeds in it, and click shows some as they are
+        shown = shown if word.isprintable() else shown.replace(word, printable(word))
+    click.echo(readable(shown) + ("" if is_help else f" [{_code_of(error)}]"), err=True)
     return error.exit_code
 
 

@@ -93,7 +93,8 @@ def _parts(folders: Sequence[Path]) -> dict[Path, Plan]:
         for part in parts_of(folder):
             plan = plans[part] = read_plan(part)
             if twin := by_hash.get(plan.sha256):
-                raise UnlikeError(f"has the plan of {twin}", where=part, hint="its clips would count twice")
+                what = "is given twice" if twin == part else f"has the plan of {twin}"
+                raise UnlikeError(what, where=part, hint="its clips would count twice")
             by_hash[plan.sha256] = part
             _check_finished(plan, part)
             classes.setdefault(folder, set()).update(plan.classes)

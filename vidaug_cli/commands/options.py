@@ -15,7 +15,7 @@ import click
 from vidaug_cli.commands import names
 from vidaug_cli.commands.output import Output
 from vidaug_cli.commands.signature import STDOUT, OutPath, option
-from vidaug_cli.errors import VideoError
+from vidaug_cli.errors import VideoError, cannot_write
 from vidaug_cli.words import printable
 
 if TYPE_CHECKING:
@@ -333,6 +333,9 @@ def write_text(out: Path, text: str) -> None:
     if out == STDOUT:
         click.echo(text.encode(), nl=False)
     elif out.exists() and not out.is_file():  # a pipe or /dev/null has no place to be renamed into
-        out.write_text(text, encoding="utf-8")
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(error, out) from error
     else:
         write_text_atomically(out, text)

@@ -462,8 +462,8 @@ def renumber(rows: Sequence[Row], classes: Mapping[str, int], where: object) -> 
             label = str(int(label))
         if label not in known:
             pairs = list(classes.items())
-            ends = " to ".join(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1]))
+            ends = " to ".join(dict.fromkeys(f"{number} {name!r}" for name, number in (pairs[0], pairs[-1])))
             what = f"has no class {row.label!r}, and {row.name} is of it{nearest(row.label, classes)}"
-            raise ClassesError(what, where=where, hint=f"it has {len(classes)}, from {ends}")
+            raise ClassesError(what, where=where, hint=f"it has {count(len(classes), 'class')}: {ends}")
         fitted[row.label] = {"label": known[label], "class_id": classes[known[label]]}
     return [row if row.label is None else replace(row, **fitted[row.label]) for row in rows]

@@ -14,7 +14,7 @@ Numbers = dict[str, int]  # of classes by name, in the order of the numbers
 
 LONGEST = 100_000  # characters of a line
 HEADERS = frozenset({"class", "class_name", "classes", "classname", "label", "labels", "name", "names"})
-_HINT = "a line '7 Walk' for each class, a csv with name and number, or a list of names"
+_HINT = "give a line '7 Walk' for each class, a csv with name and number, or a list of names"
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
