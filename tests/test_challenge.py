@@ -179,7 +179,7 @@ BAD: dict[str, tuple[str, str]] = {
     "long number": (f"v1.avi {'3' * 5000} 4 5 6 7\n", "with single blanks"),
     "other digits": ("v1.avi \u0663 4 5 6 7\n", "with single blanks"),
     "class twice": ("v1.avi 3 4 5 6 3\n", "sub.txt:1: names a class twice"),
-    "video twice": (f"{GOOD}\n{GOOD}\n", "sub.txt:2: 'v1.avi' was there before"),
+    "video twice": (f"{GOOD}\n{GOOD}\n", "sub.txt:2: 'v1.avi' has a line already"),
     "unknown video": (f"{GOOD}\nv5.avi 3 4 5 6 7\n", "sub.txt:2: 'v5.avi' is not one of the 4 annotated videos"),
     "path": ("test/v1.avi 3 4 5 6 7\n", "'test/v1.avi' is not one of"),
     "binary": ("\0\x1b[31m\n", "'\\x00\\x1b[31m' should be"),

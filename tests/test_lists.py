@@ -169,7 +169,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "no length": ("path,label,start,end\nv/00.mp4,wave,7,3\n", r"l\.txt:2: the segment from 7 to 3 s has no length"),
     "UTF-16": ("v/00.mp4 wave\n".encode("utf-16"), r"l\.txt: is UTF-16 text; save it as UTF-8"),
     "only comments": ("# nothing\n", r"l\.txt: holds only comments"),
-    "a line of 10 MB": ("x" * 10_000_000 + "\n", r"l\.txt:1: a line of 10000000 characters, which begins 'xxx"),
+    "a line of 10 MB": ("x" * 10_000_000 + "\n", r"l\.txt:1: a line of 10,000,000 characters, which begins 'xxx"),
 }
 
 

@@ -212,10 +212,10 @@ def another_begun(folder: Path) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "unfinished": (unfinished, "{0}/two: holds 2 of 3 shards; the same 'vidaug augment' command makes the others"),
     "same plan": (same_plan, "{0}/two: has the plan of {0}/one; its clips would count twice"),
-    "shape": (other_shape, "{0}/two: has clips of 9 frames of 32 pixels, and {0}/one of 8 of 32; train on each"),
+    "shape": (other_shape, "{0}/two: has clips of 9 frames of 32 pixels, and {0}/one has 8 of 32; train on each"),
     "classes": (
         other_classes,
-        "{0}/two: has a class 'class_3', which {0}/one has not; 'vidaug augment --classes FILE'",
+        "{0}/two: has a class 'class_3', and {0}/one has not; 'vidaug augment --classes FILE'",
     ),
     "no shards": (no_shards, "{0}/two: is a folder without videos; a folder of shards is wanted here"),
     "there": (something_there, "{0}/all: holds something else than these folders; choose another folder"),

@@ -35,7 +35,7 @@ OWN = {
     ("inspect", "recipe"),
     ("report", "worst"),
     *((command, option) for command in ("preview", "cam") for option in ("clip", "columns", "count")),
-    *((command, "overwrite") for command in ("train", "sample", "sweep")),
+    *((command, "overwrite") for command in ("train", "sample", "sweep", "export")),
     *(
         ("sweep", option)
         for option in ("hold_out", "val", "batch_size", "frames", "stride", "size", "flip", "amp", "seed")

@@ -153,7 +153,7 @@ def test_verify_names_a_changed_row(out: Path) -> None:
     ("content", "message"),
     [
         (b"", "lists no video"),
-        (b"\n", "holds no video"),
+        (b"\n", "lists no video"),
         (b'{"path": 3}\n', ":1: path: 3 should be a string"),
         (None, "cannot be read"),
     ],

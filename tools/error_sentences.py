@@ -150,7 +150,7 @@ def _made(node: ast.AST, function: str, scope: Scope) -> Iterator[tuple[str, str
 def _rules(node: ast.expr, scope: Scope) -> Iterator[tuple[str, str]]:
     """Yield the sentences of rules, as `schema.check` makes them of a table: name, whether it holds, in words."""
     for key, value in zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ():
-        if isinstance(key, ast.Constant) and isinstance(value, ast.Tuple):
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(value, ast.Tuple):
             yield FAULT, f"{key.value} = {{value}} should be {_text(value.elts[-1], scope)}"
 
 
