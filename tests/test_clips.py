@@ -194,5 +194,5 @@ def test_batches_that_cannot_be_mixed_with_each_other_are_told() -> None:
 
 
 def test_arrays_of_numpy_are_told_as_what_they_are_not() -> None:
-    with pytest.raises(ClipsError, match="weights: is no tensor of torch; try torch.as_tensor"):
+    with pytest.raises(ClipsError, match=r"weights: is no tensor of torch; try torch\.as_tensor"):
         Clips(VIDEO, TARGET, np.ones((4, 6), np.float32))  # type: ignore[arg-type]
