@@ -124,7 +124,7 @@ def test_a_file_fixes_the_classes(six: Path, tmp_path: Path) -> None:
     ):
         said = complaint(command)
         what = "has no class 'jump', and jump/1.avi is of it; did you mean 'jmp'?"
-        assert said == f"{file}: {what}; it has 2 classes: 1 'bow' to 2 'jmp'"
+        assert said == f"{file}: {what} it has 2 classes: 1 'bow' to 2 'jmp'"
     assert "'--classes': File 'nowhere' does not exist" in complaint(augment(six, "-o", "x", "--classes", "nowhere"), 2)
 
 

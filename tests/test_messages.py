@@ -271,7 +271,7 @@ ODD_NAMES = [
     "preview",
     "explain",
     "augment -r none -o out",
-    "predict run -o s.h5",
+    "evaluate",
     "verify",
     "report",
 ]
