@@ -161,7 +161,8 @@ def test_a_split_that_is_not_there() -> None:
     ):
         with pytest.raises(VidaugError) as caught:
             select(rows, subset=said, limit=None, seed=0)
-        assert str(caught.value) == f"no video has split '{said}'{near}; there is train, validation"
+        between = " " if near else "; "
+        assert str(caught.value) == f"no video has split '{said}'{near}{between}there is train, validation"
 
 
 # Sources
