@@ -72,7 +72,7 @@ def test_a_file_of_classes_fixes_names_and_numbers() -> None:
         with pytest.raises(VidaugError) as caught:
             renumber([row_of("x/1.avi", label)], classes, "classInd.txt")
         what = f"classInd.txt: has no class '{label}', and x/1.avi is of it{near}"
-        assert str(caught.value) == f"{what}; it has 3 classes: 3 '{decomposed}' to 7 'walk'"
+        assert str(caught.value) == f"{what}{' ' if near else '; '}it has 3 classes: 3 '{decomposed}' to 7 'walk'"
 
 
 def test_rows_that_contradict_each_other_are_told() -> None:

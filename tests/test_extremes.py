@@ -98,4 +98,4 @@ def test_damaged_counts_are_a_damaged_record(videos: Path, tmp_path: Path, extre
     vidaug("augment", videos, "-o", out, "-r", "none", *SMALL)
     record = done_path(shard_path(out, 0))
     record.write_text(json.dumps(json.loads(record.read_bytes()) | {"extremes": json.loads(extremes)}))
-    assert "is not a done record" in vidaug("verify", out).out
+    assert "does not say that a shard is done" in vidaug("verify", out).out

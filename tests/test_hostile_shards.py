@@ -288,7 +288,7 @@ OFFSETS: dict[str, tuple[Callable[[Any, int], Any], str]] = {
     "lowest": (lambda good, end: [-(2**63), *good[1:]], "outside"),
     "nothing": (lambda good, end: good[[0, 0, 0, 0, 0]], "too small"),
     "one picture of nothing": (lambda good, end: good[[0, 1, 1, 3, 4]], "too small"),
-    "another clip's": (lambda good, end: good - good[0], "CRC-32 is wrong"),
+    "another clip's": (lambda good, end: good - good[0], "checksum is wrong"),
     "within the pictures": (lambda good, end: good - [0, 1, 1, 1, 0], "not a JPEG that can be decoded"),
 }
 
@@ -369,7 +369,7 @@ def test_a_wrong_crc32(tmp_path: Path, codec: str) -> None:
     for check in (True, False):
         data = ShardDataset(path, check=check)
         assert data[0][0].shape == (4, 16, 16, 3)
-        with pytest.raises(ShardError, match="CRC-32") if check else nullcontext():
+        with pytest.raises(ShardError, match="checksum is wrong") if check else nullcontext():
             data[1]
 
 
@@ -397,8 +397,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "weight": ({"weights": np.array([0.2, 0.2, 0.2, 1.1], np.float32)}, "weight outside 0 to 1"),
     "share": ({"label": np.array([0.5, 0.5], np.float32)}, "does not agree with the weights"),
     "turned round": ({"label": np.array([0.6, 0.4], np.float32)}, "does not agree with the weights"),
-    "row": ({"sources": (0, 4)}, "not a row of the manifest"),
-    "own row": ({"sources": (-1, 0)}, "not a row of the manifest"),
+    "row": ({"sources": (0, 4)}, "no row of the manifest"),
+    "own row": ({"sources": (-1, 0)}, "no row of the manifest"),
     "frame": ({"frames": np.full((2, 4), -1, np.int32)}, "frame number below 0"),
     "copy": ({"copy": -2}, "copy below -1"),
     "clip": ({"clip": 0}, "negative or taken"),
@@ -434,7 +434,7 @@ def test_a_file_that_is_not_its_record_s_is_not_opened(tmp_path: Path) -> None:
     path = made(tmp_path / "shard.h5")
     done = read_done(done_path(path))
     assert check_shard(path, replace(done, clips=3)) == ["is shard 0 of 2 clips, and its .json says 0 of 3"]
-    assert check_shard(path, replace(done, bytes=3))[0].endswith("its done record says 3")
+    assert check_shard(path, replace(done, bytes=3))[0].endswith("its .json says 3")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert check_shard(path, done) == ["has other bytes than when it was written: its hash is not that in its .json"]
 
@@ -446,11 +446,11 @@ def test_a_file_that_is_not_its_record_s_is_not_opened(tmp_path: Path) -> None:
 def test_a_done_record_that_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     path = done_path(made(tmp_path / "shard.h5"))
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ShardError, match="is not a done record"):
+    with pytest.raises(ShardError, match="does not say that a shard is done"):
         read_done(path)
     for text_ in ("", "[]", "\0"):
         path.write_text(text_)
-        with pytest.raises(ShardError, match="is not a done record"):
+        with pytest.raises(ShardError, match="does not say that a shard is done"):
             read_done(path)
     path.unlink()
     with pytest.raises(ShardError, match="cannot be read"):

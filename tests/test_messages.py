@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 from console import Done, vidaug
 
+from vidaug_cli.commands.options import write_text
 from vidaug_cli.data.shard.format import done_path, shard_path
+from vidaug_cli.errors import DiskSpaceError, KindError
+from vidaug_cli.files import write_text_atomically
 
 SMALL = ["--frames", "8", "--size", "32", "-j", "1"]
 FADE = [*SMALL, "-r", "fademixup"]
@@ -306,6 +310,16 @@ def test_click_shows_a_name_with_a_line_feed_in_one_line() -> None:
     assert vidaug("doctor", "it's a\nfile").err.splitlines()[-1].endswith(r"extra argument (it's a\nfile)")
 
 
-def test_a_device_that_is_full_is_named(video_folder: Path) -> None:
-    done = vidaug("scan", video_folder, "-o", "/dev/full", "-q")
-    assert complaint(done).startswith("/dev/full: cannot be written: No space left on device; free some space")
+def test_a_device_that_is_full_is_named() -> None:
+    with pytest.raises(
+        DiskSpaceError, match=r"^/dev/full: cannot be written: No space left on device; free some space"
+    ):
+        write_text(Path("/dev/full"), "text")
+
+
+def test_no_file_takes_the_place_of_a_pipe(tmp_path: Path) -> None:
+    """... or of /dev/null, where the user may do that."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KindError, match=r"pipe: is a pipe or a device; name a plain file"):
+        write_text_atomically(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()

@@ -94,8 +94,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "class without name": ({"classes": (*CLASSES[:5], "")}, "without a name"),
     "video twice": ({"videos": ("x", "x")}, "has the video 'x' twice"),
     "failed and not": ({"failures": (Failed("a/v00.avi", 0, ""),)}, "has the video 'a/v00.avi' twice"),
-    "zero in a name": ({"videos": ("x", "y\0")}, "not UTF-8 without zeros"),
-    "half a surrogate pair": ({"videos": ("x", "\udcff")}, "not UTF-8 without zeros"),
+    "zero in a name": ({"videos": ("x", "y\0")}, "should be UTF-8 of at most"),
+    "half a surrogate pair": ({"videos": ("x", "\udcff")}, "should be UTF-8 of at most"),
     "too few labels": ({"labels": GOOD.labels[:1]}, "labels is int64 (1,), should be int64 (2,)"),
     "label": ({"labels": np.array([0, 6])}, "'a/v01.avi' has a label that is not -1 to 5"),
     "label below": ({"labels": np.array([-2, 0])}, "'a/v00.avi' has a label that is not -1 to 5"),
@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "sum of a view": ({"views": VIEWS * np.float32(1.01)}, "'a/v00.avi' has scores of a view"),
     "source": ({"source": "[]"}, "source should be a JSON object"),
     "source no JSON": ({"source": "best.pt"}, "source is not JSON"),
-    "long source": ({"source": f'{{"a": "{"x" * 60_000}"}}'}, "of up to 60000 bytes"),
+    "long source": ({"source": f'{{"a": "{"x" * 60_000}"}}'}, "of at most 60000 bytes"),
 }
 
 

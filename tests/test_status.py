@@ -160,7 +160,7 @@ def test_a_shard_of_another_length_is_missing_and_a_damaged_record_is_told(out: 
     assert told(out)["missing_shards"] == "0-3,5"
     for text in ("", "[]", "{}", '{"failures": 3}', '{"failures": [], "shard": 4, "bytes": 1}'):
         done_path(shard_path(out, 4)).write_text(text)
-        with pytest.raises(ShardError, match="is not a done record"):
+        with pytest.raises(ShardError, match="does not say that a shard is done"):
             status(out)
     shard_path(out, 1).unlink()
     done_path(shard_path(out, 4)).unlink()

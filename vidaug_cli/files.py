@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vidaug_cli.errors import OccupiedError, cannot_write
+from vidaug_cli.errors import KindError, OccupiedError, cannot_write
 
 MANY = 2**20  # files that a process may open where there is no limit
 
@@ -30,6 +30,8 @@ def atomically(path: Path) -> Iterator[Path]:
     Readers see the old file or the new one, never a part, and neither a crash nor a power cut takes the new one back.
     Raises VidaugError when the folder or the disk does not take it.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # root could put a file in the place of /dev/null
+        raise KindError("is a pipe or a device", where=path, hint="name a plain file")
     temporary = temporary_beside(path)
     try:
         yield temporary
