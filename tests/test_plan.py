@@ -184,7 +184,7 @@ def test_a_changed_manifest_or_plan_is_noticed(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.jsonl"
     whole = manifest.read_text()
     manifest.write_text(whole.replace('"frames": 70', '"frames": 69', 1))
-    with pytest.raises(ShardError, match=r"was changed since it was made \(manifest_xxh3\)"):
+    with pytest.raises(ShardError, match=r"was changed since it was made \(manifest.jsonl\)"):
         read_plan(tmp_path)
     manifest.write_text(whole)
     header = json.loads((tmp_path / "plan.json").read_text())

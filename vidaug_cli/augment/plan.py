@@ -5,7 +5,7 @@ its videos in random order, each mixed with the next and the last with the first
 videos of the data set are equally likely as partners; where classes get different numbers of copies (see `shares`), as
 likely as they have clips.
 
-Nothing here loads torch, so that a folder can be looked into quickly; only `read_plan` makes ops, and loads it.
+Nothing here loads torch, so that a folder can be looked into quickly.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from vidaug_cli.errors import (
     cannot_read,
 )
 from vidaug_cli.files import write_text_atomically
-from vidaug_cli.recipe.loading import parse_recipe
+from vidaug_cli.recipe.loading import StoredRecipe
 from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.rng import MAX_SEED, Step, generator
 from vidaug_cli.schema import check, from_json, parse
@@ -403,15 +403,15 @@ def read_header(out: Path) -> PlanHeader:
 def read_plan(out: Path, root: Path | None = None) -> Plan:
     """Return the plan of an output folder, with its videos in `root` if they were moved.
 
-    Raises ShardError when it is not whole, RecipeError for a damaged recipe.
+    Raises ShardError when it is not whole.
     """
     header = read_header(out)
-    recipe = parse_recipe(header.recipe, str(out / PLAN))
+    recipe = StoredRecipe(header.recipe, str(out / PLAN))
     rows = StoredRows(out, header.classes, root)
     try:
         plan = Plan(**_settings_of(header), rows=rows, classes=header.classes, recipe=recipe, spec=header.clip)
         if plan.sha256 != header.plan_sha256:
-            raise PlanError(", ".join(plan.header.differences(header)) or "plan_sha256")
+            raise PlanError(PLAN if plan.header.manifest_xxh3 == header.manifest_xxh3 else MANIFEST)
     except VidaugError as error:
         if error.where:
             raise

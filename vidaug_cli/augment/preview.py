@@ -6,31 +6,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vidaug_cli.augment.output import StoredClip, find_clips
 from vidaug_cli.augment.plan import Plan, read_plans
-from vidaug_cli.augment.render import Engine, decode_sources, render_group
 from vidaug_cli.data.sampling import clip_fps
 from vidaug_cli.data.shard.extremes import Extremes
 from vidaug_cli.data.shard.format import Failure, Record
 from vidaug_cli.data.shard.reader import Shard
-from vidaug_cli.data.video.limits import Limits
 from vidaug_cli.draw.clips import Legend, Source, Strip, class_words
 from vidaug_cli.errors import SettingError, VideoError
-from vidaug_cli.ops.disturb import ClipKey, disturb_clip
 from vidaug_cli.ops.disturbances import KINDS, Disturbance, draw, strengths
-from vidaug_cli.ops.frame_ops import OPS
-from vidaug_cli.recipe.recipe import Recipe
 from vidaug_cli.words import MINUS
+
+if TYPE_CHECKING:
+    from vidaug_cli.augment.render import Engine
+    from vidaug_cli.data.video.limits import Limits
 
 DISTURBED = Legend(text="line over the bar: strength of the disturbance")
 TRIES = 64  # clips that are looked at for one whose videos have not been shown
 LIGHT = 99.5  # per cent of a clip's levels that --gain auto keeps below white
 GREATEST = 16.0  # gain that it takes: beyond, noise is all there is
+WITHOUT_MAGNITUDE = ("identity", "autocontrast", "equalize", "invert")  # frame ops; their table loads torch
 
 Gain = float | Literal["auto"]
 
@@ -80,6 +80,8 @@ def rendered_strips(
     So no video is seen twice, where there are enough. `apart` says whether to leave every other one out, as it is to be
     the same for several recipes. Raises VidaugError when no video can be read.
     """
+    from vidaug_cli.augment.render import render_group  # here, as it loads torch
+
     step = 2 if (apart if apart is not None else bool(plan.recipe.mix)) else 1
     failures: list[Failure] = []
     records: list[Record] = []
@@ -122,6 +124,8 @@ def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance
 
     A cut shows the next clip, and after the last the first. Raises VidaugError where there is no other clip.
     """
+    from vidaug_cli.ops.disturb import ClipKey, disturb_clip  # here, as it loads torch
+
     if len(strips) < 2 and any(one.kind == "cut" for one in disturbances):
         raise SettingError(
             "a cut shows frames of another clip: two are needed", where="--perturb cut", hint="give --count 2"
@@ -146,13 +150,15 @@ def disturbed_strips(strips: Sequence[Strip], disturbances: Sequence[Disturbance
 def _strip(plan: Plan, record: Record, originals: Limits | None = None) -> Strip:
     rows = [plan.rows[row] for row in record.sources if row >= 0]
     sides = [record.params["own"], record.params["partner"]]
-    ops = [_ops(plan.recipe, side) if side else "" for side in sides]
+    ops = [_ops(side) if side else "" for side in sides]
     mixed = record.params["mix"]
     notes = [mixed["op"]] if mixed else [] if any(ops) else ["crop and flip only"]
     if isinstance(plan.spec.stride, tuple):
         notes.append(f"stride {sides[0]['sample']['step']:.2f}")
     pixels: list[UInt8[np.ndarray, "t h w 3"] | None] = [None, None]
     if originals and (mixed or any(ops)):  # of others, the clip itself is what it was made of
+        from vidaug_cli.augment.render import decode_sources  # here, as it loads torch
+
         pixels = [*decode_sources(plan, originals, record)[1]]
     sources = [Source(row.name, *each) for row, each in zip(rows, zip(ops, pixels, strict=True), strict=False)]
     labels = [str(row.label) for row in rows]
@@ -168,22 +174,17 @@ def _strip(plan: Plan, record: Record, originals: Limits | None = None) -> Strip
     )
 
 
-def _ops(recipe: Recipe, side: dict[str, Any]) -> str:
+def _ops(side: dict[str, Any]) -> str:
     """Return the ops that a video went through in words, with their magnitudes at both ends of the clip."""
-    words = []
-    for planned, step in zip(recipe.augment, side["augment"], strict=True):
-        if step["draw"] is None:
-            continue
-        for layer in step["draw"].get("layers") or [{"op": step["op"]} | step["draw"]]:
-            table = getattr(planned.op, "table", None)  # of magnitudes; a ramp has values
-            scale = OPS[layer["op"]].scales[table] if table else None
-            told = "first" in layer and not (scale and scale.lo == scale.hi)  # such as equalize, which is or is not
-            words.append(f"{layer['op']} {_ends(layer)}" if told else layer["op"])
-    return ", ".join(words)
+    drawn = [{"op": step["op"]} | step["draw"] for step in side["augment"] if step["draw"] is not None]
+    return ", ".join(_layer(layer) for each in drawn for layer in each.get("layers") or [each])
 
 
-def _ends(layer: dict[str, Any]) -> str:
-    """Return `3.1 to 6.9`, `5` where both ends are the same, or `−3.1 to −6.9` where the sign is drawn, and is that."""
-    values = [layer.get("sign", 1) * layer[end] for end in ("first", "last")]
+def _layer(drawn: dict[str, Any]) -> str:
+    """Return `rotate 3.1 to 6.9`, `rotate 5` where both ends are the same, or `rotate −3.1 to −6.9` where a sign is."""
+    name: str = drawn["op"]
+    if "first" not in drawn or name in WITHOUT_MAGNITUDE:
+        return name
+    values = [drawn.get("sign", 1) * drawn[end] for end in ("first", "last")]
     ends = [f"{value:.1f}".removesuffix(".0").replace("-", MINUS) for value in values]
-    return " to ".join(dict.fromkeys(ends))
+    return f"{name} {' to '.join(dict.fromkeys(ends))}"

@@ -58,6 +58,30 @@ def parse_recipe(text: str, name: str) -> Recipe:
     return _build([(name, _parse(text, name))], name)
 
 
+class StoredRecipe(Recipe):
+    """A recipe as its text lies with clips. It is parsed where more of it is asked for, as that loads torch.
+
+    Args:
+        text: TOML, as `Recipe.text` has written it.
+        where: what faults are reported under.
+    """
+
+    def __init__(self, text: str, where: str) -> None:
+        vars(self).update(text=text, where=where)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field, of which none is there before the first is asked for. Raises RecipeError."""
+        if name not in (known := [field.name for field in fields(Recipe)]):
+            raise AttributeError(name)
+        recipe = parse_recipe(self.text, self.where)
+        if recipe.text != self.text:
+            raise RecipeError(
+                "is not the recipe that was stored", where=self.where, hint="use the release that wrote it"
+            )
+        vars(self).update((each, getattr(recipe, each)) for each in known)
+        return vars(self)[name]
+
+
 def shipped_name(name: str) -> str | None:
     """Return the shipped recipe of this name, spelled in any way (`CutMix`, `rand-augment-t`); None for a file."""
     if name in shipped_recipes() or name in aliases():

@@ -44,9 +44,9 @@ class Mixture(NamedTuple):
     blend: Blend
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recipe:
-    """What happens to each clip."""
+    """What happens to each clip. Two with one text are equal."""
 
     name: str
     summary: str
@@ -54,7 +54,13 @@ class Recipe:
     augment: tuple[AugmentStep, ...]
     mix: tuple[MixMember, ...]
     mix_p: float
-    cautions: Mapping[str, Caution] = field(default_factory=dict, compare=False)  # by recipe; not in the stored text
+    cautions: Mapping[str, Caution] = field(default_factory=dict)  # by recipe; not in the stored text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     @cached_property
     def text(self) -> str:
