@@ -141,7 +141,7 @@ def test_the_manifest_and_the_plan_know_the_names_of_the_data_set(folder: Path, 
     assert stored == [row.source_label for row in rows]
     other = vidaug("augment", tmp_path / "plain.jsonl", *SMALL, "-o", tmp_path / "folder")
     assert other.code == 1
-    assert "another plan, which differs in classes, manifest_xxh3" in other.err
+    assert "made from other videos (8 added, 6 removed), which differs in classes (4 added, 2 removed)" in other.err
 
 
 def test_commands_on_scores_say_that_a_map_is_not_theirs(folder: Path, tmp_path: Path) -> None:

@@ -136,18 +136,18 @@ def test_parts_of_a_job_array_extend_together(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--seed", "1"], "seed"),
-        (["--copies", "3"], "copies"),
-        (["--frames", "9"], "clip"),
-        (["-r", "cutmix"], "recipe"),
-        (["--codec", "jpeg"], "codec"),
+        (["--seed", "1"], "seed (0 there, 1 now)"),
+        (["--copies", "3"], "copies (2 there, 3 now)"),
+        (["--frames", "9"], "frames (8 there, 9 now)"),
+        (["-r", "cutmix"], "recipe (mixup there, mixup+cutmix now)"),
+        (["--codec", "jpeg"], "codec (raw there, jpeg now)"),
     ],
 )
 def test_other_settings_are_refused(folder: Path, words: list[str], what: str) -> None:
     before = files(folder / "out")
     done = extend(folder, "all.jsonl", *words)
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert f"{folder / 'out'}: was made with another {what}; --extend makes clips like those" in done.err
+    assert f"{folder / 'out'}: was made with other settings: {what}; --extend makes clips like those" in done.err
     assert files(folder / "out") == before
 
 

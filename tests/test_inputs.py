@@ -81,11 +81,11 @@ def test_the_classes_of_a_plan_are_part_of_its_hash(six: Path, tmp_path: Path) -
     (tmp_path / "more").write_text("\n".join([*LABELS, "zoom"]))
     assert augment(six, "-o", tmp_path / "out", "--classes", tmp_path / "classes").code == 0
     other = augment(six, "-o", tmp_path / "out", "--classes", tmp_path / "more")
-    assert "holds the shards of another plan, which differs in classes" in complaint(other)
+    assert "holds the shards of another plan, which differs in classes (1 added, 0 removed); choose" in complaint(other)
     header = tmp_path / "out/plan.json"
     whole = header.read_text()
     for old, new, what in (
-        ('"walk"', '"wlak"', "was changed since it was made (plan_sha256)"),
+        ('"walk"', '"wlak"', "was changed since it was made (plan.json)"),
         ('"bow"', '"jump"', "was changed since it was made (classes = "),
         ('"classes"', '"klasses"', "plan.json: classes: is missing; make the shards again"),
     ):

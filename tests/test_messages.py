@@ -161,7 +161,8 @@ def test_places_that_cannot_be_written(made: Path, out: Path, tmp_path: Path, mo
     )
     assert refused(made) == f"{made}: is not empty and was not written by vidaug; choose another folder"
     assert refused(out, "--seed", "1") == (
-        f"{out}: holds the shards of another plan, which differs in seed; choose another folder, or --overwrite"
+        f"{out}: holds the shards of another plan, which differs in seed (0 there, 1 now);"
+        " choose another folder, or --overwrite"
     )
     picture = complaint(vidaug("preview", out, "-o", tmp_path / "file" / "p.png", "-q"))
     assert picture == f"{tmp_path / 'file'}: File exists; choose another name"

@@ -302,7 +302,8 @@ def test_another_plan_is_refused_and_overwrite_deletes_only_what_it_wrote(video_
     rendered(make_plan(video_folder, "fademixup", copies=2), out)
     (out / "notes.txt").write_text("mine")
     (out / "000" / "mine.h5").write_text("mine too")
-    with pytest.raises(ShardError, match="another plan, which differs in copies, recipe; choose another folder"):
+    differing = r"copies \(2 there, 1 now\), recipe \(fademixup there, mixup now\)"
+    with pytest.raises(ShardError, match=f"another plan, which differs in {differing}; choose another folder"):
         rendered(make_plan(video_folder, "mixup"), out)
     rendered(make_plan(video_folder, "mixup"), out, overwrite=True)
     assert (out / "notes.txt").exists()

@@ -211,7 +211,7 @@ def test_a_stride_comes_from_the_environment_too(ranged: Path, videos: Path) -> 
     assert vidaug(*words, "--stride", "2.0-6").code == 0
     done = vidaug(*words, VIDAUG_AUGMENT_STRIDE="2-5")
     assert done.code == 1
-    assert "differs in clip" in done.err
+    assert "differs in stride (2 to 6 there, 2 to 5 now)" in done.err
 
 
 # Cuts of stored clips

@@ -237,9 +237,9 @@ def test_a_sweep_leaves_runs_a_table_and_the_best_recipe(shards: Path, others: P
     assert f"{out}: 8 of 8 runs are done" in again.err
     assert {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/*")} == before
     for more, key in (
-        (("--seeds", 3), "seeds"),
+        (("--seeds", 3), "seeds (2 there, 3 now)"),
         (("--grid", "ema=0.9"), "grid, settings"),
-        (("--threads", 3), "threads"),
+        (("--threads", 3), "threads (1 there, 3 now)"),
     ):
         other = sweep(shards, out, *words, *more)
         assert other.code == 1

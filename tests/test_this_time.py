@@ -295,7 +295,7 @@ def test_a_mended_video_is_tried_when_asked_and_with_another_row_it_is_another_p
     assert vidaug("scan", videos, "-o", tmp_path / "second.jsonl", "-q").code == 0
     other = vidaug("augment", tmp_path / "second.jsonl", *words, "--retry-failed")
     assert other.code == 1
-    assert "holds the shards of another plan, which differs in manifest_xxh3" in other.err
+    assert "holds the shards of another plan, made from other videos (1 added, 1 removed); choose" in other.err
     assert files(out) == left_out
     lost.write_bytes(good)  # mended, and what it was
     assert vidaug("scan", videos, "-o", tmp_path / "third.jsonl", "-q").code == 0

@@ -696,11 +696,11 @@ def test_a_run_goes_on_with_as_many_threads(shards: Path, tmp_path: Path) -> Non
 
 
 DIFFERING: dict[str, dict[str, Any]] = {
-    "lr": {"lr": 2e-3},
-    "epochs": {"epochs": 3},
-    "seed": {"seed": 1},
+    "lr (0.001 there, 0.002 now)": {"lr": 2e-3},
+    "epochs (1 there, 3 now)": {"epochs": 3},
+    "seed (0 there, 1 now)": {"seed": 1},
     "recipe": {"recipe": load_recipe("cutmix")},
-    "network, flip": {"network": "tiny-deeper", "flip": 0.5},
+    "network (tiny there, tiny-deeper now), flip (0 there, 0.5 now)": {"network": "tiny-deeper", "flip": 0.5},
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import resource
 import shutil
 from collections.abc import Iterator
@@ -83,8 +84,9 @@ def test_a_run_leaves_checkpoints_metrics_and_curves(shards: Path, clean: Path, 
     lines = done.err.splitlines()
     assert lines[0] == "24 clips seen = 2 passes over 12 clips; small was tuned at 16,800 clips seen"
     assert [line[:12] for line in lines[1:]] == ["epoch 1/2  l", "epoch 2/2  l"]
-    assert "validation: loss " in lines[1]
-    assert lines[1].endswith("% waiting for data")
+    assert re.fullmatch(
+        r"epoch 1/2  loss \d\.\d{3}  top-1 [01]\.\d{3}  val \d\.\d{3}, [01]\.\d{3}  .* clips/s  \d+% idle", lines[1]
+    )
     rows = rows_of(tmp_path / "run")
     assert done.result == {"run": str(tmp_path / "run"), "epochs": 2, "metrics": rows[-1]}
     assert [row["epoch"] for row in rows] == [1, 2]
@@ -117,7 +119,9 @@ def test_a_run_may_be_given_as_clips_seen(shards: Path, tmp_path: Path) -> None:
     again = vidaug("train", shards, "-o", tmp_path / "run", *words)
     assert again.err == f"{tmp_path / 'run'}: 2 of 2 epochs are done\n"
     other = ("--epochs", 2, *words[:2], *words[4:])
-    assert "differs in epochs, clips_seen" in refused(vidaug("train", shards, "-o", tmp_path / "run", *other))
+    assert "differs in epochs (none there, 2 now), clips_seen (20 there, none now)" in refused(
+        vidaug("train", shards, "-o", tmp_path / "run", *other)
+    )
     both = vidaug("train", shards, "-o", tmp_path / "run", *words, "--epochs", 2)
     assert both.code == 2
     assert "--epochs and --clips-seen both say how long to train: give one of them." in " ".join(both.err.split())
@@ -172,8 +176,8 @@ def test_a_run_cut_off_after_its_checkpoint_has_every_epoch_once(
 def test_another_run_is_refused_or_replaced(finished: Path, shards: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     done = train(shards, run, "--seed", 3)
-    what = f"vidaug: error: {run}: holds another run, which differs in seed, validation; choose another folder, or "
-    assert (done.code, done.err) == (1, what + "--overwrite\n")
+    what = f"vidaug: error: {run}: holds another run, which differs in seed (0 there, 3 now), validation;"
+    assert (done.code, done.err) == (1, f"{what} choose another folder, or --overwrite\n")
     assert (run / "last.safetensors").read_bytes() == (finished / "last.safetensors").read_bytes()
     done = train(shards, run, "--seed", 3, "--overwrite")
     assert done.code == 0
@@ -229,7 +233,10 @@ def test_what_is_wrong_is_said_before_videos_are_rendered(
     assert list(run.iterdir()) == []
     old = shutil.copytree(finished, tmp_path / "old")
     found = refused(train(shards, old, "--val", video_folder, "--seed", 3))
-    assert found == f"{old}: holds another run, which differs in seed; choose another folder, or --overwrite"
+    assert (
+        found
+        == f"{old}: holds another run, which differs in seed (0 there, 3 now); choose another folder, or --overwrite"
+    )
     alone = tmp_path / "alone"
     assert train(shards, alone, "--epochs", 1).code == 0
     found = refused(train(shards, alone, "--epochs", 1, "--val", video_folder))

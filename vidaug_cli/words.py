@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import reprlib
 import unicodedata
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from textwrap import wrap
 from typing import Any
 
 LONGEST = 5000  # letters of a line that is shown: more than any path has
 LINES = 200  # that are shown
 SHOWN = 80  # letters of a value that a message quotes
+SAID = 40  # letters of a value that is said beside another one
+NARROWEST = 20  # letters of a line that hangs
 MINUS = "\N{MINUS SIGN}"  # of a number in a picture
 
 
@@ -37,6 +40,17 @@ def listed(lines: Iterable[str], most: int = 20) -> list[str]:
     """Return the lines below a heading, each once; of many the first ones, and how many more there are."""
     items = [f"  {line}" for line in dict.fromkeys(lines)]
     return items[:most] + ([f"  ... and {len(items) - most} more"] if len(items) > most else [])
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """Return a text in lines of at most `width` letters, of which all but the first are indented; 0: in one line.
+
+    Lines end between words: a longer word is left whole.
+    """
+    if not width:
+        return [text]
+    hanging, room = " " * indent, max(width, indent + NARROWEST)
+    return wrap(text, room, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def cut(text: str, most: int = SHOWN) -> str:
@@ -83,6 +97,35 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def said(value: Any) -> str:
+    """Return a setting's value for a person: `none`, `yes`, `0.6667`, `2 to 6`."""
+    if isinstance(value, list | tuple):
+        return " to ".join(map(said, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def change(name: str, there: Any, now: Any) -> str:
+    """Return `seed (0 there, 1 now)`; only the name of what takes more words, or says nothing to a person."""
+    words = [said(value) for value in (there, now) if not _long(value)]
+    return f"{name} ({words[0]} there, {words[1]} now)" if len({*words}) == 2 else name
+
+
+def _long(value: Any) -> bool:
+    of_words = isinstance(value, list | tuple) and not all(isinstance(each, int | float) for each in value)
+    return isinstance(value, Mapping) or of_words or len(said(value)) > SAID
+
+
+def changes(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what two sets of values differ in, each as a `change`."""
+    return [
+        change(name, there.get(name), now.get(name))
+        for name in dict.fromkeys([*now, *there])
+        if there.get(name) != now.get(name)
+    ]
 
 
 def shown(value: Any) -> str:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from vidaug_cli.augment.difference import settings_changed
 from vidaug_cli.augment.plan import Plan, read_plans
 from vidaug_cli.data.kinds import is_shards, next_part
 from vidaug_cli.data.manifest import Row, Video, video_of
 from vidaug_cli.errors import PlanError, SettingError
 from vidaug_cli.words import count
-
-VIDEOS = ("classes", "manifest_xxh3")  # keys of a plan that say of which videos it is, not how clips are made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +50,9 @@ def extend(plan: Plan, out: Path) -> Extension:
     for folder, old in plans.items():
         if old.header.drawn_differently:
             raise PlanError(old.header.drawn_differently, where=folder, hint="choose another folder")
-        if other := [name for name in plan.header.differences(old.header) if name not in VIDEOS]:
+        if other := settings_changed(old.header, plan.header):
             hint = "--extend makes clips like those that are there; choose another folder for others"
-            raise PlanError(f"was made with another {', '.join(other)}", where=folder, hint=hint)
+            raise PlanError(f"was made with other settings: {', '.join(other)}", where=folder, hint=hint)
     there = {video_of(row) for old in plans.values() for row in old.rows}
     roots = {video_of(row): row.root for row in plan.rows}
     new = [row for row in plan.rows if video_of(row) not in there]

@@ -1,4 +1,4 @@
-"""What is in an output folder or a shard: clips, classes, label mass, ops, the recipe. Loads no torch."""
+"""What is in an output folder or a shard: clips, classes, ops, the recipe. Loads no torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vidaug_cli.errors import ShardError, UnlikeError, VidaugError
 from vidaug_cli.words import count, human_bytes, printable
 
 BINS = 10  # of the histogram of own weights
-BARS = "▁▂▃▄▅▆▇█"
+BARS = " ▁▂▃▄▅▆▇█"  # of no clip, of few ... of as many as any has
 WIDEST = 40  # letters of a class name that columns are lined up by
 
 
@@ -72,15 +72,14 @@ class Summary:
         mass = sorted(((printable(name), mass) for name, mass in self.label_mass.items()), key=lambda item: -item[1])
         own = {printable(name): clips for name, clips in self.clips_by_class.items()}
         width = min(WIDEST, max(len(name) for name in [*dict(mass), *self.ops, "own weight"]))
-        tallest = max(1, *self.own_weight)
-        bars = "".join(BARS[count * (len(BARS) - 1) // tallest] for count in self.own_weight)
         lines = [
             f"{self.source}: {count(self.clips, 'clip')} in {shards}{plans}, {human_bytes(self.bytes)}",
             f"clips: {self.frames} x {self.size} x {self.size}, {' and '.join(self.codecs)}, {self.mixed} mixed, "
             f"{count(self.originals, 'clean original')}; {seeds}, rendered on {devices}",
             *([f"levels: {told}"] if self.extremes and (told := self.extremes.text(self.clips)) else []),
             "",
-            f"label mass of {count(len(mass), 'class')}" + (", and clips whose own video is of it" if own else ""),
+            f"clips per class (soft) of {count(len(mass), 'class')}"
+            + (", and clips whose own video is of it" if own else ""),
             *(
                 f"  {name:{width}} {amount:8.1f}  {amount / max(1, self.clips):6.1%}"
                 + (f"  {own.get(name, 0):6}" if own else "")
@@ -88,12 +87,24 @@ class Summary:
             ),
         ]
         if self.mixed:
-            lines += ["", "own video's share of the label, mixed clips", f"  {'0 to 1':{width}} {bars}"]
+            lines += [
+                "",
+                "own video's share of the label, mixed clips",
+                f"  {'':{width}} {_histogram(self.own_weight)}",
+            ]
         if self.ops:
             lines += ["", "ops drawn", *(f"  {name:{width}} {count:6}" for name, count in self.ops.items())]
         for recipe in self.recipes:
             lines += ["", "recipe", *(f"  {printable(line)}".rstrip() for line in recipe.splitlines())]
         return "\n".join(lines)
+
+
+def _histogram(counts: Sequence[int]) -> str:
+    """Return bars over the range from 0 to 1, with its ends, and what the tallest bar stands for."""
+    tallest = max(counts)
+    bars = "".join(BARS[-(-each * (len(BARS) - 1) // tallest)] for each in counts)
+    low = counts.index(tallest) / len(counts)
+    return f"0 {bars} 1  tallest: {count(tallest, 'clip')} of {low:g} to {low + 1 / len(counts):g}"
 
 
 def summarise(source: Path, videos: Sequence[Row] | None = None) -> Summary:

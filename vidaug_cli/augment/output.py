@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidaug_cli.augment.command import NAME as COMMAND
+from vidaug_cli.augment.difference import difference
 from vidaug_cli.augment.lock import lock_folder
 from vidaug_cli.augment.part import WHOLE, Part
 from vidaug_cli.augment.plan import CODEC_SHARE, Plan, read_header
@@ -69,8 +70,7 @@ def check_place(plan: Plan, out: Path, *, overwrite: bool) -> list[str]:
         hint = "choose another folder, or --overwrite"
         if header.drawn_differently:
             raise PlanError(header.drawn_differently, where=out, hint=f"go on with that release, {hint}")
-        what = f"holds the shards of another plan, which differs in {', '.join(differing)}"
-        raise PlanError(what, where=out, hint=hint)
+        raise PlanError(f"holds the shards of another plan, {difference(plan, out, header)}", where=out, hint=hint)
     return differing
 
 

@@ -73,9 +73,11 @@ def _against_plan(plan: Plan, index: int, path: Path, left_out: set[int]) -> Ite
     wanted = [slot for slot in plan.slots(index) if slot.clip not in left_out]
     with Shard(path) as shard:
         planned = vars(plan.shard_header(index, shard.header.device))
-        yield from (
-            f"{name} is not that of the plan" for name, value in vars(shard.header).items() if planned[name] != value
-        )
+        there = vars(shard.header)
+        differing = (name for name in there if name != "plan_sha256" and there[name] != planned[name])
+        yield from (f"{name} is not that of the plan" for name in differing)
+        if shard.header.plan_sha256 != plan.sha256:
+            yield "is of another plan"
         stored = zip(*(shard.column(name).tolist() for name in ("clip", "copy")), shard.column("sources"), strict=True)
         if [(clip, copy, int(row)) for clip, copy, (row, _) in stored] != [tuple(slot) for slot in wanted]:
             yield "its clips are not the plan's"

@@ -15,6 +15,7 @@ from vidaug_cli.errors import OccupiedError, SweepError, VersionError
 from vidaug_cli.files import check_is_folder, write_text_atomically
 from vidaug_cli.schema import parse, parse_json
 from vidaug_cli.sweep.plan import Sweep
+from vidaug_cli.words import change, changes
 
 FORMAT, VERSION = "vidaug-sweep", 1
 STATE, LOCK = "sweep.json", ".sweep.lock"
@@ -69,10 +70,9 @@ def begin(sweep: Sweep, threads: int | None, usual: int) -> State:
     )
     if (before.format, before.version) != (FORMAT, VERSION):
         raise VersionError(f"is not of format {FORMAT!r}, version {VERSION}", where=path, hint=HINT)
-    keys = identity.keys() | before.sweep.keys()
-    differing = sorted(key for key in keys if identity.get(key) != before.sweep.get(key))
+    differing = sorted(changes(before.sweep, identity))
     if threads and threads != before.threads:
-        differing.append("threads")
+        differing.append(change("threads", before.threads, threads))
     if differing:
         raise SweepError(f"holds another sweep, which differs in {', '.join(differing)}", where=sweep.folder, hint=HINT)
     return before

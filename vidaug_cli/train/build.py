@@ -23,7 +23,7 @@ from vidaug_cli.train.run import ShardFolders, TrainingRun
 from vidaug_cli.train.settings import LENGTH, budget_of
 from vidaug_cli.train.slowfast import Architecture, SlowFast
 from vidaug_cli.train.state import Parts, WeightAverage, restore
-from vidaug_cli.words import count
+from vidaug_cli.words import change, count
 
 DIFF_CLIPS = 64  # that the spread of differences is measured on
 MAX_THREADS = 4096  # more in a checkpoint are not believed
@@ -64,7 +64,8 @@ def check_run(
             same["validation"] = bool(checkpoint.settings.get("validation"))
         if all(same.values()):  # else that of the classes would be no news
             same["the order of classes"] = checkpoint.classes == run.classes
-        if differing := ", ".join(name for name, equal in same.items() if not equal):
+        if other := [name for name, equal in same.items() if not equal]:
+            differing = ", ".join(change(name, checkpoint.settings.get(name), run.identity.get(name)) for name in other)
             hint = "choose another folder, or --overwrite"
             raise RunError(f"holds another run, which differs in {differing}", where=run.folder, hint=hint)
         return checkpoint, amp
