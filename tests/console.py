@@ -84,7 +84,8 @@ def vidaug(*words: object, stdin: bytes | str = b"", **variables: str) -> Done:
     with ExitStack() as stack:
         stack.enter_context(patch("sys.argv", ["vidaug", *map(str, words)]))
         stack.enter_context(patch("sys.stdin", given))
-        stack.enter_context(patch.dict(os.environ, {"COLUMNS": "80"} | variables))
+        stack.enter_context(patch.dict(os.environ, {"COLUMNS": "0"} | variables))  # a pipe, as wide as lines are
+        stack.enter_context(patch("click.formatting.FORCED_WIDTH", 78))  # of help, in a terminal of 80 columns
         stack.enter_context(patch("sys.unraisablehook", sys.unraisablehook))  # which `main` replaces
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))

@@ -44,6 +44,7 @@ def test_help(name: str, command: click.Command) -> None:
     done = vidaug(*name.split(), "--help")
     assert done.code == 0
     assert done.out.startswith(f"Usage: vidaug {name} ")
+    assert max(map(len, done.out.splitlines())) <= 80
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     assert all(option.help for option in options)
     for option in options:

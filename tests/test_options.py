@@ -61,7 +61,8 @@ def test_one_option_has_one_name_and_one_help() -> None:
 def test_the_help_names_all_layouts() -> None:
     (found,) = {param.help for _, param in options() if param.name == "layout"}
     assert found is not None
-    assert sorted(re.split(", | or ", found.partition(", instead of looking")[0])) == sorted(LAYOUTS)
+    (listed,) = re.findall("by itself: (.*?);", found)
+    assert sorted(re.split(", | or ", listed)) == sorted(LAYOUTS)
 
 
 # Stdout: None refuses it, with this as an example of what to give.

@@ -143,7 +143,7 @@ def test_fewer_clips_and_none(shards: Path, tmp_path: Path) -> None:
     assert len(attributes(page_of(shards, out=tmp_path / "r.html", words=("--clips", 3)), "data-video")) == 3
     none = page_of(shards, out=tmp_path / "r.html", words=("--clips", 0))
     assert attributes(none, "data-video") == []
-    assert "Label mass" in none
+    assert "clips (soft)" in none
 
 
 def test_a_folder_that_is_not_finished(shards: Path, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_inspect_adds_up_parts(out: Path) -> None:
         assert found["label_mass"][name] == pytest.approx(sum(one["label_mass"].get(name, 0) for one in each))
     text = vidaug("inspect", out).out
     assert text.startswith(f"{out}: 42 clips in 2 shards of 2 plans, ")
-    assert "label mass of 4 classes" in text
+    assert "clips per class (soft) of 4 classes" in text
 
 
 def test_inspect_says_what_parts_do_not_have_in_common(tmp_path: Path, video_folder: Path) -> None:

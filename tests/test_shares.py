@@ -224,7 +224,8 @@ def test_balanced_shards_from_the_command(folder: Path, tmp_path: Path) -> None:
     summary = vidaug("inspect", tmp_path / "one", "--json").result
     assert summary["clips_by_class"] == {"bend": 18, "jump": 18, "walk": 18}
     assert sum(summary["label_mass"].values()) == pytest.approx(54)
-    assert "label mass of 3 classes, and clips whose own video is of it" in vidaug("inspect", tmp_path / "one").out
+    told = vidaug("inspect", tmp_path / "one").out
+    assert "clips per class (soft) of 3 classes, and clips whose own video is of it" in told
     (status,) = vidaug("status", tmp_path / "one", "--json").result["folders"]
     assert (status["missing"], status["planned_clips"]) == (0, 54)
     assert vidaug("verify", tmp_path / "one").code == 0

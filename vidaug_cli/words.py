@@ -103,6 +103,8 @@ def said(value: Any) -> str:
     """Return a setting's value for a person: `none`, `yes`, `0.6667`, `2 to 6`."""
     if isinstance(value, list | tuple):
         return " to ".join(map(said, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {said(each)}" for name, each in value.items()) or "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)

@@ -236,7 +236,7 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._bar: Any = None
-        if self.show and sys.stderr.isatty():
+        if self.show and self.total and sys.stderr.isatty():
             from tqdm import tqdm
 
             bar = {"desc": self.what, "initial": self.done, "unit": self.unit}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from vidaug_cli.bench.measure import MORE, WIDE, Figure
 from vidaug_cli.bench.setting import Setting
 from vidaug_cli.bench.verdict import DECODE, WHOLE, Known, verdict
-from vidaug_cli.words import count
+from vidaug_cli.words import count, wrapped
 from vidaug_cli.workers import worker_count
 
 FREE = 0.8  # of the cores: with less of them free, the clock says little
@@ -73,16 +73,18 @@ class Result:
             "notes": self.notes,
         }
 
-    @property
-    def lines(self) -> list[str]:
-        """The table for people, what the parts come to, and what limits."""
+    def lines(self, width: int = 0) -> list[str]:
+        """Return the table for people, what the parts come to, and what limits, at most so wide unless that is 0."""
         clips, machine = self.clips, self.machine
-        return [
+        about = (
             f"clips of {clips['frames']} x {clips['size']} x {clips['size']}, {count(clips['videos'], 'video')}, "
-            f"recipe {clips['recipe']}; {count(machine['cores'], 'core')}, device {machine['device']}",
-            *_table(self.figures),
-            *self._sum,
-            *filter(None, [self.verdict]),
+            f"recipe {clips['recipe']}; {count(machine['cores'], 'core')}, device {machine['device']}"
+        )
+        told = [*self._sum, *filter(None, [self.verdict])]
+        return [
+            *wrapped(about, width, 2),
+            *_table(self.figures, width),
+            *(part for line in told for part in wrapped(line, width, 2)),
         ]
 
     @property
@@ -111,9 +113,9 @@ def _notes(figures: Sequence[Figure], cores: int, free: float | None) -> list[st
     return notes
 
 
-def _table(figures: Sequence[Figure]) -> list[str]:
-    """Return lines of columns, each part under its name."""
-    head = ("", "ms a clip", "least", "most", "CPU ms", "n", "")
+def _table(figures: Sequence[Figure], width: int) -> Iterator[str]:
+    """Yield lines of columns, each part under its name; the last column stands below where it has no room."""
+    head = ("ms a clip", "median", "least", "most", "CPU", "n", "")
     rows: list[tuple[str, ...]] = [head]
     part = ""
     for figure in figures:
@@ -125,6 +127,7 @@ def _table(figures: Sequence[Figure]) -> list[str]:
         more = ", ".join(MORE[key].format(value) for key, value in figure.more.items())
         rows.append((f"  {figure.what}", *times, cpu, str(figure.repeats), more))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:-1]), row[-1])).rstrip() for row in rows
-    ]
+    for row in rows:
+        start = "  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:-1])))
+        line = f"{start}  {row[-1]}".rstrip()
+        yield from [line] if not width or len(line) <= width else [start, f"    {row[-1]}"]

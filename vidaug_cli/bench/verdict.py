@@ -10,7 +10,7 @@ from vidaug_cli.bench.measure import Figure
 
 # What the cases are called that the rules look at.
 CUTS = 4  # of a video in one pass of the decoder, as `augment` has it
-DECODE, READ = "decode only", "decode, scale, crop: {} in a pass"
+DECODE, READ = "decode only", "decode and cut: {} in a pass"
 TO, FROM = "to the device", "from the device"
 OPS, MIX, WRITE, WHOLE = "ops of the recipe", "mix of the recipe", "write {}", "all of it"
 CACHED, STEP = "step, the same batch again", "step, clips read"

@@ -97,24 +97,30 @@ def command(
         "raw is exact and fast; jpeg is far smaller; video (H.264) smallest; auto: the first that the disk takes.",
         default="raw",
     ),
-    quality: int = option("Of jpeg and video.", type=click.IntRange(1, 100), default=95),
-    clips_per_shard: int = option("A multiple of 16, and at least that for each copy of a round.", default=64),
+    quality: int = option("Quality of jpeg and video.", type=click.IntRange(1, 100), default=95),
+    clips_per_shard: int = option(
+        "Clips in a shard: a multiple of 16, and at least 16 for each copy of a round.", default=64
+    ),
     workers: int = options.WORKERS,
     device: str = options.DEVICE,
     limits: options.LimitOptions,
     batch_size: int = option("Clips on the device at a time; speed only.", type=click.IntRange(1), default=4),
     part: str | None = option(
-        "Only every N-th shard, from I = 0.  [default: the task of a Slurm, Grid Engine or LSF job array, or 0/1]",
+        "Make only every N-th shard, beginning with number I, from 0.  [default: the task of a Slurm, Grid Engine or"
+        " LSF job array, or 0/1]",
         metavar="I/N",
     ),
     scheduler: str = option(
-        "Of a Dask cluster: its workers make the shards, each on the device it has. All see OUT and the videos.",
+        "Address of a Dask cluster, whose workers make the shards, each on the device it has. All need to see OUT and"
+        " the videos.",
         metavar="ADDRESS",
         default="",
         show_default=False,
     ),
     wait: bool = option("Where another process is at work on the same shards, start once it has ended."),
-    join: bool = option("... or make other shards beside it; both end when all are there."),
+    join: bool = option(
+        "Where another process is at work on the same shards, make others beside it until all are there."
+    ),
     on_error: Literal["skip", "fail"] = option(
         "A video that cannot be read: leave its clips out, or end the run.", default="skip"
     ),
@@ -134,7 +140,7 @@ def command(
 
     \b
     vidaug augment videos -o shards --recipe fademixup --copies 4
-    vidaug scan videos | grep jump | vidaug augment - -o shards -r randaugment_t -r cutmix
+    vidaug scan videos | grep jump | vidaug augment - -o shards -r cutmix
     """
     from vidaug_cli.augment.card import write_shard_card
     from vidaug_cli.augment.command import Command

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import click
 
 from vidaug_cli.commands import names, options
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, terminal_width
 from vidaug_cli.commands.signature import argument, as_command, option
 
 PartName = Literal["read", "ops", "mix", "codec", "augment", "processes", "train"]
@@ -27,7 +27,9 @@ def command(
     clip: options.ClipOptions,
     choice: options.InputOptions,
     seconds: float = option(
-        "For each figure, about; 0.05 gives rough ones.", type=click.FloatRange(0.001, 3600), default=0.5
+        "Seconds that each figure is measured for; 0.05 gives rough ones.",
+        type=click.FloatRange(0.001, 3600),
+        default=0.5,
     ),
     preset: str = option(
         "Settings of the training that is measured.",
@@ -107,7 +109,7 @@ def command(
             if setting.figures:
                 result = Result.of(setting, free)
                 output.note(*result.notes)
-                output.print(result.as_json(), *result.lines)
+                output.print(result.as_json(), *result.lines(terminal_width()))
 
 
 def _samples(folder: Path, output: Output) -> str:

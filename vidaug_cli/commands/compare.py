@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands.options import CLASSES, TRUTH, write_text
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, terminal_width
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 from vidaug_cli.words import either, printable
 
@@ -46,7 +46,7 @@ def command(
 
     \b
     vidaug compare runs/plain runs/mixed
-    vidaug compare 'plain=runs/plain-*' 'fade=runs/fade-*' --baseline plain -o compare.png
+    vidaug compare 'plain=runs/plain-*' 'fade=runs/fade-*' -o compare.png
     vidaug compare runs --csv table.csv --latex table.tex --json
     """
     from vidaug_cli.draw import plots
@@ -68,6 +68,9 @@ def command(
         write_text(latex, "\n".join(map(tables.as_latex, made)))
     if out:
         plots.intervals(tables.panels(result), out)
-    texts = [tables.as_markdown(one).rstrip() if markdown else "\n".join(tables.as_text(one)) for one in made]
+    texts = [
+        tables.as_markdown(one).rstrip() if markdown else "\n".join(tables.as_text(one, terminal_width()))
+        for one in made
+    ]
     output.print(result.as_json(), *("\n\n".join(texts).split("\n")))
     output.note(*result.notes, *(f"{row.name}: {row.pairs}" for row in result.rows if row.pairs))

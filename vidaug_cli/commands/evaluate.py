@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands.options import CLASSES, TRUTH, read_scores
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, fitted
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 from vidaug_cli.words import printable
 
@@ -87,7 +87,7 @@ def command(
         from vidaug_cli.scores.wrong import write_wrong  # only here: it loads what decodes and draws
 
         said = write_wrong(scored, wrong, videos)
-    output.print(printed, *lines)
+    output.print(printed, *fitted(lines, 20))
     output.note(*(f"{train}: {line}" for line in (trivial.notes() if trivial else ())))
     if note := chosen_note(source_of(scored), len(scored.all_videos)):
         output.note(note)

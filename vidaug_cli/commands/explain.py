@@ -9,7 +9,7 @@ from textwrap import fill
 import click
 
 from vidaug_cli.commands import names
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, fitted
 from vidaug_cli.commands.signature import argument, as_command, option
 
 
@@ -59,4 +59,4 @@ def command(
         fill(part, 79, subsequent_indent="  " * part.startswith("- "), break_long_words=False, break_on_hyphens=False)
         for part in words
     )
-    output.print(found, f"{recipe.name}: {recipe.summary}", "", *lines, "", "See it:", f"  {drawn}")
+    output.print(found, *fitted([f"{recipe.name}: {recipe.summary}"]), "", *lines, "", "See it:", f"  {drawn}")

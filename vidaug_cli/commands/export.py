@@ -21,7 +21,8 @@ def command(
         "Tars for webdataset; MP4 files and metadata.jsonl; or Parquet for Hugging Face's datasets.", required=True
     ),
     quality: int | None = option(
-        "Of the H.264.  [default: the stream of shards of --codec video as it is, else 95]", type=click.IntRange(1, 100)
+        "Quality of the H.264.  [default: the stream of shards of --codec video as it is, else 95]",
+        type=click.IntRange(1, 100),
     ),
     shard_size: int = option(
         "Megabytes of a tar or Parquet file at most.", type=click.IntRange(1, 100_000), default=100

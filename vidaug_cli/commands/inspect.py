@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, fitted
 from vidaug_cli.commands.signature import OutPath, argument, as_command, option
 from vidaug_cli.errors import SettingError
 from vidaug_cli.words import printable
@@ -20,14 +20,14 @@ def command(
     among: Path | None = options.AMONG,
     recipe: bool = option("Print the recipe that made the clips, and nothing else."),
     out: Path | None = option(
-        "Draw how much of the labels each class has: FILE.png, .pdf or .svg.",
+        "Draw the clips of each class, by their labels: FILE.png, .pdf or .svg.",
         "-o",
         type=OutPath("classes.png"),
         metavar="FILE",
     ),
     output: Output,
 ) -> None:
-    """Say what is in OUT: clips, classes, label mass, sizes, recipe.
+    """Say what is in OUT: clips of each class, sizes, recipe.
 
     OUT is a folder of shards, or one shard. Of RUN, a folder of 'vidaug train', it says how far it has come, its best
     epoch, its settings, and the commands that made it.
@@ -61,4 +61,6 @@ def command(
         return
     of_run = ("predict", folder, "VIDEOS", "-o", folder / "scores.h5")
     of_shards = ("train", folder, "--hold-out", 0.2, "-o", "run")
-    output.print(summary, summary.text, next=of_run if run else of_shards)
+    lines = summary.text.splitlines()  # of which tables and TOML are indented, and stay as they are
+    told = (part for line in lines for part in ([line] if line[:1] == " " else fitted([line])))
+    output.print(summary, *told, next=of_run if run else of_shards)

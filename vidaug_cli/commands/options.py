@@ -51,8 +51,8 @@ def parse_stride(text: float | str) -> float | tuple[float, float]:
 # Options of several groups, or of commands by themselves.
 
 WORKERS = option("Processes; 0 takes one per core.  [default: 0]", "-j", type=click.IntRange(0), default=0)
-SEED = option("Of every draw.", type=click.IntRange(0, 2**32 - 1), default=0)
-DEVICE = option("Where ops are computed.", default="auto", metavar="auto|cpu|cuda[:N]")
+SEED = option("Random seed.", type=click.IntRange(0, 2**32 - 1), default=0)
+DEVICE = option("Device to compute on; auto is a GPU where there is one.", default="auto", metavar="auto|cpu|cuda[:N]")
 ROOT = option(
     "Where a manifest's videos lie now; of a list, what its paths are relative to.", type=FOLDER, metavar="DIR"
 )
@@ -73,7 +73,7 @@ AMONG = option(
 )
 SUBSET = option("Only the videos of this split: train, validation, test.", metavar="NAME")
 PERTURB = option(
-    "Also as disturbed while it plays: 'all', or such as rotation, ramped, rotation-ramped=3; may be repeated.",
+    "Disturb each clip, too, while it plays: 'all', or such as rotation, ramped, rotation-ramped=3; may be repeated.",
     metavar="NAME[=SEVERITY]",
 )
 THUMB = option("Width of a frame in pixels.", type=click.IntRange(32, 1024), default=128)
@@ -96,9 +96,9 @@ def picture_option(playing: str, *, default: str, example: str) -> Any:
 class CardOptions:
     """What the card of a data set says that only the user knows."""
 
-    license: str = option("Of the videos: CC-BY-4.0, or a URL.", default="", show_default=False)
-    creator: str = option("Who made the data set.", default="", show_default=False)
-    url: str = option("Page of the data set.", default="", show_default=False)
+    license: str = option("License of the videos: CC-BY-4.0, or a URL.", default="", show_default=False)
+    creator: str = option("Maker of the data set.", default="", show_default=False)
+    url: str = option("Web page of the data set.", default="", show_default=False)
 
     def about(self) -> About:
         """Return it."""
@@ -138,15 +138,16 @@ class ClipOptions:
 
     frames: int = option("Frames of a clip.", default=64)
     stride: float | tuple[float, float] = option(
-        "Take every n-th frame of the video; a range: drawn for each clip, and clean clips and views have its middle.",
+        "Take every N-th frame of the video. Of a range, a number is drawn for each clip; clean clips and views have"
+        " its middle.",
         type=parse_stride,
         default=1,
         metavar="N|LOW-HIGH",
     )
-    fps: float | None = option("Resample to this rate, instead of --stride.")
+    fps: float | None = option("Frames per second to resample to, instead of --stride.")
     size: int = option("Height and width of a clip in pixels.", default=160)
     crop: tuple[float, float] = option(
-        "Side of the random square, as a share of the short side.  [default: 2/3 to 5/6]",
+        "Side of the square cut out at random, as a share of the video's short side.  [default: 2/3 to 5/6]",
         default=(2 / 3, 5 / 6),
         metavar="LOW HIGH",
     )
@@ -167,15 +168,15 @@ class ScanOptions:
     """How the videos of INPUT are found."""
 
     layout: str | None = option(
-        "folders, frames, ucf101, hmdb51, kinetics, vipriors2020, vipriors2021 or list, instead of looking; or"
-        " which folders are the classes: CLASS, SPLIT/CLASS, '*/CLASS' ...",
+        "How INPUT is laid out, where that is not seen by itself: folders, frames, ucf101, hmdb51, kinetics,"
+        " vipriors2020, vipriors2021 or list; or which folders are the classes: CLASS, SPLIT/CLASS, '*/CLASS' ...",
         metavar="NAME|PATTERN",
         shell_complete=names.LAYOUTS,
     )
-    split: int | None = option("Which official split of a folder INPUT.", type=click.IntRange(1), metavar="N")
-    lists: Path | None = option(
-        "Folder of a folder INPUT's split lists, if they lie elsewhere.", type=FOLDER, metavar="DIR"
+    split: int | None = option(
+        "Number of the official split, where a folder INPUT has several.", type=click.IntRange(1), metavar="N"
     )
+    lists: Path | None = option("Folder of the split lists, if they do not lie in INPUT.", type=FOLDER, metavar="DIR")
     root: Path | None = ROOT
     follow_links: str | None = option(
         "Follow links to folders, and all links that lead into DIR; without DIR those that stay in INPUT.",
@@ -260,9 +261,13 @@ class InputOptions(ScanOptions):
 class LimitOptions:
     """What one video may cost."""
 
-    time_limit: float = option("CPU seconds to decode a video in.", type=click.FloatRange(0.01, 100_000), default=120)
+    time_limit: float = option(
+        "CPU seconds that decoding a video may take.", type=click.FloatRange(0.01, 100_000), default=120
+    )
     max_frames: int = option("Refuse a video with more frames.", type=click.IntRange(1, 2**31 - 1), default=200_000)
-    max_pixels: int = option("Refuse a video with larger frames.", type=click.IntRange(1, 2**30), default=8192 * 4320)
+    max_pixels: int = option(
+        "Refuse a video with more pixels in a frame.", type=click.IntRange(1, 2**30), default=8192 * 4320
+    )
 
     def limits(self) -> Limits:
         """Return them."""
@@ -284,7 +289,7 @@ class NetworkOptions:
 
     device: str = DEVICE
     amp: Literal["auto", "bf16", "off"] = option(
-        "Precision: bfloat16 where the device has it, bfloat16, or float32.", default="auto"
+        "Precision: bfloat16 where the device has it (auto) or always (bf16), or float32 (off).", default="auto"
     )
     batch_size: int = option("Clips in the network at a time; speed only.", type=click.IntRange(1), default=8)
     workers: int = WORKERS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from json import dumps
 
@@ -11,14 +11,14 @@ import click
 
 from vidaug_cli.commands.signature import option
 from vidaug_cli.schema import plain
-from vidaug_cli.words import readable
+from vidaug_cli.words import readable, wrapped
 
 
 @dataclass(frozen=True)
 class Output:
     """What is said, and how the result is printed."""
 
-    quiet: bool = option("Nothing on stderr but an error that ends the run.", "-q")
+    quiet: bool = option("Print no progress and no notes, only an error.", "-q")
     json: bool = option("Print the result as one line of JSON; 'vidaug explain json' says what is in it.")
 
     def note(self, *messages: str) -> None:
@@ -47,6 +47,19 @@ class Output:
         self.lines(*lines)
         if following and context.find_root() is context.parent:
             self.note(f"next: {following}")
+
+
+def terminal_width() -> int:
+    """Return how wide the terminal on stdout is, or COLUMNS says; 0 for a pipe, where nothing says it."""
+    from shutil import get_terminal_size  # slow
+
+    return get_terminal_size((0, 0)).columns
+
+
+def fitted(lines: Iterable[str], indent: int = 2) -> list[str]:
+    """Return lines cut between words to what the terminal is wide, each with its rest indented below it."""
+    width = terminal_width()
+    return [part for line in lines for part in wrapped(line, width, indent)]
 
 
 def envelope(command: str, **parts: object) -> str:

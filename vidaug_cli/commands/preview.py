@@ -57,7 +57,7 @@ def command(
 
     Rows are clips, columns frames; the bar under them shows each video's weight over time. For OUT, clips that lie in
     its shards. For INPUT with --recipe, what the recipe would make, with no shards written. With --perturb each clip is
-    also drawn as it is disturbed in a test, with the strength over time as a line; INPUT then needs no recipe.
+    also drawn as disturbed, with the strength over time as a line; INPUT then needs no recipe.
 
     \b
     vidaug preview videos -r fademixup -o look.png --originals

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, fitted
 from vidaug_cli.commands.signature import argument, with_options
 from vidaug_cli.errors import RecipeError
 
@@ -34,8 +34,8 @@ def command(output: Output) -> None:
     With NAME, or a file of your own, all that is known of one.
 
     \b
-    vidaug recipes randaugment_t                   on what it was measured, when it hurts, its ops
-    vidaug recipes show fademixup > mine.toml      then edit it
+    vidaug recipes randaugment_t                all that is known of it
+    vidaug recipes show fademixup > mine.toml   then edit it
     vidaug recipes check mine.toml
     vidaug augment videos -o shards --recipe mine.toml
     """
@@ -46,7 +46,7 @@ def command(output: Output) -> None:
     rows = [_row(name) for name in shipped_recipes()]
     width = max(len(row["name"]) for row in rows)
     lines = [f"{row['name']:{width}}  {_line(row)}{_in_brackets(_found(row))}" for row in rows]
-    output.print({"recipes": rows}, *lines, next=("explain", "fademixup"))
+    output.print({"recipes": rows}, *fitted(lines, width + 2), next=("explain", "fademixup"))
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def _about(name: str) -> click.Command:
         lines = [f"{name}: {_line(row)}"]
         if measured := row["measured"]:
             lines.append(f"measured on {measured['on']}: {measured['found']}")
-        lines += [*caution_notes(recipe.cautions, 0), "", recipe.text]
-        output.print(row, *lines)
+        lines += caution_notes(recipe.cautions, 0)
+        output.print(row, *fitted(lines), "", recipe.text)
 
     return about
 

@@ -24,23 +24,24 @@ def command(
     ),
     listing: ScanOptions,
     probe: Literal["full", "packets", "header"] = option(
-        "Decode every frame; or estimate their number from the packets or the header.", default="full"
+        "How a video is probed: decode every frame (full), or estimate their number from the packets or the header.",
+        default="full",
     ),
     hash: Literal["samples", "full"] = option(  # noqa: A002 (the name of the option)
-        "By what a changed video is known later: parts of its bytes; or all, which are then read each time.",
+        "What tells later that a video was changed: samples of its bytes, or all (full), then read each time.",
         default="samples",
     ),
     workers: int = WORKERS,
     cache: Path | None = option(
         "Keep probes here, not in your cache folder.", type=OutPath("probes.db"), metavar="FILE"
     ),
-    no_cache: bool = option("Keep nothing, and look into every video anew."),
+    no_cache: bool = option("Keep no probes: probe every video anew."),
     limits: LimitOptions,
     quarantine: Path | None = option("List unusable videos here.", type=OutPath("unusable.jsonl"), metavar="FILE"),
     output: Output,
     verbose: bool = option("List every unusable video.", "-v"),
 ) -> None:
-    """Look into every video of INPUT and write a manifest.
+    """Probe every video of INPUT and write a manifest.
 
     A manifest is text with one JSON line for each video, so that grep may pick lines. INPUT is a folder (class folders
     of videos or of frame images, UCF101, HMDB51, Kinetics, VIPriors) or a list with 'path label' on each line, - for

@@ -10,7 +10,7 @@ import click
 
 from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, processes
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, terminal_width
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 from vidaug_cli.commands.train import SettingOptions
 
@@ -25,25 +25,27 @@ def command(
         " setting of the training; may be repeated.",
         metavar="KEY=VALUE,VALUE...",
     ),
-    seeds: int = option("Runs of each configuration, with seeds that count up.", type=click.IntRange(1), default=1),
-    splits: str | None = option("Put each into SHARDS in place of {split}.", metavar="N,N..."),
+    seeds: int = option("Runs of each configuration, each with another seed.", type=click.IntRange(1), default=1),
+    splits: str | None = option("Splits to train on: each is put into SHARDS in place of {split}.", metavar="N,N..."),
     hold_out: float | None = option(
         "Share of the training videos to choose on, in whole groups.  [default: 0.25]", metavar="SHARE"
     ),
     folds: int = option("Hold out so many parts in turn.", type=click.IntRange(1), default=1),
-    val: str = option("Choose on these instead.", metavar="SHARDS|VIDEOS|none", default="none"),
+    val: str = option("Choose on these clips or videos instead.", metavar="SHARDS|VIDEOS|none", default="none"),
     halving: bool = option("Successive halving: a small budget for all, more for the better ones."),
     eta: int = option("With --halving: 1/ETA go on, with ETA times the budget.", type=click.IntRange(2), default=2),
     preset: str = option(
-        "Where settings start.",
+        "Settings to start from.",
         default="small",
         metavar="small|tiny|vipriors2020",
         shell_complete=names.PRESETS,
     ),
     chosen: SettingOptions,
     recipe: RecipeOptions,
-    init: Path | None = option("Weights to start from: a checkpoint, or a release."),
-    seed: int | None = option("The first one.  [default: 0]", type=click.IntRange(0, 2**32 - 1)),
+    init: Path | None = option("Weights to start from: a checkpoint, or a release of PySlowFast or MMAction2."),
+    seed: int | None = option(
+        "Random seed of the first run; --seeds count on from it.  [default: 0]", type=click.IntRange(0, 2**32 - 1)
+    ),
     choice: InputOptions,
     workers: int = option(
         "Runs side by side.  [default: one per core on the CPU, 1 with a GPU]", "-j", type=click.IntRange(0), default=0
@@ -65,9 +67,9 @@ def command(
     .csv and .json, and best.toml, a recipe for --recipe.
 
     \b
-    vidaug sweep clean -r randaugment_t --grid randaugment_t.n=1,2,3 --grid randaugment_t.m=3,6,9 --seeds 3 -o sweep
-    vidaug sweep clean --grid recipe=none,fademixup,framecutmix --grid lr=1e-3,3e-3 --halving -o sweep
-    vidaug sweep 'clips-{split}' --splits 1,2,3 -r mixup --grid mixup.beta=0.2,1 -o sweep
+    vidaug sweep clean -r randaugment_t --grid randaugment_t.m=3,6,9 -o sweep
+    vidaug sweep clean --grid recipe=none,mixup --grid lr=1e-3,3e-3 -o sweep
+    vidaug sweep 'clips-{split}' --splits 1,2,3 --grid recipe=none,mixup -o sweep
     """
     from vidaug_cli.data.kinds import is_shards
     from vidaug_cli.device import resolve_device
@@ -135,4 +137,4 @@ def command(
         found.write()
     output.note(*found.notes)
     next_words = shlex.split(found.next_command)[1:]
-    output.print(found.as_json(), *found.lines, str(out / "best.toml"), next=next_words)
+    output.print(found.as_json(), *found.lines(terminal_width()), str(out / "best.toml"), next=next_words)

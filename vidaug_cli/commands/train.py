@@ -25,7 +25,7 @@ class SettingOptions:
     """Settings of the training in place of the preset's; None where one is not given."""
 
     network: str | None = option(
-        "Such as r18-small, r50-4x16, r101-8x8-original.",
+        "Architecture, such as r18-small, r50-4x16, r101-8x8-original.",
         metavar="NAME",
         shell_complete=names.NETWORKS,
     )
@@ -37,25 +37,27 @@ class SettingOptions:
     epochs: int | None = option("Passes over the shards, in place of --clips-seen.")
     batch_size: int | None = option("Clips in a step, over all processes.")
     accumulate: int | None = option("Parts to work a batch off in, to save memory.")
-    optimizer: Literal["sgd", "adam", "adamw"] | None = option("SGD is with Nesterov's momentum.")
+    optimizer: Literal["sgd", "adam", "adamw"] | None = option("Optimizer; sgd has Nesterov's momentum.")
     lr: float | None = option("Learning rate at its highest: after the warm-up, before the cosine.")
-    weight_decay: float | None = option("Of all weights; with AdamW apart from the gradient.")
-    momentum: float | None = option("Of SGD.")
+    weight_decay: float | None = option("Weight decay, of all weights; with adamw apart from the gradient.")
+    momentum: float | None = option("Momentum (SGD only).")
     warmup: float | None = option("Epochs in which the rate rises.  [default: a tenth of them]")
-    dropout: float | None = option("Before the last layer.")
-    smoothing: float | None = option("Share of a label spread over all classes.")
-    clip_norm: float | None = option("Cut gradients that are longer.")
+    dropout: float | None = option("Dropout before the last layer.")
+    smoothing: float | None = option("Label smoothing: share of a label that is spread over all classes.")
+    clip_norm: float | None = option("Cut gradients that are longer than this.")
     ema: float | None = option("Decay of an average of the weights, which is then tested and kept.")
     frames: int | None = option("Cut clips to this many frames, at a random place.")
     stride: float | tuple[float, float] | None = option(
-        "Take every n-th frame of a clip for these --frames; a range: drawn for each clip.",
+        "Take every N-th frame of a clip for these --frames. Of a range, a number is drawn for each clip.",
         type=parse_stride,
         metavar="N|LOW-HIGH",
     )
     size: int | None = option("Cut clips to this many pixels, at a random place.")
     flip: float | None = option("Chance of a left-right flip, on top of those in the shards.")
     sync_bn: bool | None = option("Normalise over the clips of all processes.", default=None)
-    amp: Literal["auto", "bf16", "off"] | None = option("bfloat16 where it is faster, or as told.")
+    amp: Literal["auto", "bf16", "off"] | None = option(
+        "Precision: bfloat16 where it is faster (auto) or always (bf16), or float32 (off)."
+    )
 
 
 @as_command
@@ -75,15 +77,17 @@ def command(
         "Folder of the run: checkpoints, metrics, curves.  [required without --resume]", example="run", required=False
     ),
     preset: str = option(
-        "Where settings start.",
+        "Settings to start from.",
         default="small",
         metavar="small|tiny|vipriors2020",
         shell_complete=names.PRESETS,
     ),
     chosen: SettingOptions,
     recipe: RecipeOptions,
-    init: Path | None = option("Weights to start from: a checkpoint, or a release."),
-    seed: int | None = option("Of weights, order and draws.  [default: 0]", type=click.IntRange(0, 2**32 - 1)),
+    init: Path | None = option("Weights to start from: a checkpoint, or a release of PySlowFast or MMAction2."),
+    seed: int | None = option(
+        "Random seed of weights, order and draws.  [default: 0]", type=click.IntRange(0, 2**32 - 1)
+    ),
     choice: InputOptions,
     workers: int = option(
         "Processes that read clips.  [default: 1 on the CPU, up to 8 with a GPU]",
@@ -92,11 +96,11 @@ def command(
         default=0,
     ),
     threads: int | None = option(
-        "Threads that compute.  [default: one per core that a container or an affinity leaves; or as the run began]",
+        "Threads that compute.  [default: one per core that this process may use; or as the run began]",
         type=click.IntRange(1, 4096),
     ),
     device: str = DEVICE,
-    compile: bool = option("Compile the network first."),  # noqa: A002
+    compile: bool = option("Compile the network first: a slow start, and faster steps."),  # noqa: A002
     tensorboard: bool = option("Write metrics for TensorBoard, too."),
     overwrite: bool = option("Replace another run in the folder."),
     dry_run: bool = option("Take a few steps, say how long all take and in how much memory, and write nothing."),

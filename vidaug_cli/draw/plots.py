@@ -183,7 +183,7 @@ def intervals(panels: Mapping[str, Sequence[Bar]], path: Path) -> None:
 
 
 def class_balance(mass: Mapping[str, float], title: str, path: Path) -> None:
-    """Draw the label mass of each class as a bar, the greatest on top, beside what each had if all had the same.
+    """Draw the clips of each class, by its shares of their labels, the greatest on top, beside even numbers.
 
     Of many classes, 40 are named, from the greatest to the least. Raises VidaugError without matplotlib.
     """
@@ -215,7 +215,7 @@ def class_balance(mass: Mapping[str, float], title: str, path: Path) -> None:
             )  # fmt: skip
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(0, max(values.max(), even) * 1.18 or 1)
-        axes.set_xlabel("label mass, clips", fontsize=TEXT)
+        axes.set_xlabel("clips per class (soft)", fontsize=TEXT)
         axes.tick_params(axis="x", labelsize=SMALL)
         axes.spines[["top", "right"]].set_visible(False)
         figure.suptitle(_legible(title), fontsize=TITLE, x=0.01, ha="left", parse_math=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.report import charts
@@ -88,17 +88,6 @@ def intervals(
         zero=-100 * low / ((high - low) or 1) if signed and low <= 0 <= high else None,
         heads=heads,
     )
-
-
-def said(value: Any) -> str:
-    """Return a setting as a person would write it."""
-    if isinstance(value, list | tuple):
-        return " to ".join(map(said, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {said(each)}" for name, each in value.items()) or "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def or_missing(missing: list[Missing], what: str, read: Callable[..., T], *args: object) -> T | None:

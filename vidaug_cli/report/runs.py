@@ -12,7 +12,7 @@ import numpy as np
 
 from vidaug_cli.report import charts
 from vidaug_cli.report.clips import Clip
-from vidaug_cli.report.pieces import Intervals, Missing, Report, Setting, intervals, or_missing, said
+from vidaug_cli.report.pieces import Intervals, Missing, Report, Setting, intervals, or_missing
 from vidaug_cli.report.worst import clips_of_run
 from vidaug_cli.scores.evaluation import Evaluation, evaluate
 from vidaug_cli.scores.file import Scores, read_scores
@@ -24,7 +24,7 @@ from vidaug_cli.scores.verdict import chosen_note, judge
 from vidaug_cli.scores.wrong import Wrong, misclassified
 from vidaug_cli.train.history import EpochMetrics, merit, read_history
 from vidaug_cli.train.record import RunRecord, read_record
-from vidaug_cli.words import count, percent
+from vidaug_cli.words import count, percent, said
 
 NUMBERED = 24  # classes of a confusion matrix that has numbers and names; of more, colours
 MISTAKES = 12  # that are listed
@@ -259,7 +259,6 @@ def _settings(record: RunRecord) -> tuple[Setting, ...]:
         else "nothing",
         "began with": record.init.path if record.init else "random weights",
         "device": f"{latest.device}, {count(latest.processes, 'process')}, {count(latest.threads, 'thread')}",
-        "plan": ", ".join(clips.plan_sha256[:12] for clips in record.shards),
         "begun": record.started[0].at,
         "versions": ", ".join(f"{name} {version}" for name, version in latest.versions.items()),
         "command": record.started[0].command,

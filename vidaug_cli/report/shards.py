@@ -20,9 +20,9 @@ from vidaug_cli.data.shard.reader import Shard
 from vidaug_cli.errors import VidaugError
 from vidaug_cli.report import charts
 from vidaug_cli.report.clips import Clip, moving
-from vidaug_cli.report.pieces import Report, Setting, said
+from vidaug_cli.report.pieces import Report, Setting
 from vidaug_cli.report.stored import CLEAN, Facts, choose, read_facts, recipe_name
-from vidaug_cli.words import count, human_bytes, percent
+from vidaug_cli.words import count, human_bytes, percent, said
 from vidaug_cli.workers import track
 
 MAGNITUDES = (5.0, 10.0, 15.0, 20.0, 30.0, 60.0)  # ends of an axis; recipes go up to 30, and swing around that

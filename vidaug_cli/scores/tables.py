@@ -13,6 +13,7 @@ from vidaug_cli.scores.compare import TOP1, ComparedRow, Comparison, Difference
 from vidaug_cli.scores.statistics import Interval
 from vidaug_cli.words import printable
 
+MORE, CHANCE = "more than ", "p"  # in the heads of columns that go with the measure before them
 SMALLEST = 0.0001  # a p that is written as it is
 
 
@@ -31,11 +32,11 @@ def table(comparison: Comparison) -> Table:
     header = ["", "runs"]
     columns = [[printable(row.name) for row in rows], [str(row.runs) for row in rows]]
     for measure in measures:
-        header += [measure, f"more than {base}"]
+        header += [measure, f"{MORE}{base}"]
         columns.append([_share(row.measures.get(measure)) for row in rows])
         columns.append([_points(row.differences.get(measure)) for row in rows])
         if measure == TOP1:
-            header += ["p"]
+            header += [CHANCE]
             columns.append([_chance(row.difference.p if row.difference else None) for row in rows])
     for number in numbers:
         header.append(number)
@@ -58,16 +59,35 @@ def class_table(comparison: Comparison) -> Table:
     return Table(["class", "videos", printable(comparison.baseline), *(printable(row.name) for row in others)], cells)
 
 
-def as_text(made: Table) -> Iterator[str]:
-    """Yield lines with aligned columns, the first one to the left."""
+def as_text(made: Table, width: int = 0) -> Iterator[str]:
+    """Yield lines with aligned columns, the first one to the left.
+
+    Of more columns than have room in `width`, unless that is 0, those that are left stand below, beside the first one.
+    """
     lines = [made.header, *made.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        first, *others = (
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        yield "  ".join([first, *others]).rstrip()
+    for number, columns in enumerate(_blocks(made.header, widths, width)):
+        yield from [""] if number else []
+        for line in lines:
+            cells = (line[place].rjust(widths[place]) for place in columns)
+            yield "  ".join([line[0].ljust(widths[0]), *cells]).rstrip()
+
+
+def _blocks(header: Sequence[str], widths: Sequence[int], width: int) -> list[list[int]]:
+    """Return which columns, of all but the first, have room beside it and each other; those of a measure stay one."""
+    measures: list[list[int]] = []
+    for place, name in enumerate(header[1:], 1):
+        if measures and (name == CHANCE or name.startswith(MORE)):
+            measures[-1].append(place)
+        else:
+            measures.append([place])
+    blocks: list[list[int]] = [[]]
+    for measure in measures:
+        taken = widths[0] + sum(2 + widths[place] for place in [*blocks[-1], *measure])
+        if width and blocks[-1] and taken > width:
+            blocks.append([])
+        blocks[-1] += measure
+    return blocks
 
 
 def as_markdown(made: Table) -> str:

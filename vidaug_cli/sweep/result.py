@@ -34,10 +34,9 @@ class Result:
     comparison: Comparison
     failed: dict[str, str]  # the reason by the run's name
 
-    @property
-    def lines(self) -> list[str]:
-        """The table."""
-        return list(as_text(table(self.comparison)))
+    def lines(self, width: int = 0) -> list[str]:
+        """Return the table, at most so wide unless that is 0."""
+        return list(as_text(table(self.comparison), width))
 
     @property
     def notes(self) -> Iterator[str]:
@@ -79,7 +78,7 @@ class Result:
     def write(self) -> None:
         """Write the table as text, CSV and JSON, and the best recipe. Raises VidaugError."""
         folder = self.sweep.folder
-        text = "\n".join([*self.lines, "", *self.notes, ""])
+        text = "\n".join([*self.lines(), "", *self.notes, ""])
         write_text_atomically(folder / "table.txt", text)
         write_text_atomically(folder / "table.csv", as_csv(self.comparison))
         write_text_atomically(

@@ -88,12 +88,9 @@ class MetricsLog:
 
 
 def _line(metrics: EpochMetrics, epochs: int) -> str:
-    """Return an epoch in words."""
+    """Return an epoch in words that fit into a terminal of 80 columns."""
     words = [f"epoch {metrics['epoch']}/{epochs}", f"loss {metrics['loss']:.3f}", f"top-1 {metrics['top1']:.3f}"]
     if "val_top1" in metrics:
-        words += [f"validation: loss {metrics['val_loss']:.3f}", f"top-1 {metrics['val_top1']:.3f}"]
-    words.append(f"{metrics['clips_per_second']:.1f} clips/s")
-    words.append(
-        f"step {1e3 * metrics['step_seconds']:.0f} ms, {1e3 * metrics['held_step_seconds']:.0f} without reading"
-    )
-    return "  ".join([*words, f"{metrics['waiting']:.0%} waiting for data"])
+        words.append(f"val {metrics['val_loss']:.3f}, {metrics['val_top1']:.3f}")
+    speed = metrics["clips_per_second"]
+    return "  ".join([*words, f"{speed:.{0 if speed >= 100 else 1}f} clips/s", f"{metrics['waiting']:.0%} idle"])
