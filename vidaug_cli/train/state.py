@@ -132,8 +132,8 @@ class CheckpointWriter:
     Where writing is slow, epochs are passed over; the best of them is kept in memory until the next time.
     """
 
-    def __init__(self, parts: Parts, write: Callable[[Path, Checkpoint], object] = write_checkpoint) -> None:
-        self.parts, self._write = parts, write
+    def __init__(self, parts: Parts, write: Callable[[Path, Checkpoint], object] | None = None) -> None:
+        self.parts, self._write = parts, write or write_checkpoint
         self._best: Checkpoint | None = None  # of the best epoch, until it is written
         self._written, self._cost = -math.inf, 0.0  # when the checkpoints were written, and the seconds that it took
 
