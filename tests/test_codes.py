@@ -82,7 +82,7 @@ def test_an_explanation_is_whole_and_names_only_options_that_there_are(each: Exp
     assert each.example.endswith(f" [{each.code}]") or each.code == "VA303"
     options = {word for command in cli.commands.values() for param in command.params for word in param.opts}
     said = re.findall(r"(?<![\w-])--[a-z-]+", " ".join([each.means, *each.why, *each.do]))
-    assert set(said) <= options | {"--help", "--array"}
+    assert set(said) <= options | {"--help", "--array", "--config"}
 
 
 def test_the_code_of_the_disk_and_of_click() -> None:

@@ -212,7 +212,7 @@ FOREIGN = {"--nproc-per-node", "--array", "--wrap", "--cpus-per-task"}  # of tor
 
 
 def test_options_and_their_values_that_the_program_names_are_there() -> None:
-    there: dict[str, set[str]] = {"--help": set(), "--version": set()}
+    there: dict[str, set[str]] = {"--help": set(), "--version": set(), "--config": set()}
     for _, option in options():
         for name in option.opts:
             there.setdefault(name, set()).update(map(str, getattr(option.type, "choices", ())))

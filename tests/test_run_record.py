@@ -269,7 +269,15 @@ def test_wrong_usage_is_said(words: tuple[object, ...], said: str) -> None:
     assert said in " ".join(done.err.split())
 
 
-def test_variables_of_the_environment_do_not_change_a_run_that_goes_on(finished: Path, tmp_path: Path) -> None:
+def test_neither_variables_nor_a_file_change_a_run_that_goes_on(finished: Path, tmp_path: Path) -> None:
+    file = tmp_path / "vidaug.toml"
+    file.write_text(
+        '[train]\nout = "other"\nlr = 1\npreset = "vipriors2020"\nepochs = 9\nrecipe = "no.toml"\noverwrite = true\n'
+        'hold_out = 0.5\nval = "shards"\nfold = 1\nset = ["a=1"]\nsubset = "test"\n'
+    )
     run = shutil.copytree(finished, tmp_path / "run")
     done = vidaug("train", "--resume", run, VIDAUG_TRAIN_LR="1", VIDAUG_TRAIN_PRESET="vipriors2020")
     assert done[:3] == (0, "", f"{run}: 2 of 2 epochs are done\n")
+    assert vidaug("--config", file, "train", "--resume", run) == done
+    assert vidaug("train", "--resume", run, VIDAUG_TRAIN_OVERWRITE="1", VIDAUG_TRAIN_EPOCHS="9") == done
+    assert "--lr does not go with --resume" in vidaug("--config", file, "train", "--resume", run, "--lr", 2).err

@@ -32,7 +32,7 @@ FILM = shlex.split("--count 2 --frames 24 --size 112 --crop 0.9 1 --flip 0 --thu
 CONTENTS = {  # the side bar, in the order of somebody who is new
     "Guides": "guides/own-videos classes export guides/vipriors guides/cluster guides/training-loop guides/own-op",
     "Recipes": "gallery recipes sweep",
-    "Reference": "commands/index report training robustness shard-format json errors python",
+    "Reference": "commands/index config report training robustness shard-format json errors python",
     "Measured": "results performance reliability scale",
     "Project": "contributing changelog",
 }

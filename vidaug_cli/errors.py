@@ -71,6 +71,12 @@ class ContentError(VidaugError):
     code = "VA006"
 
 
+class ConfigError(VidaugError):
+    """A file of options with something that no command has."""
+
+    code = "VA007"
+
+
 class MissingPathError(VidaugError):
     """A file or folder that does not exist."""
 

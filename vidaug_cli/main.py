@@ -16,8 +16,9 @@ from typing import NoReturn
 
 import click
 
+from vidaug_cli.commands.config_file import read_config
 from vidaug_cli.commands.output import envelope
-from vidaug_cli.commands.signature import JSON, name_variable, variables
+from vidaug_cli.commands.signature import CONFIG, JSON, name_origin, option, origins, with_options
 from vidaug_cli.errors import (
     USAGE,
     VALUE,
@@ -35,7 +36,7 @@ GROUPS = {  # the commands by what they are for, in the order of the work
     "Make clips": ("augment", "status", "merge", "verify", "replay", "export"),
     "Train": ("train", "sweep", "cam"),
     "Score": ("predict", "evaluate", "compare", "ensemble", "submit", "score"),
-    "Try it, and look at the machine": ("demo", "sample", "bench", "doctor", "completion"),
+    "Try it, and look at the machine": ("demo", "sample", "bench", "doctor", "config", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 DONE, FAILED, INTERRUPTED, SIGNALLED = 0, 1, 130, 128  # and click has 2 for wrong usage, 1 for a broken pipe
@@ -81,17 +82,24 @@ class Program(click.Group):
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "VIDAUG"},
-    epilog="Every option may come from the environment: VIDAUG_AUGMENT_WORKERS=4 is 'vidaug augment --workers 4'. "
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos were left out, 4 some "
-    "videos could not be read this time and the same command tries again, 130 interrupted, 143 terminated, 129 as the "
-    "terminal was closed.",
+    epilog="Every option may come from the environment: VIDAUG_AUGMENT_WORKERS=4 is 'vidaug augment --workers 4'; or "
+    "from FILE, with a table for each command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some videos "
+    "were left out, 4 some videos could not be read this time and the same command tries again, 130 interrupted, 143 "
+    "terminated, 129 as the terminal was closed.",
 )
 @click.version_option(package_name="vidaug-cli", prog_name="vidaug")
-def cli() -> None:
+@with_options
+def cli(
+    config: Path | None = option("Take options from this TOML file; see 'vidaug config'.", metavar="FILE"),  # noqa: B008
+) -> None:
     """Temporal video augmentation with soft labels: from raw videos to HDF5 shards, trained networks and submissions.
 
     Try it with no data of your own: vidaug demo
     """
+    if config:
+        context = click.get_current_context()
+        context.meta[CONFIG] = config
+        context.default_map = read_config(config, cli)
 
 
 for _name in COMMANDS:
@@ -136,11 +144,11 @@ def main() -> NoReturn:
 
 
 def _show(error: click.ClickException) -> int:
-    """Print an error of click as a terminal can show it, with the variable of the environment that it is about."""
+    """Print an error of click as a terminal can show it, with the variable or the key of the file that it is about."""
     if isinstance(error, click.BadParameter):
-        name_variable(error)
+        name_origin(error)
     elif type(error) is click.UsageError and error.ctx:
-        error = click.UsageError(error.message + variables(error.ctx, error.message), error.ctx)
+        error = click.UsageError(error.message + origins(error.ctx, error.message), error.ctx)
     text = io.StringIO()
     error.show(text)
     is_help = error.message.startswith("Usage: ")  # which click shows where no command is given: nothing to look up

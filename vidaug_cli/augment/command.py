@@ -15,6 +15,7 @@ from vidaug_cli.files import write_text_atomically
 from vidaug_cli.schema import parse, parse_json
 
 NAME = "command.json"
+CONFIG = "VIDAUG_CONFIG"  # the same as --config, which stands before the name of the command
 ONCE = {"--wait", "--join", "--overwrite", "--dry-run", "--force"}  # what is said of one run, with --part
 ARRAYS = {"Slurm": ("sbatch --array={tasks} --wrap {command}", "$SLURM_ARRAY_TASK_ID")}  # how one is given some tasks
 
@@ -35,19 +36,24 @@ class Command:
     ) -> Command:
         """Return the command of a process that makes one of so many parts."""
         kept: list[str] = []
+        given = dict(environment)
         left = iter(words)
         for word in left:
             if word == "--":
                 kept += [word, *left]
             elif word == "--part":
                 next(left, None)
+            elif word == "--config":
+                given[CONFIG] = next(left)
+            elif word.startswith("--config="):
+                given[CONFIG] = word.partition("=")[2]
             elif word not in ONCE and not word.startswith("--part="):
                 kept.append(word)
         once = {f"VIDAUG_AUGMENT_{word.strip('-').replace('-', '_').upper()}" for word in [*ONCE, "--part"]}
         variables = {
             name: value
-            for name, value in sorted(environment.items())
-            if name.startswith("VIDAUG_AUGMENT_") and name not in once
+            for name, value in sorted(given.items())
+            if name.startswith(("VIDAUG_AUGMENT_", CONFIG)) and name not in once
         }
         return cls(words=tuple(kept), folder=str(folder), variables=variables, parts=parts, scheduler=scheduler)
 

@@ -1,4 +1,4 @@
-"""Names that a shell completes: of recipes, networks, presets and layouts."""
+"""Names that a shell completes: of recipes, networks, presets, layouts and commands."""
 
 from __future__ import annotations
 
@@ -48,3 +48,9 @@ RECIPES = _completing(_recipes, files=True)
 NETWORKS = _completing(_networks)
 PRESETS = _completing(_presets)
 LAYOUTS = _completing(_layouts)
+
+
+def commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a word by the names of commands."""
+    group = ctx.find_root().command
+    return _completing(lambda: group.commands if isinstance(group, click.Group) else ())(ctx, param, incomplete)

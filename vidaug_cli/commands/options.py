@@ -14,7 +14,7 @@ import click
 
 from vidaug_cli.commands import names
 from vidaug_cli.commands.output import Output
-from vidaug_cli.commands.signature import STDOUT, OutPath, option
+from vidaug_cli.commands.signature import STDOUT, OutPath, given_options, option
 from vidaug_cli.errors import VideoError, cannot_write
 from vidaug_cli.words import printable
 
@@ -206,10 +206,9 @@ class InputOptions(ScanOptions):
 
     @property
     def given(self) -> list[str]:
-        """The options that were given, as the user writes them."""
-        return [
-            f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name) not in (None, ())
-        ]
+        """The options that were typed, as the user writes them: a variable or a file is for other runs as well."""
+        typed = given_options(click.get_current_context())
+        return [typed[each.name] for each in fields(self) if each.name in typed]
 
     def videos(
         self,

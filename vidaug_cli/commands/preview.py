@@ -11,7 +11,7 @@ import click
 
 from vidaug_cli.commands import options
 from vidaug_cli.commands.output import Output
-from vidaug_cli.commands.signature import argument, as_command, option
+from vidaug_cli.commands.signature import argument, as_command, given_options, option
 from vidaug_cli.words import printable
 
 
@@ -73,7 +73,7 @@ def command(
 
     check_suffixes(out)
     stored = is_shards(Path(source))
-    if stored and recipe.recipe:
+    if stored and "recipe" in given_options(click.get_current_context()):
         raise click.UsageError(f"{printable(source)} holds shards, which are drawn as they are: leave --recipe out.")
     if not stored and clip:
         raise click.UsageError("--clip picks clips of OUT; of INPUT the first are drawn: give --count.")

@@ -315,6 +315,27 @@ class Examined(TypedDict):
     findings: list[Finding]
 
 
+class OptionValue(TypedDict):
+    """The value of an option where nothing is typed."""
+
+    command: str  # as its table in the file is called: augment, config.show
+    option: str  # as it is typed, without the --
+    value: Any  # null where there is none
+    origin: str  # a variable, `FILE: [TABLE] KEY`, default, or required: it has to be given
+
+
+class OptionValues(TypedDict):
+    """Options, and where their values are from."""
+
+    options: list[OptionValue]
+
+
+class Template(TypedDict):
+    """A file for --config."""
+
+    toml: str  # with every line commented out but the names of tables
+
+
 class Script(TypedDict):
     """What completes words."""
 
@@ -368,6 +389,9 @@ RESULTS: dict[str, tuple[Any, ...]] = {
     "sample": (Sample,),
     "bench": (Benched,),
     "doctor": (Examined,),
+    "config": (OptionValues,),
+    "config show": (OptionValues,),
+    "config template": (Template,),
     "completion": (Script,),
 }
 

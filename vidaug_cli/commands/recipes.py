@@ -16,7 +16,7 @@ class _Recipes(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, or the one that says all of a recipe."""
-        return super().get_command(ctx, cmd_name) or _about(cmd_name)
+        return super().get_command(ctx, cmd_name) or _about(cmd_name, ctx.default_map)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -72,10 +72,13 @@ def _in_brackets(text: str) -> str:
     return f"  [{text}]" if text else ""
 
 
-def _about(name: str) -> click.Command:
-    """Return the command that prints all that is known of one recipe."""
+def _about(name: str, defaults: Any) -> click.Command:
+    """Return the command that prints all that is known of one recipe, with the values that a file has for `recipes`."""
+    settings = {"default_map": defaults}
 
-    @click.command(name, help="Say on what a recipe was measured, when it hurts, and its ops.")
+    @click.command(
+        name, context_settings=settings, help="Say on what a recipe was measured, when it hurts, and its ops."
+    )
     @with_options
     def about(output: Output) -> None:
         from vidaug_cli.recipe.loading import load_recipe

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache, partial, wraps
@@ -28,6 +30,7 @@ from vidaug_cli.errors import VidaugError, explain_memory
 
 _hints = cache(get_type_hints)  # of a group once for all its commands
 JSON = "vidaug.json"  # key of a context's `meta`: whether the result is printed as JSON
+CONFIG = "vidaug.config"  # key of a context's `meta`: the file of --config
 STDOUT = Path("/dev/stdout")  # what `-` becomes where it is accepted; Path("-") would be the file ./- as well
 
 
@@ -92,16 +95,17 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def call(**values: Any) -> None:
-        made = {name: kind(**{each.name: values[each.name] for each in fields(kind)}) for name, kind in groups.items()}
         context = click.get_current_context()
         context.meta[JSON] = bool(values.get("json"))
         if values.get("json") and STDOUT in values.values():
             raise click.UsageError("--json prints on stdout, and so does -: give the name of a file.")
+        values |= yielded(context)
+        made = {name: kind(**{each.name: values[each.name] for each in fields(kind)}) for name, kind in groups.items()}
         try:
             with explain_memory(partial(spare_memory, context)):
                 command(**{name: (values | made)[name] for name in parameters})
         except VidaugError as error:
-            error.add_note(variables(context, str(error)))
+            error.add_note(origins(context, str(error)))
             raise
 
     for name, (hint, (make, flags, settings)) in reversed(single.items()):
@@ -128,6 +132,18 @@ def _type_of(hint: Any, repeated: dict[str, Any]) -> dict[str, Any]:
     if get_origin(hint) is tuple:
         return (repeated if args[-1] is Ellipsis else {"nargs": len(args)}) | _type_of(args[0], repeated)
     return {"is_flag": True} if hint is bool else {"type": click.Path(path_type=Path) if hint is Path else hint}
+
+
+def typed_line(context: click.Context) -> str:
+    """Return a command as a line for a shell, with the variables of the environment that its options came from."""
+    given = {
+        _variable(one, param)
+        for one in (context.find_root(), context)
+        for param in one.command.params
+        if one.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+    }
+    variables = [f"{name}={shlex.quote(os.environ[name])}" for name in sorted(given)]
+    return " ".join([*variables, shlex.join(["vidaug", *sys.argv[1:]])])
 
 
 def given_options(context: click.Context) -> dict[str, str]:
@@ -157,25 +173,82 @@ def spare_memory(context: click.Context, device: str) -> str:
     return ", ".join([*advice[:-2], ", or ".join(advice[-2:])]) or "close other programs"
 
 
-def name_variable(error: click.BadParameter) -> None:
-    """Make click's error about a value from the environment name the variable beside the option."""
-    if (context := error.ctx) and (param := error.param) and (variable := _variable(context, param)):
-        error.param_hint = f"{variable} ({param.get_error_hint(context)})"
+_ALTERNATIVES = (  # options that say the same in two ways
+    *(("stride", "fps"), ("copies", "per_class"), ("balance", "per_class")),
+    *(("epochs", "clips_seen"), ("hold_out", "val"), ("fold", "val")),
+    *(("wait", "join"), ("extend", "overwrite"), ("cache", "no_cache")),
+)
 
 
-def variables(context: click.Context, message: str) -> str:
-    """Return ` (from VIDAUG_AUGMENT_RECIPE)` where a message is about a value from the environment; else nothing."""
+def yielded(context: click.Context) -> dict[str, Any]:
+    """Return the defaults of options that yield, as another is closer to the user: --stride to the file's `fps`.
+
+    Closest is the command line, then the environment, then the file of --config. The context gets the defaults, too.
+    """
+    options = {param.name: param for param in context.command.params}
+    order = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+    yielding = {}
+    for pair in _ALTERNATIVES:
+        sources = {name: source for name in pair if (source := context.get_parameter_source(name)) in order}
+        if len(set(sources.values())) == 2:
+            name = max(sources, key=lambda each: order.index(sources[each]))
+            yielding[name] = options[name].type_cast_value(context, default(options[name]))
+            context.set_parameter_source(name, ParameterSource.DEFAULT)
+    context.params |= yielding
+    return yielding
+
+
+def default(param: click.Parameter) -> Any:
+    """Return the default of an option; None where it has none, whatever the release of click has there."""
+    value = param.to_info_dict()["default"]
+    return () if value is None and getattr(param, "multiple", False) else value
+
+
+def name_origin(error: click.BadParameter) -> None:
+    """Make click's error about a value that was not typed name, beside the option, where it came from."""
+    if (context := error.ctx) and (param := error.param) and (where := origin(context, param)):
+        error.param_hint = f"{where} ({param.get_error_hint(context)})"
+
+
+def origins(context: click.Context, message: str) -> str:
+    """Return ` (from VIDAUG_AUGMENT_RECIPE)` where a message is about a value that was not typed; else nothing."""
     named = []
     for param in context.command.params:
-        if variable := _variable(context, param):
-            words = re.findall(r"\S*[^\W\d]\S*", os.environ[variable])
+        if where := origin(context, param):
+            words = re.findall(r"\S*[^\W\d]\S*", _text(context, param))
             about = "|".join(map(re.escape, [*param.opts, f"{param.name} =", *words]))
             if re.search(rf"(?<![\w-])({about})(?![\w-])", message):
-                named.append(variable)
+                named.append(where)
     return f" (from {', '.join(named)})" if named else ""
 
 
+def origin(context: click.Context, param: click.Parameter) -> str:
+    """Return what gave a value: a variable of the environment, or a key of the file of --config; empty: neither did."""
+    source = context.get_parameter_source(param.name or "")
+    if source is ParameterSource.ENVIRONMENT:
+        return _variable(context, param)
+    if source is ParameterSource.DEFAULT_MAP:
+        return f"{context.meta.get(CONFIG)}: [{table(context)}] {key(param)}"
+    return ""
+
+
+def key(param: click.Parameter) -> str:
+    """Return an option's key in the file: `per-class`."""
+    return str(param.name).replace("_", "-")
+
+
+def table(context: click.Context) -> str:
+    """Return the name of a command's table in the file: `augment`, `config.show`."""
+    return ".".join(context.command_path.split()[1:])
+
+
+def _text(context: click.Context, param: click.Parameter) -> str:
+    """Return a value from the environment or the file of --config as it was given, several with blanks between them."""
+    if text := os.environ.get(_variable(context, param)):
+        return text
+    value = (context.default_map or {})[str(param.name)]
+    return value if isinstance(value, str) else " ".join(map(str, value)) if isinstance(value, tuple) else ""
+
+
 def _variable(context: click.Context, param: click.Parameter) -> str:
-    """Return the variable of the environment that gave a value; empty where something else did."""
-    from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
-    return f"{context.auto_envvar_prefix}_{param.name}".upper() if from_environment else ""
+    return f"{context.auto_envvar_prefix}_{param.name}".upper()

@@ -11,7 +11,7 @@ import click
 from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, processes
 from vidaug_cli.commands.output import Output, terminal_width
-from vidaug_cli.commands.signature import argument, as_command, option, out_option
+from vidaug_cli.commands.signature import argument, as_command, option, out_option, typed_line
 from vidaug_cli.commands.train import SettingOptions
 
 
@@ -100,7 +100,7 @@ def command(
         val=None if val == "none" or videos else Path(val),
         videos=rows,
         init=init,
-        command=shlex.join(["vidaug", *sys.argv[1:]]),
+        command=typed_line(click.get_current_context()),
         eta=eta if halving else None,
     )
     device = resolve_device(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +13,7 @@ import click
 from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, parse_stride
 from vidaug_cli.commands.output import Output
-from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option
+from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option, typed_line
 
 if TYPE_CHECKING:
     from vidaug_cli.data.manifest import Row
@@ -137,17 +136,21 @@ def command(
     from vidaug_cli.train.run import ShardFolders, TrainingRun, held_videos
     from vidaug_cli.train.settings import LENGTH, preset_settings
 
+    context = click.get_current_context()
     given = {name: value for name, value in {**vars(chosen), "seed": seed}.items() if value is not None}
     videos = val is not None and not is_shards(Path(val))
-    _check_usage(click.get_current_context(), None if videos else choice)
+    _check_usage(context, None if videos else choice)
     folder = resume or out or Path()
+    if resume:  # what a variable or a file says is for new runs
+        given = {name: given[name] for name in LENGTH if name in given_options(context)}
+        overwrite, preset, recipe, val = False, "small", RecipeOptions((), ()), None
     settings = preset_settings(preset, given)
     applied = recipe.load() if recipe.recipe else None
     with join_world(resolve_device(device)) as world, explain_torch_errors(folder):
         output = replace(output, quiet=output.quiet or not world.is_first)
         find = None  # the videos to test on, which are yet to be rendered
         if resume:
-            run, record = recorded_run(resume, shards, {name: given[name] for name in LENGTH if name in given})
+            run, record = recorded_run(resume, shards, given)
             preset = record.preset
         else:
             clips = ShardFolders(shards, None if hold_out is None else HoldOut(hold_out, fold or 0))
@@ -176,8 +179,9 @@ def command(
             expected = estimate_run(run, world, **how)
             output.print(expected, *expected.lines, next=[word for word in sys.argv[1:] if word != "--dry-run"])
             return
-        words, bars = shlex.join(["vidaug", *sys.argv[1:]]), not output.quiet
-        history = train_run(run, world, command=words, tensorboard=tensorboard, progress=bars, **how)
+        history = train_run(
+            run, world, command=typed_line(context), tensorboard=tensorboard, progress=not output.quiet, **how
+        )
         if world.is_first:
             following = ("predict", folder, "VIDEOS", "-o", folder / "scores.h5")
             result = {"run": folder, "epochs": len(history), "metrics": history[-1]}
@@ -195,8 +199,10 @@ def _check_usage(context: click.Context, choice: InputOptions | None) -> None:
     """Raise click.UsageError where options do not go together; `choice` is that of videos, where none are asked for."""
     values = {name: value for name, value in context.params.items() if value not in (None, ())}
     if "resume" in values:
-        if other := [flag for name, flag in given_options(context).items() if name not in _RESUMED]:
+        typed = given_options(context)
+        if other := [flag for name, flag in typed.items() if name not in _RESUMED]:
             raise click.UsageError(f"{other[0]} does not go with --resume, which takes it from the run: leave it out.")
+        values = {name: value for name, value in values.items() if name in typed}
     else:
         for name, what in (("shards", "argument 'SHARDS...'"), ("out", "option '-o' / '--out'")):
             if name not in values:
