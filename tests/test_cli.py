@@ -329,7 +329,7 @@ def test_demo(tmp_path: Path) -> None:
     done = vidaug("demo", tmp_path / "demo")
     assert done.code == 0
     assert done.out.endswith(f"{tmp_path / 'demo' / 'report.html'}\n")
-    for name in ("preview.png", "preview.gif", "manifest.jsonl", "shards/plan.json", "report.html"):
+    for name in ("preview.png", "preview.webp", "manifest.jsonl", "shards/plan.json", "report.html"):
         assert (tmp_path / "demo" / name).stat().st_size > 0
     assert [line.split()[2] for line in done.err.splitlines() if line.startswith("$")] == [
         "sample", "scan", "augment", "inspect", "preview", "report",

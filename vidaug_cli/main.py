@@ -75,7 +75,7 @@ class Program(click.Group):
             raise RuntimeError("a pipe between processes of this program broke") from error
         except (VidaugError, click.ClickException, OSError, MemoryError) as error:
             if (ctx.meta.get(JSON) or "--json" in sys.argv) and (known := _as_known(error)):
-                click.echo(envelope(ctx.invoked_subcommand or "", error=known))
+                click.echo(envelope(ctx.invoked_subcommand or "", {"error": known}))
             raise
 
 

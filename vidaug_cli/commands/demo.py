@@ -29,7 +29,7 @@ def command(
         (scan.command, [videos, "-o", manifest]),
         (augment.command, [manifest, "-o", shards, *made]),
         (inspect.command, [shards]),
-        (preview.command, [shards, "-o", folder / "preview.png", "-o", folder / "preview.gif"]),
+        (preview.command, [shards, "-o", folder / "preview.png", "-o", folder / "preview.webp"]),
         (report.command, [shards, "-o", page]),
     ]
     if not videos.exists():  # a second demo looks again at what the first made

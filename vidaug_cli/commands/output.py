@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
 
@@ -43,7 +43,7 @@ class Output:
         context = click.get_current_context()
         following = shlex.join(["vidaug", *map(str, next)]) if next else None
         if self.json:
-            click.echo(envelope(context.command_path.partition(" ")[2], result=result, next=following))
+            click.echo(envelope(context.command_path.partition(" ")[2], {"result": result, "next": following}))
         self.lines(*lines)
         if following and context.find_root() is context.parent:
             self.note(f"next: {following}")
@@ -62,7 +62,7 @@ def fitted(lines: Iterable[str], indent: int = 2) -> list[str]:
     return [part for line in lines for part in wrapped(line, width, indent)]
 
 
-def envelope(command: str, **parts: object) -> str:
+def envelope(command: str, parts: Mapping[str, object]) -> str:
     """Return what --json prints: this version, the command, and its `result` and what is `next`, or an `error`."""
     from importlib.metadata import version  # slow
 

@@ -12,7 +12,7 @@ import click
 
 from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, parse_stride
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, fitted
 from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option, typed_line
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def command(
         }
         if dry_run:
             expected = estimate_run(run, world, **how)
-            output.print(expected, *expected.lines, next=[word for word in sys.argv[1:] if word != "--dry-run"])
+            output.print(expected, *fitted(expected.lines), next=[word for word in sys.argv[1:] if word != "--dry-run"])
             return
         history = train_run(
             run, world, command=typed_line(context), tensorboard=tensorboard, progress=not output.quiet, **how
