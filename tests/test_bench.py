@@ -188,7 +188,11 @@ def known(**values: Any) -> Known:
         ({"stages": {"ops": 4.0}}, "--device cuda"),
         ({"stages": {"mix": 4.0}}, "Mixing is the largest part"),
         ({"stages": {"write": 4.0}}, "--codec"),
-        ({"gain": 1.4, "copying": 1.45}, "more with -j bring little"),
+        (
+            {"gain": 1.4, "copying": 1.45},
+            "those that only copy do 1.4: more with -j bring little",
+        ),
+        ({"gain": 1.77, "copying": 1.2}, "where those that only copy do 1.2"),
         ({"gain": 1.2, "copying": 1.9}, "other programs"),
         ({"waiting": 0.2, "headspace": 0.3}, "waits 20% of its time for clips, and more reading processes (-j)"),
         ({"waiting": 0.01, "headspace": 0.1}, "a step is 10% shorter without"),

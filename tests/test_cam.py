@@ -284,7 +284,7 @@ def test_what_the_user_can_mend(videos: Path, tmp_path: Path) -> None:
     large = save(tmp_path / "large.pt", brightness_network(4), CLASSES, replace(CLIP, frames=32))
     other = save(tmp_path / "other.pt", brightness_network(2), ("left", "right"), CLIP)
     for words, code, text in (
-        ([small, out], 2, "--clip says which clip to draw"),
+        ([small, out], 2, "give --clip N, the clip to draw, or --measure"),
         ([small, out, "--clip", "99"], 1, "has no clip 99; it has 24, from 0 to 23"),
         ([small, out, "--clip", "1", "-o", "cam.jpg"], 1, "cam.jpg: is not a picture that can be drawn"),
         ([small, tmp_path, "--measure"], 1, "holds no plan.json"),

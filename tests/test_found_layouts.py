@@ -208,7 +208,7 @@ UNCLEAR = {
     "cameras": (["{left,right}/{wave,run}/1.avi"], r"left, right \(2\) or run, wave \(2\)"),
     "more clips of frames than videos": (
         ["{wave,run}/clip#/{1,2,3}.jpg", "demo.mp4"],
-        r"holds 1 video, as demo.mp4, and 4 folders of images, as .*; say --layout folders or --layout frames",
+        r"holds 1 video, such as demo.mp4, and 4 folders of images, such as .*; say --layout folders or",
     ),
 }
 

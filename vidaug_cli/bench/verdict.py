@@ -99,8 +99,8 @@ def _memory(known: Known) -> str:
         return ""
     if known.gain >= FEW * known.copying:
         return (
-            f"memory is the limit of {known.processes} processes, which do {known.gain:.1f} times what one does, as do"
-            " those that only copy: more with -j bring little"
+            f"memory is the limit of {known.processes} processes, which do {known.gain:.1f} times what one does, where"
+            f" those that only copy do {known.copying:.1f}: more with -j bring little"
         )
     return (
         f"{known.processes} processes do only {known.gain:.1f} times what one does, as if other programs were at work"

@@ -51,7 +51,7 @@ def command(output: Output) -> None:
     \b
     vidaug config template augment > vidaug.toml       then edit it
     vidaug --config vidaug.toml augment videos
-    vidaug --config vidaug.toml config                 what is not a default, of all commands
+    vidaug --config vidaug.toml config                 what is no default
     vidaug --config vidaug.toml config show augment    all options of one
     """
     if click.get_current_context().invoked_subcommand is None:
