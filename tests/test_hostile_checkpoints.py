@@ -605,7 +605,7 @@ def test_a_vast_network_in_a_small_file(tmp_path: Path) -> None:
     parts["about"]["architecture"] |= {"blocks": [64, 64, 64, 64], "bottleneck": True, "width": 512, "beta": 1}
     write_parts(path, parts)
     with little_memory():
-        assert "weights are missing or unknown" in refusal(path, read_checkpoint)
+        assert "is missing or unknown" in refusal(path, read_checkpoint)
 
 
 @pytest.mark.parametrize("sum_", [0, None, "x"])
