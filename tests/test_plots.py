@@ -84,7 +84,7 @@ def test_each_kind_of_file_is_what_it_says_and_the_same_each_time(tmp_path: Path
         assert ElementTree.fromstring(written[0]).tag == "{http://www.w3.org/2000/svg}svg"
     else:
         assert written[0].startswith({"c.png": b"\x89PNG", "c.PDF": b"%PDF"}[name])
-    with pytest.raises(VidaugError, match=r"a\.jpg: is not a plot .* end it in \.png or \.pdf or \.svg"):
+    with pytest.raises(VidaugError, match=r"a\.jpg: is not a plot .* end it in \.png, \.pdf or \.svg"):
         plots.confusion(COUNTS, "abc", tmp_path / "a.jpg")
 
 
