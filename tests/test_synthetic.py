@@ -190,7 +190,7 @@ def test_overwrites_its_own_when_told(tmp_path: Path) -> None:
 def test_command_prints_the_folder_and_what_to_try_next(tmp_path: Path) -> None:
     done = vidaug("sample", tmp_path / "new", "--per-class", 1)
     assert done.out == f"{tmp_path / 'new'}\n"
-    assert f"vidaug scan {tmp_path / 'new'} -o manifest.jsonl" in done.err
+    assert done.next == f"vidaug scan {tmp_path / 'new'} -o manifest.jsonl"
 
 
 @pytest.mark.parametrize("codec", OPTIONS)
