@@ -234,7 +234,7 @@ def test_what_is_no_record_is_refused_in_a_line(content: bytes, finished: Path, 
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "run.toml").write_bytes(content)
     for words in (("train", "--resume", run), ("inspect", run)):
-        assert refused(vidaug(*words)).startswith(f"{run / 'run.toml'}: is not ")
+        assert refused(vidaug(*words)).startswith(f"{run / 'run.toml'}: is no")
     (run / "run.toml").unlink()
     for words in (("train", "--resume", run), ("inspect", run)):
         said = f"{run}: holds no run.toml; a run is a folder that 'vidaug train' wrote"
