@@ -334,9 +334,7 @@ def test_animation_lays_clips_in_a_grid(tmp_path: Path, clips: int, columns: int
 
 def test_suffixes_that_can_be_written_are_named(tmp_path: Path) -> None:
     check_suffixes([tmp_path / name for name in ("a.png", "b.GIF", "c.mp4", "d.webp")])
-    with pytest.raises(
-        VidaugError, match=r"clips\.webm: is not a picture .* end it in \.png, \.gif, \.webp or \.mp4"
-    ):
+    with pytest.raises(VidaugError, match=r"clips\.webm: is not a picture .* end it in \.png, \.gif, \.webp or \.mp4"):
         check_suffixes([tmp_path / "a.png", tmp_path / "clips.webm"])
 
 

@@ -264,7 +264,7 @@ def test_the_first_lines_say_what_is_otherwise_than_one_may_think(tmp_path: Path
     ]
     assert len(done.err.splitlines()) == 4
     done = train(one, tmp_path / "other", "--epochs", 1, "--warmup", 2)
-    assert refused(done) == "training: warmup = 2 should be 0 to the number of epochs"
+    assert refused(done) == "training: warmup = 2.0 should be 0 to the number of epochs"
 
 
 def test_threads_are_as_asked_for_or_as_the_run_began(

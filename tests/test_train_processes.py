@@ -259,7 +259,7 @@ def test_clips_are_read_ahead_with_little_shared_memory(
     ):
         done = with_little_shm(options, sys.executable, "-W", "ignore", program, *command, *words)
         assert done.returncode == 0, done.stderr
-        usual = ("epoch", "top-1", "clips seen")
+        usual = ("epoch", "top-1", "clips seen", "next: ")
         lines = [line for line in done.stderr.splitlines() if not any(map(line.count, usual))]
         assert len(lines) == noted
         if noted:
@@ -421,5 +421,5 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     for name, value in {"WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "2"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(VidaugError, match=r"^process 2 of this machine has no GPU: torch sees 2; start as many"):
+    with pytest.raises(VidaugError, match=r"^process 2 of this machine has no GPU: torch sees 2 GPUs; start as many"):
         join_world("cuda").__enter__()
