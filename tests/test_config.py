@@ -17,7 +17,7 @@ import pytest
 import tomli_w
 from click.types import FloatRange, IntRange
 from console import vidaug
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vidaug_cli.augment.command import read_command
@@ -89,6 +89,7 @@ def taken(of: str, option: click.Option, words: list[str], defaults: dict[str, A
     return context.params[str(option.name)]
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_file_says_what_the_command_line_says(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     of, option = data.draw(st.sampled_from(OPTIONS))
@@ -101,6 +102,7 @@ def test_a_file_says_what_the_command_line_says(data: st.DataObject, tmp_path_fa
     assert repr(taken(of, option, [], defaults)) == repr(taken(of, option, words_of(option, value), {}))
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_no_value_of_toml_is_more_than_a_line_of_error(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -81,7 +81,7 @@ def in_processes(
     most: int | None = None,
     beside: Stepwise[Result] | None = None,
     watch: Callable[[float], object] | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield `call(*task)` for each task, as the results come, in no order; a single worker is this very process.
 
     Whatever ends the iteration early (an error, Ctrl-C, `close`) ends the workers too. Where there can be none, this

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
@@ -143,9 +144,14 @@ def export(
         todo = {path: shards for path, shards in pieces.items() if not (place / path).exists()}
         ready = settings.clips - sum(source.shards[path].clips for path in chain.from_iterable(todo.values()))
         work = partial(_write_piece, kind, place, folder, source.classes, quality)
-        with Progress(settings.clips, "clip", "export", done=ready, show=progress) as bar:
-            for clips in in_processes(work, todo.items(), workers, most=len(todo)):
-                bar.update(clips)
+        made = in_processes(work, todo.items(), workers, most=len(todo))
+        try:
+            with closing(made), Progress(settings.clips, "clip", "export", done=ready, show=progress) as bar:
+                for clips in made:
+                    bar.update(clips)
+        except BaseException:
+            _tidy(place)
+            raise
         said = about.or_else(about_of(folder))
         write_card(place, out.absolute().name, Contents.of(folder), said, layout_of(kind, place, _size(place)))
         if overwrite and out.exists():
@@ -212,6 +218,12 @@ def _check_strange(out: Path) -> None:
         raise OccupiedError(what, where=out, hint="choose another folder, or move that file")
 
 
+def _tidy(place: Path) -> None:
+    """Remove what processes that were ended have left half written."""
+    for folder in (place, *place.rglob("*/")):
+        remove(leftovers(folder))
+
+
 def _begin(place: Path, source: Source, wanted: Settings, *, overwrite: bool) -> Settings:
     """Make the hidden folder, or go on with what is in it, and return the settings with the size of pieces."""
     settings = _read_settings(place)
@@ -222,8 +234,7 @@ def _begin(place: Path, source: Source, wanted: Settings, *, overwrite: bool) ->
         rmtree(place)
         settings = None
     if settings:
-        for folder in (place, *place.rglob("*/")):
-            remove(leftovers(folder))
+        _tidy(place)
         return settings
     size = _clip_bytes(source, wanted)
     needed, free = int(size * wanted.clips), free_bytes(place)
