@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 
 from vidaug_cli.commands import options
-from vidaug_cli.commands.output import Output
+from vidaug_cli.commands.output import Output, without_dry_run
 from vidaug_cli.commands.signature import argument, as_command, option, out_option
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ def command(
         output.note(extension.text)
     if dry_run:
         planned = [estimate(job, folder, engine, processes, part=share, overwrite=overwrite) for job, folder in jobs]
-        following = [word for word in sys.argv[1:] if word != "--dry-run"]
-        output.print({"planned": planned}, *(each.text for each in planned), next=following)
+        output.print({"planned": planned}, *(each.text for each in planned), next=without_dry_run())
         for job, folder in jobs:
             check_start(job, folder, share, overwrite=overwrite, retry_failed=retry_failed, force=force)
         return

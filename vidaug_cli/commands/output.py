@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
@@ -47,6 +48,11 @@ class Output:
         self.lines(*lines)
         if following and context.find_root() is context.parent:
             self.note(f"next: {following}")
+
+
+def without_dry_run() -> list[str]:
+    """Return the words of this command but for --dry-run: what makes sense after it."""
+    return [word for word in sys.argv[1:] if word != "--dry-run"]
 
 
 def terminal_width() -> int:

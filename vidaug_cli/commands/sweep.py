@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 import click
 
 from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, processes
-from vidaug_cli.commands.output import Output, terminal_width
+from vidaug_cli.commands.output import Output, terminal_width, without_dry_run
 from vidaug_cli.commands.signature import argument, as_command, option, out_option, typed_line
 from vidaug_cli.commands.train import SettingOptions
 
@@ -115,8 +114,7 @@ def command(
         names = [run.name for run in sweep.runs(0, sweep.configurations)]
         output.note(f"about {duration(seconds)} with {side_by_side} side by side, by a few steps on this machine")
         result = {"runs": names, "schedule": sweep.lines, "seconds": seconds}
-        following = [word for word in sys.argv[1:] if word != "--dry-run"]
-        output.print(result, *names, *sweep.lines, next=following)
+        output.print(result, *names, *sweep.lines, next=without_dry_run())
         return
     with hold_folder(out, overwrite=overwrite):
         if sweep.val is None:

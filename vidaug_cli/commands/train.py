@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from vidaug_cli.commands import names
 from vidaug_cli.commands.options import DEVICE, InputOptions, RecipeOptions, parse_stride
-from vidaug_cli.commands.output import Output, fitted
+from vidaug_cli.commands.output import Output, fitted, without_dry_run
 from vidaug_cli.commands.signature import argument, as_command, given_options, option, out_option, typed_line
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def command(
         }
         if dry_run:
             expected = estimate_run(run, world, **how)
-            output.print(expected, *fitted(expected.lines), next=[word for word in sys.argv[1:] if word != "--dry-run"])
+            output.print(expected, *fitted(expected.lines), next=without_dry_run())
             return
         history = train_run(
             run, world, command=typed_line(context), tensorboard=tensorboard, progress=not output.quiet, **how
