@@ -6,13 +6,14 @@ import json
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Barrier
@@ -294,3 +295,19 @@ def test_a_folder_is_for_one_at_a_time(tmp_path: Path) -> None:
     with lock_folder(tmp_path / "not there"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_locks_are_left_where_no_more_files_can_be_open(tmp_path: Path) -> None:
+    path, soft = tmp_path / "x.lock", resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        with lock_file(path):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 3, soft[1]))
+            with suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
+    assert not path.exists()

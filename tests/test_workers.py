@@ -327,3 +327,20 @@ def test_tasks_are_taken_as_they_are_needed() -> None:
     assert len(taken) <= 8
     assert isinstance(results, Generator)
     results.close()
+
+
+@pytest.mark.parametrize("number", workers.ENDING)
+def test_nothing_breaks_off_the_start_of_a_process(number: int) -> None:
+    """A worker that was sent half of what it needs shows a traceback. The signal may come to another thread."""
+    order, ended, before = list[str](), threading.Event(), signal.getsignal(number)
+    threading.Thread(target=ended.wait).start()
+    signal.signal(number, lambda *_: order.append("told"))
+    try:
+        with workers._undisturbed():
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+            order.append("started")
+        assert order == ["started", "told"]
+    finally:
+        ended.set()
+        signal.signal(number, before)

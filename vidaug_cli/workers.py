@@ -22,7 +22,7 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from operator import length_hint
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Any, Self, TypeAlias, TypeVar
 
 from vidaug_cli.errors import WorkerError
@@ -35,6 +35,7 @@ Stepwise: TypeAlias = Callable[..., Generator[float, None, Result]]
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 EVERY = 30.0  # seconds from one line of progress to the next at most
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what a user ends the program by
 LOOK = 0.5  # seconds between two looks at how far worker processes are
 APART = 5.0  # ... and at least; a job that takes no longer, or has only one step, says nothing
 
@@ -122,7 +123,7 @@ def in_processes(
             while True:
                 # A second one for each, so that none waits; but not of the last ones, which the first to be free takes.
                 ahead = others if beside and left <= 2 * workers else 2 * others
-                with _interrupts_blocked():
+                with _undisturbed():
                     new = {pool.submit(call, *task) for task in islice(waiting, max(0, ahead - len(running)))}
                 running, left = running | new, left - len(new)
                 if beside and own is None and (task := next(waiting, None)) is not None:
@@ -194,13 +195,26 @@ class _Shares:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C from the processes that are started within the block, for good: their parent decides."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _undisturbed() -> Iterator[None]:
+    """Start processes within the block: nothing breaks that off half way, and Ctrl-C never reaches them.
+
+    They inherit the mask, and their parent decides. Python runs the handlers of signals in its main thread even where
+    that one has a mask, as another thread takes them; so those wait until the block is left.
+    """
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in ENDING if current_thread() is main_thread()}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _become_worker(ending: Connection, telling: Connection) -> None:

@@ -167,7 +167,8 @@ class DoneRecord:
 
     def write(self, path: Path) -> None:
         """Write the record atomically; call this only once its shard has its final name."""
-        text = json.dumps({"format": FORMAT, "version": VERSION} | asdict(self), ensure_ascii=False, indent=1)
+        content = {"format": FORMAT, "version": VERSION} | asdict(self)
+        text = json.dumps(content | {"check": _content_xxh3(content)}, ensure_ascii=False, indent=1)
         write_text_atomically(path, text + "\n")
 
 
@@ -206,13 +207,25 @@ def file_xxh3(path: Path) -> str:
         return hashlib.file_digest(file, xxh3_128).hexdigest()
 
 
+def _content_xxh3(content: dict[str, Any]) -> str:
+    """Return the XXH3-128 of what a record says, in whatever order and form."""
+    return xxh3_128(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def read_done(path: Path) -> DoneRecord:
-    """Return a done record. Raises ShardError when it is missing, damaged or of another version."""
+    """Return a done record. Raises ShardError when it is missing, damaged or of another version.
+
+    The first releases wrote no `check`; keys that they did not know are of a later one, which writes it.
+    """
     try:
         content = parse_json(path.read_bytes(), dict, "it", error=ShardError)
         if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
             raise ShardError(f"should be of format {FORMAT!r}, version {VERSION}")
-        return parse(DoneRecord, content, error=ShardError, extra=True)
+        said = content.pop("check", None)
+        if said is not None and said != _content_xxh3(content):
+            raise ShardError("its check does not fit: it was changed")
+        known = {name: content[name] for name in content if name not in ("format", "version")}
+        return parse(DoneRecord, known, error=ShardError, extra=said is not None)
     except OSError as error:
         raise cannot_read(error, path, kind=ShardError) from error
     except ShardError as error:
