@@ -298,16 +298,17 @@ def test_a_folder_is_for_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_locks_are_left_where_no_more_files_can_be_open(tmp_path: Path) -> None:
-    path, soft = tmp_path / "x.lock", resource.getrlimit(resource.RLIMIT_NOFILE)
+    path, limits = tmp_path / "x.lock", resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
     try:
         with lock_file(path):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 3, soft[1]))
+            largest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+            resource.setrlimit(resource.RLIMIT_NOFILE, (largest + 3, limits[1]))
             with suppress(OSError):
                 while True:
                     taken.append(os.open(os.devnull, os.O_RDONLY))
     finally:
         for descriptor in taken:
             os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert not path.exists()

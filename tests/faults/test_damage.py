@@ -124,7 +124,8 @@ def edited(key: str, value: object) -> Callable[[bytes], bytes]:
     "edit",
     [
         edited("bytes", 7), edited("xxh3", "0" * 32), edited("clips", 3), edited("shard", 1), edited("failures", [{}]),
-        edited("version", 2), edited("extremes", None), edited("of a later release", 1), lambda content: content[:-9], lambda _: b"",
+        edited("version", 2), edited("extremes", None), edited("of a later release", 1),
+        lambda content: content[:-9], lambda _: b"",
     ],
 )  # fmt: skip
 def test_a_record_that_was_edited(whole: Whole, tmp_path: Path, edit: Callable[[bytes], bytes]) -> None:
