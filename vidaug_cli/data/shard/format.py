@@ -215,17 +215,18 @@ def _content_xxh3(content: dict[str, Any]) -> str:
 def read_done(path: Path) -> DoneRecord:
     """Return a done record. Raises ShardError when it is missing, damaged or of another version.
 
-    The first releases wrote no `check`; keys that they did not know are of a later one, which writes it.
+    It may lack a `check`, as before there was one; then it has no keys of a later release either.
     """
     try:
         content = parse_json(path.read_bytes(), dict, "it", error=ShardError)
         if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
             raise ShardError(f"should be of format {FORMAT!r}, version {VERSION}")
         said = content.pop("check", None)
-        if said is not None and said != _content_xxh3(content):
+        known = {key: value for key, value in content.items() if key not in ("format", "version")}
+        record = parse(DoneRecord, known, error=ShardError, extra=said is not None)
+        if said not in (None, _content_xxh3(content)):
             raise ShardError("its check does not fit: it was changed")
-        known = {name: content[name] for name in content if name not in ("format", "version")}
-        return parse(DoneRecord, known, error=ShardError, extra=said is not None)
+        return record
     except OSError as error:
         raise cannot_read(error, path, kind=ShardError) from error
     except ShardError as error:
