@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_makers import header_of, record_of, write_shard
 from torch.utils.data import DataLoader, Dataset
+from xxhash import xxh3_128
 
 from vidaug_cli.data import hdf5
 from vidaug_cli.data.hdf5 import PlainDataset, open_checked
@@ -440,6 +441,25 @@ def test_an_error_of_the_block_is_not_taken_for_one_of_the_disk(tmp_path: Path) 
         raise error
     assert caught.value is error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_may_have_keys_of_a_later_release_if_its_check_says_so(out: Path) -> None:
+    """Without a check such a key is a damaged one of ours; the check is as the document defines it."""
+    header = header_of()
+    write_shard(out / "a.h5", header, [record_of(header)])
+    path = done_path(out / "a.h5")
+    written, content = read_done(path), json.loads(path.read_bytes())
+    check = content.pop("check")
+    assert check == xxh3_128(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(content))
+    assert read_done(path) == written
+    later = content | {"mood": "good"}
+    for said in (None, check):
+        path.write_text(json.dumps(later | ({"check": said} if said else {})))
+        with pytest.raises(ShardError, match="check does not fit" if said else "mood: unknown key"):
+            read_done(path)
+    path.write_text(json.dumps(later | {"check": xxh3_128(json.dumps(later, sort_keys=True).encode()).hexdigest()}))
+    assert read_done(path) == written
 
 
 def test_the_document_names_every_dataset_and_attribute(out: Path) -> None:

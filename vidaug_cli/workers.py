@@ -33,9 +33,9 @@ Result = TypeVar("Result")
 # Yields between steps which share of the work is done, 0 to 1, and returns the result.
 Stepwise: TypeAlias = Callable[..., Generator[float, None, Result]]
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what ends the program in good order
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 EVERY = 30.0  # seconds from one line of progress to the next at most
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what a user ends the program by
 LOOK = 0.5  # seconds between two looks at how far worker processes are
 APART = 5.0  # ... and at least; a job that takes no longer, or has only one step, says nothing
 

@@ -69,7 +69,6 @@ class Locks:
         self._part = part
         self._held: dict[Path, bytes] = {}
         self._ended = Event()
-        self._spare: int | None = None
 
     def __enter__(self) -> Self:
         self._spare = os.open(os.devnull, os.O_RDONLY)  # in its place a file can be opened at the end, come what may
@@ -78,8 +77,7 @@ class Locks:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        if self._spare is not None:
-            os.close(self._spare)
+        os.close(self._spare)
         for path in [*self._held]:
             self.release(path)
 
